@@ -1,0 +1,42 @@
+"""Where things lie and who may be spoken to: read from `GLOCAL_*` variables, never from run parameters."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Environment(BaseSettings):
+    """The settings that name places and secrets.
+
+    Attributes:
+        home: State of this machine (`GLOCAL_HOME`): databases, data repository, logs, models.
+        data_remote: Where data versions are pushed (`GLOCAL_DATA_REMOTE`): a folder or `s3://...`; empty: a folder in home.
+        tracking_uri: The MLflow server (`GLOCAL_TRACKING_URI`); empty for a database in home.
+        run_id: The MLflow run that this process's steps belong to (`GLOCAL_RUN_ID`).
+        run_folder: Where this run's step logs go (`GLOCAL_RUN_FOLDER`).
+        user: Who acts (`GLOCAL_USER`), as the ledger shows it.
+        serve_port: Port of the endpoint on loopback (`GLOCAL_SERVE_PORT`); 0 for a free one.
+        log_level: How much the steps' logs say (`GLOCAL_LOG_LEVEL`).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore")
+
+    home: Path = Path(".glocal")
+    data_remote: str = ""
+    tracking_uri: str = ""
+    run_id: str = ""
+    run_folder: Path | None = None
+    user: str = ""
+    serve_port: int = 0
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def root(self) -> Path:
+        """`home`, absolute."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The tracking server, or the database in home."""
+        return self.tracking_uri or f"sqlite:///{self.root / 'mlflow.db'}"

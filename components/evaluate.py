@@ -1,0 +1,57 @@
+"""Step 4: figures on classes never seen, beside the untrained trunk's."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluate(
+    pin: dict,  # type: ignore[type-arg]
+    model: dict,  # type: ignore[type-arg]
+    settings: dict,  # type: ignore[type-arg]
+    release: dsl.Input[dsl.Model],
+    report: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Search the test classes among themselves with the release, and with the trunk alone.
+
+    Reads:
+        pin: The data.
+        model, settings: The `model` and `evaluate` sections of the configuration.
+        release: What `index` wrote.
+
+    Writes:
+        report: report.json, report.html, and every query's figures.
+        page: The report as a page.
+        metrics: Its headline figures.
+
+    Fails when the data has no test classes.
+    """
+    import shutil
+    from pathlib import Path
+
+    from components.pinning import fetch_data
+    from components.step import step
+    from model.config import EvaluateConfig, ModelConfig
+    from model.evaluation.evaluate import HEADLINES, evaluate_release
+    from model.training.train import features_folder
+
+    with step("evaluate") as current:
+        parsed, folder = fetch_data(pin, current)
+        config = ModelConfig(**model)
+        found = evaluate_release(
+            Path(release.path),
+            folder,
+            Path(report.path),
+            md5=parsed.md5,
+            model=config,
+            cache=features_folder(current.work, parsed.md5, config),
+            samples=EvaluateConfig(**settings).samples,
+            progress=current.progress,
+        )
+        shutil.copyfile(Path(report.path) / "report.html", page.path)
+        current.figures |= {name: found[name] for name in HEADLINES}
+        for name, value in current.figures.items():
+            metrics.log_metric(name, value)

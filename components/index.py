@@ -1,0 +1,49 @@
+"""Step 3: make the release: gallery, thresholds, golden queries."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def index(
+    pin: dict,  # type: ignore[type-arg]
+    model: dict,  # type: ignore[type-arg]
+    checkpoint: dsl.Input[dsl.Model],
+    golden_queries: int,
+    release: dsl.Output[dsl.Model],
+) -> None:
+    """Embed every picture of the data and seal the result as a release.
+
+    Reads:
+        pin: The data.
+        model: The `model` section of the configuration: names the maps that training cached.
+        checkpoint: What `train` wrote.
+        golden_queries: How many pictures to keep with the answers they must give.
+
+    Writes:
+        release: The release folder.
+
+    Fails when an embedding is not finite.
+    """
+    from pathlib import Path
+
+    from components.pinning import fetch_data
+    from components.step import code_revision, step
+    from model.config import ModelConfig
+    from model.retrieval.index import build_release
+    from model.training.train import features_folder
+
+    with step("index") as current:
+        parsed, folder = fetch_data(pin, current)
+        sealed = build_release(
+            folder,
+            Path(checkpoint.path),
+            Path(release.path),
+            pin=parsed,
+            code_revision=code_revision(),
+            cache=features_folder(current.work, parsed.md5, ModelConfig(**model)),
+            golden_queries=golden_queries,
+            progress=current.progress,
+        )
+        current.tags |= {"release": sealed.id, "embedding_space_id": sealed.embedding_space_id}

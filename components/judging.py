@@ -1,0 +1,55 @@
+"""How the gate comes by its evidence: the candidate's figures, and the champion's on the same queries."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from components.pinning import fetch_data
+from components.step import Step, run_evidence
+from model.config import GateConfig
+from model.data.manifest import read_manifest
+from model.evaluation.evaluate import HEADLINES, query_test_classes
+from model.evaluation.gate import Rules, decide
+from model.evaluation.metrics import PerQuery
+from model.files import read_json
+from model.release import open_release
+from serving.registry import Registry
+
+
+def judge(
+    pin: dict[str, Any], settings: dict[str, Any], name: str, release: Path, report: Path, decision: Path, current: Step
+) -> bool:
+    """Decide, write the decision, and put the evidence on the record of the run."""
+    config, found = GateConfig(**settings), read_json(report / "report.json")
+    _, data = fetch_data(pin, current)
+    verdict = decide(
+        PerQuery.load(report / "candidate.npz"),
+        PerQuery.load(report / "untrained.npz"),
+        _champion(pin, name, release, report, current),
+        Rules(**config.model_dump()),
+        latency_ms=found["latency_ms"],
+        size_mb=found["size_mb"],
+        classes=read_manifest(data).classes,
+    )
+    decision.mkdir(parents=True, exist_ok=True)
+    verdict.save(decision / "decision.json")
+    tags = {"passed": str(verdict.passed), "md5": pin["md5"], "release": found["release"]}
+    current.tags |= tags | {"rules": " ".join(rule["text"] for rule in verdict.rules if not rule["held"])}
+    run_evidence(
+        current.environment, {figure: found[figure] for figure in HEADLINES}, tags, {"report": report, "decision": decision}
+    )
+    return verdict.passed
+
+
+def _champion(pin: dict[str, Any], name: str, release: Path, report: Path, current: Step) -> PerQuery | None:
+    """What the serving champion makes of the same queries; None before there is one."""
+    registry = Registry(current.environment.mlflow_uri, name)
+    version = registry.alias("champion")
+    if version is None:
+        return None
+    if registry.tags(version).get("release") == open_release(release).id:
+        return PerQuery.load(report / "candidate.npz")
+    parsed, folder = fetch_data(pin, current)
+    with tempfile.TemporaryDirectory() as scratch:
+        champion = open_release(registry.fetch(version, Path(scratch) / "release"))
+        return query_test_classes(champion, folder, parsed.md5, current.progress)

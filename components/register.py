@@ -1,0 +1,27 @@
+"""Step 6: a version of the registered model, alias challenger."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def register(name: str, release: dsl.Input[dsl.Model], report: dsl.Input[dsl.Artifact]) -> str:
+    """Keep the release in the registry with its evidence. A release that is there keeps its version.
+
+    Reads:
+        name: The registered model.
+        release, report: What `index` and `evaluate` wrote.
+
+    Returns:
+        The version.
+
+    Fails when the release is not whole or the registry does not answer.
+    """
+    from pathlib import Path
+
+    from components.releasing import register_release
+    from components.step import step
+
+    with step("register") as current:
+        return register_release(name, Path(release.path), Path(report.path), current)

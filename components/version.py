@@ -1,0 +1,26 @@
+"""Step 1: pin the data."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def version(source: str, name: str, settings: dict) -> dict:  # type: ignore[type-arg]
+    """Import a folder as a new version of a data set, or resolve a version that is there.
+
+    Reads:
+        source: A folder, an `s3://` prefix, or `name@revision` of what was imported before.
+        name: What the data set is called.
+        settings: The `data` section of the configuration.
+
+    Returns:
+        The DataPin that every later step works from.
+
+    Fails when the data has defects (each is named), or the revision or its objects are gone.
+    """
+    from components.pinning import pin_data
+    from components.step import step
+
+    with step("version") as current:
+        return pin_data(source, name, settings, current)

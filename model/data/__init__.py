@@ -1,0 +1,1 @@
+"""Data: import, validation, splits, versions, pictures, cached maps."""

@@ -1,0 +1,250 @@
+"""Import a data set: list it, look at every picture, split it by class, and make it a version. All or nothing."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.duplicates import exact_copies, near_copies
+from model.data.findings import Finding, Findings, Rejected, summary, write_report
+from model.data.manifest import SPLITS, write_manifest
+from model.data.pictures import MAX_BYTES, MAX_PIXELS
+from model.data.sources import Listing, Progress, download_s3, list_folders
+from model.data.splits import MODES, SCENE, UNSET, assign
+from model.data.tables import find_table, list_table
+from model.data.validation import STORED_SUFFIXES, Limits, Samples, hash_files, inspect
+from model.data.versioning import DataPin, check_name, is_complete, publish, recorded, writing
+from model.errors import InvalidInput, NotFound
+
+FORMAT = 1
+"""Raised when the same source would be stored differently, so that an old import is not taken for the same."""
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        pin: The version it made, or found to be there already.
+        unchanged: Whether it was there already.
+        samples, classes: How many samples and classes each split has.
+        warnings: What a person should look at; a report file lists it as well.
+        report: That file.
+        seconds: How long it took.
+    """
+
+    pin: DataPin
+    unchanged: bool
+    samples: dict[str, int]
+    classes: dict[str, int]
+    warnings: tuple[Finding, ...]
+    report: Path
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as a JSON object; of the warnings only their number by kind."""
+        return {
+            "pin": self.pin.to_json(),
+            "unchanged": self.unchanged,
+            "samples": self.samples,
+            "classes": self.classes,
+            "warnings": summary(list(self.warnings)),
+            "report": str(self.report),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Options:
+    """What, besides the pictures, decides what is stored."""
+
+    split: str
+    validation_fraction: float
+    leaks: str
+    max_bytes: int
+    max_pixels: int
+    remote: str | None
+
+
+def import_dataset(
+    source: Path | str,
+    name: str,
+    store: Path,
+    *,
+    csv: Path | None = None,
+    split: str = "zero-shot",
+    validation_fraction: float = 0.2,
+    leaks: str = "fail",
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    remote: str | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Validate, split and version a folder, a CSV or an `s3://` prefix as the data set `name` of `store`.
+
+    A source that has not changed since its last import, options included, is recognised by its files' hashes and
+    not decoded again: the same pin comes back.
+
+    Raises:
+        Rejected: The data set has defects; it names them all, and the store is as it was.
+        InvalidInput, NotFound, Unavailable: The source, an option or the store cannot be used.
+    """
+    begun = time.monotonic()
+    check_name(name)
+    options = Options(split, validation_fraction, leaks, max_bytes, max_pixels, remote)
+    _check_options(options)
+    tell = _throttled(progress)
+    with writing(store, lambda: tell(0, 0, "wait for another import")) as staging:
+        findings = Findings()
+        listing = _list(str(source), csv, staging / "source", findings, tell)
+        before = None if findings.defects else _unchanged(store, name, listing, options, tell)
+        if before is not None:
+            return _report(*before, True, store / "reports" / f"{name}.txt", begun)
+        record = _assemble(listing, options, staging / "data", findings, tell)
+        report = write_report(store / "reports", name, findings)
+        if findings.defects:
+            headline = f"{source} has {len(findings.defects)} defects: {summary(findings.defects)}. Nothing was imported."
+            raise Rejected(headline, f"Every one is named in {report}.", findings, report)
+        pin = publish(store, name, staging / "data", record, remote=remote, step=lambda step: tell(0, 0, step))
+    return _report(pin, record, False, report, begun)
+
+
+def _check_options(options: Options) -> None:
+    if options.split not in MODES:
+        raise InvalidInput(f"There is no split {options.split!r}.", f"Choose one of {', '.join(MODES)}.")
+    if options.leaks not in {"fail", "drop"}:
+        raise InvalidInput(f"leaks is {options.leaks!r}.", "Choose fail or drop.")
+
+
+def _throttled(progress: Progress | None) -> Progress:
+    """Call `progress` ten times a second at most, and whenever a step begins or ends."""
+    last = ("", 0.0)
+
+    def tell(done: int, total: int, what: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if progress and (what != last[0] or done == total or now - last[1] > 0.1):
+            last = (what, now)
+            progress(done, total, what)
+
+    return tell
+
+
+def _list(source: str, csv: Path | None, root: Path, findings: Findings, tell: Progress) -> Listing:
+    """List the source, whatever its kind; `root` is where an `s3://` prefix is downloaded to."""
+    if source.startswith(("s3://", "s3:/")):
+        root.mkdir()
+        download_s3("s3://" + source.removeprefix("s3:").lstrip("/"), root, findings, tell)
+    else:
+        root = Path(source)
+        if root.is_file() and root.suffix.lower() == ".csv":
+            root, csv = root.parent, root
+        if not root.is_dir():
+            raise NotFound(f"There is no folder {source}.", "Give a folder with one folder of pictures per class, or a CSV.")
+    tell(0, 0, "list")
+    table = find_table(root, csv)
+    listing = list_table(root, table, findings) if table else list_folders(root, findings)
+    if not len(listing.file) and not findings.defects:
+        findings.defect("empty", root.name, "there is no class folder and no manifest.csv")
+    return listing
+
+
+def _unchanged(
+    store: Path, name: str, listing: Listing, options: Options, tell: Progress
+) -> tuple[DataPin, dict[str, Any]] | None:
+    """The newest version and its record, if it was made of this very source and is all there."""
+    known = recorded(store, name)
+    if known is None:
+        return None
+    hashes = hash_files(listing, Limits(options.max_bytes, options.max_pixels), tell)
+    if hashes is None or known[1].get("fingerprint") != _fingerprint(listing, hashes, options):
+        return None
+    return known if is_complete(store, known[0]) else None
+
+
+def _fingerprint(listing: Listing, hashes: NDArray[np.uint8], options: Options) -> str:
+    """A hash of everything that decides what is stored: options, names, rows, and the files' own hashes."""
+    digest = hashlib.sha256(json.dumps([FORMAT, asdict(options), listing.labels], sort_keys=True).encode())
+    for part in (listing.files, listing.file, listing.label, listing.given, listing.boxes, hashes):
+        digest.update(part.tobytes())
+    return digest.hexdigest()
+
+
+def _assemble(listing: Listing, options: Options, folder: Path, findings: Findings, tell: Progress) -> dict[str, Any]:
+    """Fill `folder` with the data set, as far as it has no defects, and return the record of it."""
+    folder.mkdir()
+    found = inspect(listing, Limits(options.max_bytes, options.max_pixels), folder / "images", findings, tell)
+    given = np.frombuffer(listing.given, np.int8)
+    labels = np.frombuffer(listing.label, np.int64)
+    sides = assign(labels, given, listing.labels, findings, mode=options.split, validation_fraction=options.validation_fraction)
+    if options.split == "zero-shot" and np.any((given != UNSET) & (given != SCENE)):
+        findings.warn("split", "the split column", "is followed; classes it leaves open are split by name")
+    tell(0, 0, "compare")
+    samples = Samples(listing, found, sides, found.valid & (sides != UNSET))
+    identity = samples.identity()
+    exact_copies(samples, identity, options.leaks == "drop", findings)
+    near_copies(samples, identity, findings)
+    _check_classes(samples, findings)
+    if not findings.defects:
+        _write(samples, folder)
+    return _record(samples, options, findings)
+
+
+def _check_classes(samples: Samples, findings: Findings) -> None:
+    """Name each class of one picture, and a data set of one class, which leaves nothing to test with."""
+    names, whole = samples.listing.labels, samples.sides != SCENE
+    shown = np.bincount(samples.labels[samples.keep & whole], minlength=len(names))
+    listed = np.bincount(samples.labels[whole], minlength=len(names))
+    for label in np.flatnonzero((shown < 2) & (listed > 0)):
+        if shown[label]:
+            findings.defect("class of one", names[label], "it has one usable picture, and nothing to be compared with")
+        else:
+            findings.defect("empty class", names[label], "none of its pictures is usable")
+    if np.count_nonzero(listed) == 1 and np.all(whole):
+        only = names[int(np.argmax(listed))]
+        findings.defect("one class", only, "it is the only class; if its label stands in a CSV, give that CSV")
+
+
+def _write(samples: Samples, folder: Path) -> None:
+    """Write the manifest of the samples that are kept, and remove the pictures that none of them shows."""
+    listing, files = samples.listing, samples.files
+
+    def stored(file: int) -> str:
+        return f"images/{listing.files[file]}{STORED_SUFFIXES[samples.found.suffix[file]]}"
+
+    def rows() -> Iterator[tuple[str, str, str, tuple[float, float, float, float] | None]]:
+        for row in np.flatnonzero(samples.keep):
+            xmin, ymin, xmax, ymax = (float(value) for value in listing.box_array[row])
+            box = None if np.isnan(xmin) else (xmin, ymin, xmax, ymax)
+            yield stored(int(files[row])), listing.labels[int(samples.labels[row])], SPLITS[samples.sides[row]], box
+
+    write_manifest(folder, rows())
+    shown = np.zeros(len(listing.files), bool)
+    shown[files[samples.keep]] = True
+    for file in np.flatnonzero(samples.found.usable & ~shown):
+        (folder / stored(int(file))).unlink()
+
+
+def _record(samples: Samples, options: Options, findings: Findings) -> dict[str, Any]:
+    """What is kept beside the version: how it was made, and what was found."""
+    by_side = [samples.keep & (samples.sides == side) for side in range(len(SPLITS))]
+    return {
+        "fingerprint": _fingerprint(samples.listing, samples.found.md5, options),
+        "options": asdict(options),
+        "classes": len(np.unique(samples.labels[samples.keep])),
+        "samples_by_split": {split: int(rows.sum()) for split, rows in zip(SPLITS, by_side, strict=True)},
+        "classes_by_split": {split: len(np.unique(samples.labels[rows])) for split, rows in zip(SPLITS, by_side, strict=True)},
+        "warnings": findings.to_json()["warnings"],
+    }
+
+
+def _report(pin: DataPin, record: dict[str, Any], unchanged: bool, report: Path, begun: float) -> ImportReport:
+    warnings = tuple(Finding(**warning) for warning in record["warnings"])
+    seconds = time.monotonic() - begun
+    return ImportReport(pin, unchanged, record["samples_by_split"], record["classes_by_split"], warnings, report, seconds)

@@ -1,0 +1,122 @@
+"""The table of a data set: which picture (or box in it) shows what, and on which side of the split it stands.
+
+A data set is a folder with `manifest.csv` and the pictures it names:
+
+    path,label,split,xmin,ymin,xmax,ymax
+    images/apple/1.jpg,apple,train,,,,
+
+One row is one *sample*: a whole picture, or the box of one object in it (pixels, the four last columns). Columns are kept
+as arrays, so that a hundred thousand samples are a few megabytes and not a hundred thousand objects.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import InvalidInput, NotFound
+from model.files import atomic_file
+
+MANIFEST = "manifest.csv"
+COLUMNS = ("path", "label", "split", "xmin", "ymin", "xmax", "ymax")
+SPLITS = ("train", "val", "test", "scene")
+"""Classes to train on, to choose the best checkpoint by, to test on once; and whole scenes, for detection alone."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The samples of one data set, column by column.
+
+    Attributes:
+        folder: Where the paths start.
+        paths: (N,) str, relative to `folder`.
+        labels: (N,) int64, indices into `classes`.
+        splits: (N,) str, each one of `SPLITS`.
+        boxes: (N, 4) float32, xmin, ymin, xmax, ymax in pixels; NaN where the sample is the whole picture.
+        classes: The class names, sorted.
+    """
+
+    folder: Path
+    paths: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.str_]
+    boxes: NDArray[np.float32]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def ids(self) -> NDArray[np.str_]:
+        """(N,) str: the path, with `#xmin,ymin,xmax,ymax` added for a box. What self-matches are recognised by."""
+        boxed = ~np.isnan(self.boxes[:, 0])
+        if not boxed.any():
+            return self.paths
+        ids = self.paths.astype(object)
+        for row in np.flatnonzero(boxed):
+            ids[row] = f"{self.paths[row]}#" + ",".join(f"{value:g}" for value in self.boxes[row])
+        return ids.astype(str)
+
+    def rows(self, *splits: str) -> NDArray[np.int64]:
+        """The row numbers of the samples in any of `splits`, ascending."""
+        return np.flatnonzero(np.isin(self.splits, splits))
+
+    def select(self, rows: NDArray[np.int64]) -> "Manifest":
+        """The same manifest, of `rows` alone. Labels keep their meaning."""
+        return Manifest(self.folder, self.paths[rows], self.labels[rows], self.splits[rows], self.boxes[rows], self.classes)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read `folder/manifest.csv`.
+
+    Raises:
+        NotFound: There is none.
+        InvalidInput: A column is missing, or a row cannot be read; the message names it.
+    """
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise NotFound(f"{folder} holds no {MANIFEST}.", "Import the folder first: glocal data import DIR --name NAME")
+    paths: list[str] = []
+    names: list[str] = []
+    splits: list[str] = []
+    boxes: list[tuple[float, ...]] = []
+    nothing = (np.nan,) * 4
+    with file.open(newline="", encoding="utf-8") as stream:
+        reader = csv.reader(stream)
+        if tuple(next(reader, ())) != COLUMNS:
+            raise InvalidInput(f"{file} does not start with the columns {', '.join(COLUMNS)}.")
+        for row in reader:
+            try:
+                path, label, split, *box = row
+                boxes.append(tuple(float(value) for value in box) if any(box) else nothing)
+            except ValueError as error:
+                raise InvalidInput(f"{file}, line {reader.line_num}: {error}.") from error
+            if split not in SPLITS or len(boxes[-1]) != 4:
+                raise InvalidInput(f"{file}, line {reader.line_num}: no such split, or not four box columns.")
+            paths.append(path)
+            names.append(label)
+            splits.append(split)
+    classes, labels = np.unique(np.array(names, dtype=str), return_inverse=True)
+    return Manifest(
+        folder,
+        np.array(paths, dtype=str),
+        labels.astype(np.int64),
+        np.array(splits, dtype=str),
+        np.array(boxes, dtype=np.float32).reshape(-1, 4),
+        tuple(str(name) for name in classes),
+    )
+
+
+def write_manifest(folder: Path, rows: Iterable[tuple[str, str, str, tuple[float, float, float, float] | None]]) -> None:
+    """Write `folder/manifest.csv` from rows of path, label, split and box (None for a whole picture), as they come."""
+    with atomic_file(folder / MANIFEST) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for path, label, split, box in rows:
+            writer.writerow(
+                [path, label, split, *(f"{value:g}" for value in box)] if box else [path, label, split, "", "", "", ""]
+            )

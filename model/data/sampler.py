@@ -1,0 +1,37 @@
+"""Batches of m pictures from each of a few classes, the same for the same seed and epoch."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_metric_learning.samplers import MPerClassSampler
+from pytorch_metric_learning.utils import common_functions
+
+from model.errors import InvalidInput
+
+
+def epoch_batches(
+    labels: NDArray[np.int64], *, classes_per_batch: int, images_per_class: int, seed: int, epoch: int
+) -> NDArray[np.int64]:
+    """The batches of one epoch.
+
+    Args:
+        labels: (N,) class of each sample.
+        classes_per_batch: Classes in a batch; fewer where there are fewer classes.
+        images_per_class: Samples of each; drawn again where a class has fewer.
+        seed: The run's.
+        epoch: Counted from 0. Each epoch is drawn afresh from (seed, epoch), so that a resumed run draws the same.
+
+    Returns:
+        (steps, B) rows into `labels`, at least one step.
+
+    Raises:
+        InvalidInput: Fewer than two classes.
+    """
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise InvalidInput("Training needs pictures of at least two classes.", "Add classes to the data set.")
+    batch = min(classes_per_batch, len(classes)) * images_per_class
+    length = max(batch, len(labels) // batch * batch)
+    common_functions.NUMPY_RANDOM.seed(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    sampler = MPerClassSampler(torch.from_numpy(labels), images_per_class, batch, length)
+    return np.fromiter(iter(sampler), dtype=np.int64).reshape(-1, batch)

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, intervals, the gate's decision, the report."""

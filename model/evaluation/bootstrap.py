@@ -1,0 +1,166 @@
+"""How far a figure may be trusted: percentile bootstrap intervals (Efron and Tibshirani, 1993, chapter 13).
+
+Pictures of one class are not independent: they show the same object, are each other's right answers, and are all easy or
+all hard together. To draw queries one by one pretends to far more evidence than there is, and the question asked of a
+retrieval model is how it does on *classes* it has not seen. So whole classes are drawn, with all their queries, unless
+told otherwise. With a handful of classes any such interval is too narrow: read it with the number of classes beside it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import InvalidInput
+from model.evaluation.metrics import PerQuery
+
+CELLS = 2_000_000
+"""Draws held at a time: 16 MB, whatever the number of queries."""
+
+
+class Difference(NamedTuple):
+    """A mean difference and its interval."""
+
+    mean: float
+    lower: float
+    upper: float
+
+
+def resampled_means(
+    values: NDArray[np.float64], classes: NDArray[np.int64] | None, *, samples: int = 1000, seed: int = 0
+) -> NDArray[np.float64]:
+    """The means of `samples` resamples, the same resamples for every column.
+
+    Args:
+        values: (Q, M), a column for each figure.
+        classes: (Q,) the class of each query, to draw whole classes; None to draw queries. A single class cannot be
+            drawn in different ways, so its queries are.
+        samples: How many resamples.
+        seed: The same seed gives the same resamples.
+
+    Returns:
+        (samples, M) float64; NaN where there is no query.
+    """
+    if not len(values):
+        return np.full((samples, values.shape[1]), np.nan)
+    unit = np.arange(len(values)) if classes is None else np.unique(classes, return_inverse=True)[1]
+    if unit.max() == 0:
+        unit = np.arange(len(values))
+    units = int(unit.max()) + 1
+    size = np.bincount(unit, minlength=units)
+    total = np.stack([np.bincount(unit, weights=column, minlength=units) for column in values.T], axis=1)
+    random = np.random.default_rng(seed)
+    step = max(1, CELLS // units)
+    means = []
+    for start in range(0, samples, step):
+        rows = min(step, samples - start)
+        drawn = random.integers(units, size=(rows, units)) + np.arange(rows)[:, None] * units
+        times = np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units)  # how often each unit was drawn
+        means.append((times @ total) / (times @ size)[:, None])
+    return np.concatenate(means)
+
+
+def bootstrap_interval(
+    values: NDArray[np.float64],
+    classes: NDArray[np.int64] | None = None,
+    *,
+    samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The percentile interval of the mean of `values` (Q,), drawing whole classes where `classes` (Q,) are given."""
+    means = resampled_means(values[:, None], classes, samples=samples, seed=seed)
+    lower, upper = _percentiles(means, confidence)[:, 0]
+    return float(lower), float(upper)
+
+
+def paired_difference(
+    candidate: PerQuery,
+    other: PerQuery,
+    *,
+    figure: str = "map_at_r",
+    by_class: bool = True,
+    samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """The mean of candidate minus other, query by query, with its interval.
+
+    What makes a query easy or hard cancels out, so a much smaller difference shows than between two intervals.
+
+    Raises:
+        InvalidInput: The two were not evaluated on the same queries and gallery.
+    """
+    check_paired(candidate, other)
+    difference = candidate.figures()[figure] - other.figures()[figure]
+    classes = candidate.labels[candidate.has_match] if by_class else None
+    lower, upper = bootstrap_interval(difference, classes, samples=samples, confidence=confidence, seed=seed)
+    return Difference(float(difference.mean()) if difference.size else float("nan"), lower, upper)
+
+
+def check_paired(one: PerQuery, other: PerQuery) -> None:
+    """Refuse to compare figures that are not of the same queries.
+
+    Raises:
+        InvalidInput: Ids, labels or the queries that have a match differ.
+    """
+    for name in ("ids", "labels", "has_match"):
+        if not np.array_equal(getattr(one, name), getattr(other, name)):
+            raise InvalidInput(
+                f"The two evaluations are not of the same queries and gallery ({name} differ).",
+                "Evaluate both models on the same data revision and split.",
+            )
+
+
+def summarise(per_query: PerQuery, *, samples: int = 1000, confidence: float = 0.95, seed: int = 0) -> dict[str, Any]:
+    """The means with their intervals, drawn by class, flat: `recall_at_1`, `recall_at_1_interval` [lower, upper], ...
+
+    Raises:
+        InvalidInput: No query has a possible match, so that there is nothing to measure.
+    """
+    figures = per_query.figures()
+    used = int(per_query.has_match.sum())
+    if not used:
+        raise InvalidInput(
+            f"None of {len(per_query)} queries has another picture of its class to find.",
+            "Test on classes of two pictures or more.",
+        )
+    means = resampled_means(
+        np.stack(list(figures.values()), axis=1), per_query.labels[per_query.has_match], samples=samples, seed=seed
+    )
+    bounds = _percentiles(means, confidence)  # (2, M)
+    summary: dict[str, Any] = {}
+    for column, (name, values) in enumerate(figures.items()):
+        summary[name] = float(values.mean())
+        summary[f"{name}_interval"] = [float(bound) for bound in bounds[:, column]]
+    return {
+        **summary,
+        "queries": len(per_query),
+        "queries_without_match": len(per_query) - used,
+        "classes": len(np.unique(per_query.labels)),
+    }
+
+
+def by_class(per_query: PerQuery, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Class name -> `queries`, `recall_at_1`, `map_at_r`, over the queries that have a possible match.
+
+    A class none of whose queries has one is kept, with 0 queries and None for its figures.
+    """
+    first = per_query.recall[:, per_query.ks.index(1)]
+    table = {}
+    for label in np.unique(per_query.labels):
+        rows = np.flatnonzero((per_query.labels == label) & per_query.has_match)
+        table[classes[label]] = {
+            "queries": len(rows),
+            "recall_at_1": float(first[rows].mean()) if len(rows) else None,
+            "map_at_r": float(per_query.map_at_r[rows].mean()) if len(rows) else None,
+        }
+    return table
+
+
+def _percentiles(means: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
+    """(2, M): the lower and the upper bound of each column of `means` (samples, M)."""
+    tail = (1 - confidence) / 2
+    bounds: NDArray[np.float64] = np.quantile(means, [tail, 1 - tail], axis=0)
+    return bounds

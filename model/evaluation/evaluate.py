@@ -1,0 +1,127 @@
+"""From a release and its data to a report: the test classes searched among themselves, beside the untrained trunk."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.config import ModelConfig
+from model.data.feature_cache import Progress, feature_maps
+from model.data.manifest import Manifest, read_manifest
+from model.data.pictures import decode_picture
+from model.errors import InvalidInput
+from model.evaluation.metrics import PerQuery, evaluate_retrieval
+from model.evaluation.report import write_report
+from model.files import read_json
+from model.networks.heads import untrained_embedding
+from model.networks.trunk import make_trunk
+from model.release import Release, open_release
+from model.retrieval.index import embed_manifest, merged_embedding
+
+HEADLINES = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "map_at_r", "r_precision", "latency_ms", "size_mb")
+"""The figures of a report that are recorded wherever the run is."""
+_LATENCY_QUERIES = 20
+
+
+def evaluate_release(
+    folder: Path,
+    dataset: Path,
+    out: Path,
+    *,
+    md5: str,
+    model: ModelConfig,
+    cache: Path | None = None,
+    samples: int = 1000,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Judge a release on the test classes of its data, and write the report.
+
+    Args:
+        folder: The release.
+        dataset: The data, as pinned.
+        out: Receives report.json, report.html, candidate.npz and untrained.npz.
+        md5: Of the data.
+        model: What the release was trained from: names the untrained trunk.
+        cache: Cached maps of these data under this trunk, where training left them.
+        samples: Bootstrap samples.
+        progress: Told of every batch.
+
+    Returns:
+        The report, as in report.json.
+
+    Raises:
+        InvalidInput: The data has no test classes.
+    """
+    release = open_release(folder)
+    manifest = read_manifest(dataset)
+    test = _test(manifest)
+    untrained = _untrained(model, manifest, cache, progress)
+    return write_report(
+        out,
+        title=release.pin.path,
+        manifest=test,
+        candidate=query_test_classes(release, dataset, md5, progress),
+        untrained=untrained,
+        data=release.pin.to_json(),
+        settings=read_json(release.folder / "config.json"),
+        extra={
+            "release": release.id,
+            "embedding_space_id": release.embedding_space_id,
+            "code_revision": release.manifest["code_revision"],
+            "latency_ms": round(measure_latency(release, test), 2),
+            "size_mb": round(sum(file["size"] for file in release.manifest["files"].values()) / 2**20, 3),
+        },
+        samples=samples,
+    )
+
+
+def query_test_classes(release: Release, dataset: Path, md5: str, progress: Progress | None = None) -> PerQuery:
+    """Each test picture a query to all others, under a release's network.
+
+    Args:
+        release: Any release; where it was made from these very data its gallery has the embeddings already.
+        dataset: The data.
+        md5: Of the data.
+        progress: Told of every batch.
+    """
+    test = _test(read_manifest(dataset))
+    if release.pin.md5 == md5:
+        gallery = release.gallery
+        order = np.argsort(gallery.ids)
+        vectors = gallery.vectors[order[np.searchsorted(gallery.ids, test.ids, sorter=order)]]
+    else:
+        network = release.retriever().network
+        vectors = embed_manifest(network.trunk, merged_embedding(network), test, release.spec.image_size, progress=progress)
+    return evaluate_retrieval(vectors, test.labels, test.ids)
+
+
+def measure_latency(release: Release, manifest: Manifest) -> float:
+    """The median milliseconds from a picture's bytes to its neighbours, one at a time."""
+    retriever = release.retriever()
+    times = []
+    for row in np.linspace(0, len(manifest) - 1, _LATENCY_QUERIES + 2).astype(int):
+        data = (manifest.folder / str(manifest.paths[row])).read_bytes()
+        started = time.perf_counter()
+        retriever.search([decode_picture(data)], 5)
+        times.append((time.perf_counter() - started) * 1000)
+    return statistics.median(times[2:])
+
+
+def _untrained(model: ModelConfig, manifest: Manifest, cache: Path | None, progress: Progress | None) -> PerQuery:
+    """The trunk as it was before training, its deep map averaged: from cached maps, or from the pictures."""
+    trunk = make_trunk(model.trunk, model.weights).eval()
+    test, maps = _test(manifest), None
+    if cache and cache.is_dir():
+        seen = manifest.select(manifest.rows("train", "val", "test"))
+        maps = feature_maps(seen, trunk, model.image_size, cache).select(seen.rows("test"))
+    vectors = embed_manifest(trunk, lambda _, deep: untrained_embedding(deep), test, model.image_size, maps=maps, progress=progress)
+    return evaluate_retrieval(vectors, test.labels, test.ids)
+
+
+def _test(manifest: Manifest) -> Manifest:
+    rows = manifest.rows("test")
+    if not len(rows):
+        raise InvalidInput("The data has no test classes.", "Give the CSV a split column with test, or import with more classes.")
+    return manifest.select(rows)

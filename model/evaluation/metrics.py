@@ -1,0 +1,228 @@
+"""How well like finds like: Recall@K, MAP@R and R-precision of every query, exactly, with ties broken against the model."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from model.errors import InvalidInput, NotFound
+from model.files import atomic_file
+
+KS = (1, 2, 4, 8)
+NEIGHBOURS = 10
+NORM_TOLERANCE = 1e-3
+"""How far a vector's length may be from 1: the rounding of half precision, and no more."""
+CELLS = 2_000_000
+"""Scores held at a time: 8 MB, whatever the size of the gallery."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Embedded pictures, on either side of a search.
+
+    Attributes:
+        vectors: (N, D) float32, L2-normalised.
+        labels: (N,) int64.
+        ids: (N,) str; what self-matches are recognised by. Rows may share one.
+
+    Raises:
+        InvalidInput: The shapes disagree, there is no row, or a vector is not finite or not of length 1.
+    """
+
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ids: NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or not len(self.vectors) == len(self.labels) == len(self.ids) > 0:
+            shapes = f"{self.vectors.shape}, {self.labels.shape}, {self.ids.shape}"
+            raise InvalidInput(f"Vectors (N, D), labels (N,) and ids (N,) do not fit one another: {shapes}.")
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.sqrt(np.einsum("nd,nd->n", self.vectors, self.vectors))
+        wrong = np.flatnonzero(~(np.abs(lengths - 1) <= NORM_TOLERANCE))  # written so that NaN is wrong, too
+        if wrong.size:
+            row = int(wrong[0])
+            raise InvalidInput(
+                f"{wrong.size} of {len(lengths)} vectors are not finite or not L2-normalised; "
+                f"the first is that of {self.ids[row]}, of length {lengths[row]:g}.",
+                "Normalise embeddings before they are searched; NaN means that training diverged.",
+            )
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+def as_samples(vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike) -> Samples:
+    """Arrays of any precision as `Samples`."""
+    return Samples(np.asarray(vectors, dtype=np.float32), np.asarray(labels, dtype=np.int64), np.asarray(ids, dtype=str))
+
+
+@dataclass(frozen=True)
+class PerQuery:
+    """What each query found. Figures of queries without a possible match are False or 0 and count in no mean.
+
+    Attributes:
+        ids: (Q,) str.
+        labels: (Q,) int64.
+        ks: The K of each column of `recall`.
+        recall: (Q, K) bool, whether a right item is among the first k.
+        map_at_r: (Q,) float64, from 0 to 1.
+        r_precision: (Q,) float64, from 0 to 1.
+        has_match: (Q,) bool, whether the gallery holds another item of the query's class.
+        neighbours: (Q, 10) int64, rows of the gallery, nearest first; -1 where the gallery has no more.
+        scores: (Q, 10) float32, their cosine similarities; -inf where there is none.
+    """
+
+    ids: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    ks: tuple[int, ...]
+    recall: NDArray[np.bool_]
+    map_at_r: NDArray[np.float64]
+    r_precision: NDArray[np.float64]
+    has_match: NDArray[np.bool_]
+    neighbours: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def figures(self) -> dict[str, NDArray[np.float64]]:
+        """Name of a figure -> (M,) its values over the queries that have a possible match."""
+        recalls = {f"recall_at_{k}": self.recall[:, column].astype(np.float64) for column, k in enumerate(self.ks)}
+        every = {**recalls, "map_at_r": self.map_at_r, "r_precision": self.r_precision}
+        return {name: values[self.has_match] for name, values in every.items()}
+
+    def mean(self, figure: str) -> float:
+        """The mean of a figure over the queries that have a possible match; NaN where none has."""
+        values = self.figures()[figure]
+        return float(values.mean()) if values.size else float("nan")
+
+    def save(self, path: Path) -> None:
+        """Write to `path` (.npz), atomically; the same figures give the same bytes."""
+        columns = {name: np.asarray(value) for name, value in vars(self).items()}
+        with atomic_file(path) as partial, partial.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **columns)
+
+    @classmethod
+    def load(cls, path: Path) -> "PerQuery":
+        """Read what `save` wrote. Nothing in the file is executed.
+
+        Raises:
+            NotFound: There is no such file.
+            InvalidInput: It is not such a file.
+        """
+        if not path.is_file():
+            raise NotFound(f"There is no {path}.", "Run the evaluation first.")
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                columns = {name: stored[name] for name in cls.__dataclass_fields__ if name != "ks"}
+                return cls(ks=tuple(int(k) for k in stored["ks"]), **columns)
+        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise InvalidInput(f"{path} does not hold the figures of an evaluation ({error}).", "Evaluate again.") from error
+
+
+def evaluate_retrieval(vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike, *, ks: Sequence[int] = KS) -> PerQuery:
+    """Leave one out: every sample queries all the others.
+
+    Args:
+        vectors: (N, D) float32, L2-normalised.
+        labels: (N,) int64.
+        ids: (N,) str; a query finds no row that carries its own id.
+        ks: The K of Recall@K.
+
+    Raises:
+        InvalidInput: See `Samples`.
+    """
+    everything = as_samples(vectors, labels, ids)
+    return evaluate_queries(everything, everything, ks=ks)
+
+
+def evaluate_queries(queries: Samples, gallery: Samples, *, ks: Sequence[int] = KS) -> PerQuery:
+    """Search `gallery` for every one of `queries`, exactly; rows that carry the query's id are no candidates.
+
+    With R the number of candidates of the query's class and rel(i) whether the i-th is of it,
+
+        MAP@R = 1/R sum_{i<=R} P@i rel(i),   P@i = hits among the first i / i,   R-precision = hits among the first R / R
+
+    (Musgrave, Belongie and Lim, 'A Metric Learning Reality Check', ECCV 2020). Among equal scores, wrong items come first.
+    Scores are float32; equal vectors have equal scores to the last bit, whatever the matrix product does at its edges.
+
+    Raises:
+        InvalidInput: The two sides have vectors of different sizes, or the K lack 1 or go below it.
+    """
+    if queries.vectors.shape[1] != gallery.vectors.shape[1]:
+        raise InvalidInput(f"Queries of {queries.vectors.shape[1]} and a gallery of {gallery.vectors.shape[1]} dimensions.")
+    if 1 not in ks or min(ks) < 1:
+        raise InvalidInput(f"The K of Recall@K are 1 or more, and 1 is one of them; not {list(ks)}.")
+    found = _nothing_yet(queries, tuple(ks))
+    query_codes, gallery_codes = _codes(queries.ids, gallery.ids)
+    distinct, place = _distinct(gallery.vectors)
+    step = max(1, CELLS // len(gallery))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        scores = queries.vectors[part] @ distinct.T  # (B, distinct)
+        scores = scores if place is None else scores[:, place]  # (B, N)
+        itself = query_codes[part, None] == gallery_codes
+        scores[itself] = -np.inf
+        match = (queries.labels[part, None] == gallery.labels) & ~itself
+        for row in range(len(scores)):
+            _fill(found, start + row, scores[row], match[row])
+    return found
+
+
+def _fill(found: PerQuery, query: int, scores: NDArray[np.float32], match: NDArray[np.bool_]) -> None:
+    """Enter one query's figures. scores: (N,), -inf where an item is no candidate; match: (N,)."""
+    r = int(np.count_nonzero(match))
+    nearest = _nearest(scores, match, max(r, NEIGHBOURS, *found.ks))
+    right = match[nearest]
+    if r:
+        hits = np.flatnonzero(right[:r]) + 1  # the i of P@i where rel(i) is 1
+        found.has_match[query] = True
+        found.recall[query] = [right[:k].any() for k in found.ks]
+        found.map_at_r[query] = (np.arange(1, len(hits) + 1) / hits).sum() / r
+        found.r_precision[query] = len(hits) / r
+    shown = nearest[:NEIGHBOURS]
+    found.neighbours[query, : len(shown)] = shown
+    found.scores[query, : len(shown)] = scores[shown]
+
+
+def _nearest(scores: NDArray[np.float32], match: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """(<= count,) rows of the best candidates, best first; among equals wrong before right, then by row."""
+    count = min(count, int(np.count_nonzero(scores > -np.inf)))
+    if not count:
+        return np.empty(0, dtype=np.int64)
+    last = np.partition(scores, -count)[-count]
+    rows = np.flatnonzero(scores >= last)  # all that are equal to the last, too, so that its place is decided rightly
+    return rows[np.lexsort((match[rows], -scores[rows]))[:count]]
+
+
+def _nothing_yet(queries: Samples, ks: tuple[int, ...]) -> PerQuery:
+    count = len(queries)
+    return PerQuery(
+        ids=queries.ids,
+        labels=queries.labels,
+        ks=ks,
+        recall=np.zeros((count, len(ks)), dtype=bool),
+        map_at_r=np.zeros(count),
+        r_precision=np.zeros(count),
+        has_match=np.zeros(count, dtype=bool),
+        neighbours=np.full((count, NEIGHBOURS), -1, dtype=np.int64),
+        scores=np.full((count, NEIGHBOURS), -np.inf, dtype=np.float32),
+    )
+
+
+def _codes(queries: NDArray[np.str_], gallery: NDArray[np.str_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Equal ids as equal numbers, which compare faster."""
+    _, codes = np.unique(np.concatenate([queries, gallery]), return_inverse=True)
+    return codes[: len(queries)], codes[len(queries) :]
+
+
+def _distinct(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    """The distinct vectors, and for each row which of them it is; None where all are distinct already."""
+    rows = np.ascontiguousarray(vectors) + np.float32(0)  # -0 becomes 0: equal numbers, equal bytes
+    keys = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    return (vectors, None) if len(first) == len(rows) else (rows[first], place)

@@ -1,0 +1,1 @@
+"""Networks: trunk, attention, pooling, heads, and the methods composed of them."""

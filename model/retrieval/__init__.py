@@ -1,0 +1,1 @@
+"""Retrieval: gallery, search, calibration."""

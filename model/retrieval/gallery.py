@@ -1,0 +1,119 @@
+"""The gallery: the embeddings that queries are compared with, and what each of them is."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import InvalidInput
+from model.files import read_json, write_json
+
+_LARGEST = 16 * 2**30
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Embeddings with labels and ids.
+
+    Attributes:
+        vectors: (N, D) float32, L2-normalised.
+        labels: (N,) int64, indices into `classes`.
+        ids: (N,) str, which sample each is.
+        classes: The class names.
+    """
+
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ids: NDArray[np.str_]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.vectors) == len(self.labels) == len(self.ids):
+            raise InvalidInput("A gallery's vectors, labels and ids are not equally many.")
+        check_embeddings(self.vectors)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def _index(self) -> faiss.Index:
+        index = faiss.IndexFlatIP(self.vectors.shape[1])
+        index.add(np.ascontiguousarray(self.vectors))
+        return index
+
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The k nearest entries of each query.
+
+        Args:
+            queries: (Q, D) float32, L2-normalised.
+            k: At least 1; clamped to the gallery's size.
+
+        Returns:
+            Cosine similarities (Q, k), descending, and row numbers (Q, k). Equal scores come in the order of the rows.
+
+        Raises:
+            InvalidInput: k below 1, or embeddings that are no unit vectors.
+        """
+        if k < 1:
+            raise InvalidInput(f"k must be at least 1, not {k}.")
+        check_embeddings(queries)
+        k = min(k, len(self))
+        if k == 0:
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        scores, rows = self._index.search(np.ascontiguousarray(queries), k)
+        order = np.lexsort((rows, -scores), axis=1)
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+
+    def save(self, folder: Path) -> None:
+        """Write `vectors.npy` and `entries.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
+        entries = {"classes": list(self.classes), "labels": self.labels.tolist(), "ids": self.ids.tolist()}
+        write_json(folder / "entries.json", entries)
+
+
+def load_gallery(folder: Path) -> Gallery:
+    """Read what `Gallery.save` wrote.
+
+    Raises:
+        InvalidInput: The array declares a size that its file does not have, is no float32 matrix, or holds bad vectors.
+    """
+    entries = read_json(folder / "entries.json")
+    vectors = load_matrix(folder / "vectors.npy")
+    return Gallery(vectors, np.array(entries["labels"], np.int64), np.array(entries["ids"], dtype=str), tuple(entries["classes"]))
+
+
+def load_matrix(file: Path) -> NDArray[np.float32]:
+    """Read a float32 matrix, believing its header only as far as the file's size bears it out.
+
+    Raises:
+        InvalidInput: It is anything else.
+    """
+    try:
+        with file.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream, max_header_size=4096)  # type: ignore[no-untyped-call]
+            size = stream.tell() + int(np.prod(shape, dtype=np.float64)) * 4
+    except (ValueError, OSError, EOFError) as error:
+        raise InvalidInput(f"{file.name} is no array.") from error
+    if dtype != np.float32 or len(shape) != 2 or size != file.stat().st_size or size > _LARGEST:
+        raise InvalidInput(f"{file.name} is not the float32 matrix that its header declares.")
+    matrix: NDArray[np.float32] = np.load(file, allow_pickle=False)
+    return matrix
+
+
+def check_embeddings(vectors: NDArray[np.float32]) -> None:
+    """Refuse embeddings that cannot be compared.
+
+    Raises:
+        InvalidInput: Not a matrix, or some row is not finite or not of length 1.
+    """
+    if vectors.ndim != 2:
+        raise InvalidInput("Embeddings are a matrix of one row each.")
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not np.all(np.abs(lengths - 1) < 1e-3):  # also false for NaN
+        raise InvalidInput("An embedding is not finite or not of length 1.", "Train again with a smaller train.learning_rate.")

@@ -1,0 +1,122 @@
+"""From a trained network to a release: embed the gallery, calibrate, pick golden queries, seal."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.io import encode_png
+
+from model.data.feature_cache import BATCH, FeatureMaps, Progress, box_of, feature_maps, picture_batches
+from model.data.manifest import Manifest, read_manifest
+from model.data.pictures import decode_picture
+from model.data.versioning import DataPin
+from model.files import read_json, write_json
+from model.networks.heads import RetrievalNetwork
+from model.networks.trunk import Trunk
+from model.release import NetworkSpec, Release, load_network, seal_release
+from model.retrieval.calibration import calibrate
+from model.retrieval.gallery import Gallery
+from model.retrieval.retriever import Retriever
+
+GOLDEN_NEIGHBOURS = 5
+Embed = Callable[[Tensor, Tensor], Tensor]
+"""The shallow and the deep map of a batch to its embeddings (B, D), L2-normalised."""
+
+
+def build_release(
+    dataset: Path,
+    checkpoint: Path,
+    out: Path,
+    *,
+    pin: DataPin,
+    code_revision: str,
+    cache: Path | None = None,
+    golden_queries: int = 4,
+    progress: Progress | None = None,
+) -> Release:
+    """Make the release of a trained network over every picture of its data.
+
+    Args:
+        dataset: The data, as pinned.
+        checkpoint: What `train` wrote.
+        out: The release folder.
+        pin: Of the data.
+        code_revision: Recorded in the manifest.
+        cache: Cached maps of these data under this trunk, as training with a frozen trunk leaves them; else computed anew.
+        golden_queries: How many pictures to keep with their answers.
+        progress: Told of every batch.
+    """
+    spec = NetworkSpec(**read_json(checkpoint / "config.json"))
+    network = load_network(spec, checkpoint / "weights.safetensors")
+    manifest = read_manifest(dataset)
+    seen = manifest.select(manifest.rows("train", "val", "test"))
+    maps = feature_maps(seen, network.trunk, spec.image_size, cache, progress) if cache and cache.is_dir() else None
+    vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=maps, progress=progress)
+    gallery = Gallery(vectors, seen.labels, seen.ids, seen.classes)
+    val = seen.rows("val")
+    with tempfile.TemporaryDirectory() as folder:
+        parts = Path(folder)
+        shutil.copy2(checkpoint / "weights.safetensors", parts)
+        write_json(parts / "config.json", asdict(spec))
+        write_json(parts / "calibration.json", calibrate(vectors[val], seen.labels[val]))
+        gallery.save(parts / "gallery")
+        _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery), golden_queries)
+        return seal_release(parts, out, pin=pin, code_revision=code_revision)
+
+
+def merged_embedding(network: RetrievalNetwork) -> Embed:
+    """What a network says of the maps of its own trunk: the merged embedding."""
+    return lambda shallow, deep: network.heads(shallow, deep).merged
+
+
+@torch.inference_mode()
+def embed_manifest(
+    trunk: Trunk, embed: Embed, manifest: Manifest, size: int, *, maps: FeatureMaps | None = None, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """The embedding of every sample, (N, D) float32, L2-normalised.
+
+    Args:
+        trunk: In evaluation mode.
+        embed: From the trunk's two maps to embeddings.
+        manifest: What to embed, in this order.
+        size: Side of the square picture.
+        maps: The trunk's maps of these samples, where they are at hand.
+        progress: Told of every batch.
+    """
+    device = next(trunk.parameters()).device
+    rows = np.arange(len(manifest))
+    if maps is not None:
+        batches = (maps[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
+    else:
+        batches = (trunk(pictures.to(device)) for pictures in picture_batches(manifest, rows, trunk, size))
+    parts: list[NDArray[np.float32]] = []
+    for shallow, deep in batches:
+        parts.append(embed(shallow.to(device), deep.to(device)).cpu().numpy())
+        if progress:
+            progress(min(len(parts) * BATCH, len(rows)), len(rows), "pictures embedded")
+    return np.concatenate(parts)
+
+
+def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:
+    """Keep pictures spread over the whole gallery, each with the answers that this release gives."""
+    folder.mkdir()
+    answers: list[dict[str, Any]] = []
+    for number, row in enumerate(np.unique(np.linspace(0, len(manifest) - 1, count).astype(int))):
+        source, box = manifest.folder / manifest.paths[row], box_of(manifest, row)
+        data = source.read_bytes()
+        if box is not None:
+            picture = decode_picture(data)
+            left, top, right, bottom = (round(value) for value in box)
+            data = encode_png(picture[:, top:bottom, left:right].contiguous()).numpy().tobytes()
+        file = f"{number}{'.png' if box else source.suffix.lower()}"
+        (folder / file).write_bytes(data)
+        (neighbours,) = retriever.search([decode_picture(data)], GOLDEN_NEIGHBOURS)
+        answers.append({"file": file, "neighbours": [asdict(neighbour) for neighbour in neighbours]})
+    write_json(folder / "answers.json", answers)

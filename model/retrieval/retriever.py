@@ -1,0 +1,51 @@
+"""The stored model at work: pictures to embeddings, embeddings to neighbours. What evaluation and serving both call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.data.pictures import normalise, resize
+from model.networks.heads import RetrievalNetwork
+from model.retrieval.gallery import Gallery
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One answer to a query: which gallery entry, what it is, and its cosine similarity."""
+
+    id: str
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Retriever:
+    """A network in evaluation mode, the size of picture it takes, and the gallery it searches."""
+
+    network: RetrievalNetwork
+    image_size: int
+    gallery: Gallery
+
+    def embed(self, pictures: Sequence[Tensor]) -> NDArray[np.float32]:
+        """Pictures (3, H, W) uint8 of any size -> (B, D) float32, L2-normalised."""
+        batch = torch.stack([resize(picture, self.image_size) for picture in pictures])
+        trunk = self.network.trunk
+        device = next(trunk.parameters()).device
+        with torch.inference_mode():
+            vectors: NDArray[np.float32] = self.network(normalise(batch, trunk.mean, trunk.std).to(device)).merged.cpu().numpy()
+        return vectors
+
+    def search(self, pictures: Sequence[Tensor], k: int) -> list[list[Neighbour]]:
+        """The k nearest gallery entries of each picture, best first."""
+        scores, rows = self.gallery.search(self.embed(pictures), k)
+        return [
+            [self._neighbour(row, score) for row, score in zip(*found, strict=True)] for found in zip(rows, scores, strict=True)
+        ]
+
+    def _neighbour(self, row: int, score: float) -> Neighbour:
+        gallery = self.gallery
+        return Neighbour(str(gallery.ids[row]), gallery.classes[gallery.labels[row]], round(float(score), 6))

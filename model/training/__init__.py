@@ -1,0 +1,1 @@
+"""Training: the loop, where its batches come from, checkpoints."""

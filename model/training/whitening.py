@@ -1,0 +1,98 @@
+"""Where the heads start: as whitenings of what the trunk already sees, not at random.
+
+What varies *within* the training classes (light, viewpoint, background) is noise to retrieval. A projection that scales those
+directions down is known in closed form from one pass over the training pictures, and the hybrid loss then improves on it. This
+is the discriminative projection of Mikolajczyk and Matas (ICCV 2007), used for retrieval by Radenovic et al. (TPAMI 2018).
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from model.networks.heads import MultiHead
+
+SHRINKAGE = 0.3
+"""Share of the mean variance mixed into the within-class scatter: keeps directions that few pictures show from being blown up."""
+
+
+class ClassStatistics:
+    """Counts, sums and the second moment of vectors by class, gathered in memory that does not grow with the data."""
+
+    def __init__(self, classes: int, dimensions: int) -> None:
+        self.counts = torch.zeros(classes, dtype=torch.float64)
+        self.sums = torch.zeros(classes, dimensions, dtype=torch.float64)
+        self.moment = torch.zeros(dimensions, dimensions, dtype=torch.float64)
+
+    def add(self, vectors: Tensor, labels: Tensor) -> None:
+        """Take in vectors (B, D) of classes (B,)."""
+        vectors = vectors.detach().double().cpu()
+        self.counts.index_add_(0, labels, torch.ones(len(labels), dtype=torch.float64))
+        self.sums.index_add_(0, labels, vectors)
+        self.moment += vectors.T @ vectors
+
+    @property
+    def means(self) -> Tensor:
+        """(classes, D): the mean of each class."""
+        return self.sums / self.counts.clamp(min=1)[:, None]
+
+    @property
+    def mean(self) -> Tensor:
+        """(D,): the mean of all."""
+        return self.sums.sum(0) / self.counts.sum()
+
+    @property
+    def within(self) -> Tensor:
+        """(D, D): the covariance of vectors about their class's mean."""
+        return (self.moment - self.means.T @ (self.counts[:, None] * self.means)) / self.counts.sum()
+
+    @property
+    def total(self) -> Tensor:
+        """(D, D): the covariance of vectors about the mean of all."""
+        return self.moment / self.counts.sum() - torch.outer(self.mean, self.mean)
+
+
+def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Tensor]:
+    """The projection W, b for which W x + b has unit covariance within classes, largest spread first.
+
+    Args:
+        statistics: Of the vectors to be projected, (D,) each.
+        dimensions: Rows of W. Beyond D they are zero: there is nothing more to see.
+
+    Returns:
+        W (dimensions, D) and b (dimensions,), float32, scaled so that projected vectors have a mean squared length of 1.
+    """
+    size = len(statistics.mean)
+    variance = statistics.within.diagonal().mean().clamp(min=1e-12)
+    scatter = (1 - SHRINKAGE) * statistics.within + SHRINKAGE * variance * torch.eye(size, dtype=torch.float64)
+    values, vectors = torch.linalg.eigh(scatter)
+    white = vectors @ torch.diag(values.clamp(min=1e-12).rsqrt()) @ vectors.T
+    spread, axes = torch.linalg.eigh(white @ statistics.total @ white)
+    kept = min(dimensions, size)
+    projection = torch.zeros(dimensions, size, dtype=torch.float64)
+    projection[:kept] = axes.flip(1)[:, :kept].T @ white
+    projection /= spread.flip(0)[:kept].clamp(min=0).sum().sqrt().clamp(min=1e-12)
+    return projection.float(), -(projection @ statistics.mean).float()
+
+
+@torch.no_grad()
+def whiten_heads(heads: MultiHead, batches: Iterable[tuple[Tensor, Tensor, Tensor]], classes: int) -> None:
+    """Set every head's projection to the whitening of its pooled features.
+
+    Args:
+        heads: Changed in place.
+        batches: Shallow map, deep map and labels (B,) of the training pictures, each once.
+        classes: How many there are.
+    """
+    heads.eval()
+    statistics = {
+        name: ClassStatistics(classes, head.projection.in_features)  # type: ignore[union-attr, arg-type]
+        for name, head in heads.heads.items()
+    }
+    for shallow, deep, labels in batches:
+        for name, head in heads.heads.items():
+            statistics[name].add(head.pooled(heads.tapped(name, shallow, deep)), labels)  # type: ignore[operator]
+    for name, head in heads.heads.items():
+        weight, bias = whitening(statistics[name], head.projection.out_features)  # type: ignore[union-attr, arg-type]
+        head.projection.weight.copy_(weight)  # type: ignore[union-attr, operator]
+        head.projection.bias.copy_(bias)  # type: ignore[union-attr, operator]

@@ -1,0 +1,141 @@
+"""A pipeline run from its arguments to its result: recorded, logged, and told as one JSON object."""
+
+import getpass
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.environment import Environment
+from model.config import RunConfig
+from model.errors import InvalidInput
+from model.files import read_json, write_json
+from pipelines.compiled import compile_pipeline
+from pipelines.local import Listener, Outcome, run_local
+from serving.tracking import Runs
+
+REJECTED_EXIT_CODE = 6
+_FIGURES = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "map_at_r", "r_precision")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        status: `succeeded`, `rejected` (by the gate) or `failed`.
+        exit_code: What the command line exits with.
+        body: All of it as JSON: `status`, `model_version`, `alias`, `address`, `data`, `report`, `steps`, `run_id`, `log`; `error`
+            where it failed, `refused` where it was rejected.
+    """
+
+    status: str
+    exit_code: int
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
+    """The parameters of the training pipeline."""
+    return {
+        "source": source,
+        "name": name,
+        "data": config.data.model_dump(),
+        "model": config.model.model_dump(),
+        "training": config.train.model_dump(),
+        "evaluation": config.evaluate.model_dump(),
+        "gating": config.gate.model_dump(),
+        "serving": config.serve.model_dump(),
+        "served_name": config.serve.name,
+        "golden_queries": config.serve.golden_queries,
+        "why": why,
+    }
+
+
+def locate(source: str) -> str:
+    """A source as the steps will find it, wherever they run from.
+
+    Raises:
+        InvalidInput: It is no folder, no CSV, no `s3://` prefix and no `name@revision`.
+    """
+    path = Path(source).expanduser()
+    if path.exists():
+        return str(path.resolve())
+    if source.startswith("s3://") or "@" in source:
+        return source
+    raise InvalidInput(
+        f"There is no folder {source}.", "Give --data a folder of one folder a class, s3://bucket/prefix, or name@revision."
+    )
+
+
+def run_training(
+    source: str, name: str, config: RunConfig, *, environment: Environment, listener: Listener, why: str
+) -> RunResult:
+    """Run the training pipeline on this machine.
+
+    Args:
+        source: Where the data lie; see `locate`.
+        name: What the data set is called.
+        config: The settings.
+        environment: Where things lie.
+        listener: Told of every event.
+        why: Recorded with the promotion.
+    """
+    source = locate(source)
+    folder = environment.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    runs = Runs(environment.mlflow_uri)
+    run_id = runs.start_run(folder.name, {"source": source, "name": name}, {"folder": str(folder), "why": why})
+    pipeline = compile_pipeline(folder / "pipeline.yaml")
+    outcome = run_local(
+        pipeline,
+        pipeline_arguments(source, name, config, why),
+        home=environment.root,
+        folder=folder,
+        listener=listener,
+        environment={
+            "GLOCAL_HOME": str(environment.root),
+            "GLOCAL_RUN_ID": run_id,
+            "GLOCAL_RUN_FOLDER": str(folder),
+            "GLOCAL_USER": environment.user or getpass.getuser(),
+        },
+    )
+    result = _result(outcome, folder, runs, run_id)
+    write_json(folder / "result.json", result.body)
+    return result
+
+
+def _result(outcome: Outcome, folder: Path, runs: Runs, run_id: str) -> RunResult:
+    recorded = runs.run(run_id)
+    tags = recorded["tags"]
+    body: dict[str, Any] = {
+        "run_id": run_id,
+        "log": str(outcome.log),
+        "steps": outcome.steps,
+        "data": None,
+        "report": None,
+        "model_version": tags.get("model_version"),
+        "alias": "champion" if "model_version" in tags else None,
+        "address": tags.get("address"),
+    }
+    if (folder / "report" / "report.json").is_file():
+        report = read_json(folder / "report" / "report.json")
+        body |= {"data": report["data"], "report": _figures(report) | {"path": str(folder / "report" / "report.html")}}
+    if not outcome.succeeded:
+        runs.finish(run_id, "FAILED")  # also where the exit handler could not
+        failure = outcome.failure or {"step": "pipeline", "headline": "The pipeline stopped.", "hint": "", "exit_code": 1}
+        log = folder / f"{failure['step']}.log"
+        error = {key: failure[key] for key in ("step", "headline", "hint")} | {"log": str(log if log.is_file() else outcome.log)}
+        return RunResult("failed", int(failure["exit_code"]), {"status": "failed", "error": error, **body})
+    if tags.get("passed") != "True":
+        decision = read_json(folder / "decision" / "decision.json")
+        refused = [rule["text"] for rule in decision["rules"] if not rule["held"]]
+        return RunResult("rejected", REJECTED_EXIT_CODE, {"status": "rejected", "refused": refused, **body})
+    return RunResult("succeeded", 0, {"status": "succeeded", **body})
+
+
+def _figures(report: dict[str, Any]) -> dict[str, Any]:
+    def headline(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: part[key] for name in _FIGURES for key in (name, f"{name}_interval") if key in part}
+
+    counts = {key: report[key] for key in ("queries", "queries_without_match", "latency_ms", "size_mb", "gain") if key in report}
+    return headline(report) | counts | {"untrained": headline(report["untrained"])}

@@ -1,0 +1,1 @@
+"""The stored model behind an endpoint: archive, TorchServe, rollout, client, registry."""

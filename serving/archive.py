@@ -1,0 +1,178 @@
+"""The archive: a release packed for TorchServe, built by us, hashed, and checked before anything opens it."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from model.errors import GlocalError, InvalidInput, NotFound
+from model.files import atomic_file, sha256_file, write_text
+from serving.limits import RELEASE
+
+MAX_ENTRIES = 10_000
+MAX_TOTAL = 16 * 2**30
+MAX_RATIO = 50
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LOCAL_HEADER = 30
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A .mar file and the SHA-256 of its bytes."""
+
+    path: Path
+    sha256: str
+
+
+def build_archive(release: Path, store: Path, *, name: str, version: str) -> Archive:
+    """Pack a release folder, whole, with the handler: the same release, name and version give the same bytes.
+
+    torch-model-archiver lays the files out; we zip them, since its own zips carry times and the order of the file system.
+
+    Args:
+        release: The release folder; it is verified first.
+        store: The folder the archive is written to, with its hash beside it.
+        name: Of the served model.
+        version: Of the served model.
+
+    Raises:
+        InvalidInput: The release is not whole, or name or version cannot stand in an address.
+    """
+    if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+        raise InvalidInput(f"A model cannot be served as {name} {version}.", "Use letters, digits, dashes and underscores.")
+    from model.release import open_release
+
+    open_release(release)
+    target = store / f"{name}-{version}.mar"
+    with tempfile.TemporaryDirectory(prefix="glocal-archive-") as scratch:
+        folder = _lay_out(release.resolve(), Path(scratch), name, version)
+        open_release(folder / RELEASE)
+        with atomic_file(target) as partial:
+            _zip(folder, partial)
+    archive = Archive(target, sha256_file(target))
+    write_text(_hash_file(target), f"{archive.sha256}  {target.name}\n")
+    return archive
+
+
+def verify_archive(path: Path, sha256: str | None = None) -> Archive:
+    """Check an archive's bytes against the hash beside it (and `sha256`, if given), and its structure.
+
+    Raises:
+        NotFound: The archive or its hash is not there.
+        InvalidInput: It was changed, or its structure is unsafe.
+    """
+    if not path.is_file() or not _hash_file(path).is_file():
+        raise NotFound(f"There is no archive {path} with its hash beside it.")
+    declared = _hash_file(path).read_text(encoding="utf-8").split()[:1]
+    actual = sha256_file(path)
+    if declared != [actual] or sha256 not in {None, actual}:
+        raise InvalidInput(f"The archive {path.name} was changed.", "Deploy the release again.")
+    check_archive(path)
+    return Archive(path, actual)
+
+
+def check_archive(path: Path) -> None:
+    """Refuse an archive that is not safe to extract, without extracting anything.
+
+    Raises:
+        InvalidInput: No zip file, entries outside its folder, links, duplicates, too many or too large ones, or entries that
+            a reader going from front to back would see otherwise than one that reads the directory at the end.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if len(entries) > MAX_ENTRIES:
+                raise InvalidInput(f"The archive {path.name} has {len(entries)} entries, more than {MAX_ENTRIES}.")
+            for entry in entries:
+                _check_entry(entry, path)
+            _check_whole(archive, entries, path)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, UnicodeDecodeError, ValueError) as error:
+        raise InvalidInput(f"{path.name} is no archive.", str(error)[:200]) from error
+
+
+def remove_archive(path: Path) -> None:
+    """Delete an archive and its hash, if they are there."""
+    path.unlink(missing_ok=True)
+    _hash_file(path).unlink(missing_ok=True)
+
+
+def _hash_file(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _check_entry(entry: zipfile.ZipInfo, path: Path) -> None:
+    name = entry.orig_filename
+    mode = entry.external_attr >> 16
+    parts = PurePosixPath(name).parts
+    if not name or name.startswith("/") or ".." in parts or re.search(r"[\\\x00-\x1f]|^[A-Za-z]:", name):
+        raise InvalidInput(f"The archive {path.name} holds an entry outside its folder.")
+    if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_IFMT(mode) == 0):
+        raise InvalidInput(f"The archive {path.name} holds a link or a device.")
+    if entry.flag_bits & 0x09:  # encrypted, or sizes that come after the data
+        raise InvalidInput(f"The archive {path.name} holds an entry of a kind that we do not write.")
+    if entry.file_size > MAX_RATIO * max(1024, entry.compress_size):
+        raise InvalidInput(f"The archive {path.name} unpacks to far more than it holds.")
+
+
+def _check_whole(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], path: Path) -> None:
+    if sum(entry.file_size for entry in entries) > MAX_TOTAL:
+        raise InvalidInput(f"The archive {path.name} unpacks to more than {MAX_TOTAL} bytes.")
+    if len({entry.filename.casefold() for entry in entries}) != len(entries):
+        raise InvalidInput(f"The archive {path.name} holds two entries of one name.")
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset != end:
+            raise InvalidInput(f"The archive {path.name} holds data that its directory does not name.")
+        with archive.open(entry) as stream:  # compares the local name with the directory's
+            while stream.read(2**20):  # and size and checksum with the data
+                pass
+        end = entry.header_offset + _local_size(archive, entry) + entry.compress_size
+    if end != archive.start_dir:
+        raise InvalidInput(f"The archive {path.name} holds data that its directory does not name.")
+
+
+def _local_size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
+    stream = archive.fp
+    if stream is None:
+        raise ValueError("closed")
+    stream.seek(entry.header_offset)
+    header = stream.read(_LOCAL_HEADER)
+    return _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+
+
+def _lay_out(release: Path, scratch: Path, name: str, version: str) -> Path:
+    """Let the archiver make its folder. It works in the temporary folder under the model's name, so it gets one of its own."""
+    for part in ("extra", "out", "tmp"):
+        (scratch / part).mkdir()
+    (scratch / "extra" / RELEASE).symlink_to(release, target_is_directory=True)
+    (scratch / "handler.py").symlink_to(Path(__file__).resolve().with_name("handler.py"))
+    command = [sys.executable, "-m", "model_archiver.model_packaging", "--archive-format", "no-archive", "--export-path", "out"]
+    command += ["--model-name", name, "--version", version, "--handler", "handler.py", "--extra-files", "extra"]
+    environment = {**os.environ, "TMPDIR": str(scratch / "tmp")}
+    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
+    folder: Path = scratch / "out" / name
+    manifest = folder / "MAR-INF" / "MANIFEST.json"
+    if done.returncode or not manifest.is_file():
+        raise GlocalError("torch-model-archiver failed.", (done.stderr.strip().splitlines() or [""])[-1][:300])
+    stamped = json.loads(manifest.read_text(encoding="utf-8")) | {"createdOn": "01/01/1980 00:00:00"}
+    manifest.write_text(json.dumps(stamped, indent=2, sort_keys=True), encoding="utf-8")
+    return folder
+
+
+def _zip(folder: Path, out: Path) -> None:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _EPOCH)
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            entry.file_size = file.stat().st_size
+            with file.open("rb") as source, archive.open(entry, "w") as target:
+                while block := source.read(2**20):
+                    target.write(block)

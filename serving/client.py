@@ -1,0 +1,74 @@
+"""Ask an endpoint what a picture shows."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from model.data.pictures import read_header
+from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
+from serving.limits import K_HEADER, MAX_BYTES, MAX_PIXELS
+
+
+def query(
+    address: str, name: str, picture: Path | bytes, k: int = 5, *, version: str | None = None, timeout_s: float = 30
+) -> dict[str, Any]:
+    """The k nearest gallery entries of a picture, from the endpoint.
+
+    Args:
+        address: Such as http://127.0.0.1:8080.
+        name: Of the served model.
+        picture: A file or its bytes; checked here before it is sent.
+        k: At least 1.
+        version: Of the model; default: the one that serves.
+        timeout_s: For the answer.
+
+    Returns:
+        `neighbours` (id, label, score), `release`, `embedding_space_id`, `model_version`.
+
+    Raises:
+        InvalidInput: No picture of a known format, or beyond the limits; or the endpoint says so.
+        NotFound: The endpoint serves no such model.
+        Unavailable: Nothing listens there, or it does not answer in time.
+    """
+    data = _read(picture)
+    read_header(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
+    if k < 1:
+        raise InvalidInput(f"k must be at least 1, not {k}.")
+    path = f"/predictions/{name}" + (f"/{version}" if version else "")
+    try:
+        loopback = httpx.URL(address).host in {"127.0.0.1", "localhost", "::1"}  # no proxy stands between
+        with httpx.Client(base_url=address, timeout=timeout_s, trust_env=not loopback) as client:
+            answer = client.post(path, content=data, headers={K_HEADER: str(k), "Content-Type": "application/octet-stream"})
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise Unavailable(f"Nothing answers at {address}.", "Start the endpoint: glocal serve start.") from error
+    if answer.is_success:
+        found: dict[str, Any] = answer.json()
+        return found
+    raise _error(answer)
+
+
+def _read(picture: Path | bytes) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    try:
+        if picture.stat().st_size > MAX_BYTES:
+            raise InvalidInput(f"{picture} has more than {MAX_BYTES} bytes.")
+        return picture.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {picture}.") from error
+    except OSError as error:
+        raise InvalidInput(f"{picture} cannot be read: {error.strerror}.") from error
+
+
+def _error(answer: httpx.Response) -> GlocalError:
+    """What a refusal means; TorchServe's own carry `message`, the handler's `error` and `hint`."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    headline = str(body.get("error") or body.get("message") or f"The endpoint answered {answer.status_code}.")
+    kinds: dict[int, type[GlocalError]] = {404: NotFound, 409: Conflict, 408: Unavailable, 429: Unavailable}
+    kind = kinds.get(answer.status_code, Unavailable if answer.is_server_error else InvalidInput)
+    return kind(headline, str(body.get("hint") or ""))

@@ -1,0 +1,262 @@
+"""A real TorchServe on loopback: deploy, replace, refuse, recover, restart, stop. One server for the whole file."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
+from model.files import read_json, write_json
+from serving import process, torchserve
+from serving.archive import build_archive
+from serving.client import query
+from serving.configuration import Places
+from serving.process import wait_until
+from serving.rollout import deploy, same_neighbours
+from tests.releases import ENTRIES, draw_picture, huge_png, make_parts, make_release, reseal
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    yield folder
+    torchserve.stop(folder)
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory):
+    root = tmp_path_factory.mktemp("releases")
+    return [make_release(root / str(seed), seed=seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def address(home, releases):
+    """The endpoint with the first release deployed as version 1."""
+    done = deploy(releases[0].folder, "1", home=home)
+    assert (done["version"], done["release"], done["golden"]) == ("1", releases[0].id, 2)
+    return done["address"]
+
+
+def serves(address, release, version):
+    answer = query(address, "glocal", release.folder / "golden" / "0.png", 3)
+    return (answer["release"], answer["model_version"]) == (release.id, version) and same_neighbours(
+        answer["neighbours"], release.golden[0]["neighbours"]
+    )
+
+
+def processes(home):
+    pid = read_json(Places(home).state).get("pid", -1)
+    return [each for each in psutil.process_iter() if str(home) in " ".join(_line(each)) or _session(each) == pid]
+
+
+def _line(each):
+    try:
+        return each.cmdline() if each.status() != psutil.STATUS_ZOMBIE else []
+    except psutil.Error:
+        return []
+
+
+def _session(each):
+    try:
+        return os.getsid(each.pid)
+    except ProcessLookupError:
+        return None
+
+
+def test_a_deployed_release_answers_and_is_what_status_says(home, releases, address):
+    assert serves(address, releases[0], "1")
+    state = torchserve.status(home)
+    assert state["running"] is True
+    assert state["address"] == address
+    assert state["models"]["glocal"]["default"] == "1"
+    assert [worker["status"] for worker in state["models"]["glocal"]["versions"][0]["workers"]] == ["READY"]
+    assert 100 < state["memory_mb"] < 1536
+
+
+def test_deploying_what_serves_only_verifies_it(home, releases, address):
+    pid = torchserve.status(home)["models"]["glocal"]["versions"][0]["workers"][0]["pid"]
+    assert deploy(releases[0].folder, "1", home=home)["golden"] == 2
+    assert torchserve.status(home)["models"]["glocal"]["versions"][0]["workers"][0]["pid"] == pid
+    with pytest.raises(Conflict, match="serves release"):
+        deploy(releases[1].folder, "1", home=home)
+
+
+def test_every_listening_socket_is_on_loopback(home, address):
+    places = Places(home)
+    listening = [
+        connection.laddr.ip
+        for each in process._members(process.find(places).pid, places)
+        for connection in each.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 5
+    assert {ip.removeprefix("::ffff:") for ip in listening} <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"", "The picture is empty."), (b"just a text", "no picture of a known format"), (huge_png(), "pixels.")],
+    ids=["empty", "text", "bomb"],
+)
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/json", "text/plain", "image/png"])
+def test_a_bad_body_gets_a_4xx_with_a_fixed_message_and_the_server_lives_on(home, releases, address, data, said, kind):
+    answer = httpx.post(f"{address}/predictions/glocal", content=data, headers={"content-type": kind}, timeout=30)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]
+    assert serves(address, releases[0], "1")
+
+
+def test_a_body_over_the_limit_is_a_413_or_a_closed_connection_and_the_server_lives_on(releases, address):
+    with contextlib.suppress(httpx.TransportError):  # where it was refused while we were still sending
+        assert httpx.post(f"{address}/predictions/glocal", content=bytes(33 * 2**20), timeout=30).status_code == 413
+    assert serves(address, releases[0], "1")
+
+
+def test_k_is_taken_from_the_header_whatever_its_case(address):
+    for name in ("Glocal-K", "glocal-k"):
+        answer = httpx.post(f"{address}/predictions/glocal", content=draw_picture(1), headers={name: "2"}, timeout=30)
+        assert len(answer.json()["neighbours"]) == 2
+    assert (
+        httpx.post(f"{address}/predictions/glocal", content=draw_picture(1), headers={"Glocal-K": "0"}, timeout=30).status_code
+        == 422
+    )
+
+
+def test_a_release_that_fails_its_golden_queries_leaves_the_old_one_serving(home, releases, address, tmp_path):
+    parts = make_parts(tmp_path / "parts", seed=5)
+    answers = read_json(parts / "golden" / "answers.json")
+    answers[1]["neighbours"][0]["score"] -= 0.1
+    write_json(parts / "golden" / "answers.json", answers)
+    bad = reseal(parts, tmp_path / "bad")
+    with pytest.raises(GlocalError, match=r"golden query 1\.png"):
+        deploy(bad.folder, "66", home=home)
+    assert serves(address, releases[0], "1")
+    assert only_version(home) == "1"
+
+
+@pytest.mark.parametrize("damage", ["flip", "miss", "add"])
+def test_a_damaged_release_is_refused_and_the_old_one_serves(home, releases, address, tmp_path, damage):
+    folder = shutil.copytree(releases[1].folder, tmp_path / "release")
+    weights = folder / "weights.safetensors"
+    if damage == "flip":
+        weights.write_bytes(b"\x00" + weights.read_bytes()[1:])
+    elif damage == "miss":
+        weights.unlink()
+    else:
+        (folder / "more.txt").write_text("x")
+    with pytest.raises(InvalidInput):
+        deploy(folder, "67", home=home)
+    assert serves(address, releases[0], "1")
+
+
+def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, releases, address):
+    answers, stop = [], threading.Event()
+
+    def ask():
+        with httpx.Client(timeout=60) as caller:
+            while not stop.is_set():
+                answer = caller.post(f"{address}/predictions/glocal", content=draw_picture(len(answers) % 10))
+                answers.append((answer.status_code, answer.json().get("release"), answer.json().get("model_version")))
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            done = deploy(releases[1].folder, "2", home=home)
+            seen = len(answers)
+            assert wait_until(lambda: len(answers) > seen + 3 or asking.done(), deadline_s=30)
+        finally:
+            stop.set()
+        asking.result()
+    assert done["address"] == address
+    assert {status for status, _, _ in answers} == {200}
+    assert {named for _, *named in map(tuple, answers) for named in [tuple(named)]} == {
+        (releases[0].id, "1"),
+        (releases[1].id, "2"),
+    }
+    assert answers[-1][1] == releases[1].id
+    assert only_version(home) == "2"
+    assert [path.name for path in Places(home).store.glob("*.mar")] == ["glocal-2.mar"]
+
+
+def test_what_a_killed_deployment_left_is_tidied_by_the_next(home, releases, address):
+    """It had registered its version and made it the default, and died before it was recorded."""
+    places = Places(home)
+    stray = build_archive(releases[2].folder, places.store, name="glocal", version="99")
+    with torchserve.connect(places, process.find(places)) as server:
+        server.register(stray.path.name, "glocal")
+        server.set_default("glocal", "99")
+    deploy(releases[1].folder, "2", home=home)
+    assert only_version(home) == "2"
+    assert not stray.path.exists()
+    assert serves(address, releases[1], "2")
+
+
+def test_a_release_that_a_worker_cannot_load_is_given_up_and_the_old_one_serves(home, releases, address, tmp_path):
+    parts = make_parts(tmp_path / "parts")
+    vectors = np.zeros((ENTRIES, 8), np.float32)  # of another embedding space
+    vectors[:, 0] = 1
+    np.save(parts / "gallery" / "vectors.npy", vectors)
+    with pytest.raises(Unavailable, match="became ready"):
+        deploy(reseal(parts, tmp_path / "bad").folder, "68", home=home)
+    assert serves(address, releases[1], "2")
+    assert only_version(home) == "2"
+
+
+def test_a_second_deployment_at_the_same_time_is_a_conflict(home, releases, address):
+    from serving.locks import exclusive
+
+    held = exclusive(Places(home).lock, wait_s=0, busy="x")
+    with held, pytest.raises(Conflict, match="Another deployment"):
+        deploy(releases[2].folder, "3", home=home, lock_wait_s=0.2)
+
+
+def test_a_killed_worker_comes_back(home, releases, address):
+    worker = torchserve.status(home)["models"]["glocal"]["versions"][0]["workers"][0]["pid"]
+    os.kill(worker, signal.SIGKILL)
+
+    def recovered():
+        try:
+            return serves(address, releases[1], "2")
+        except GlocalError:
+            return False
+
+    assert wait_until(recovered, deadline_s=60)
+    assert torchserve.status(home)["models"]["glocal"]["versions"][0]["workers"][0]["pid"] != worker
+
+
+def test_what_was_deployed_serves_again_after_the_server_was_killed(home, releases, address):
+    places = Places(home)
+    before = process.find(places).pid
+    os.kill(before, signal.SIGKILL)
+    assert wait_until(lambda: process.find(places) is None, deadline_s=10)
+    state = torchserve.start(home)
+    assert state["pid"] != before
+    assert state["address"] == address  # its ports were free again
+    assert serves(address, releases[1], "2")
+    assert torchserve.start(home)["pid"] == state["pid"]
+
+
+def test_stopping_twice_leaves_no_process_behind(home, address):
+    scratch = process.find(Places(home)).scratch
+    assert processes(home)
+    assert torchserve.stop(home) is True
+    assert torchserve.stop(home) is False
+    assert processes(home) == []
+    assert not os.path.exists(scratch)  # noqa: PTH110
+    assert torchserve.status(home)["running"] is False
+    assert json.loads(Places(home).deployed.read_text())["glocal"]["version"] == "2"
+
+
+def only_version(home):
+    (version,) = [each["version"] for each in torchserve.status(home)["models"]["glocal"]["versions"]]
+    return version

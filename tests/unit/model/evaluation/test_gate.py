@@ -1,0 +1,175 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model.errors import InvalidInput
+from model.evaluation.gate import Decision, Outcome, Rules, decide
+from model.evaluation.metrics import PerQuery
+
+CLASSES = [f"class {i}" for i in range(10)]
+VALUES = np.random.default_rng(0).uniform(0.3, 0.7, size=100)
+LABELS = np.arange(100) % 10
+
+
+def figures(map_at_r, recall_at_1=0.8) -> PerQuery:
+    values = np.broadcast_to(np.asarray(map_at_r, dtype=np.float64), 100).copy()
+    return PerQuery(
+        ids=np.arange(100).astype(str),
+        labels=LABELS,
+        ks=(1,),
+        recall=(np.arange(100) < 100 * recall_at_1)[:, None],
+        map_at_r=values,
+        r_precision=values,
+        has_match=np.ones(100, dtype=bool),
+        neighbours=np.full((100, 10), -1),
+        scores=np.full((100, 10), -np.inf, dtype=np.float32),
+    )
+
+
+UNTRAINED = figures(VALUES - 0.1, 0.5)
+
+
+def verdict(candidate, champion=None, rules=Rules(), **measured) -> Decision:  # noqa: B008
+    return decide(candidate, UNTRAINED, champion, rules, classes=CLASSES, **measured)
+
+
+def rule(decision: Decision, name: str) -> Outcome:
+    return next(outcome for outcome in decision.rules if outcome["name"] == name)
+
+
+def failed(decision: Decision) -> list[str]:
+    return [outcome["name"] for outcome in decision.rules if not outcome["held"]]
+
+
+def test_without_a_champion_the_floors_alone_decide_and_it_is_said():
+    decision = verdict(figures(VALUES), rules=Rules(min_recall_at_1=0.8, min_map_at_r=0.4, min_gain_over_untrained=0.05))
+    assert decision.passed
+    assert not decision.against_champion
+    assert "no champion" in rule(decision, "champion")["text"]
+    assert [outcome["name"] for outcome in decision.rules] == [
+        *("min_recall_at_1", "min_map_at_r", "min_gain_over_untrained", "champion")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "name"),
+    [
+        (Rules(min_recall_at_1=0.81), "min_recall_at_1"),
+        (Rules(min_map_at_r=0.7), "min_map_at_r"),
+        (Rules(min_gain_over_untrained=0.11), "min_gain_over_untrained"),
+    ],
+)
+def test_each_floor_alone_can_refuse(rules, name):
+    decision = verdict(figures(VALUES), rules=rules)
+    assert not decision.passed
+    assert failed(decision) == [name]
+
+
+def test_a_figure_equal_to_its_threshold_holds():
+    rules = Rules(min_recall_at_1=0.8, min_gain_over_untrained=0.1)
+    assert figures(0.8).mean("map_at_r") - figures(0.7).mean("map_at_r") < 0.1  # by the rounding of binary fractions
+    assert decide(figures(0.8), figures(0.7), None, rules, classes=CLASSES).passed
+
+
+def test_a_model_no_better_than_untrained_passes_a_gain_of_zero_and_a_worse_one_does_not():
+    assert verdict(UNTRAINED).passed
+    assert failed(verdict(figures(VALUES - 0.11))) == ["min_gain_over_untrained"]
+
+
+def test_a_model_equal_to_the_champion_passes():
+    decision = verdict(figures(VALUES), figures(VALUES), Rules(max_regression=0.0, max_group_regression=0.0))
+    assert decision.passed
+    assert decision.against_champion
+
+
+def test_a_model_below_the_champion_by_more_than_the_margin_fails_and_by_less_passes():
+    champion = figures(VALUES)
+    assert failed(verdict(figures(VALUES - 0.02), champion)) == ["max_regression"]
+    assert verdict(figures(VALUES - 0.005), champion).passed
+
+
+def test_a_model_as_good_on_the_mean_fails_where_the_interval_leaves_a_regression_possible():
+    swing = np.where(LABELS % 2, 0.09, -0.09)  # half the classes up, half down
+    decision = verdict(figures(VALUES + swing), figures(VALUES))
+    assert rule(decision, "max_regression")["figure"] < -0.01
+    assert failed(decision) == ["max_regression"]
+
+
+def test_one_class_gone_bad_fails_though_the_mean_is_better():
+    change = np.where(LABELS == 7, -0.15, 0.15)
+    decision = verdict(figures(VALUES + change), figures(VALUES))
+    assert failed(decision) == ["max_group_regression"]
+    assert "class 7 (10 queries)" in rule(decision, "max_group_regression")["text"]
+    assert rule(decision, "max_group_regression")["figure"] == pytest.approx(-0.15)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_figure_that_is_not_a_number_passes_nothing(value):
+    values = VALUES.copy()
+    values[3] = value
+    rules = Rules(min_map_at_r=-9, min_gain_over_untrained=-9, max_regression=9, max_group_regression=9)
+    decision = verdict(figures(values), figures(VALUES), rules)
+    assert failed(decision) == ["min_map_at_r", "min_gain_over_untrained", "max_regression", "max_group_regression"]
+    assert rule(decision, "min_map_at_r")["figure"] is None
+
+
+def test_a_threshold_that_is_not_a_number_passes_nothing():
+    assert failed(verdict(figures(VALUES), rules=Rules(min_map_at_r=math.nan))) == ["min_map_at_r"]
+
+
+def test_queries_none_of_which_has_a_match_pass_nothing():
+    none = np.zeros(100, dtype=bool)
+    one = replace(figures(VALUES), has_match=none)
+    decision = decide(one, one, one, Rules(), classes=CLASSES)
+    assert len(failed(decision)) == 5
+    assert decision.queries == 0
+
+
+def test_budgets_hold_what_was_measured():
+    rules = Rules(max_latency_ms=50, max_size_mb=20)
+    assert verdict(figures(VALUES), rules=rules, latency_ms=50, size_mb=12.5).passed
+    assert failed(verdict(figures(VALUES), rules=rules, latency_ms=50.1, size_mb=20.1)) == ["max_latency_ms", "max_size_mb"]
+    assert failed(verdict(figures(VALUES), rules=rules, latency_ms=math.nan, size_mb=1)) == ["max_latency_ms"]
+
+
+def test_a_budget_for_what_was_not_measured_fails_and_says_so():
+    decision = verdict(figures(VALUES), rules=Rules(max_latency_ms=50))
+    assert failed(decision) == ["max_latency_ms"]
+    assert "not measured" in rule(decision, "max_latency_ms")["text"]
+
+
+def test_models_of_other_queries_are_not_compared():
+    other = replace(figures(VALUES), ids=np.arange(1, 101).astype(str))
+    with pytest.raises(InvalidInput, match="not of the same queries"):
+        verdict(figures(VALUES), other)
+    with pytest.raises(InvalidInput, match="not of the same queries"):
+        verdict(other)
+
+
+def test_each_rule_says_its_figure_its_threshold_and_whether_it_held_in_a_sentence():
+    decision = verdict(figures(VALUES), rules=Rules(min_recall_at_1=0.85))
+    assert rule(decision, "min_recall_at_1") == {
+        "name": "min_recall_at_1",
+        "held": False,
+        "figure": 0.8,
+        "threshold": 0.85,
+        "text": "Recall@1 is 0.8000; at least 0.8500 is asked: NOT held.",
+    }
+
+
+def test_a_decision_is_read_back_as_it_was_written(tmp_path):
+    decision = verdict(figures(np.nan), figures(VALUES), Rules(max_size_mb=1))
+    decision.save(tmp_path / "decision.json")
+    assert Decision.load(tmp_path / "decision.json") == decision
+    assert json.loads((tmp_path / "decision.json").read_text())["passed"] is False
+
+
+def test_a_decision_that_contradicts_its_rules_is_refused():
+    value = verdict(figures(VALUES), rules=Rules(min_recall_at_1=0.9)).to_json()
+    with pytest.raises(InvalidInput, match="contradict"):
+        Decision.from_json({**value, "passed": True})
+    with pytest.raises(InvalidInput, match="no decision"):
+        Decision.from_json({"passed": True})
