@@ -16,7 +16,6 @@ class Environment(BaseSettings):
         run_id: The MLflow run that this process's steps belong to (`GLOCAL_RUN_ID`).
         run_folder: Where this run's step logs go (`GLOCAL_RUN_FOLDER`).
         user: Who acts (`GLOCAL_USER`), as the ledger shows it.
-        serve_port: Port of the endpoint on loopback (`GLOCAL_SERVE_PORT`); 0 for a free one.
         log_level: How much the steps' logs say (`GLOCAL_LOG_LEVEL`).
     """
 
@@ -28,7 +27,6 @@ class Environment(BaseSettings):
     run_id: str = ""
     run_folder: Path | None = None
     user: str = ""
-    serve_port: int = 0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

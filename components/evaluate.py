@@ -35,7 +35,8 @@ def evaluate(
     from components.pinning import fetch_data
     from components.step import step
     from model.config import EvaluateConfig, ModelConfig
-    from model.evaluation.evaluate import HEADLINES, evaluate_release
+    from model.evaluation.evaluate import evaluate_release
+    from model.evaluation.report import RECORDED
     from model.training.train import features_folder
 
     with step("evaluate") as current:
@@ -52,6 +53,6 @@ def evaluate(
             progress=current.progress,
         )
         shutil.copyfile(Path(report.path) / "report.html", page.path)
-        current.figures |= {name: found[name] for name in HEADLINES}
+        current.figures |= {name: found[name] for name in RECORDED}
         for name, value in current.figures.items():
             metrics.log_metric(name, value)

@@ -8,9 +8,9 @@ from components.pinning import fetch_data
 from components.step import Step, run_evidence
 from model.config import GateConfig
 from model.data.manifest import read_manifest
-from model.evaluation.evaluate import HEADLINES, query_test_classes
 from model.evaluation.gate import Rules, decide
 from model.evaluation.metrics import PerQuery
+from model.evaluation.report import RECORDED
 from model.files import read_json
 from model.release import open_release
 from serving.registry import Registry
@@ -36,7 +36,7 @@ def judge(
     tags = {"passed": str(verdict.passed), "md5": pin["md5"], "release": found["release"]}
     current.tags |= tags | {"rules": " ".join(rule["text"] for rule in verdict.rules if not rule["held"])}
     run_evidence(
-        current.environment, {figure: found[figure] for figure in HEADLINES}, tags, {"report": report, "decision": decision}
+        current.environment, {figure: found[figure] for figure in RECORDED}, tags, {"report": report, "decision": decision}
     )
     return verdict.passed
 
@@ -49,6 +49,8 @@ def _champion(pin: dict[str, Any], name: str, release: Path, report: Path, curre
         return None
     if registry.tags(version).get("release") == open_release(release).id:
         return PerQuery.load(report / "candidate.npz")
+    from model.evaluation.evaluate import query_test_classes  # torch, which most gates do without
+
     parsed, folder = fetch_data(pin, current)
     with tempfile.TemporaryDirectory() as scratch:
         champion = open_release(registry.fetch(version, Path(scratch) / "release"))

@@ -7,7 +7,7 @@ from typing import Any
 from components.step import Step, run_evidence
 from model.config import ServeConfig
 from model.errors import GlocalError
-from model.evaluation.evaluate import HEADLINES
+from model.evaluation.report import RECORDED
 from model.files import read_json
 from model.release import open_release
 from serving.client import query
@@ -19,7 +19,7 @@ def register_release(name: str, release: Path, report: Path, current: Step) -> s
     """Register with the report's figures as evidence; a new version becomes the challenger."""
     found = read_json(report / "report.json")
     registry = Registry(current.environment.mlflow_uri, name)
-    version = registry.register(release, {figure: found[figure] for figure in HEADLINES}, current.environment.run_id or None)
+    version = registry.register(release, {figure: found[figure] for figure in RECORDED}, current.environment.run_id or None)
     if registry.alias("champion") != version:
         registry.set_alias(version, "challenger")
     current.tags |= {"version": version}

@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from components.environment import Environment
 from model.errors import GlocalError
 from model.files import atomic_folder, write_json
@@ -73,7 +75,6 @@ def step(name: str) -> Iterator[Step]:
         raise GlocalError(f"{name} has failed in this run already.")
     _end_with_the_run(environment)
     _log_to(environment, name)
-    started = time.monotonic()
     emit(step=name, event="started")
     record = _Record.open(environment, name)
     try:
@@ -91,7 +92,7 @@ def step(name: str) -> Iterator[Step]:
             write_json(failed, {"headline": explained.headline, "hint": explained.hint})
         raise
     record.close("FINISHED", current, {})
-    emit(step=name, event="finished", seconds=round(time.monotonic() - started, 2))
+    emit(step=name, event="finished", seconds=round(time.time() - psutil.Process().create_time(), 2))
 
 
 @cache

@@ -12,56 +12,20 @@ import shutil
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from typing import TYPE_CHECKING, Any
 
 from model.data.versioning import DataPin
 from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder, read_json, sha256_file, sha256_json, write_json
-from model.networks.heads import MultiHead, RetrievalNetwork
-from model.networks.methods import get_method
-from model.networks.trunk import Trunk
 from model.retrieval.gallery import Gallery, load_gallery
-from model.retrieval.retriever import Retriever
+
+if TYPE_CHECKING:
+    from model.networks.stored import NetworkSpec
+    from model.retrieval.retriever import Retriever
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """How to build a network before its weights are filled in: a release's config.json."""
-
-    method: str
-    trunk: str
-    image_size: int
-
-    def build(self) -> RetrievalNetwork:
-        """The network with random weights, in evaluation mode."""
-        trunk = Trunk(self.trunk)
-        return RetrievalNetwork(trunk, MultiHead(trunk.channels, get_method(self.method))).eval()
-
-
-def save_network(network: RetrievalNetwork, file: Path) -> None:
-    """Write a network's weights to a safetensors file."""
-    save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, file)
-
-
-def load_network(spec: NetworkSpec, file: Path) -> RetrievalNetwork:
-    """Build a network and fill in its weights.
-
-    Raises:
-        InvalidInput: The file is no safetensors file (a pickle, say), or does not fit the network.
-    """
-    network = spec.build()
-    try:
-        network.load_state_dict(load_file(file))
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise InvalidInput(f"{file.name} does not hold the weights of this network.", str(error).splitlines()[0][:200]) from error
-    return network
 
 
 @dataclass(frozen=True)
@@ -87,8 +51,10 @@ class Release:
         return DataPin(**self.manifest["data"])
 
     @cached_property
-    def spec(self) -> NetworkSpec:
+    def spec(self) -> "NetworkSpec":
         """How its network is built."""
+        from model.networks.stored import NetworkSpec  # torch, which checking a release does without
+
         return NetworkSpec(**read_json(self.folder / "config.json"))
 
     @cached_property
@@ -102,15 +68,18 @@ class Release:
         answers: list[dict[str, Any]] = read_json(self.folder / "golden" / "answers.json")
         return answers
 
-    def retriever(self) -> Retriever:
+    def retriever(self) -> "Retriever":
         """The network, loaded, over the gallery."""
+        from model.networks.stored import load_network
+        from model.retrieval.retriever import Retriever
+
         network = load_network(self.spec, self.folder / "weights.safetensors")
         return Retriever(network, self.spec.image_size, self.gallery)
 
 
-def space_id(spec: NetworkSpec, weights: Path) -> str:
-    """A hash of weights, configuration and preprocessing."""
-    return sha256_json([asdict(spec), sha256_file(weights)])[:16]
+def space_id(folder: Path) -> str:
+    """A hash of the weights, configuration and preprocessing in a release folder."""
+    return sha256_json([read_json(folder / "config.json"), sha256_file(folder / "weights.safetensors")])[:16]
 
 
 def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) -> Release:
@@ -122,14 +91,13 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
         pin: The data it was made from.
         code_revision: The code it was made by.
     """
-    spec = NetworkSpec(**read_json(parts / "config.json"))
     with atomic_folder(out) as partial:
         for part in _PARTS:
             copy = shutil.copytree if (parts / part).is_dir() else shutil.copy2
             copy(parts / part, partial / part)
         manifest = {
             "format": FORMAT,
-            "embedding_space_id": space_id(spec, partial / "weights.safetensors"),
+            "embedding_space_id": space_id(partial),
             "data": asdict(pin),
             "code_revision": code_revision,
             "files": {name: _describe(partial / name) for name in _files(partial)},

@@ -1,7 +1,7 @@
 """The command line: data on standard output, progress on standard error, one line and a hint for every failure.
 
-Exit codes: 0 done; 1 failed; 2 what was given cannot be used; 3 not found; 4 somebody else was first; 5 a service does not answer,
-try again; 6 the gate refused the model.
+Exit codes: 0 done; 1 failed; 2 what was given cannot be used; 3 not found; 4 somebody else was first; 5 a service does not
+answer, try again; 6 the gate refused the model.
 """
 
 import json
@@ -171,8 +171,7 @@ def start(as_json: Json = False) -> None:
     """Start TorchServe on loopback, with what was deployed last."""
     from serving import torchserve
 
-    environment = Environment()
-    _show_server(torchserve.start(environment.root, ports=wanted_ports(environment)), as_json)
+    _show_server(torchserve.start(Environment().root), as_json)
 
 
 @serve.command()
@@ -232,14 +231,6 @@ def default_name(source: str) -> str:
         return source.split("@", maxsplit=1)[0]
     parts = [part for part in Path(source).absolute().parts if part not in {"images", "data", "/"}]
     return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in parts[-1]).lstrip(".")[:64] or "data"
-
-
-def wanted_ports(environment: Environment) -> Any:
-    """The ports asked for; None for any that are free."""
-    from serving.process import Ports
-
-    port = environment.serve_port
-    return Ports(port, port + 1, port + 2) if port else None
 
 
 def _summarise(body: dict[str, Any]) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 from components.environment import Environment
 from model.config import RunConfig
 from model.errors import InvalidInput
+from model.evaluation.report import FIGURES
 from model.files import read_json, write_json
 from pipelines.compiled import compile_pipeline
 from pipelines.local import Listener, Outcome, run_local
 from serving.tracking import Runs
 
 REJECTED_EXIT_CODE = 6
-_FIGURES = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "map_at_r", "r_precision")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class RunResult:
     Attributes:
         status: `succeeded`, `rejected` (by the gate) or `failed`.
         exit_code: What the command line exits with.
-        body: All of it as JSON: `status`, `model_version`, `alias`, `address`, `data`, `report`, `steps`, `run_id`, `log`; `error`
-            where it failed, `refused` where it was rejected.
+        body: All of it as JSON: `status`, `model_version`, `alias`, `address`, `data`, `report`, `steps`, `run_id`, `log`;
+            `error` where it failed, `refused` where it was rejected.
     """
 
     status: str
@@ -135,7 +135,7 @@ def _result(outcome: Outcome, folder: Path, runs: Runs, run_id: str) -> RunResul
 
 def _figures(report: dict[str, Any]) -> dict[str, Any]:
     def headline(part: dict[str, Any]) -> dict[str, Any]:
-        return {key: part[key] for name in _FIGURES for key in (name, f"{name}_interval") if key in part}
+        return {key: part[key] for name in FIGURES for key in (name, f"{name}_interval") if key in part}
 
     counts = {key: report[key] for key in ("queries", "queries_without_match", "latency_ms", "size_mb", "gain") if key in report}
     return headline(report) | counts | {"untrained": headline(report["untrained"])}

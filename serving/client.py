@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from model.data.pictures import read_header
+from model.data.headers import read_header
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
 from serving.limits import K_HEADER, MAX_BYTES, MAX_PIXELS
 
@@ -38,7 +38,8 @@ def query(
     path = f"/predictions/{name}" + (f"/{version}" if version else "")
     try:
         loopback = httpx.URL(address).host in {"127.0.0.1", "localhost", "::1"}  # no proxy stands between
-        with httpx.Client(base_url=address, timeout=timeout_s, trust_env=not loopback) as client:
+        secure = address.startswith("https")  # reading the authorities' certificates takes longer than a query
+        with httpx.Client(base_url=address, timeout=timeout_s, trust_env=not loopback, verify=secure) as client:
             answer = client.post(path, content=data, headers={K_HEADER: str(k), "Content-Type": "application/octet-stream"})
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise Unavailable(f"Nothing answers at {address}.", "Start the endpoint: glocal serve start.") from error

@@ -82,13 +82,14 @@ class Limits:
 
     Attributes:
         heap_mb: Of the JVM.
-        threads: Of one worker's arithmetic.
+        threads: Of one worker's arithmetic. Two that share busy cores with others wait for each other: on two such cores a
+            query of 30 ms then took up to 1.6 s, and with one thread never more than 50 ms.
         queue: Requests that may wait for one model; more get a 503.
         response_s, startup_s: After which a worker is given up.
     """
 
     heap_mb: int = 256
-    threads: int = 2
+    threads: int = 1
     queue: int = 32
     response_s: int = 30
     startup_s: int = 120

@@ -73,7 +73,7 @@ class Engine:
         return answer if self.version is None else {**answer, "model_version": self.version}
 
     def _refuse_other_space(self) -> None:
-        actual = space_id(self.release.spec, self.release.folder / "weights.safetensors")
+        actual = space_id(self.release.folder)
         if actual != self.release.embedding_space_id:
             raise InvalidInput(
                 f"The release says embedding space {self.release.embedding_space_id}, but its weights make {actual}.",

@@ -14,7 +14,8 @@ from PIL import Image
 from model.data.pictures import decode_picture
 from model.data.versioning import DataPin
 from model.files import write_json
-from model.release import NetworkSpec, Release, save_network, seal_release
+from model.networks.stored import NetworkSpec, save_network
+from model.release import Release, seal_release
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
 

@@ -1,29 +1,19 @@
 """Import a data set: list it, look at every picture, split it by class, and make it a version. All or nothing."""
 
-import hashlib
-import json
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from model.data.duplicates import exact_copies, near_copies
 from model.data.findings import Finding, Findings, Rejected, summary, write_report
-from model.data.manifest import SPLITS, write_manifest
-from model.data.pictures import MAX_BYTES, MAX_PIXELS
+from model.data.hashing import Limits, hash_files
+from model.data.headers import MAX_BYTES, MAX_PIXELS
+from model.data.options import Options, fingerprint
 from model.data.sources import Listing, Progress, download_s3, list_folders
-from model.data.splits import MODES, SCENE, UNSET, assign
+from model.data.splits import MODES
 from model.data.tables import find_table, list_table
-from model.data.validation import STORED_SUFFIXES, Limits, Samples, hash_files, inspect
 from model.data.versioning import DataPin, check_name, is_complete, publish, recorded, writing
 from model.errors import InvalidInput, NotFound
-
-FORMAT = 1
-"""Raised when the same source would be stored differently, so that an old import is not taken for the same."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +50,6 @@ class ImportReport:
         }
 
 
-@dataclass(frozen=True)
-class Options:
-    """What, besides the pictures, decides what is stored."""
-
-    split: str
-    validation_fraction: float
-    leaks: str
-    max_bytes: int
-    max_pixels: int
-    remote: str | None
-
-
 def import_dataset(
     source: Path | str,
     name: str,
@@ -106,7 +84,9 @@ def import_dataset(
         before = None if findings.defects else _unchanged(store, name, listing, options, tell)
         if before is not None:
             return _report(*before, True, store / "reports" / f"{name}.txt", begun)
-        record = _assemble(listing, options, staging / "data", findings, tell)
+        from model.data.assembling import assemble  # torch, which an unchanged source does without
+
+        record = assemble(listing, options, staging / "data", findings, tell)
         report = write_report(store / "reports", name, findings)
         if findings.defects:
             headline = f"{source} has {len(findings.defects)} defects: {summary(findings.defects)}. Nothing was imported."
@@ -163,85 +143,9 @@ def _unchanged(
     if known is None:
         return None
     hashes = hash_files(listing, Limits(options.max_bytes, options.max_pixels), tell)
-    if hashes is None or known[1].get("fingerprint") != _fingerprint(listing, hashes, options):
+    if hashes is None or known[1].get("fingerprint") != fingerprint(listing, hashes, options):
         return None
     return known if is_complete(store, known[0]) else None
-
-
-def _fingerprint(listing: Listing, hashes: NDArray[np.uint8], options: Options) -> str:
-    """A hash of everything that decides what is stored: options, names, rows, and the files' own hashes."""
-    digest = hashlib.sha256(json.dumps([FORMAT, asdict(options), listing.labels], sort_keys=True).encode())
-    for part in (listing.files, listing.file, listing.label, listing.given, listing.boxes, hashes):
-        digest.update(part.tobytes())
-    return digest.hexdigest()
-
-
-def _assemble(listing: Listing, options: Options, folder: Path, findings: Findings, tell: Progress) -> dict[str, Any]:
-    """Fill `folder` with the data set, as far as it has no defects, and return the record of it."""
-    folder.mkdir()
-    found = inspect(listing, Limits(options.max_bytes, options.max_pixels), folder / "images", findings, tell)
-    given = np.frombuffer(listing.given, np.int8)
-    labels = np.frombuffer(listing.label, np.int64)
-    sides = assign(labels, given, listing.labels, findings, mode=options.split, validation_fraction=options.validation_fraction)
-    if options.split == "zero-shot" and np.any((given != UNSET) & (given != SCENE)):
-        findings.warn("split", "the split column", "is followed; classes it leaves open are split by name")
-    tell(0, 0, "compare")
-    samples = Samples(listing, found, sides, found.valid & (sides != UNSET))
-    identity = samples.identity()
-    exact_copies(samples, identity, options.leaks == "drop", findings)
-    near_copies(samples, identity, findings)
-    _check_classes(samples, findings)
-    if not findings.defects:
-        _write(samples, folder)
-    return _record(samples, options, findings)
-
-
-def _check_classes(samples: Samples, findings: Findings) -> None:
-    """Name each class of one picture, and a data set of one class, which leaves nothing to test with."""
-    names, whole = samples.listing.labels, samples.sides != SCENE
-    shown = np.bincount(samples.labels[samples.keep & whole], minlength=len(names))
-    listed = np.bincount(samples.labels[whole], minlength=len(names))
-    for label in np.flatnonzero((shown < 2) & (listed > 0)):
-        if shown[label]:
-            findings.defect("class of one", names[label], "it has one usable picture, and nothing to be compared with")
-        else:
-            findings.defect("empty class", names[label], "none of its pictures is usable")
-    if np.count_nonzero(listed) == 1 and np.all(whole):
-        only = names[int(np.argmax(listed))]
-        findings.defect("one class", only, "it is the only class; if its label stands in a CSV, give that CSV")
-
-
-def _write(samples: Samples, folder: Path) -> None:
-    """Write the manifest of the samples that are kept, and remove the pictures that none of them shows."""
-    listing, files = samples.listing, samples.files
-
-    def stored(file: int) -> str:
-        return f"images/{listing.files[file]}{STORED_SUFFIXES[samples.found.suffix[file]]}"
-
-    def rows() -> Iterator[tuple[str, str, str, tuple[float, float, float, float] | None]]:
-        for row in np.flatnonzero(samples.keep):
-            xmin, ymin, xmax, ymax = (float(value) for value in listing.box_array[row])
-            box = None if np.isnan(xmin) else (xmin, ymin, xmax, ymax)
-            yield stored(int(files[row])), listing.labels[int(samples.labels[row])], SPLITS[samples.sides[row]], box
-
-    write_manifest(folder, rows())
-    shown = np.zeros(len(listing.files), bool)
-    shown[files[samples.keep]] = True
-    for file in np.flatnonzero(samples.found.usable & ~shown):
-        (folder / stored(int(file))).unlink()
-
-
-def _record(samples: Samples, options: Options, findings: Findings) -> dict[str, Any]:
-    """What is kept beside the version: how it was made, and what was found."""
-    by_side = [samples.keep & (samples.sides == side) for side in range(len(SPLITS))]
-    return {
-        "fingerprint": _fingerprint(samples.listing, samples.found.md5, options),
-        "options": asdict(options),
-        "classes": len(np.unique(samples.labels[samples.keep])),
-        "samples_by_split": {split: int(rows.sum()) for split, rows in zip(SPLITS, by_side, strict=True)},
-        "classes_by_split": {split: len(np.unique(samples.labels[rows])) for split, rows in zip(SPLITS, by_side, strict=True)},
-        "warnings": findings.to_json()["warnings"],
-    }
 
 
 def _report(pin: DataPin, record: dict[str, Any], unchanged: bool, report: Path, begun: float) -> ImportReport:

@@ -3,59 +3,18 @@
 Training, indexing and serving all come through here, so that one picture has one embedding.
 """
 
-import io
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torchvision.transforms.v2.functional as transforms
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 
+from model.data.headers import MAX_BYTES, MAX_PIXELS, read_header
 from model.errors import InvalidInput
-
-FORMATS = ("JPEG", "PNG", "WEBP")
-"""What is decoded. The bytes decide, never a file's name."""
-MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 100_000_000
 
 Box = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the first bytes of a picture say of it: its format, and its size in pixels as stored."""
-
-    format: str
-    width: int
-    height: int
-
-
-def read_header(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Header:
-    """Read a picture's format and size without decoding it.
-
-    Raises:
-        InvalidInput: Empty, too large, or no picture of a known format.
-    """
-    if not data:
-        raise InvalidInput("The picture is empty.")
-    if len(data) > max_bytes:
-        raise InvalidInput(f"The picture has {len(data)} bytes, more than {max_bytes}.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                header = Header(str(picture.format), *picture.size)
-    except Image.DecompressionBombError as error:
-        raise InvalidInput(f"The picture has more than {max_pixels} pixels.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InvalidInput(f"This is no picture of a known format ({', '.join(FORMATS)}).") from error
-    if header.width * header.height > max_pixels:
-        raise InvalidInput(f"The picture has {header.width} x {header.height} pixels, more than {max_pixels}.")
-    return header
 
 
 def decode_picture(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Tensor:
@@ -67,9 +26,10 @@ def decode_picture(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int =
     read_header(data, max_bytes=max_bytes, max_pixels=max_pixels)
     buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     try:
-        return decode_image(buffer, mode=ImageReadMode.RGB, apply_exif_orientation=True)
+        picture = decode_image(buffer, mode=ImageReadMode.RGB, apply_exif_orientation=True)
     except (RuntimeError, ValueError) as error:
         raise InvalidInput("The picture is damaged and cannot be decoded.") from error
+    return picture if picture.dtype == torch.uint8 else (picture.int() >> 8).to(torch.uint8)  # 16 bits a channel
 
 
 def load_picture(path: Path, size: int, box: Box | None = None) -> Tensor:

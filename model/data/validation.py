@@ -3,13 +3,9 @@
 Threads do it, since the decoder releases the interpreter's lock; what they find comes back as arrays, in chunks.
 """
 
-import hashlib
 import io
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +17,13 @@ from torch.nn.functional import adaptive_avg_pool2d
 from torchvision.io import encode_png
 
 from model.data.findings import Findings
-from model.data.headers import ends_early, read_header
+from model.data.hashing import Defect, Limits, md5, over_chunks, read_file
+from model.data.headers import FORMATS, Header, Oversized, ends_early, read_header
 from model.data.manifest import SPLITS
 from model.data.pictures import decode_picture
 from model.data.sources import LONGEST_NAME, SUFFIXES, Listing, Progress
 from model.errors import InvalidInput
 
-CHUNK = 64
-WORKERS = min(8, (os.cpu_count() or 1) + 1)
 THUMB = 16
 """Side of the grey thumbnail by which near duplicates are confirmed."""
 
@@ -111,42 +106,11 @@ class Samples:
         return f"{self.listing.files[int(self.files[row])]}{corners} ({label}, {SPLITS[self.sides[row]]})"
 
 
-class Defect(Exception):
-    """Why one file is refused."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind, self.text = kind, text
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a picture may be at most."""
-
-    max_bytes: int
-    max_pixels: int
-
-
-def hash_files(listing: Listing, limits: Limits, progress: Progress) -> NDArray[np.uint8] | None:
-    """(F, 16) the MD5 of every file; None as soon as one cannot be read. Nothing is decoded."""
-    hashes = np.zeros((len(listing.files), 16), np.uint8)
-
-    def work(chunk: range) -> bool:
-        try:
-            for file in chunk:
-                hashes[file] = _md5(_read(listing.root / listing.files[file], limits))
-        except Defect:
-            return False
-        return True
-
-    return hashes if all(_over_chunks(work, len(listing.files), "compare", progress)) else None
-
-
 def inspect(listing: Listing, limits: Limits, images: Path, findings: Findings, progress: Progress) -> Inspection:
     """Look at every picture of `listing`, and copy those that are usable below `images`, under their own names.
 
-    What is checked is what is stored: a file is read once. A picture that training could not decode as it is (BMP, 16
-    bits a channel) is stored as a PNG.
+    What is checked is what is stored: a file is read once. A picture that training could not decode as it is (BMP)
+    is stored as a PNG.
     """
     found = Inspection.empty(len(listing.files), len(listing.file))
     order = np.argsort(np.frombuffer(listing.file, np.int64), kind="stable")
@@ -165,35 +129,21 @@ def inspect(listing: Listing, limits: Limits, images: Path, findings: Findings, 
                 _look(picture, name, int(row), listing.box_array[row], found=found, findings=some)
         return some
 
-    for some in _over_chunks(work, len(listing.files), "check", progress):
+    for some in over_chunks(work, len(listing.files), "check", progress):
         findings.defects += some.defects
         findings.warnings += some.warnings
     return found
 
 
-def _over_chunks(work, count: int, phase: str, progress: Progress) -> Iterator:  # type: ignore[no-untyped-def, type-arg]
-    """Run `work` over chunks of range(count) in threads, a few chunks ahead, and yield what it returns, in order."""
-    chunks = (range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
-    done = 0
-    with ThreadPoolExecutor(WORKERS) as pool:
-        running: list[Future] = [pool.submit(work, chunk) for chunk in islice(chunks, 4 * WORKERS)]  # type: ignore[type-arg]
-        while running:
-            result = running.pop(0).result()
-            running.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
-            done = min(done + CHUNK, count)
-            progress(done, count, phase)
-            yield result
-
-
 def _take(path: Path, name: str, file: int, *, limits: Limits, images: Path, found: Inspection, findings: Findings) -> Tensor:
     """Read, check and store one file; return its pixels."""
-    data = _read(path, limits)
-    found.md5[file] = _md5(data)
+    data = read_file(path, limits)
+    found.md5[file] = md5(data)
     picture, stored, suffix = decode(data, path.suffix.lower(), limits)
     _store(stored, images, name + STORED_SUFFIXES[suffix])
     found.usable[file], found.suffix[file] = True, suffix
     if stored is not data:
-        findings.warn("converted", name, "stored as a PNG of 8 bits a channel")
+        findings.warn("converted", name, "stored as a PNG")
     return picture
 
 
@@ -208,51 +158,34 @@ def _look(picture: Tensor, name: str, row: int, box: NDArray[np.float32], *, fou
     found.dhash[row], found.thumbs[row], found.colours[row] = describe(part)
 
 
-def _read(path: Path, limits: Limits) -> bytes:
-    """A file's bytes, unless there are too many of them."""
-    try:
-        # O_NONBLOCK: a pipe put in the file's place since it was listed must not hang the import
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            data = stream.read(limits.max_bytes + 1)
-            size = os.fstat(stream.fileno()).st_size
-    except OSError as error:
-        raise Defect("unreadable", error.strerror or "it cannot be opened") from error
-    if len(data) > limits.max_bytes:
-        raise Defect("oversized", f"it has {size} bytes, more than {limits.max_bytes}")
-    if not data:
-        raise Defect("unreadable", "it is empty")
-    return data
-
-
-def _md5(data: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(hashlib.md5(data, usedforsecurity=False).digest(), np.uint8)
-
-
 def decode(data: bytes, suffix: str, limits: Limits) -> tuple[Tensor, bytes, int]:
     """Decode an encoded picture, its size in pixels checked first.
 
     Returns:
         (3, H, W) uint8 RGB; the bytes to store; which of `STORED_SUFFIXES` its name needs.
     """
-    header = read_header(data)
-    if header is None:
-        raise Defect("unsupported", "its content is no JPEG, PNG, WebP or BMP picture")
-    if header.width * header.height > limits.max_pixels:
-        raise Defect("oversized", f"it has {header.width} x {header.height} pixels, more than {limits.max_pixels}")
+    header = _header(data, limits)
     if ends_early(data, header):
         raise Defect("truncated", "the file ends before the picture does")
-    stored = _bmp_to_png(data) if header.format == "bmp" else data
+    stored = _bmp_to_png(data) if header.format == "BMP" else data
     try:
         picture = decode_picture(stored, max_bytes=max(len(stored), limits.max_bytes), max_pixels=limits.max_pixels)
     except InvalidInput as error:
         raise Defect("unreadable", error.headline) from error
-    if picture.dtype != torch.uint8:
-        picture = (picture.to(torch.int32) >> 8).to(torch.uint8)
-        stored = _png(picture)
-    if header.format == "bmp" or stored is not data:
+    if stored is not data:
         return picture, stored, 0 if suffix == ".png" else STORED_SUFFIXES.index(".png")
     keeps = suffix in SUFFIXES and suffix != ".bmp"
-    return picture, stored, 0 if keeps else STORED_SUFFIXES.index("." + header.format.replace("jpeg", "jpg"))
+    return picture, stored, 0 if keeps else STORED_SUFFIXES.index("." + header.format.lower().replace("jpeg", "jpg"))
+
+
+def _header(data: bytes, limits: Limits) -> Header:
+    try:
+        return read_header(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, formats=(*FORMATS, "BMP"))
+    except Oversized as error:
+        raise Defect("oversized", error.headline) from error
+    except InvalidInput as error:
+        begun = data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM"))
+        raise Defect("unreadable" if begun else "unsupported", error.headline) from error
 
 
 def _bmp_to_png(data: bytes) -> bytes:

@@ -78,7 +78,8 @@ class DataPin:
     def from_json(cls, value: dict[str, Any]) -> "DataPin":
         """The pin that `to_json` wrote; InvalidInput where it is none. Whole numbers may come as floats, as KFP passes them."""
         try:
-            pin = cls(**{key: int(each) if isinstance(each, float) else each for key, each in value.items()})
+            whole: dict[str, Any] = {key: int(each) if isinstance(each, float) else each for key, each in value.items()}
+            pin = cls(**whole)
         except TypeError as error:
             raise InvalidInput(f"This is no data pin: {error}.", "Import the data again.") from error
         patterns = (r"[0-9a-f]{40}", pin.rev), (r"[0-9a-f]{32}", pin.md5), (NAME, pin.path)

@@ -20,8 +20,6 @@ from model.networks.trunk import make_trunk
 from model.release import Release, open_release
 from model.retrieval.index import embed_manifest, merged_embedding
 
-HEADLINES = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "map_at_r", "r_precision", "latency_ms", "size_mb")
-"""The figures of a report that are recorded wherever the run is."""
 _LATENCY_QUERIES = 20
 
 
@@ -116,7 +114,9 @@ def _untrained(model: ModelConfig, manifest: Manifest, cache: Path | None, progr
     if cache and cache.is_dir():
         seen = manifest.select(manifest.rows("train", "val", "test"))
         maps = feature_maps(seen, trunk, model.image_size, cache).select(seen.rows("test"))
-    vectors = embed_manifest(trunk, lambda _, deep: untrained_embedding(deep), test, model.image_size, maps=maps, progress=progress)
+    vectors = embed_manifest(
+        trunk, lambda _, deep: untrained_embedding(deep), test, model.image_size, maps=maps, progress=progress
+    )
     return evaluate_retrieval(vectors, test.labels, test.ids)
 
 

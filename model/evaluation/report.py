@@ -34,6 +34,8 @@ FIGURES = {
     "map_at_r": "MAP@R",
     "r_precision": "R-precision",
 }
+RECORDED = (*FIGURES, "latency_ms", "size_mb")
+"""What is recorded of a report wherever its run or release is: the figures, and what the evaluation adds to them."""
 
 
 def write_report(

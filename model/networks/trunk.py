@@ -6,8 +6,8 @@ high-level ones content (claim 4 of US 2022/0156587 A1).
 
 import importlib.util
 from collections.abc import Callable
-from typing import Any
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch

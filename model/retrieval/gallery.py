@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +39,9 @@ class Gallery:
         return len(self.vectors)
 
     @cached_property
-    def _index(self) -> faiss.Index:
+    def _index(self) -> Any:
+        import faiss
+
         index = faiss.IndexFlatIP(self.vectors.shape[1])
         index.add(np.ascontiguousarray(self.vectors))
         return index

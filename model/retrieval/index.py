@@ -19,8 +19,9 @@ from model.data.pictures import decode_picture
 from model.data.versioning import DataPin
 from model.files import read_json, write_json
 from model.networks.heads import RetrievalNetwork
+from model.networks.stored import NetworkSpec, load_network
 from model.networks.trunk import Trunk
-from model.release import NetworkSpec, Release, load_network, seal_release
+from model.release import Release, seal_release
 from model.retrieval.calibration import calibrate
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
@@ -78,7 +79,13 @@ def merged_embedding(network: RetrievalNetwork) -> Embed:
 
 @torch.inference_mode()
 def embed_manifest(
-    trunk: Trunk, embed: Embed, manifest: Manifest, size: int, *, maps: FeatureMaps | None = None, progress: Progress | None = None
+    trunk: Trunk,
+    embed: Embed,
+    manifest: Manifest,
+    size: int,
+    *,
+    maps: FeatureMaps | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """The embedding of every sample, (N, D) float32, L2-normalised.
 

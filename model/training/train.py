@@ -27,8 +27,8 @@ from model.files import atomic_folder, sha256_json, write_json
 from model.losses.hybrid import HybridLoss
 from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import get_method
+from model.networks.stored import NetworkSpec, save_network
 from model.networks.trunk import make_trunk
-from model.release import NetworkSpec, save_network
 from model.training.checkpoint import Counters, load_checkpoint, save_checkpoint
 from model.training.regimes import FinetunedTrunk, FrozenTrunk, Inputs, Regime
 from model.training.whitening import ClassStatistics, whiten_heads

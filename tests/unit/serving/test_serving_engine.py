@@ -116,21 +116,10 @@ def test_a_manifest_that_names_another_space_does_not_start(tmp_path):
 
 
 def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
-    made = make_release(tmp_path / "release")
-    parts = tmp_path / "parts"
-    made.folder.rename(parts)
-    (parts / "manifest.json").unlink()
-    release = reseal(parts, tmp_path / "sealed")
-    config = {**read_json(parts / "config.json"), "loader": "os.system"}
-    write_json(release.folder / "config.json", config)
-    manifest = read_json(release.folder / MANIFEST)
-    from model.files import sha256_file
-
-    file = release.folder / "config.json"
-    manifest["files"]["config.json"] = {"sha256": sha256_file(file), "size": file.stat().st_size}
-    write_json(release.folder / MANIFEST, manifest)
+    parts = make_parts(tmp_path / "parts")
+    write_json(parts / "config.json", {**read_json(parts / "config.json"), "loader": "os.system"})
     with pytest.raises(InvalidInput, match="cannot be loaded"):
-        Engine(release.folder)
+        Engine(reseal(parts, tmp_path / "release").folder)
 
 
 def test_one_bad_picture_of_a_batch_fails_alone(handler, release):

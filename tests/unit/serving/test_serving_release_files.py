@@ -36,9 +36,9 @@ def refused(folder):
     """Both by what serves it, and whether or not the space it claims was forged too."""
     from model.release import space_id
 
-    release = open_release(folder)
+    open_release(folder)
     manifest = read_json(folder / MANIFEST)
-    write_json(folder / MANIFEST, {**manifest, "embedding_space_id": space_id(release.spec, folder / "weights.safetensors")})
+    write_json(folder / MANIFEST, {**manifest, "embedding_space_id": space_id(folder)})
     with pytest.raises(InvalidInput) as caught:
         Engine(folder)
     return str(caught.value)

@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from model.data import validation
+from model.data.assembling import assemble
 from model.data.findings import Findings
-from model.data.importing import Options, _assemble, _list
+from model.data.importing import _list
 from model.data.manifest import read_manifest
+from model.data.options import Options
 
 
 def picture(seed: int, size: int = 48) -> Image.Image:
@@ -39,7 +41,7 @@ class Survey:
         self.out = root.parent / f"out{len(list(root.parent.iterdir()))}"
         options = Options(split, 0.2, leaks, 10**6, 10**8, None)
         listing = _list(str(root), table, root.parent / "none", self.findings, lambda *_: None)
-        self.record = _assemble(listing, options, self.out, self.findings, lambda *_: None)
+        self.record = assemble(listing, options, self.out, self.findings, lambda *_: None)
 
     @property
     def defects(self) -> list[tuple[str, str]]:
