@@ -54,5 +54,4 @@ def evaluate(
         )
         shutil.copyfile(Path(report.path) / "report.html", page.path)
         current.figures |= {name: found[name] for name in RECORDED}
-        for name, value in current.figures.items():
-            metrics.log_metric(name, value)
+        current.publish(metrics)

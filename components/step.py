@@ -54,6 +54,12 @@ class Step:
             self._told = now
             emit(step=self.name, event="progress", text=f"{done} of {total} {what}" if total else what)
 
+    def publish(self, metrics: Any) -> None:
+        """Show the figures as a KFP Metrics artifact; as a file as well, without which KFP's local cache takes it for lost."""
+        for name, value in self.figures.items():
+            metrics.log_metric(name, value)
+        write_json(Path(metrics.path), self.figures)
+
     @property
     def work(self) -> Path:
         """Where what this step may resume from or share lies, by content."""

@@ -44,5 +44,4 @@ def train(
             progress=current.progress,
         )
         current.figures |= {"validation_map_at_r": report.validation_map_at_r, "epochs": report.epochs}
-        for name, value in current.figures.items():
-            metrics.log_metric(name, value)
+        current.publish(metrics)

@@ -8,6 +8,7 @@ prints goes to the run's log; the events among it (see `components.step`) and it
 
 import fcntl
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -119,6 +120,7 @@ def main() -> None:
     """Run the order on standard input; exit 0 when the pipeline succeeded, 1 when a step of it failed."""
     from kfp import components, local
 
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # KFP says at this level what it takes from its cache
     order = json.load(sys.stdin)
     home = Path(order["home"])
     local.init(

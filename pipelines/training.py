@@ -44,8 +44,7 @@ def training(
 
     However it ends, `record` closes the run's record.
     """
-    closing = record()
-    on_node(closing)
+    closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
         pinned = on_node(version(source=source, name=name, settings=data), minutes=240)
         pinned.set_caching_options(False)  # the folder may have changed

@@ -1,0 +1,46 @@
+# Everything a newcomer needs: make demo, make test. The environment is made on the way and kept.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export GLOCAL_HOME ?= .glocal
+export PYTHONUNBUFFERED := 1
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/ready ## Make the environment (a by-product of everything else)
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@echo "Making the environment in $(VENV): some minutes and 8 GB the first time."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Run the main job: draw a catalogue, train, gate, register, deploy, query
+	@$(BIN)/glocal data demo $(GLOCAL_HOME)/demo
+	@$(BIN)/glocal run --data $(GLOCAL_HOME)/demo --name demo --why "make demo"
+	@$(BIN)/glocal query $$(ls $(GLOCAL_HOME)/demo/images/*/00.jpg | tail -n 1)
+	@echo "The endpoint keeps running: glocal serve status, glocal serve stop (in $(BIN))."
+
+test: setup ## Run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## Format the code
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+lock: setup ## Resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --quiet -o requirements.lock
+
+clean: ## Remove the environment; data and models in GLOCAL_HOME stay
+	@rm -rf $(VENV) build *.egg-info
