@@ -60,7 +60,7 @@ class Release:
     @cached_property
     def gallery(self) -> Gallery:
         """What its queries are compared with."""
-        return load_gallery(self.folder / "gallery")
+        return load_gallery(self.folder / "gallery", self.embedding_space_id)
 
     @property
     def golden(self) -> list[dict[str, Any]]:

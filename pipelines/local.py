@@ -104,6 +104,18 @@ def _alive(file: Path) -> Iterator[None]:
         yield
 
 
+def is_alive(folder: Path) -> bool:
+    """Whether whoever started the run in `folder` still lives."""
+    try:
+        with (folder / "alive").open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _events(lines: Any, log: Any) -> Iterator[dict[str, Any]]:
     for line in lines:
         at = line.find(EVENT)

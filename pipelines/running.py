@@ -13,7 +13,7 @@ from model.errors import InvalidInput
 from model.evaluation.report import FIGURES
 from model.files import read_json, write_json
 from pipelines.compiled import compile_pipeline
-from pipelines.local import Listener, Outcome, run_local
+from pipelines.local import Listener, Outcome, is_alive, run_local
 from serving.tracking import Runs
 
 REJECTED_EXIT_CODE = 6
@@ -84,7 +84,9 @@ def run_training(
     source = locate(source)
     folder = environment.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
+    close_killed_runs(runs, folder.parent)
     run_id = runs.start_run(folder.name, {"source": source, "name": name}, {"folder": str(folder), "why": why})
+    write_json(folder / "run.json", {"run_id": run_id})
     pipeline = compile_pipeline(folder / "pipeline.yaml")
     outcome = run_local(
         pipeline,
@@ -102,6 +104,14 @@ def run_training(
     result = _result(outcome, folder, runs, run_id)
     write_json(folder / "result.json", result.body)
     return result
+
+
+def close_killed_runs(runs: Runs, folder: Path) -> None:
+    """Say of every run below `folder` that was killed that it was; its record would else show it as running for ever."""
+    for begun in folder.glob("*/run.json"):
+        if not (begun.parent / "result.json").exists() and not is_alive(begun.parent):
+            runs.finish(read_json(begun)["run_id"], "KILLED")
+            write_json(begun.parent / "result.json", {"status": "killed"})
 
 
 def _result(outcome: Outcome, folder: Path, runs: Runs, run_id: str) -> RunResult:

@@ -15,7 +15,7 @@ from model.data.pictures import decode_picture
 from model.data.versioning import DataPin
 from model.files import write_json
 from model.networks.stored import NetworkSpec, save_network
-from model.release import Release, seal_release
+from model.release import Release, seal_release, space_id
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
 
@@ -63,7 +63,7 @@ def make_parts(folder: Path, *, seed: int = 0, trunk: str = TRUNK, image_size: i
     save_network(network, folder / "weights.safetensors")
     write_json(folder / "config.json", asdict(spec))
     write_json(folder / "calibration.json", {})
-    retriever.gallery.save(folder / "gallery")
+    retriever.gallery.save(folder / "gallery", space_id(folder))
     answers = []
     for number in range(golden):
         picture = draw_picture(100 + number)

@@ -69,23 +69,35 @@ class Gallery:
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
 
-    def save(self, folder: Path) -> None:
-        """Write `vectors.npy` and `entries.json` into `folder`."""
+    def save(self, folder: Path, space_id: str) -> None:
+        """Write `vectors.npy` and `entries.json` into `folder`, with the embedding space that the vectors are of."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
-        entries = {"classes": list(self.classes), "labels": self.labels.tolist(), "ids": self.ids.tolist()}
+        entries = {
+            "embedding_space_id": space_id,
+            "classes": list(self.classes),
+            "labels": self.labels.tolist(),
+            "ids": self.ids.tolist(),
+        }
         write_json(folder / "entries.json", entries)
 
 
-def load_gallery(folder: Path) -> Gallery:
+def load_gallery(folder: Path, space_id: str) -> Gallery:
     """Read what `Gallery.save` wrote.
 
     Raises:
-        InvalidInput: The array declares a size that its file does not have, is no float32 matrix, or holds bad vectors.
+        InvalidInput: Its vectors are of another space than `space_id`, or are no float32 matrix of unit rows of the size that
+            the file has.
     """
     entries = read_json(folder / "entries.json")
+    if entries["embedding_space_id"] != space_id:
+        raise InvalidInput(
+            f"The gallery is of embedding space {entries['embedding_space_id']}, not {space_id}.",
+            "Index it again with these weights.",
+        )
     vectors = load_matrix(folder / "vectors.npy")
-    return Gallery(vectors, np.array(entries["labels"], np.int64), np.array(entries["ids"], dtype=str), tuple(entries["classes"]))
+    labels, ids = np.array(entries["labels"], np.int64), np.array(entries["ids"], dtype=str)
+    return Gallery(vectors, labels, ids, tuple(entries["classes"]))
 
 
 def load_matrix(file: Path) -> NDArray[np.float32]:

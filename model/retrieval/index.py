@@ -21,7 +21,7 @@ from model.files import read_json, write_json
 from model.networks.heads import RetrievalNetwork
 from model.networks.stored import NetworkSpec, load_network
 from model.networks.trunk import Trunk
-from model.release import Release, seal_release
+from model.release import Release, seal_release, space_id
 from model.retrieval.calibration import calibrate
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
@@ -67,7 +67,7 @@ def build_release(
         shutil.copy2(checkpoint / "weights.safetensors", parts)
         write_json(parts / "config.json", asdict(spec))
         write_json(parts / "calibration.json", calibrate(vectors[val], seen.labels[val]))
-        gallery.save(parts / "gallery")
+        gallery.save(parts / "gallery", space_id(parts))
         _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery), golden_queries)
         return seal_release(parts, out, pin=pin, code_revision=code_revision)
 

@@ -8,7 +8,7 @@ import torch
 
 from model.errors import InvalidInput, NotFound
 from model.files import read_json, write_json
-from model.release import MANIFEST
+from model.release import MANIFEST, space_id
 from serving.engine import Engine
 from serving.handler import Handler
 from serving.limits import MAX_BYTES
@@ -93,8 +93,19 @@ def test_a_network_that_yields_nan_does_not_start(release, tmp_path):
     weights = load_file(parts / "weights.safetensors")
     weights["heads.heads.global.projection.bias"].fill_(torch.nan)
     save_file(weights, parts / "weights.safetensors")
+    entries = parts / "gallery" / "entries.json"
+    write_json(entries, {**read_json(entries), "embedding_space_id": space_id(parts)})
     reseal(parts, tmp_path / "release")
     with pytest.raises(InvalidInput, match="not finite"):
+        Engine(tmp_path / "release")
+
+
+def test_a_gallery_of_another_space_does_not_start(tmp_path):
+    parts = make_parts(tmp_path / "parts")
+    entries = parts / "gallery" / "entries.json"
+    write_json(entries, {**read_json(entries), "embedding_space_id": "0" * 16})
+    reseal(parts, tmp_path / "release")
+    with pytest.raises(InvalidInput, match="embedding space 0000000000000000"):
         Engine(tmp_path / "release")
 
 
