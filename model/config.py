@@ -57,12 +57,12 @@ class TrainConfig(_Section):
     learning_rate: float = Field(1e-4, gt=0, description="Of the heads")
     trunk_learning_rate: float = Field(1e-4, gt=0, description="Of the trunk, when it is finetuned")
     proxy_learning_rate: float = Field(1e-2, gt=0, description="Of the class proxies")
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-4, ge=0, description="AdamW's, on everything that learns")
     warmup_epochs: int = Field(1, ge=0, description="Epochs in which the trunk rests and the rates rise")
     clip: float = Field(10.0, gt=0, description="Gradient values are clipped here")
     patience: int = Field(6, ge=1, description="Epochs without a better validation MAP@R after which training ends")
-    seed: int = Field(0, ge=0)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = Field(0, ge=0, description="Decides the batches, the augmentation and whatever starts at random")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train; auto: a GPU where there is one")
     workers: int = Field(2, ge=0, description="Processes that decode pictures when the trunk is finetuned")
 
 
@@ -75,8 +75,8 @@ class EvaluateConfig(_Section):
 class GateConfig(_Section):
     """What a model must reach before it is registered."""
 
-    min_recall_at_1: float = Field(0.0, ge=0, le=1)
-    min_map_at_r: float = Field(0.0, ge=0, le=1)
+    min_recall_at_1: float = Field(0.0, ge=0, le=1, description="Recall@1 on the test classes")
+    min_map_at_r: float = Field(0.0, ge=0, le=1, description="MAP@R on the test classes")
     min_gain_over_untrained: float = Field(0.0, ge=-1, le=1, description="MAP@R gained over the untrained trunk")
     max_regression: float = Field(0.01, ge=0, le=1, description="MAP@R that may be lost against the champion")
     max_group_regression: float = Field(0.15, ge=0, le=1, description="MAP@R that any one class may lose against the champion")

@@ -74,6 +74,7 @@ class Release:
         from model.retrieval.retriever import Retriever
 
         network = load_network(self.spec, self.folder / "weights.safetensors")
+        network.trunk = network.trunk.folded()
         return Retriever(network, self.spec.image_size, self.gallery)
 
 

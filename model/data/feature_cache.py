@@ -78,7 +78,7 @@ def feature_maps(manifest: Manifest, trunk: Trunk, size: int, cache: Path, progr
     """
     partial = cache.with_name(cache.name + ".partial")
     if not (cache / "shallow.npy").is_file():
-        _compute(manifest, trunk, size, partial, progress)
+        _compute(manifest, trunk.folded(), size, partial, progress)
         shutil.rmtree(cache, ignore_errors=True)
         partial.rename(cache)
     return FeatureMaps(*(np.load(cache / f"{name}.npy", mmap_mode="r") for name in ("shallow", "deep")))

@@ -6,12 +6,15 @@ high-level ones content (claim 4 of US 2022/0156587 A1).
 
 import importlib.util
 from collections.abc import Callable
+from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.errors import InvalidInput, Unavailable
 
@@ -31,6 +34,8 @@ class Trunk(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         try:
+            if not timm.is_model(name):  # create_model would look up addresses, such as hf-hub:...
+                raise KeyError(name)
             self.body = timm.create_model(name, pretrained=False, features_only=True)
         except (RuntimeError, ValueError, KeyError, AttributeError) as error:
             raise InvalidInput(
@@ -48,6 +53,30 @@ class Trunk(nn.Module):
         """Pictures (B, 3, S, S), normalised -> shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2)."""
         shallow, deep = self.body(pictures)[-2:]
         return shallow, deep
+
+    def folded(self) -> "Trunk":
+        """A copy for inference alone, every batch norm merged into the convolution before it: the same maps in less time.
+
+        Whether a network's parts follow one another as they are listed is found out by a try; where they do not, none is merged.
+        """
+        plain = deepcopy(self).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        copy = deepcopy(self).eval().requires_grad_(False)
+        for parent in copy.body.modules():
+            children = list(parent.named_children())
+            for (name, convolution), (norm_name, norm) in pairwise(children):
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    setattr(parent, name, fuse_conv_bn_eval(convolution, norm))
+                    setattr(parent, norm_name, getattr(norm, "act", nn.Identity()))  # timm's norms carry the activation
+        copy = copy.to(memory_format=torch.channels_last)
+        return copy if _agree(copy, plain) else plain
+
+
+@torch.inference_mode()
+def _agree(one: Trunk, other: Trunk) -> bool:
+    probe = torch.linspace(-1, 1, 3 * 96 * 96, device=next(other.parameters()).device).reshape(1, 3, 96, 96)
+    return all(
+        torch.allclose(a, b, rtol=1e-3, atol=1e-4 * float(b.abs().max())) for a, b in zip(one(probe), other(probe), strict=True)
+    )
 
 
 def make_trunk(name: str, weights: str) -> Trunk:

@@ -98,7 +98,7 @@ def embed_manifest(
         progress: Told of every batch.
     """
     device = next(trunk.parameters()).device
-    rows = np.arange(len(manifest))
+    trunk, rows = trunk.folded(), np.arange(len(manifest))
     if maps is not None:
         batches = (maps[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
     else:
