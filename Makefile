@@ -23,7 +23,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 demo: setup ## Run the main job: draw a catalogue, train, gate, register, deploy, query
 	@$(BIN)/glocal data demo $(GLOCAL_HOME)/demo
 	@$(BIN)/glocal run --data $(GLOCAL_HOME)/demo --name demo --why "make demo"
-	@$(BIN)/glocal query $$(ls $(GLOCAL_HOME)/demo/images/*/00.jpg | tail -n 1)
+	@$(BIN)/glocal query $(GLOCAL_HOME)/demo/query.jpg
 	@echo "The endpoint keeps running: glocal serve status, glocal serve stop (in $(BIN))."
 
 test: setup ## Run all tests

@@ -15,6 +15,7 @@ class Environment(BaseSettings):
         tracking_uri: The MLflow server (`GLOCAL_TRACKING_URI`); empty for a database in home.
         run_id: The MLflow run that this process's steps belong to (`GLOCAL_RUN_ID`).
         run_folder: Where this run's step logs go (`GLOCAL_RUN_FOLDER`).
+        code_revision: Of the whole run (`GLOCAL_CODE_REVISION`); set by whoever started it.
         user: Who acts (`GLOCAL_USER`), as the ledger shows it.
         log_level: How much the steps' logs say (`GLOCAL_LOG_LEVEL`).
     """
@@ -26,6 +27,7 @@ class Environment(BaseSettings):
     tracking_uri: str = ""
     run_id: str = ""
     run_folder: Path | None = None
+    code_revision: str = ""
     user: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

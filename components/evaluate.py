@@ -37,18 +37,16 @@ def evaluate(
     from model.config import EvaluateConfig, ModelConfig
     from model.evaluation.evaluate import evaluate_release
     from model.evaluation.report import RECORDED
-    from model.training.train import features_folder
 
     with step("evaluate") as current:
         parsed, folder = fetch_data(pin, current)
-        config = ModelConfig(**model)
         found = evaluate_release(
             Path(release.path),
             folder,
             Path(report.path),
             md5=parsed.md5,
-            model=config,
-            cache=features_folder(current.work, parsed.md5, config),
+            model=ModelConfig(**model),
+            work=current.work,
             samples=EvaluateConfig(**settings).samples,
             progress=current.progress,
         )

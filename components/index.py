@@ -8,7 +8,6 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def index(
     pin: dict,  # type: ignore[type-arg]
-    model: dict,  # type: ignore[type-arg]
     checkpoint: dsl.Input[dsl.Model],
     golden_queries: int,
     release: dsl.Output[dsl.Model],
@@ -17,7 +16,6 @@ def index(
 
     Reads:
         pin: The data.
-        model: The `model` section of the configuration: names the maps that training cached.
         checkpoint: What `train` wrote.
         golden_queries: How many pictures to keep with the answers they must give.
 
@@ -30,9 +28,7 @@ def index(
 
     from components.pinning import fetch_data
     from components.step import code_revision, step
-    from model.config import ModelConfig
     from model.retrieval.index import build_release
-    from model.training.train import features_folder
 
     with step("index") as current:
         parsed, folder = fetch_data(pin, current)
@@ -42,7 +38,7 @@ def index(
             Path(release.path),
             pin=parsed,
             code_revision=code_revision(),
-            cache=features_folder(current.work, parsed.md5, ModelConfig(**model)),
+            work=current.work,
             golden_queries=golden_queries,
             progress=current.progress,
         )

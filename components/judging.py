@@ -19,8 +19,10 @@ from serving.registry import Registry
 def judge(
     pin: dict[str, Any], settings: dict[str, Any], name: str, release: Path, report: Path, decision: Path, current: Step
 ) -> bool:
-    """Decide, write the decision, and put the evidence on the record of the run."""
+    """Put the report on the record of the run, decide, and put the decision there too."""
     config, found = GateConfig(**settings), read_json(report / "report.json")
+    tags = {"md5": pin["md5"], "release": found["release"]}
+    run_evidence(current.environment, {figure: found[figure] for figure in RECORDED}, tags, {"report": report})
     _, data = fetch_data(pin, current)
     verdict = decide(
         PerQuery.load(report / "candidate.npz"),
@@ -33,11 +35,9 @@ def judge(
     )
     decision.mkdir(parents=True, exist_ok=True)
     verdict.save(decision / "decision.json")
-    tags = {"passed": str(verdict.passed), "md5": pin["md5"], "release": found["release"]}
-    current.tags |= tags | {"rules": " ".join(rule["text"] for rule in verdict.rules if not rule["held"])}
-    run_evidence(
-        current.environment, {figure: found[figure] for figure in RECORDED}, tags, {"report": report, "decision": decision}
-    )
+    passed = {"passed": str(verdict.passed)}
+    current.tags |= tags | passed | {"refused": " ".join(rule["text"] for rule in verdict.rules if not rule["held"])}
+    run_evidence(current.environment, {}, passed, {"decision": decision})
     return verdict.passed
 
 

@@ -30,6 +30,7 @@ def deploy_release(settings: dict[str, Any], version: str, release: Path, why: s
     """Roll out and, once the golden queries are answered, move the alias; a failure goes into the ledger too."""
     config, environment = ServeConfig(**settings), current.environment
     registry, by = Registry(environment.mlflow_uri, config.name), environment.user or getpass.getuser()
+    registry.tags(version)  # before anything is switched over: fails where there is no such version
     try:
         deployed = deploy(release, version, home=environment.root, name=config.name, workers=config.workers)
     except GlocalError as error:

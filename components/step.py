@@ -103,7 +103,12 @@ def step(name: str) -> Iterator[Step]:
 
 @cache
 def code_revision() -> str:
-    """The package's version and a hash of its source: what ran, be it a checkout or an image."""
+    """The package's version and a hash of its source: what ran, be it a checkout or an image.
+
+    Taken once a run and handed to its steps, so that an edit in between cannot give one run two revisions.
+    """
+    if given := Environment().code_revision:
+        return given
     digest = hashlib.sha256()
     root = Path(__file__).parent.parent
     for package in _PACKAGES:

@@ -78,7 +78,9 @@ class GateConfig(_Section):
     min_recall_at_1: float = Field(0.0, ge=0, le=1, description="Recall@1 on the test classes")
     min_map_at_r: float = Field(0.0, ge=0, le=1, description="MAP@R on the test classes")
     min_gain_over_untrained: float = Field(0.0, ge=-1, le=1, description="MAP@R gained over the untrained trunk")
-    max_regression: float = Field(0.01, ge=0, le=1, description="MAP@R that may be lost against the champion")
+    max_regression: float = Field(
+        0.01, ge=0, le=1, description="MAP@R that may be lost against the champion, at the interval's lower end"
+    )
     max_group_regression: float = Field(0.15, ge=0, le=1, description="MAP@R that any one class may lose against the champion")
     max_size_mb: float = Field(2048, gt=0, description="Size of the release folder")
     max_latency_ms: float = Field(5000, gt=0, description="Median time of one query on the evaluating machine")

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from components.environment import Environment
 from model.config import load_config
@@ -29,21 +29,23 @@ app.add_typer(serve, name="serve")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of standard output.")]
 Name = Annotated[str, typer.Option(help="Name of the registered and served model.")]
 _SHOWN = 20
+_STOPPED = 130
 
 
 def main() -> None:
     """Run the command line."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        app(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
+        if app(standalone_mode=False) == _STOPPED:  # what typer makes of Ctrl-C
+            _say("Stopped. The same command resumes.")
+            sys.exit(_STOPPED)
+    except typer.Abort:
+        sys.exit(_STOPPED)
+    except TyperException as error:
+        if said := error.format_message():  # none where the help was shown instead
+            context = getattr(error, "ctx", None)
+            _say(f"Error: {said}\n  See {context.command_path if context else 'glocal'} --help.")
         sys.exit(2)
-    except KeyboardInterrupt:
-        _say("Stopped. The same command resumes.")
-        sys.exit(130)
     except GlocalError as error:
         _say(f"Error: {error.headline}")
         for finding in getattr(getattr(error, "findings", None), "defects", [])[:_SHOWN]:
@@ -230,7 +232,8 @@ def default_name(source: str) -> str:
     if "@" in source and not Path(source).exists():
         return source.split("@", maxsplit=1)[0]
     parts = [part for part in Path(source).absolute().parts if part not in {"images", "data", "/"}]
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in parts[-1]).lstrip(".")[:64] or "data"
+    last = parts[-1] if parts else ""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in last).lstrip(".")[:64] or "data"
 
 
 def _summarise(body: dict[str, Any]) -> None:

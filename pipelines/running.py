@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.environment import Environment
+from components.step import code_revision
 from model.config import RunConfig
 from model.errors import InvalidInput
 from model.evaluation.report import FIGURES
@@ -98,6 +99,7 @@ def run_training(
             "GLOCAL_HOME": str(environment.root),
             "GLOCAL_RUN_ID": run_id,
             "GLOCAL_RUN_FOLDER": str(folder),
+            "GLOCAL_CODE_REVISION": code_revision(),
             "GLOCAL_USER": environment.user or getpass.getuser(),
         },
     )

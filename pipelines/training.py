@@ -50,7 +50,7 @@ def training(
         pinned.set_caching_options(False)  # the folder may have changed
         pin = pinned.output
         trained = on_gpu(train(pin=pin, model=model, settings=training))
-        indexed = on_gpu(index(pin=pin, model=model, checkpoint=trained.outputs["checkpoint"], golden_queries=golden_queries))
+        indexed = on_gpu(index(pin=pin, checkpoint=trained.outputs["checkpoint"], golden_queries=golden_queries))
         release = indexed.outputs["release"]
         evaluated = on_gpu(evaluate(pin=pin, model=model, settings=evaluation, release=release))
         report = evaluated.outputs["report"]
@@ -58,6 +58,7 @@ def training(
         judged.set_caching_options(False)  # the champion may have changed
         with dsl.If(judged.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition, compares nothing
             registered = on_node(register(name=served_name, release=release, report=report))
+            registered.set_caching_options(False)  # the registry may have changed
             deployed = on_node(deploy(settings=serving, version=registered.output, release=release, why=why))
             deployed.set_caching_options(False)  # what serves may have changed
             smoked = on_node(smoke_test(address=deployed.output, name=served_name, version=registered.output, release=release))

@@ -1,6 +1,6 @@
 """TorchServe's side of the engine. This file is copied into every archive; all it does is adapt.
 
-    POST /predictions/<name>[/<version>]     the picture's bytes as the body, whatever their content type;
+    POST /predictions/<name>[/<version>]     the picture's bytes as the body, application/octet-stream;
                                              how many neighbours in the header Glocal-K (TorchServe drops query parameters)
 
 answers 200 with what `Engine.search` returns, or a 4xx with `{"error": ..., "hint": ...}`. A bad item of a batch fails alone.

@@ -20,13 +20,13 @@ from model.data.validation import STORED_SUFFIXES, Samples, inspect
 def assemble(listing: Listing, options: Options, folder: Path, findings: Findings, tell: Progress) -> dict[str, Any]:
     """Fill `folder` with the data set, as far as it has no defects, and return the record of it."""
     folder.mkdir()
-    found = inspect(listing, Limits(options.max_bytes, options.max_pixels), folder / "images", findings, tell)
+    found = inspect(listing, Limits(options.max_bytes, options.max_pixels), folder, findings, tell)
     given = np.frombuffer(listing.given, np.int8)
     labels = np.frombuffer(listing.label, np.int64)
     sides = assign(labels, given, listing.labels, findings, mode=options.split, validation_fraction=options.validation_fraction)
     if options.split == "zero-shot" and np.any((given != UNSET) & (given != SCENE)):
         findings.warn("split", "the split column", "is followed; classes it leaves open are split by name")
-    tell(0, 0, "compare")
+    tell(0, 0, "look for copies")
     samples = Samples(listing, found, sides, found.valid & (sides != UNSET))
     identity = samples.identity()
     exact_copies(samples, identity, options.leaks == "drop", findings)
@@ -57,7 +57,7 @@ def _write(samples: Samples, folder: Path) -> None:
     listing, files = samples.listing, samples.files
 
     def stored(file: int) -> str:
-        return f"images/{listing.files[file]}{STORED_SUFFIXES[samples.found.suffix[file]]}"
+        return f"{listing.files[file]}{STORED_SUFFIXES[samples.found.suffix[file]]}"
 
     def rows() -> Iterator[tuple[str, str, str, tuple[float, float, float, float] | None]]:
         for row in np.flatnonzero(samples.keep):

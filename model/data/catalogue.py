@@ -207,6 +207,8 @@ def _write_pictures(folder: Path, items: Sequence[Packaging], views: int, size: 
             path = f"images/{name}/{view:02d}.jpg"
             _write_picture(folder / path, draw_picture(items, chosen, size, rng), rng)
             yield path, name, "", None
+    rng = np.random.default_rng([seed, 1, len(items) - 1, views])
+    _write_picture(folder / "query.jpg", draw_picture(items, len(items) - 1, size, rng), rng)
 
 
 def _write_scenes(folder: Path, items: Sequence[Packaging], scenes: int, seed: int) -> Iterator[list[Row]]:
@@ -232,9 +234,10 @@ def draw_catalogue(
 ) -> None:
     """Draw the demonstration data into the folder `out`, which appears whole or not at all.
 
-    Writes `images/<product>/<nn>.jpg` (one product each), `scenes/<nn>.jpg` (shelves) and `manifest.csv`. Rows of single pictures
-    leave split and box empty, for the import to decide; rows of scenes have the split `scene` and a box each. The same
-    arguments give the same bytes with the same OpenCV.
+    Writes `images/<product>/<nn>.jpg` (one product each), `scenes/<nn>.jpg` (shelves), `manifest.csv`, and
+    `query.jpg`: one more view of the last product, in no row, to ask with. Rows of single pictures leave split and box empty,
+    for the import to decide; rows of scenes have the split `scene` and a box each. The same arguments give the same bytes with
+    the same OpenCV.
 
     Args:
         out: Replaced where it exists.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from model.data.manifest import Manifest
 from model.data.pictures import load_picture, normalise
-from model.files import read_json, write_json
+from model.files import read_json, sha256_json, write_json
 from model.networks.trunk import Trunk
 
 Progress = Callable[[int, int, str], None]
@@ -64,6 +64,11 @@ def box_of(manifest: Manifest, row: int) -> tuple[float, float, float, float] | 
     """The box of a sample, or None where it is the whole picture."""
     box = manifest.boxes[row]
     return None if np.isnan(box[0]) else tuple(float(value) for value in box)  # type: ignore[return-value]
+
+
+def features_folder(work: Path, data_md5: str, trunk: Trunk, size: int) -> Path:
+    """Where the maps of some data under some trunk lie: other weights, finetuned ones for instance, have another folder."""
+    return work / "features" / sha256_json([data_md5, trunk.fingerprint(), size])[:16]
 
 
 def feature_maps(manifest: Manifest, trunk: Trunk, size: int, cache: Path, progress: Progress | None = None) -> FeatureMaps:

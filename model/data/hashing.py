@@ -45,7 +45,7 @@ def hash_files(listing: Listing, limits: Limits, progress: Progress) -> NDArray[
             return False
         return True
 
-    return hashes if all(over_chunks(work, len(listing.files), "compare", progress)) else None
+    return hashes if all(over_chunks(work, len(listing.files), "files compared with the last import", progress)) else None
 
 
 def over_chunks(work, count: int, phase: str, progress: Progress) -> Iterator:  # type: ignore[no-untyped-def, type-arg]

@@ -127,7 +127,7 @@ def _list(source: str, csv: Path | None, root: Path, findings: Findings, tell: P
             root, csv = root.parent, root
         if not root.is_dir():
             raise NotFound(f"There is no folder {source}.", "Give a folder with one folder of pictures per class, or a CSV.")
-    tell(0, 0, "list")
+    tell(0, 0, "list the files")
     table = find_table(root, csv)
     listing = list_table(root, table, findings) if table else list_folders(root, findings)
     if not len(listing.file) and not findings.defects:

@@ -3,7 +3,7 @@
 A data set is a folder with `manifest.csv` and the pictures it names:
 
     path,label,split,xmin,ymin,xmax,ymax
-    images/apple/1.jpg,apple,train,,,,
+    apple/1.jpg,apple,train,,,,
 
 One row is one *sample*: a whole picture, or the box of one object in it (pixels, the four last columns). Columns are kept
 as arrays, so that a hundred thousand samples are a few megabytes and not a hundred thousand objects.

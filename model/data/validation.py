@@ -129,7 +129,7 @@ def inspect(listing: Listing, limits: Limits, images: Path, findings: Findings, 
                 _look(picture, name, int(row), listing.box_array[row], found=found, findings=some)
         return some
 
-    for some in over_chunks(work, len(listing.files), "check", progress):
+    for some in over_chunks(work, len(listing.files), "pictures checked", progress):
         findings.defects += some.defects
         findings.warnings += some.warnings
     return found

@@ -253,7 +253,7 @@ def datasets(store: Path) -> list[DataPin]:
     if not repo.is_dir():
         return []
     files = _git(repo, "ls-tree", "--name-only", "HEAD").splitlines()
-    return [resolve(store, file.removesuffix(".dvc")) for file in files if file.endswith(".dvc")]
+    return [resolve(store, file.removesuffix(".dvc")) for file in files if file.endswith(".dvc") and file != ".dvc"]
 
 
 def fetch(pin: DataPin, store: Path, out_root: Path) -> Path:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from model.config import ModelConfig
-from model.data.feature_cache import Progress, feature_maps
+from model.data.feature_cache import Progress, feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.data.pictures import decode_picture
 from model.errors import InvalidInput
@@ -30,7 +31,7 @@ def evaluate_release(
     *,
     md5: str,
     model: ModelConfig,
-    cache: Path | None = None,
+    work: Path | None = None,
     samples: int = 1000,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def evaluate_release(
         out: Receives report.json, report.html, candidate.npz and untrained.npz.
         md5: Of the data.
         model: What the release was trained from: names the untrained trunk.
-        cache: Cached maps of these data under this trunk, where training left them.
+        work: Where training left the maps of these data under this trunk.
         samples: Bootstrap samples.
         progress: Told of every batch.
 
@@ -55,7 +56,7 @@ def evaluate_release(
     release = open_release(folder)
     manifest = read_manifest(dataset)
     test = _test(manifest)
-    untrained = _untrained(model, manifest, cache, progress)
+    untrained = _untrained(model, manifest, md5, work, progress)
     return write_report(
         out,
         title=release.pin.path,
@@ -107,10 +108,12 @@ def measure_latency(release: Release, manifest: Manifest) -> float:
     return statistics.median(times[2:])
 
 
-def _untrained(model: ModelConfig, manifest: Manifest, cache: Path | None, progress: Progress | None) -> PerQuery:
+def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | None, progress: Progress | None) -> PerQuery:
     """The trunk as it was before training, its deep map averaged: from cached maps, or from the pictures."""
+    torch.manual_seed(0)  # where its weights are random, the same ones every time
     trunk = make_trunk(model.trunk, model.weights).eval()
     test, maps = _test(manifest), None
+    cache = features_folder(work, md5, trunk, model.image_size) if work else None
     if cache and cache.is_dir():
         seen = manifest.select(manifest.rows("train", "val", "test"))
         maps = feature_maps(seen, trunk, model.image_size, cache).select(seen.rows("test"))

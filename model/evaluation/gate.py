@@ -35,7 +35,7 @@ class Rules:
     min_map_at_r: float = 0.0
     min_gain_over_untrained: float = 0.0
     max_regression: float = 0.01
-    max_group_regression: float = 0.10
+    max_group_regression: float = 0.15
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
 

@@ -4,6 +4,7 @@ The deeper tap feeds the global head, the shallower one the local head: low-leve
 high-level ones content (claim 4 of US 2022/0156587 A1).
 """
 
+import hashlib
 import importlib.util
 from collections.abc import Callable
 from copy import deepcopy
@@ -53,6 +54,13 @@ class Trunk(nn.Module):
         """Pictures (B, 3, S, S), normalised -> shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2)."""
         shallow, deep = self.body(pictures)[-2:]
         return shallow, deep
+
+    def fingerprint(self) -> str:
+        """Names the weights: two trunks with the same fingerprint make the same maps."""
+        digest = hashlib.sha256(self.name.encode())
+        for name, value in self.state_dict().items():
+            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def folded(self) -> "Trunk":
         """A copy for inference alone, every batch norm merged into the convolution before it: the same maps in less time.

@@ -112,9 +112,9 @@ def load_matrix(file: Path) -> NDArray[np.float32]:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(stream, max_header_size=4096)  # type: ignore[no-untyped-call]
             size = stream.tell() + int(np.prod(shape, dtype=np.float64)) * 4
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, OverflowError) as error:
         raise InvalidInput(f"{file.name} is no array.") from error
-    if dtype != np.float32 or len(shape) != 2 or size != file.stat().st_size or size > _LARGEST:
+    if dtype != np.float32 or len(shape) != 2 or min(shape) < 0 or size != file.stat().st_size or size > _LARGEST:
         raise InvalidInput(f"{file.name} is not the float32 matrix that its header declares.")
     matrix: NDArray[np.float32] = np.load(file, allow_pickle=False)
     return matrix

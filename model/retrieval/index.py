@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.io import encode_png
 
-from model.data.feature_cache import BATCH, FeatureMaps, Progress, box_of, feature_maps, picture_batches
+from model.data.feature_cache import BATCH, FeatureMaps, Progress, box_of, feature_maps, features_folder, picture_batches
 from model.data.manifest import Manifest, read_manifest
 from model.data.pictures import decode_picture
 from model.data.versioning import DataPin
@@ -38,7 +38,7 @@ def build_release(
     *,
     pin: DataPin,
     code_revision: str,
-    cache: Path | None = None,
+    work: Path | None = None,
     golden_queries: int = 4,
     progress: Progress | None = None,
 ) -> Release:
@@ -50,7 +50,7 @@ def build_release(
         out: The release folder.
         pin: Of the data.
         code_revision: Recorded in the manifest.
-        cache: Cached maps of these data under this trunk, as training with a frozen trunk leaves them; else computed anew.
+        work: Where training with a frozen trunk leaves the maps of these data under this trunk; else they are computed anew.
         golden_queries: How many pictures to keep with their answers.
         progress: Told of every batch.
     """
@@ -58,6 +58,7 @@ def build_release(
     network = load_network(spec, checkpoint / "weights.safetensors")
     manifest = read_manifest(dataset)
     seen = manifest.select(manifest.rows("train", "val", "test"))
+    cache = features_folder(work, pin.md5, network.trunk, spec.image_size) if work else None
     maps = feature_maps(seen, network.trunk, spec.image_size, cache, progress) if cache and cache.is_dir() else None
     vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=maps, progress=progress)
     gallery = Gallery(vectors, seen.labels, seen.ids, seen.classes)

@@ -65,13 +65,14 @@ def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimi
             if metadata.get("key") != key:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-    except (SafetensorError, OSError) as error:
-        raise InvalidInput(f"{path} is no checkpoint: {error}.", "Delete it to train from the start.") from error
-    for name, module in modules.items():
-        prefix = f"{name}/"
-        module.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
-    _restore(optimizer, tensors, json.loads(metadata["optimizer"]))
-    counters = json.loads(metadata["counters"])
+        for name, module in modules.items():
+            prefix = f"{name}/"
+            module.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
+        _restore(optimizer, tensors, json.loads(metadata["optimizer"]))
+        counters = json.loads(metadata["counters"])
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InvalidInput(f"{path} is no checkpoint of this training: {reason}", "Delete it to train from the start.") from error
     return Counters(**(counters | {"history": tuple(counters["history"])}))
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.config import ModelConfig, TrainConfig
-from model.data.feature_cache import Progress, feature_maps
+from model.data.feature_cache import Progress, feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.data.sampler import epoch_batches
 from model.errors import GlocalError, InvalidInput
@@ -95,9 +95,7 @@ def train(
     with _turn(folder):
         torch.manual_seed(config.seed)
         fabric = Fabric(accelerator=config.device, devices=1)
-        learner = make_learner(
-            manifest, model, config, cache=features_folder(work, data_md5, model), progress=progress, fabric=fabric
-        )
+        learner = make_learner(manifest, model, config, data_md5=data_md5, work=work, progress=progress, fabric=fabric)
         counters = load_checkpoint(folder / "last.safetensors", learner.modules, learner.optimizer, key)
         if counters is None:
             counters = _start(learner, folder, key)
@@ -111,13 +109,15 @@ def train(
     return report
 
 
-def features_folder(work: Path, data_md5: str, model: ModelConfig) -> Path:
-    """Where the cached maps of some data under some trunk lie."""
-    return work / "features" / sha256_json([data_md5, model.trunk, model.weights, model.image_size])[:16]
-
-
 def make_learner(
-    manifest: Manifest, model: ModelConfig, config: TrainConfig, *, cache: Path, progress: Progress | None, fabric: Fabric
+    manifest: Manifest,
+    model: ModelConfig,
+    config: TrainConfig,
+    *,
+    data_md5: str,
+    work: Path,
+    progress: Progress | None,
+    fabric: Fabric,
 ) -> Learner:
     """Build everything a training needs, the heads as they are initialised."""
     train_rows, val_rows = manifest.rows("train"), manifest.rows("val")
@@ -130,6 +130,7 @@ def make_learner(
     if config.trunk == "frozen":
         trunk.requires_grad_(False)
         seen = manifest.select(manifest.rows("train", "val", "test"))
+        cache = features_folder(work, data_md5, trunk, model.image_size)
         maps = feature_maps(seen, trunk, model.image_size, cache, progress)
         train_rows, val_rows, manifest = seen.rows("train"), seen.rows("val"), seen
         regime: Regime = FrozenTrunk(network, maps)

@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from PIL import Image
 
-from model.data import importing, validation, versioning
+from model.data import assembling, validation, versioning
 from model.data.findings import Rejected
 from model.data.importing import import_dataset
 from model.data.integrity import folder_md5
@@ -74,7 +74,7 @@ def test_an_import_is_pinned_fetched_and_leaves_its_source_alone(source, store, 
 
 def test_an_unchanged_source_gives_the_same_pin_without_a_commit_or_a_decoded_picture(source, store, monkeypatch):
     first = import_dataset(source, "zoo", store)
-    monkeypatch.setattr(importing, "inspect", lambda *_: pytest.fail("a picture was decoded"))
+    monkeypatch.setattr(assembling, "inspect", lambda *_: pytest.fail("a picture was decoded"))
     again = import_dataset(source, "zoo", store)
     assert (first.unchanged, again.unchanged) == (False, True)
     assert again.pin == first.pin
@@ -123,7 +123,7 @@ def crash_in_git(command: str):
 
 POINTS = {
     "while pictures are copied": lambda patch: patch.setattr(validation, "_store", crash),
-    "before the manifest": lambda patch: patch.setattr(importing, "write_manifest", crash),
+    "before the manifest": lambda patch: patch.setattr(assembling, "write_manifest", crash),
     "before the add": lambda patch: patch.setattr("dvc.repo.Repo.add", crash),
     "before the push": lambda patch: patch.setattr("dvc.repo.Repo.push", crash),
     "before the record": lambda patch: patch.setattr(versioning, "write_json", crash),
@@ -204,9 +204,9 @@ def test_a_finished_fetch_is_used_again_and_a_damaged_one_is_made_anew(pinned, s
     assert (fetch(pinned, store, tmp_path / "out") / "manifest.csv").stat().st_ino == stamp
 
     def change():
-        (folder / "images/ant/0.png").write_bytes(b"changed")
+        (folder / "ant/0.png").write_bytes(b"changed")
 
-    for damage in (change, (folder / "images/ant/1.png").unlink, (folder / "images/extra.png").touch):
+    for damage in (change, (folder / "ant/1.png").unlink, (folder / "extra.png").touch):
         damage()
         assert folder_md5(folder) != pinned.md5
         fetch(pinned, store, tmp_path / "out")

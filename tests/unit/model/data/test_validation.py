@@ -57,9 +57,9 @@ def test_a_sound_folder_has_no_findings_and_keeps_its_names(source):
     assert survey.defects == []
     assert survey.warnings == []
     manifest = read_manifest(survey.out)
-    assert [str(path) for path in manifest.paths[:2]] == ["images/ant/0.png", "images/ant/1.png"]
+    assert [str(path) for path in manifest.paths[:2]] == ["ant/0.png", "ant/1.png"]
     assert [str(split) for split in manifest.splits[::2]] == ["train", "val", "test", "test"]
-    assert (survey.out / "images/dog/1.png").read_bytes() == (source / "dog/1.png").read_bytes()
+    assert (survey.out / "dog/1.png").read_bytes() == (source / "dog/1.png").read_bytes()
 
 
 def test_every_defect_is_named_at_once(source, tmp_path):
@@ -125,8 +125,8 @@ def test_unicode_and_long_names_survive(source, name):
     picture(55).save(source / "ant" / name)
     survey = Survey(source)
     assert survey.defects == []
-    assert f"images/ant/{name}" in read_manifest(survey.out).paths
-    assert (survey.out / "images" / "ant" / name).is_file()
+    assert f"ant/{name}" in read_manifest(survey.out).paths
+    assert (survey.out / "ant" / name).is_file()
 
 
 def test_what_the_file_manager_left_is_passed_over(source):
@@ -143,14 +143,14 @@ def test_content_decides_and_not_the_name(source):
     picture(63).save(source / "ant" / "d.gif")
     survey = Survey(source)
     assert survey.defects == [("unsupported", "ant/d.gif")]
-    assert sorted(path.name for path in (survey.out / "images/ant").iterdir()) == [
+    assert sorted(path.name for path in (survey.out / "ant").iterdir()) == [
         "0.png",
         "1.png",
         "a.bmp.png",
         "b.dvc.jpg",
         "c.webp",
     ]
-    stored = np.asarray(Image.open(survey.out / "images/ant/a.bmp.png"))
+    stored = np.asarray(Image.open(survey.out / "ant/a.bmp.png"))
     assert np.array_equal(stored, np.asarray(picture(60)))
 
 
@@ -174,9 +174,9 @@ def test_a_leak_is_dropped_from_the_training_side_on_request(source):
     survey = Survey(source, leaks="drop")
     assert survey.defects == []
     assert survey.warnings == ["leak dropped"]
-    assert "images/ant/2.png" not in read_manifest(survey.out).paths
-    assert "images/dog/copy.png" in read_manifest(survey.out).paths
-    assert not (survey.out / "images/ant/2.png").exists()
+    assert "ant/2.png" not in read_manifest(survey.out).paths
+    assert "dog/copy.png" in read_manifest(survey.out).paths
+    assert not (survey.out / "ant/2.png").exists()
 
 
 def test_dropping_a_leak_may_leave_a_class_of_one_which_is_named(source):
@@ -226,9 +226,9 @@ def test_boxes_in_a_csv_become_samples(scenes):
     survey = Survey(scenes, write_csv(scenes / "boxes.csv", rows))
     manifest = read_manifest(survey.out)
     assert survey.defects == []
-    assert list(manifest.ids[:2]) == ["images/scenes/0.png#0,0,40,50", "images/scenes/0.png#60,0,100,50"]
+    assert list(manifest.ids[:2]) == ["scenes/0.png#0,0,40,50", "scenes/0.png#60,0,100,50"]
     assert list(manifest.splits) == ["train", "test", "train", "test"]
-    assert not (survey.out / "images/scenes/2.png").exists()
+    assert not (survey.out / "scenes/2.png").exists()
 
 
 def test_bad_rows_are_named_by_their_line(scenes, tmp_path):
@@ -274,5 +274,5 @@ def test_a_link_within_the_folder_is_stored_as_the_picture_it_leads_to(source):
     (source / "ant" / "0.png").symlink_to("moved.png")
     survey = Survey(source)
     assert survey.defects == []
-    assert not (survey.out / "images/ant/0.png").is_symlink()
+    assert not (survey.out / "ant/0.png").is_symlink()
     assert survey.warnings == ["copy"]

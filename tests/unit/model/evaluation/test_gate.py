@@ -99,11 +99,11 @@ def test_a_model_as_good_on_the_mean_fails_where_the_interval_leaves_a_regressio
 
 
 def test_one_class_gone_bad_fails_though_the_mean_is_better():
-    change = np.where(LABELS == 7, -0.15, 0.15)
+    change = np.where(LABELS == 7, -0.2, 0.2)
     decision = verdict(figures(VALUES + change), figures(VALUES))
     assert failed(decision) == ["max_group_regression"]
     assert "class 7 (10 queries)" in rule(decision, "max_group_regression")["text"]
-    assert rule(decision, "max_group_regression")["figure"] == pytest.approx(-0.15)
+    assert rule(decision, "max_group_regression")["figure"] == pytest.approx(-0.2)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

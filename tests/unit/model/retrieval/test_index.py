@@ -1,0 +1,174 @@
+import json
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from model.config import ModelConfig, TrainConfig
+from model.data.manifest import read_manifest, write_manifest
+from model.data.pictures import decode_picture
+from model.errors import InvalidInput
+from model.files import read_json, write_json
+from model.networks.stored import NetworkSpec, save_network
+from model.release import open_release
+from model.retrieval.calibration import calibrate
+from model.retrieval.index import build_release
+from model.training.train import train
+from tests.datasets import SAMPLES, make_dataset
+from tests.releases import make_pin
+
+MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
+PIN = make_pin(md5="a" * 32)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data"))
+
+
+def trained(dataset, work, out, **changes):
+    config = TrainConfig(
+        **{
+            "epochs": 2,
+            "classes_per_batch": 4,
+            "images_per_class": 2,
+            "device": "cpu",
+            "workers": 0,
+            "warmup_epochs": 0,
+            **changes,
+        }
+    )
+    train(dataset, MODEL, config, data_md5=PIN.md5, work=work, out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def frozen(dataset, tmp_path_factory):
+    """A checkpoint of heads alone, and the work folder with the maps they learned from."""
+    folder = tmp_path_factory.mktemp("frozen")
+    return trained(dataset, folder / "work", folder / "checkpoint"), folder / "work"
+
+
+def build(dataset, checkpoint, out, **options):
+    return build_release(dataset, checkpoint, out, pin=PIN, code_revision="test", **options)
+
+
+@pytest.fixture(scope="module")
+def release(dataset, frozen, tmp_path_factory):
+    checkpoint, work = frozen
+    return build(dataset, checkpoint, tmp_path_factory.mktemp("release") / "release", work=work, golden_queries=3)
+
+
+def test_the_gallery_holds_every_picture_of_the_data(dataset, release):
+    manifest = read_manifest(dataset)
+    assert len(release.gallery) == SAMPLES
+    assert sorted(release.gallery.ids) == sorted(manifest.ids)
+    assert release.gallery.classes == manifest.classes
+    by_id = dict(zip(manifest.ids, manifest.labels, strict=True))
+    assert all(by_id[name] == label for name, label in zip(release.gallery.ids, release.gallery.labels, strict=True))
+
+
+def test_it_gives_its_golden_answers_itself(release):
+    retriever = release.retriever()
+    assert len(release.golden) == 3
+    for golden in release.golden:
+        data = (release.folder / "golden" / golden["file"]).read_bytes()
+        (found,) = retriever.search([decode_picture(data)], len(golden["neighbours"]))
+        assert [neighbour.id for neighbour in found] == [each["id"] for each in golden["neighbours"]]
+        assert [neighbour.score for neighbour in found] == pytest.approx(
+            [each["score"] for each in golden["neighbours"]], abs=2e-3
+        )
+        assert found[0].score == pytest.approx(1, abs=2e-3)  # a golden picture is in the gallery itself
+
+
+def test_the_thresholds_are_those_of_the_validation_classes(dataset, release):
+    manifest = read_manifest(dataset)
+    order = [release.gallery.ids.tolist().index(name) for name in manifest.ids[manifest.rows("val")]]
+    expected = calibrate(release.gallery.vectors[order], release.gallery.labels[order])
+    assert read_json(release.folder / "calibration.json") == expected
+    assert expected["pairs"] == 32
+
+
+def test_the_same_inputs_give_the_same_release(dataset, frozen, release, tmp_path):
+    checkpoint, work = frozen
+    again = build(dataset, checkpoint, tmp_path / "again", work=work, golden_queries=3)
+    assert (again.id, again.embedding_space_id) == (release.id, release.embedding_space_id)
+
+
+def test_other_weights_are_another_space_and_other_data_another_release(dataset, frozen, release, tmp_path):
+    checkpoint, work = frozen
+    other = trained(dataset, tmp_path / "work", tmp_path / "checkpoint", seed=1)
+    assert build(dataset, other, tmp_path / "other").embedding_space_id != release.embedding_space_id
+    fewer = shutil.copytree(dataset, tmp_path / "fewer")
+    manifest = read_manifest(dataset)
+    rows = [(str(path), manifest.classes[label], str(split), None) for path, label, split in zip(
+        manifest.paths, manifest.labels, manifest.splits, strict=True)]  # fmt: skip
+    write_manifest(fewer, rows[:-1])
+    enrolled = build_release(
+        fewer, checkpoint, tmp_path / "enrolled", pin=make_pin(md5="b" * 32), code_revision="test", work=work
+    )
+    assert enrolled.embedding_space_id == release.embedding_space_id
+    assert enrolled.id != release.id
+
+
+def test_cached_maps_and_pictures_give_the_same_gallery_but_for_half_precision(dataset, frozen, release, tmp_path):
+    checkpoint, _ = frozen
+    anew = build(dataset, checkpoint, tmp_path / "anew")
+    np.testing.assert_allclose(anew.gallery.vectors, release.gallery.vectors, atol=2e-3)
+
+
+def test_a_finetuned_trunk_is_not_indexed_by_the_maps_of_the_untrained_one(dataset, frozen, tmp_path):
+    """A run with a frozen trunk left maps of these data and this trunk before it learned."""
+    _, work = frozen
+    checkpoint = trained(
+        dataset, work, tmp_path / "checkpoint", trunk="finetune", epochs=3, trunk_learning_rate=1e-2, learning_rate=1e-3
+    )
+    network = read_json(checkpoint / "training.json")
+    assert network["best_epoch"] > 0
+    beside = build(dataset, checkpoint, tmp_path / "beside", work=work)
+    alone = build(dataset, checkpoint, tmp_path / "alone")
+    np.testing.assert_allclose(beside.gallery.vectors, alone.gallery.vectors, atol=1e-5)
+
+
+def test_random_trunks_of_two_seeds_do_not_share_their_maps(dataset, frozen, tmp_path):
+    _, work = frozen
+    checkpoint = trained(dataset, work, tmp_path / "checkpoint", seed=5)
+    np.testing.assert_allclose(
+        build(dataset, checkpoint, tmp_path / "beside", work=work).gallery.vectors,
+        build(dataset, checkpoint, tmp_path / "alone").gallery.vectors,
+        atol=2e-3,
+    )
+
+
+def test_boxes_are_entries_of_their_own_and_golden_pictures_are_cut_out(dataset, frozen, tmp_path):
+    checkpoint, _ = frozen
+    boxed = shutil.copytree(dataset, tmp_path / "boxed")
+    boxes = [(0.0, 0.0, 24.0, 24.0), (24.0, 0.0, 48.0, 24.0), (0.0, 24.0, 24.0, 48.0), (24.0, 24.0, 48.0, 48.0)]
+    write_manifest(boxed, [("images/0/0.png", f"class {number % 2}", "test", box) for number, box in enumerate(boxes)])
+    release = build(boxed, checkpoint, tmp_path / "release", golden_queries=4)
+    assert len(set(release.gallery.ids)) == 4
+    assert [each["file"] for each in release.golden] == ["0.png", "1.png", "2.png", "3.png"]
+    assert decode_picture((release.folder / "golden" / "0.png").read_bytes()).shape == (3, 24, 24)
+    assert [each["neighbours"][0]["id"] for each in release.golden] == release.gallery.ids.tolist()
+
+
+def test_a_network_that_says_nothing_finite_is_not_released(dataset, tmp_path):
+    spec = NetworkSpec("multi_head", "test_efficientnet", 32)
+    network = spec.build()
+    with torch.no_grad():
+        network.heads.heads["global"].projection.weight.fill_(float("nan"))
+    (tmp_path / "checkpoint").mkdir()
+    save_network(network, tmp_path / "checkpoint" / "weights.safetensors")
+    write_json(tmp_path / "checkpoint" / "config.json", asdict(spec))
+    with pytest.raises(InvalidInput, match="not finite"):
+        build(dataset, tmp_path / "checkpoint", tmp_path / "release")
+    assert not (tmp_path / "release").exists()
+
+
+def test_what_is_written_is_whole(release):
+    assert open_release(release.folder).id == release.id
+    manifest = json.loads((release.folder / "manifest.json").read_text())
+    assert manifest["data"]["md5"] == PIN.md5
+    assert set(manifest["files"]) >= {"weights.safetensors", "config.json", "calibration.json", "gallery/vectors.npy"}

@@ -1,0 +1,141 @@
+import pytest
+
+from model.config import RunConfig, load_config, parse_config, setting_names
+from model.errors import InvalidInput
+
+
+def test_nothing_said_gives_the_defaults():
+    assert load_config() == RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "nearest"),
+    [
+        ("train.epoch=3", "train.epoch", "train.epochs"),
+        ("trian.epochs=3", "trian", "train"),
+        ("gate.min_map=0.5", "gate.min_map", "gate.min_map_at_r"),
+        ("serve.worker=2", "serve.worker", "serve.workers"),
+    ],
+)
+def test_an_unknown_setting_is_named_with_the_nearest_known_one(override, key, nearest):
+    with pytest.raises(InvalidInput) as caught:
+        load_config(None, [override])
+    assert caught.value.headline == f"There is no setting {key}."
+    assert caught.value.hint == f"Did you mean {nearest}?"
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("train.epochs=many", "train.epochs"),
+        ("train.epochs=2.5", "train.epochs"),
+        ("train.epochs=-1", "train.epochs"),
+        ("train.learning_rate=.nan", "train.learning_rate"),
+        ("train.learning_rate=.inf", "train.learning_rate"),
+        ("model.image_size=[64]", "model.image_size"),
+        ("data.validation_fraction=1", "data.validation_fraction"),
+        ("serve.name=../x", "serve.name"),
+        ("train=5", "train"),
+    ],
+)
+def test_a_wrong_type_or_range_names_the_setting(override, key):
+    with pytest.raises(InvalidInput, match=f"^Setting {key}: "):
+        load_config(None, [override])
+
+
+@pytest.mark.parametrize("key", ["model.method", "model.weights", "train.trunk", "train.device", "data.split"])
+@pytest.mark.parametrize("path", ["os.system", "model.networks.heads.MultiHead", "torch.nn.Linear"])
+def test_a_dotted_class_path_is_refused_and_the_setting_named(key, path):
+    with pytest.raises(InvalidInput, match=f"^Setting {key}: "):
+        load_config(None, [f"{key}={path}"])
+
+
+def test_a_yaml_tag_that_would_build_an_object_is_refused(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(f"train: !!python/object/apply:os.mkdir ['{tmp_path}/made']\n")
+    with pytest.raises(InvalidInput, match=r"run\.yaml cannot be read as YAML"):
+        load_config(file)
+    with pytest.raises(InvalidInput, match="the value cannot be read"):
+        load_config(None, [f"train.seed=!!python/object/apply:os.mkdir ['{tmp_path}/made']"])
+    assert not (tmp_path / "made").exists()
+
+
+def test_overrides_win_over_the_file_and_the_last_one_over_the_others(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("train:\n  epochs: 3\n  seed: 7\n")
+    config = load_config(file, ["train.epochs=5", "train.epochs=6", "model.trunk=test_resnet"])
+    assert (config.train.epochs, config.train.seed, config.model.trunk) == (6, 7, "test_resnet")
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("train.learning_rate=1e-3", 1e-3),
+        ("train.learning_rate=0.001", 1e-3),
+        ("serve.name=a-b", "a-b"),
+        ("model.trunk=a=b", "a=b"),
+    ],
+)
+def test_the_value_of_an_override_is_read_as_yaml_reads_it(override, value):
+    section, key = override.partition("=")[0].split(".")
+    assert getattr(getattr(load_config(None, [override]), section), key) == value
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=3", ".epochs=3", "train.=3", ""])
+def test_an_override_of_another_form_is_refused(override):
+    with pytest.raises(InvalidInput, match="is not of the form"):
+        load_config(None, [override])
+
+
+def test_an_override_below_a_value_is_refused():
+    with pytest.raises(InvalidInput, match=r"epochs is a value, not a section"):
+        load_config(None, ["train.epochs=3", "train.epochs.x=3"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("- a\n", "not a mapping of sections"), ("a: [\n", "cannot be read as YAML"), ("train\n", "not a mapping")]
+)
+def test_a_file_that_is_no_mapping_is_named(tmp_path, text, said):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match=said) as caught:
+        load_config(file)
+    assert str(file) in caught.value.headline
+    assert "\n" not in caught.value.headline
+
+
+def test_a_missing_or_binary_file_is_named(tmp_path):
+    with pytest.raises(InvalidInput, match=r"none\.yaml"):
+        load_config(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InvalidInput, match=r"binary\.yaml"):
+        load_config(tmp_path / "binary.yaml")
+
+
+def test_an_empty_file_says_nothing(tmp_path):
+    (tmp_path / "run.yaml").write_text("# nothing\n")
+    assert load_config(tmp_path / "run.yaml") == RunConfig()
+
+
+def test_every_setting_says_what_it_means():
+    schema = RunConfig.model_json_schema()["$defs"]
+    silent = [
+        f"{name}.{key}"
+        for name, section in schema.items()
+        for key, field in section["properties"].items()
+        if not field.get("description")
+    ]
+    assert silent == []
+
+
+def test_every_setting_has_a_name_that_an_override_reaches():
+    names = setting_names()
+    assert len(names) == len(set(names)) == sum(len(type(f.default).model_fields) for f in RunConfig.model_fields.values())
+    tree = RunConfig().model_dump()
+    assert {f"{section}.{key}" for section, keys in tree.items() for key in keys} == set(names)
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        parse_config({}).train.epochs = 3

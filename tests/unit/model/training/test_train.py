@@ -1,0 +1,288 @@
+"""Training on a handful of drawn pictures, whole and interrupted; a network of random weights, so that nothing is downloaded."""
+
+import json
+import signal
+import subprocess
+import sys
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from model.config import ModelConfig, TrainConfig
+from model.errors import GlocalError, InvalidInput
+from model.files import read_json
+from model.networks.stored import NetworkSpec, load_network
+from model.training import train as training
+from model.training.train import train
+from tests.datasets import make_dataset
+
+MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
+MD5 = "a" * 32
+REGIMES = ("frozen", "finetune")
+
+
+def settings(regime: str, **changes) -> TrainConfig:
+    return TrainConfig(
+        **{
+            "trunk": regime,
+            "epochs": 4,
+            "classes_per_batch": 4,
+            "images_per_class": 2,  # two steps an epoch
+            "learning_rate": 2e-3,
+            "trunk_learning_rate": 2e-3,
+            "patience": 10,
+            "device": "cpu",
+            "workers": 1 if regime == "finetune" else 0,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    """An uninterrupted training of each regime: its report and its folder."""
+    done = {}
+    for regime in REGIMES:
+        work = tmp_path_factory.mktemp(regime)
+        report = train(dataset, MODEL, settings(regime), data_md5=MD5, work=work / "work", out=work / "out")
+        done[regime] = report, work / "out"
+    return done
+
+
+def figures(report) -> list[dict[str, float]]:
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in report.history]
+
+
+def same_as(whole, regime, report, out) -> bool:
+    expected, folder = whole[regime]
+    assert figures(report) == figures(expected)
+    assert (report.epochs, report.best_epoch, report.validation_map_at_r) == (
+        expected.epochs,
+        expected.best_epoch,
+        expected.validation_map_at_r,
+    )
+    return (out / "weights.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
+
+
+def interrupted_at(monkeypatch, step: int, error: BaseException) -> None:
+    """Fail at a step of the optimiser, counted over all epochs."""
+    real, steps = training._set_rates, count()
+
+    def set_rates(*arguments):
+        if next(steps) == step:
+            raise error
+        real(*arguments)
+
+    monkeypatch.setattr(training, "_set_rates", set_rates)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_loss_falls_and_every_epoch_is_in_the_history(whole, regime):
+    report, out = whole[regime]
+    losses = [entry["loss"] for entry in report.history[1:]]
+    assert losses[-1] < 0.95 * losses[0]
+    assert 0 < report.best_epoch < 4, "chosen so that the best is neither the first nor the last"
+    assert [entry["epoch"] for entry in report.history] == [0, 1, 2, 3, 4]
+    assert all(0 <= entry["map_at_r"] <= 1 for entry in report.history)
+    assert report.validation_map_at_r == max(entry["map_at_r"] for entry in report.history)
+    assert report.history[report.best_epoch]["map_at_r"] == report.validation_map_at_r
+    assert json.loads((out / "training.json").read_text())["best_epoch"] == report.best_epoch
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_what_is_written_is_a_network_that_can_be_built(whole, regime):
+    _, out = whole[regime]
+    spec = NetworkSpec(**read_json(out / "config.json"))
+    assert spec == NetworkSpec("multi_head", "test_efficientnet", 32)
+    assert not load_network(spec, out / "weights.safetensors").training
+
+
+def learner_after(dataset, tmp_path, regime, **changes):
+    """What is being trained after all its epochs, the best one not put back; and how it was before."""
+    kept = {}
+    real = training.make_learner
+
+    def make_learner(*arguments, **named):
+        kept["learner"] = real(*arguments, **named)
+        kept["before"] = {name: value.clone() for name, value in kept["learner"].network.state_dict().items()}
+        return kept["learner"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "make_learner", make_learner)
+        patch.setattr(training, "load_best", lambda *_: None)
+        config = settings(regime, **changes)
+        train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    return kept["before"], kept["learner"].network.state_dict()
+
+
+def changed(before, after, part: str) -> set[str]:
+    return {name for name in before if part in name and not torch.equal(before[name], after[name])}
+
+
+def test_finetuning_moves_the_trunk_and_never_its_batch_norm(dataset, tmp_path):
+    before, after = learner_after(dataset, tmp_path, "finetune", epochs=2, workers=0)
+    moved = changed(before, after, "trunk.")
+    norms = {name.removesuffix("running_mean") for name in before if name.startswith("trunk.") and name.endswith("running_mean")}
+    assert norms
+    assert moved
+    assert not [name for name in moved if any(name.startswith(norm) for norm in norms)]
+    assert {name for name in before if name.startswith("trunk.") and name.endswith("conv_stem.weight")} <= moved
+    assert changed(before, after, "heads.")
+
+
+def test_the_trunk_rests_during_the_warm_up_and_the_heads_do_not(dataset, tmp_path):
+    before, after = learner_after(dataset, tmp_path, "finetune", epochs=1, warmup_epochs=1, workers=0)
+    assert not changed(before, after, "trunk.")
+    assert changed(before, after, "heads.")
+
+
+def test_a_frozen_trunk_does_not_move_and_its_heads_do(dataset, tmp_path):
+    before, after = learner_after(dataset, tmp_path, "frozen", epochs=2)
+    assert not changed(before, after, "trunk.")
+    assert any(".attention.psi." in name for name in changed(before, after, "heads."))
+    assert any(".projection." in name for name in changed(before, after, "heads."))
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("step", [1, 5], ids=["in the first epoch", "in the middle of the third"])
+def test_an_interrupted_training_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, monkeypatch, regime, step):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, step, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, MODEL, settings(regime), **run)
+    assert not (tmp_path / "out").exists()
+    epochs = []
+    report = train(dataset, MODEL, settings(regime), progress=lambda done, total, what: epochs.append((done, what)), **run)
+    assert [done for done, what in epochs if what.startswith("epochs")] == list(range(step // 2 + 1, 5))
+    assert same_as(whole, regime, report, tmp_path / "out")
+
+
+@pytest.mark.parametrize("write", [0, 1, 2, 3, 4, 5])
+def test_killed_between_any_two_checkpoints_it_ends_as_the_uninterrupted(dataset, whole, tmp_path, monkeypatch, write):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    real, writes = training.save_checkpoint, count()
+
+    def save(*arguments):
+        if next(writes) == write:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_checkpoint", save)
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, MODEL, settings("frozen"), **run)
+    report = train(dataset, MODEL, settings("frozen"), **run)
+    assert same_as(whole, "frozen", report, tmp_path / "out")
+
+
+KILLED = """
+import os, signal, sys
+from itertools import count
+from pathlib import Path
+from model.training import train as training
+from tests.unit.model.training.test_train import MD5, MODEL, settings
+
+real, steps = training._set_rates, count()
+
+def set_rates(*arguments):
+    if next(steps) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*arguments)
+
+training._set_rates = set_rates
+dataset, folder = map(Path, sys.argv[1:3])
+training.train(dataset, MODEL, settings(sys.argv[3]), data_md5=MD5, work=folder / "work", out=folder / "out")
+"""
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, regime):
+    with (tmp_path / "log").open("w") as log:  # a pipe would stay open until the loader's workers are gone
+        command = [sys.executable, "-c", KILLED, dataset, tmp_path, regime]
+        killed = subprocess.run(command, stdout=log, stderr=log, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL, (tmp_path / "log").read_text()
+    assert not (tmp_path / "out").exists()
+    report = train(dataset, MODEL, settings(regime), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert same_as(whole, regime, report, tmp_path / "out")
+
+
+def test_a_finished_training_is_not_repeated(dataset, tmp_path, monkeypatch):
+    run = {"data_md5": MD5, "work": tmp_path / "work"}
+    first = train(dataset, MODEL, settings("frozen"), out=tmp_path / "one", **run)
+    monkeypatch.setattr(training, "train_epoch", None)
+    assert train(dataset, MODEL, settings("frozen"), out=tmp_path / "two", **run) == first
+    assert (tmp_path / "one" / "weights.safetensors").read_bytes() == (tmp_path / "two" / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("change", ["seed", "data"])
+def test_other_settings_or_data_start_anew(dataset, tmp_path, change):
+    run = {"work": tmp_path / "work", "out": tmp_path / "out"}
+    first = train(dataset, MODEL, settings("frozen", epochs=1), data_md5=MD5, **run)
+    before = load_file(tmp_path / "out" / "weights.safetensors")
+    md5, seed = ("b" * 32, 0) if change == "data" else (MD5, 1)
+    epochs = []
+    progress = lambda done, total, what: epochs.append(what)  # noqa: E731
+    second = train(dataset, MODEL, settings("frozen", epochs=1, seed=seed), data_md5=md5, progress=progress, **run)
+    assert any(what.startswith("epochs") for what in epochs)
+    after = load_file(tmp_path / "out" / "weights.safetensors")
+    if change == "data":  # the pictures are the same, only their name is not
+        assert figures(second) == figures(first)
+    else:
+        assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_training_ends_when_patience_does(dataset, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.6, 0.4, 0.6, 0.9])
+    monkeypatch.setattr(training, "validate", lambda learner: next(scores))
+    config = settings("frozen", epochs=10, patience=2)
+    report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert (report.epochs, report.best_epoch, report.validation_map_at_r) == (3, 1, 0.6)
+
+
+def test_no_epochs_keep_the_heads_as_they_were_initialised(dataset, tmp_path):
+    report = train(dataset, MODEL, settings("frozen", epochs=0), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert (report.epochs, report.best_epoch) == (0, 0)
+    psi = [value for name, value in load_file(tmp_path / "out" / "weights.safetensors").items() if ".psi." in name]
+    assert psi
+    assert all(value.abs().max() == 0 for value in psi)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_what_to_do(dataset, tmp_path):
+    config = settings("frozen", learning_rate=1e30, proxy_learning_rate=1e30, warmup_epochs=0)
+    with pytest.raises(GlocalError, match=r"no longer finite|not finite") as caught:
+        train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert "train.learning_rate" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_single_class_is_refused(tmp_path):
+    from model.data.manifest import write_manifest
+
+    dataset = make_dataset(tmp_path / "data")
+    write_manifest(dataset, [(f"images/0/{view}.png", "only", "train", None) for view in range(4)])
+    for regime in REGIMES:
+        with pytest.raises(InvalidInput, match="at least two classes"):
+            train(dataset, MODEL, settings(regime), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+
+
+def test_rates_rise_in_the_warm_up_and_fall_to_nothing():
+    config = settings("finetune", epochs=4, warmup_epochs=1, learning_rate=1.0, trunk_learning_rate=2.0, proxy_learning_rate=3.0)
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "role": role} for role in ("trunk", "heads", "proxies")]
+    optimizer = torch.optim.AdamW(groups)
+    rates = []
+    for step in range(17):
+        training._set_rates(optimizer, config, step, 4)
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    assert rates[0] == pytest.approx([0, 0.25, 0.75])
+    assert rates[2] == pytest.approx([0, 0.75 * 0.5 * (1 + np.cos(np.pi / 8)), 2.25 * 0.5 * (1 + np.cos(np.pi / 8))])
+    assert rates[8] == pytest.approx([1.0, 0.5, 1.5])  # half way, half the rate
+    assert rates[16] == pytest.approx([0, 0, 0])
