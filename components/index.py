@@ -28,7 +28,7 @@ def index(
 
     from components.pinning import fetch_data
     from components.step import code_revision, step
-    from model.retrieval.index import build_release
+    from model.index import build_release
 
     with step("index") as current:
         parsed, folder = fetch_data(pin, current)

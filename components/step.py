@@ -82,23 +82,29 @@ def step(name: str) -> Iterator[Step]:
     _end_with_the_run(environment)
     _log_to(environment, name)
     emit(step=name, event="started")
-    record = _Record.open(environment, name)
+    record = None
     try:
+        record = _Record.open(environment, name)
         yield current
+        record.close("FINISHED", current, {})
     except BaseException as error:
-        explained = (
-            error
-            if isinstance(error, GlocalError)
-            else GlocalError(f"{type(error).__name__}: {error}", "The log has the details.")
-        )
+        explained = _explained(error)
         logging.getLogger(name).error("%s", traceback.format_exc())
-        record.close("FAILED", current, {"error": explained.headline, "hint": explained.hint})
         emit(step=name, event="failed", headline=explained.headline, hint=explained.hint, exit_code=explained.exit_code)
         if failed and isinstance(error, GlocalError) and not error.retry:
             write_json(failed, {"headline": explained.headline, "hint": explained.hint})
+        if record:
+            record.close("FAILED", current, {"error": explained.headline, "hint": explained.hint})
         raise
-    record.close("FINISHED", current, {})
     emit(step=name, event="finished", seconds=round(time.time() - psutil.Process().create_time(), 2))
+
+
+def _explained(error: BaseException) -> GlocalError:
+    if isinstance(error, GlocalError):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        return GlocalError(f"{error.strerror}: {error.filename or 'a file'}", "Make room or set GLOCAL_HOME to another disk.")
+    return GlocalError(f"{type(error).__name__}: {error}", "The log has the details.")
 
 
 @cache

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from components.environment import Environment
@@ -46,6 +47,14 @@ def main() -> None:
             context = getattr(error, "ctx", None)
             _say(f"Error: {said}\n  See {context.command_path if context else 'glocal'} --help.")
         sys.exit(2)
+    except ValidationError as error:  # of the environment: configurations are explained where they are read
+        first = error.errors()[0]
+        _say(f"Error: GLOCAL_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}, not {first['input']!r}.")
+        sys.exit(2)
+    except OSError as error:
+        _say(f"Error: {error.strerror or error}: {error.filename or ''}")
+        _say("  Make room, or set GLOCAL_HOME to a folder that can be written.")
+        sys.exit(1)
     except GlocalError as error:
         _say(f"Error: {error.headline}")
         for finding in getattr(getattr(error, "findings", None), "defects", [])[:_SHOWN]:

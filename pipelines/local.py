@@ -68,11 +68,10 @@ def run_local(
         listener: Told of every event as it happens.
         environment: `GLOCAL_*` variables for the steps.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     outcome = Outcome(False, folder / "run.log")
     order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home)}
     command = [sys.executable, "-m", "pipelines.local"]
-    with _alive(folder / "alive"), outcome.log.open("w", encoding="utf-8") as log:
+    with outcome.log.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -97,9 +96,10 @@ def run_local(
 
 
 @contextmanager
-def _alive(file: Path) -> Iterator[None]:
-    """Hold a lock that comes free when this process ends, however it ends: the steps of the run then end too."""
-    with file.open("w") as stream:
+def alive(folder: Path) -> Iterator[None]:
+    """Hold a lock in a run's folder that comes free when this process ends, however it ends: the steps of the run end then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "alive").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 

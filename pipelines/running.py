@@ -14,7 +14,7 @@ from model.errors import InvalidInput
 from model.evaluation.report import FIGURES
 from model.files import read_json, write_json
 from pipelines.compiled import compile_pipeline
-from pipelines.local import Listener, Outcome, is_alive, run_local
+from pipelines.local import Listener, Outcome, alive, is_alive, run_local
 from serving.tracking import Runs
 
 REJECTED_EXIT_CODE = 6
@@ -86,25 +86,25 @@ def run_training(
     folder = environment.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent)
-    run_id = runs.start_run(folder.name, {"source": source, "name": name}, {"folder": str(folder), "why": why})
-    write_json(folder / "run.json", {"run_id": run_id})
-    pipeline = compile_pipeline(folder / "pipeline.yaml")
-    outcome = run_local(
-        pipeline,
-        pipeline_arguments(source, name, config, why),
-        home=environment.root,
-        folder=folder,
-        listener=listener,
-        environment={
-            "GLOCAL_HOME": str(environment.root),
-            "GLOCAL_RUN_ID": run_id,
-            "GLOCAL_RUN_FOLDER": str(folder),
-            "GLOCAL_CODE_REVISION": code_revision(),
-            "GLOCAL_USER": environment.user or getpass.getuser(),
-        },
-    )
-    result = _result(outcome, folder, runs, run_id)
-    write_json(folder / "result.json", result.body)
+    with alive(folder):
+        run_id = runs.start_run(folder.name, {"source": source, "name": name}, {"folder": str(folder), "why": why})
+        write_json(folder / "run.json", {"run_id": run_id})
+        outcome = run_local(
+            compile_pipeline(folder / "pipeline.yaml"),
+            pipeline_arguments(source, name, config, why),
+            home=environment.root,
+            folder=folder,
+            listener=listener,
+            environment={
+                "GLOCAL_HOME": str(environment.root),
+                "GLOCAL_RUN_ID": run_id,
+                "GLOCAL_RUN_FOLDER": str(folder),
+                "GLOCAL_CODE_REVISION": code_revision(),
+                "GLOCAL_USER": environment.user or getpass.getuser(),
+            },
+        )
+        result = _result(outcome, folder, runs, run_id)
+        write_json(folder / "result.json", result.body)
     return result
 
 

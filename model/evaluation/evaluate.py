@@ -19,7 +19,7 @@ from model.files import read_json
 from model.networks.heads import untrained_embedding
 from model.networks.trunk import make_trunk
 from model.release import Release, open_release
-from model.retrieval.index import embed_manifest, merged_embedding
+from model.retrieval.embedding import embed_manifest, merged_embedding
 
 _LATENCY_QUERIES = 20
 

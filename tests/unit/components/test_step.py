@@ -151,9 +151,9 @@ with step("train"):
 HOLDING = """
 import sys
 from pathlib import Path
-from pipelines.local import _alive
+from pipelines.local import alive
 
-with _alive(Path(sys.argv[1]) / "alive"):
+with alive(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """

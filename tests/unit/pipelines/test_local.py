@@ -4,7 +4,7 @@ import json
 import pytest
 
 from components.step import EVENT
-from pipelines.local import Outcome, _alive, _events, is_alive
+from pipelines.local import Outcome, _events, alive, is_alive
 
 
 @pytest.fixture
@@ -60,6 +60,6 @@ def test_a_cache_hit_of_kfp_is_an_event_and_stays_in_the_log():
 
 def test_a_run_is_alive_as_long_as_its_lock_is_held(tmp_path):
     assert not is_alive(tmp_path)
-    with _alive(tmp_path / "alive"):
+    with alive(tmp_path):
         assert is_alive(tmp_path)
     assert not is_alive(tmp_path)

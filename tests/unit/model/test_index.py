@@ -11,10 +11,10 @@ from model.data.manifest import read_manifest, write_manifest
 from model.data.pictures import decode_picture
 from model.errors import InvalidInput
 from model.files import read_json, write_json
+from model.index import build_release
 from model.networks.stored import NetworkSpec, save_network
 from model.release import open_release
 from model.retrieval.calibration import calibrate
-from model.retrieval.index import build_release
 from model.training.train import train
 from tests.datasets import SAMPLES, make_dataset
 from tests.releases import make_pin

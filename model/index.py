@@ -2,33 +2,26 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from torchvision.io import encode_png
 
-from model.data.feature_cache import BATCH, FeatureMaps, Progress, box_of, feature_maps, features_folder, picture_batches
+from model.data.feature_cache import Progress, box_of, feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.data.pictures import decode_picture
 from model.data.versioning import DataPin
 from model.files import read_json, write_json
-from model.networks.heads import RetrievalNetwork
 from model.networks.stored import NetworkSpec, load_network
-from model.networks.trunk import Trunk
 from model.release import Release, seal_release, space_id
 from model.retrieval.calibration import calibrate
+from model.retrieval.embedding import embed_manifest, merged_embedding
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
 
 GOLDEN_NEIGHBOURS = 5
-Embed = Callable[[Tensor, Tensor], Tensor]
-"""The shallow and the deep map of a batch to its embeddings (B, D), L2-normalised."""
 
 
 def build_release(
@@ -71,45 +64,6 @@ def build_release(
         gallery.save(parts / "gallery", space_id(parts))
         _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery), golden_queries)
         return seal_release(parts, out, pin=pin, code_revision=code_revision)
-
-
-def merged_embedding(network: RetrievalNetwork) -> Embed:
-    """What a network says of the maps of its own trunk: the merged embedding."""
-    return lambda shallow, deep: network.heads(shallow, deep).merged
-
-
-@torch.inference_mode()
-def embed_manifest(
-    trunk: Trunk,
-    embed: Embed,
-    manifest: Manifest,
-    size: int,
-    *,
-    maps: FeatureMaps | None = None,
-    progress: Progress | None = None,
-) -> NDArray[np.float32]:
-    """The embedding of every sample, (N, D) float32, L2-normalised.
-
-    Args:
-        trunk: In evaluation mode.
-        embed: From the trunk's two maps to embeddings.
-        manifest: What to embed, in this order.
-        size: Side of the square picture.
-        maps: The trunk's maps of these samples, where they are at hand.
-        progress: Told of every batch.
-    """
-    device = next(trunk.parameters()).device
-    trunk, rows = trunk.folded(), np.arange(len(manifest))
-    if maps is not None:
-        batches = (maps[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
-    else:
-        batches = (trunk(pictures.to(device)) for pictures in picture_batches(manifest, rows, trunk, size))
-    parts: list[NDArray[np.float32]] = []
-    for shallow, deep in batches:
-        parts.append(embed(shallow.to(device), deep.to(device)).cpu().numpy())
-        if progress:
-            progress(min(len(parts) * BATCH, len(rows)), len(rows), "pictures embedded")
-    return np.concatenate(parts)
 
 
 def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:

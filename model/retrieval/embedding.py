@@ -1,0 +1,55 @@
+"""From pictures to embeddings, many at a time."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.data.feature_cache import BATCH, FeatureMaps, Progress, picture_batches
+from model.data.manifest import Manifest
+from model.networks.heads import RetrievalNetwork
+from model.networks.trunk import Trunk
+
+Embed = Callable[[Tensor, Tensor], Tensor]
+"""The shallow and the deep map of a batch to its embeddings (B, D), L2-normalised."""
+
+
+def merged_embedding(network: RetrievalNetwork) -> Embed:
+    """What a network says of the maps of its own trunk: the merged embedding."""
+    return lambda shallow, deep: network.heads(shallow, deep).merged
+
+
+@torch.inference_mode()
+def embed_manifest(
+    trunk: Trunk,
+    embed: Embed,
+    manifest: Manifest,
+    size: int,
+    *,
+    maps: FeatureMaps | None = None,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """The embedding of every sample, (N, D) float32, L2-normalised.
+
+    Args:
+        trunk: In evaluation mode.
+        embed: From the trunk's two maps to embeddings.
+        manifest: What to embed, in this order.
+        size: Side of the square picture.
+        maps: The trunk's maps of these samples, where they are at hand.
+        progress: Told of every batch.
+    """
+    device = next(trunk.parameters()).device
+    trunk, rows = trunk.folded(), np.arange(len(manifest))
+    if maps is not None:
+        batches = (maps[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
+    else:
+        batches = (trunk(pictures.to(device)) for pictures in picture_batches(manifest, rows, trunk, size))
+    parts: list[NDArray[np.float32]] = []
+    for shallow, deep in batches:
+        parts.append(embed(shallow.to(device), deep.to(device)).cpu().numpy())
+        if progress:
+            progress(min(len(parts) * BATCH, len(rows)), len(rows), "pictures embedded")
+    return np.concatenate(parts)
