@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,7 +23,7 @@ class Environment(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore")
 
-    home: Path = Path(".glocal")
+    home: Path = Path(".glocal").absolute()
     data_remote: str = ""
     tracking_uri: str = ""
     run_id: str = ""
@@ -31,10 +32,23 @@ class Environment(BaseSettings):
     user: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        try:
+            return home.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
     @property
     def root(self) -> Path:
         """`home`, absolute."""
-        return self.home.expanduser().absolute()
+        return self.home
 
     @property
     def mlflow_uri(self) -> str:

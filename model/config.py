@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.errors import InvalidInput
 
+_UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError)
+"""What the YAML reader raises for text that it cannot make a value of: not only errors of its own."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -117,8 +120,8 @@ def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunC
     if file is not None:
         try:
             loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InvalidInput(f"{file} cannot be read as YAML: {str(error).splitlines()[0]}") from error
+        except (OSError, *_UNREADABLE) as error:
+            raise InvalidInput(f"{file} cannot be read as YAML: {str(error).splitlines()[0][:200]}") from error
         if not isinstance(loaded, dict | None):
             raise InvalidInput(f"{file} is not a mapping of sections.", f"Sections: {', '.join(RunConfig.model_fields)}.")
         tree = loaded or {}
@@ -151,7 +154,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         tree = inner
     try:
         tree[keys[-1]] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         raise InvalidInput(f"--set {override}: the value cannot be read.") from error
 
 

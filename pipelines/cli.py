@@ -7,7 +7,9 @@ answer, try again; 6 the gate refused the model.
 import json
 import logging
 import sys
+import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +64,12 @@ def main() -> None:
         if error.hint:
             _say(f"  {error.hint}")
         sys.exit(error.exit_code)
+    except Exception as error:  # a fault of ours: one line for the person, the trace into a file
+        with tempfile.NamedTemporaryFile("w", prefix="glocal-", suffix=".log", delete=False) as log:
+            log.write(traceback.format_exc())
+        _say(f"Error: {type(error).__name__}: {error}")
+        _say(f"  This is a fault of glocal's. The trace is in {log.name}.")
+        sys.exit(1)
 
 
 @app.command()
@@ -145,6 +153,8 @@ def import_(
     )
     for warning in report.warnings[:_SHOWN]:
         _say(f"Warning: {warning}")
+    if sum(report.classes.values()) > 0 and report.classes.get("train", 0) < 2 and set(report.classes) != {"scene"}:
+        _say("Warning: fewer than two classes to train on. Five classes leave two; or give a CSV with a split column.")
     samples = ", ".join(f"{count} {split}" for split, count in report.samples.items() if count)
     _say(f"{name}@{report.pin.rev[:12]}: {samples}{' (unchanged)' if report.unchanged else ''}. Report: {report.report}")
     print(json.dumps(report.to_json()) if as_json else f"{name}@{report.pin.rev}")

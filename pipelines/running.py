@@ -1,5 +1,6 @@
 """A pipeline run from its arguments to its result: recorded, logged, and told as one JSON object."""
 
+import contextlib
 import getpass
 import time
 import uuid
@@ -59,13 +60,15 @@ def locate(source: str) -> str:
     Raises:
         InvalidInput: It is no folder, no CSV, no `s3://` prefix and no `name@revision`.
     """
-    path = Path(source).expanduser()
-    if path.exists():
-        return str(path.resolve())
+    with contextlib.suppress(OSError, RuntimeError):  # a name too long, nobody's home: no path then
+        path = Path(source).expanduser()
+        if source and path.exists():
+            return str(path.resolve())
     if source.startswith("s3://") or "@" in source:
         return source
     raise InvalidInput(
-        f"There is no folder {source}.", "Give --data a folder of one folder a class, s3://bucket/prefix, or name@revision."
+        f"There is no folder {source[:200] or repr(source)}.",
+        "Give --data a folder of one folder a class, s3://bucket/prefix, or name@revision.",
     )
 
 
@@ -112,7 +115,11 @@ def close_killed_runs(runs: Runs, folder: Path) -> None:
     """Say of every run below `folder` that was killed that it was; its record would else show it as running for ever."""
     for begun in folder.glob("*/run.json"):
         if not (begun.parent / "result.json").exists() and not is_alive(begun.parent):
-            runs.finish(read_json(begun)["run_id"], "KILLED")
+            run_id = read_json(begun)["run_id"]
+            for step in runs.run(run_id)["steps"]:
+                if step["status"] == "RUNNING":
+                    runs.finish(step["id"], "KILLED")
+            runs.finish(run_id, "KILLED")
             write_json(begun.parent / "result.json", {"status": "killed"})
 
 

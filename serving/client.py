@@ -1,5 +1,7 @@
 """Ask an endpoint what a picture shows."""
 
+import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,10 @@ import httpx
 
 from model.data.headers import read_header
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
-from serving.limits import K_HEADER, MAX_BYTES, MAX_PIXELS
+from serving.limits import K_HEADER, MAX_BYTES, MAX_DIGITS, MAX_PIXELS
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Of a served model."""
 
 
 def query(
@@ -31,10 +36,12 @@ def query(
         NotFound: The endpoint serves no such model.
         Unavailable: Nothing listens there, or it does not answer in time.
     """
+    if not NAME.fullmatch(name):
+        raise InvalidInput(f"{name!r} cannot be the name of a model.", "Use 1 to 64 of A-Z a-z 0-9 _ -.")
     data = _read(picture)
     read_header(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
-    if k < 1:
-        raise InvalidInput(f"k must be at least 1, not {k}.")
+    if not 1 <= k < 10**MAX_DIGITS:
+        raise InvalidInput(f"k must be at least 1 and have at most {MAX_DIGITS} digits, not {k}.")
     path = f"/predictions/{name}" + (f"/{version}" if version else "")
     try:
         loopback = httpx.URL(address).host in {"127.0.0.1", "localhost", "::1"}  # no proxy stands between
@@ -53,9 +60,10 @@ def _read(picture: Path | bytes) -> bytes:
     if isinstance(picture, bytes):
         return picture
     try:
-        if picture.stat().st_size > MAX_BYTES:
-            raise InvalidInput(f"{picture} has more than {MAX_BYTES} bytes.")
-        return picture.read_bytes()
+        if not stat.S_ISREG(picture.stat().st_mode):
+            raise InvalidInput(f"{picture} is no file.")
+        with picture.open("rb") as file:
+            return file.read(MAX_BYTES + 1)  # one too many is refused with its header
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {picture}.") from error
     except OSError as error:

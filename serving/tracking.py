@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "glocal"
 _PARENT = "mlflow.parentRunId"
 _STORE_WAIT_S = 120.0
-_QUIET = ("mlflow", "alembic", "sqlalchemy")
+_QUIET = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "sqlalchemy": logging.WARNING, "urllib3": logging.ERROR}
 
 
 def open_client(tracking_uri: str) -> "MlflowClient":
@@ -27,16 +27,20 @@ def open_client(tracking_uri: str) -> "MlflowClient":
         Unavailable: The store cannot be opened.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    for name in _QUIET:  # after the import, which sets its own levels
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in _QUIET.items():  # after the import, which sets its own levels
+        logging.getLogger(name).setLevel(level)
     file = sqlite_file(tracking_uri)
     try:
         if file is None:
-            return MlflowClient(tracking_uri, tracking_uri)
+            client = MlflowClient(tracking_uri, tracking_uri)
+            client.search_experiments(max_results=1)  # does it answer?
+            return client
         lock = file.with_name(file.name + ".lock")
         with exclusive(lock, wait_s=_STORE_WAIT_S, busy="MLflow's store is being made by another process."):
             client = MlflowClient(tracking_uri, tracking_uri)

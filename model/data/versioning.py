@@ -90,7 +90,7 @@ class DataPin:
 
 def check_name(name: str) -> None:
     """Refuse a name that cannot be a data set's."""
-    if not NAME.fullmatch(name) or name.endswith(".dvc"):
+    if not NAME.fullmatch(name) or name.endswith(".dvc") or name in {"dvc.yaml", "dvc.lock"}:
         hint = "Use 1 to 64 of A-Z a-z 0-9 . _ - with no dot in front, and not ending in .dvc."
         raise InvalidInput(f"{name!r} cannot be the name of a data set.", hint)
 
