@@ -1,0 +1,25 @@
+"""Attention blocks: (B, C, H, W) to the same shape, one of their own for each head."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from model.networks.attention.second_order import SecondOrderAttention
+
+__all__ = [
+    "ATTENTION",
+    "SecondOrderAttention",
+    "no_attention",
+]
+
+
+def no_attention(channels: int) -> nn.Module:
+    """The map as it is."""
+    return nn.Identity()
+
+
+ATTENTION: dict[str, Callable[[int], nn.Module]] = {
+    "second_order": SecondOrderAttention,
+    "none": no_attention,
+}
+"""Attention blocks by name, each made from the number of channels."""
