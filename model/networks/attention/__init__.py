@@ -5,10 +5,12 @@ from collections.abc import Callable
 from torch import nn
 
 from model.networks.attention.second_order import SecondOrderAttention
+from model.networks.attention.second_order_nonlocal import SecondOrderNonLocalAttention
 
 __all__ = [
     "ATTENTION",
     "SecondOrderAttention",
+    "SecondOrderNonLocalAttention",
     "no_attention",
 ]
 
@@ -20,6 +22,7 @@ def no_attention(channels: int) -> nn.Module:
 
 ATTENTION: dict[str, Callable[[int], nn.Module]] = {
     "second_order": SecondOrderAttention,
+    "second_order_nonlocal": SecondOrderNonLocalAttention,
     "none": no_attention,
 }
 """Attention blocks by name, each made from the number of channels."""
