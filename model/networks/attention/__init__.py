@@ -5,11 +5,13 @@ from collections.abc import Callable
 from torch import nn
 
 from model.networks.attention.second_order import SecondOrderAttention
+from model.networks.attention.second_order_channel import SecondOrderChannelAttention
 from model.networks.attention.second_order_nonlocal import SecondOrderNonLocalAttention
 
 __all__ = [
     "ATTENTION",
     "SecondOrderAttention",
+    "SecondOrderChannelAttention",
     "SecondOrderNonLocalAttention",
     "no_attention",
 ]
@@ -23,6 +25,7 @@ def no_attention(channels: int) -> nn.Module:
 ATTENTION: dict[str, Callable[[int], nn.Module]] = {
     "second_order": SecondOrderAttention,
     "second_order_nonlocal": SecondOrderNonLocalAttention,
+    "second_order_channel": SecondOrderChannelAttention,
     "none": no_attention,
 }
 """Attention blocks by name, each made from the number of channels."""
