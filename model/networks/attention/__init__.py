@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from torch import nn
 
+from model.networks.attention.residual_mask import ResidualMask
 from model.networks.attention.second_order import SecondOrderAttention
 from model.networks.attention.second_order_channel import SecondOrderChannelAttention
 from model.networks.attention.second_order_nonlocal import SecondOrderNonLocalAttention
 
 __all__ = [
     "ATTENTION",
+    "ResidualMask",
     "SecondOrderAttention",
     "SecondOrderChannelAttention",
     "SecondOrderNonLocalAttention",
@@ -26,6 +28,7 @@ ATTENTION: dict[str, Callable[[int], nn.Module]] = {
     "second_order": SecondOrderAttention,
     "second_order_nonlocal": SecondOrderNonLocalAttention,
     "second_order_channel": SecondOrderChannelAttention,
+    "residual_mask": ResidualMask,
     "none": no_attention,
 }
 """Attention blocks by name, each made from the number of channels."""
