@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from model.networks.pooling import POOLING, average, average_plus_max
+from model.networks.pooling import POOLING, average, average_plus_max, gem
 
 MAP = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]], [[-4.0, -2.0], [0.0, -2.0]]]])  # (1, 2, 2, 2)
 
@@ -11,6 +12,30 @@ def test_average_is_the_mean_over_places():
 
 def test_average_plus_max_is_the_sum_of_both():
     assert average_plus_max(MAP).tolist() == [[3.0 + 6.0, -2.0 + 0.0]]
+
+
+def test_gem_is_the_cube_root_of_the_mean_cube():
+    pooled = gem(MAP).tolist()[0]
+    assert pooled[0] == pytest.approx(((1 + 8 + 27 + 216) / 4) ** (1 / 3))  # the cube root of 63, 3.979
+    assert pooled[1] == pytest.approx(1e-6, rel=1e-3)  # nothing above zero
+
+
+def test_gem_takes_what_is_not_positive_for_nothing():
+    assert gem(torch.tensor([[[[2.0, -50.0]]]])).item() == pytest.approx((8 / 2) ** (1 / 3))
+
+
+def test_gem_goes_from_the_mean_to_the_maximum():
+    features = MAP[:, :1]
+    assert gem(features, 1.0).item() == pytest.approx(average(features).item())
+    assert gem(features, 30.0).item() == pytest.approx(6.0, rel=0.05)
+
+
+def test_the_gradient_of_gem_is_right_and_finite_where_all_is_negative():
+    assert torch.autograd.gradcheck(gem, (torch.rand(2, 3, 2, 2, dtype=torch.float64) + 0.1).requires_grad_())
+    features = MAP.clone().requires_grad_()
+    gem(features).sum().backward()
+    assert features.grad.isfinite().all()
+    assert torch.equal(features.grad[0, 1], torch.zeros(2, 2))
 
 
 def test_every_pooling_gives_one_vector_a_picture_whatever_the_shape():

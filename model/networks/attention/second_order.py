@@ -1,6 +1,4 @@
-"""Attention blocks: (B, C, H, W) to the same shape, one of their own for each head."""
-
-from collections.abc import Callable
+"""Second-order attention over places: SOLAR's."""
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +32,3 @@ class SecondOrderAttention(nn.Module):
 
 def _projection(channels: int, inner: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner), nn.ReLU())
-
-
-def no_attention(channels: int) -> nn.Module:
-    """The map as it is."""
-    return nn.Identity()
-
-
-ATTENTION: dict[str, Callable[[int], nn.Module]] = {"second_order": SecondOrderAttention, "none": no_attention}
-"""Attention blocks by name, each made from the number of channels."""

@@ -1,22 +1,7 @@
 import numpy as np
-import pytest
 import torch
 
-from model.networks.attention import ATTENTION, SecondOrderAttention
-from model.networks.heads import MultiHead
-from model.networks.methods import METHODS
-
-
-def trained(channels: int = 8, reduction: int = 4) -> SecondOrderAttention:
-    """A block as training might leave it: nothing zero, batch norm with statistics of its own."""
-    block = SecondOrderAttention(channels, reduction).double().eval()
-    with torch.no_grad():
-        for parameter in block.parameters():
-            parameter.copy_(torch.randn_like(parameter))
-        for branch in (block.query, block.key):
-            branch[1].running_mean.copy_(torch.randn(branch[1].num_features))
-            branch[1].running_var.copy_(torch.rand(branch[1].num_features) + 0.5)
-    return block
+from model.networks.attention import SecondOrderAttention
 
 
 def slow(block: SecondOrderAttention, features: np.ndarray) -> np.ndarray:
@@ -43,26 +28,16 @@ def slow(block: SecondOrderAttention, features: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_it_is_the_identity_before_it_is_trained():
-    features = torch.randn(2, 8, 3, 4)
-    for mode in (True, False):
-        assert torch.equal(SecondOrderAttention(8).train(mode)(features), features)
-
-
-def test_it_is_the_equation_of_the_paper():
-    torch.manual_seed(0)
-    block, features = trained(), torch.randn(2, 8, 2, 3, dtype=torch.float64)
+def test_it_is_the_equation_of_the_paper(as_trained):
+    block, features = as_trained(SecondOrderAttention(8)), torch.randn(2, 8, 2, 3, dtype=torch.float64)
     with torch.no_grad():
         said = block(features).numpy()
     np.testing.assert_allclose(said, slow(block, features.numpy()), rtol=1e-10, atol=1e-12)
     assert np.abs(said - features.numpy()).max() > 0.1
 
 
-def test_its_gradient_is_right():
-    torch.manual_seed(0)
-    block = trained(4, 2)
-    for parameter in block.parameters():
-        parameter.requires_grad_(True)
+def test_its_gradient_is_right(as_trained):
+    block = as_trained(SecondOrderAttention(4, 2))
     features = torch.randn(1, 4, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(block, (features,))
 
@@ -75,17 +50,3 @@ def test_it_learns_although_it_starts_as_the_identity():
 
 def test_few_channels_still_leave_one_inside():
     assert SecondOrderAttention(2, 4)(torch.randn(2, 2, 3, 3)).shape == (2, 2, 3, 3)
-
-
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_each_head_has_attention_weights_of_its_own(name):
-    heads = MultiHead((8, 12), METHODS[name]).heads
-    blocks = [head.attention for head in heads.values()]
-    assert all(isinstance(block, SecondOrderAttention) for block in blocks)
-    stored = [parameter.data_ptr() for block in blocks for parameter in block.parameters()]
-    assert len(stored) == len(set(stored))
-
-
-def test_every_attention_keeps_the_shape():
-    for make in ATTENTION.values():
-        assert make(8)(torch.randn(2, 8, 3, 5)).shape == (2, 8, 3, 5)

@@ -1,0 +1,83 @@
+"""What every attention block promises, whatever its formula."""
+
+import pytest
+import torch
+
+from model.networks.attention import ATTENTION, SecondOrderAttention
+from model.networks.heads import MultiHead
+from model.networks.methods import METHODS
+
+NAMES = sorted(ATTENTION)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 2), (3, 3), (5, 5), (7, 7), (7, 10), (16, 9)], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shape_is_kept_in_training_and_in_use(name, size):
+    features = torch.randn(2, 12, *size)
+    for training in (True, False):
+        refined = ATTENTION[name](12).train(training)(features)
+        assert refined.shape == features.shape
+        assert refined.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["second_order", "second_order_nonlocal", "none"])
+def test_the_residual_blocks_start_as_the_identity(name):
+    features = torch.randn(2, 12, 5, 5)
+    for training in (True, False):
+        assert torch.equal(ATTENTION[name](12).train(training)(features), features)
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"), [("second_order_channel", 0.9525741), ("residual_mask", 1.0474259)]
+)  # sigmoid(3) = 0.9525741
+def test_the_gated_blocks_start_as_a_multiple_of_the_identity(name, factor):
+    features = torch.randn(2, 12, 5, 5)
+    for training in (True, False):
+        torch.testing.assert_close(ATTENTION[name](12).train(training)(features), factor * features)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
+def test_every_weight_learns_although_the_last_starts_at_zero(name):
+    torch.manual_seed(0)
+    block, features, target = ATTENTION[name](12), torch.randn(4, 12, 5, 5), torch.randn(4, 12, 5, 5)
+    optimiser = torch.optim.SGD(block.parameters(), lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        (block(features) - target).square().mean().backward()
+        optimiser.step()
+    # A bias that every affinity shares may have none; a weight has.
+    assert all(parameter.grad.abs().max() > 0 for key, parameter in block.named_parameters() if key.endswith("weight"))
+
+
+@pytest.mark.parametrize("value", [0.0, 3.7])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_constant_map_gives_numbers_and_numbers_for_gradients(name, value):
+    features = torch.full((2, 12, 5, 5), value, requires_grad=True)
+    block = ATTENTION[name](12)
+    block(features).square().sum().backward()
+    assert features.grad.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in block.parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_picture_is_refined_by_itself(name, as_trained):
+    block, features = as_trained(ATTENTION[name](8)), torch.randn(3, 8, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(block(features)[1:2], block(features[1:2]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_autocast_stays_near_float32(name):
+    torch.manual_seed(0)
+    block, features = ATTENTION[name](12).eval(), torch.randn(2, 12, 5, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = block(features)
+    torch.testing.assert_close(rough.float(), block(features), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_each_head_has_attention_weights_of_its_own(name):
+    heads = MultiHead((8, 12), METHODS[name]).heads
+    blocks = [head.attention for head in heads.values()]
+    assert all(isinstance(block, SecondOrderAttention) for block in blocks)
+    stored = [parameter.data_ptr() for block in blocks for parameter in block.parameters()]
+    assert len(stored) == len(set(stored))
