@@ -41,13 +41,21 @@ class Head(nn.Module):
 
     def pooled(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) -> what is projected, (B, C)."""
-        pooled = self.pool(self.attention(features))
-        return F.layer_norm(pooled, pooled.shape[1:]) if self.spec.layer_norm else pooled
+        return self._standardised(self.pool(self.attention(features)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) -> (B, D), of any length."""
         projected: Tensor = self.projection(self.pooled(features))
         return projected
+
+    def places(self, features: Tensor) -> Tensor:
+        """Features (B, C, H, W) -> (B, H, W, D): every place's own vector, treated as the pooled one is."""
+        projected: Tensor = self.projection(self._standardised(self.attention(features).permute(0, 2, 3, 1)))
+        return projected
+
+    def _standardised(self, vectors: Tensor) -> Tensor:
+        """Vectors (..., C) -> (..., C), of mean 0 and variance 1 each if the head asks for it."""
+        return F.layer_norm(vectors, vectors.shape[-1:]) if self.spec.layer_norm else vectors
 
 
 class MultiHead(nn.Module):

@@ -105,3 +105,20 @@ def test_the_untrained_embedding_is_the_deep_map_averaged_at_unit_length():
     deep = torch.tensor([[[[2.0, 4.0]], [[4.0, 4.0]]]])  # (1, 2, 1, 2): means 3 and 4
     assert untrained_embedding(deep)[0].tolist() == pytest.approx([0.6, 0.8])
     assert torch.equal(untrained_embedding(deep), F.normalize(deep.mean(dim=(2, 3)), dim=1))
+
+
+def test_a_places_vector_is_what_the_head_makes_of_a_picture_of_that_place_alone():
+    torch.manual_seed(0)
+    head = Head(6, HeadSpec("shallow", 4, attention="none", pooling="average")).eval()
+    features = torch.randn(2, 6, 3, 5)
+    places = head.places(features)
+    assert places.shape == (2, 3, 5, 4)
+    assert torch.allclose(places[1, 2, 3], head(features[1:, :, 2:3, 3:4])[0], atol=1e-6)
+
+
+def test_without_standardisation_places_average_to_the_embedding():
+    torch.manual_seed(0)
+    head = Head(6, HeadSpec("shallow", 4, pooling="average", layer_norm=False)).eval()
+    torch.nn.init.normal_(head.attention.psi.weight)  # attention that does something
+    features = torch.randn(2, 6, 3, 5)
+    assert torch.allclose(head.places(features).mean(dim=(1, 2)), head(features), atol=1e-5)

@@ -1,0 +1,201 @@
+"""Local features: where in a picture something is to be seen, and what it looks like there. Claim 1's vectors for regions.
+
+The local head makes one vector of every place of its map; the strongest become keypoints with descriptors that
+`model.retrieval.rerank` matches. Any method with a head named `local` has them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.data.pictures import normalise, resize
+from model.errors import InvalidInput
+from model.networks.heads import Head, MultiHead, RetrievalNetwork
+from model.retrieval.gallery import check_embeddings
+
+DIMENSIONS = 128
+"""Of a descriptor, at most; a longer head's vectors are brought to it by a `reduction`."""
+KEYPOINTS = 400
+"""At most so many of one picture."""
+CONTRAST = 16
+"""Of 255: a place with less between its darkest and its brightest pixel, in every channel, is blank."""
+
+
+@dataclass(frozen=True)
+class LocalFeatures:
+    """The keypoints of one picture, highest score first.
+
+    Attributes:
+        positions: (K, 2) float32, x and y in pixels of the picture that the trunk was given, a square of side `size`.
+        scales: (K,) float32, the stride of a keypoint's place in those pixels: how finely it is placed.
+        scores: (K,) float32, above 0, descending.
+        descriptors: (K, D) float32, L2-normalised.
+        size: Side of the picture.
+    """
+
+    positions: NDArray[np.float32]
+    scales: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    descriptors: NDArray[np.float32]
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.positions.shape != (len(self), 2) or not len(self) == len(self.scales) == len(self.scores):
+            raise InvalidInput("Local features need one position, scale, score and descriptor for every keypoint.")
+        if not all(np.isfinite(values).all() for values in (self.positions, self.scales, self.scores)):
+            raise InvalidInput("A keypoint's position, scale or score is not finite.")
+        check_embeddings(self.descriptors)
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+    @property
+    def fractions(self) -> NDArray[np.float32]:
+        """(K, 2): the positions as fractions of the original picture's width and height, whatever its shape."""
+        return self.positions / np.float32(self.size)
+
+
+def local_head(heads: MultiHead) -> Head:
+    """The head whose places become keypoints.
+
+    Raises:
+        InvalidInput: The method has none.
+    """
+    if "local" not in heads.heads:
+        raise InvalidInput("This method has no local head, so it has no local features.", "Use model.method=multi_head.")
+    head = heads.heads["local"]
+    assert isinstance(head, Head)  # noqa: S101  # for the type checker: MultiHead makes nothing else
+    return head
+
+
+@torch.inference_mode()
+def extract(
+    network: RetrievalNetwork,
+    pictures: Sequence[Tensor],
+    size: int,
+    *,
+    limit: int = KEYPOINTS,
+    pyramid: Sequence[float] = (1.0,),
+    reduction: NDArray[np.float32] | None = None,
+) -> list[LocalFeatures]:
+    """Local features of pictures.
+
+    Args:
+        network: In evaluation mode.
+        pictures: (3, H, W) uint8, of any size.
+        size: Side of the square picture that the trunk is given.
+        limit: Keypoints of a picture, at most.
+        pyramid: The picture is looked at once for each of these multiples of `size`.
+        reduction: From `fit_reduction`, for a head of more than 128 dimensions.
+
+    Returns:
+        One each. Places where the picture is blank give none, and so a picture of one colour has none at all.
+    """
+    head, device = local_head(network.heads), next(network.trunk.parameters()).device
+    levels = []
+    for factor in pyramid:
+        batch = torch.stack([resize(picture, max(1, round(size * factor))) for picture in pictures])
+        maps = network.trunk(normalise(batch, network.trunk.mean, network.trunk.std).to(device))
+        features = network.heads.tapped("local", *maps)
+        visible = visible_places(batch, *features.shape[2:]).to(device)
+        levels.append(features_of_map(head, features, size, visible=visible, limit=limit, reduction=reduction))
+    return [strongest(found, limit) for found in zip(*levels, strict=True)]
+
+
+def visible_places(pictures: Tensor, rows: int, columns: int) -> Tensor:
+    """Where there is something to see in pictures (B, 3, S, S) uint8: (B, rows, columns) bool.
+
+    What the trunk makes of a blank spot tells only how far the picture's border is, by which any two pictures match.
+    """
+    values = pictures.float()
+    highest = F.adaptive_max_pool2d(values, (rows, columns))
+    lowest = -F.adaptive_max_pool2d(-values, (rows, columns))
+    return (highest - lowest).amax(dim=1) >= CONTRAST
+
+
+def features_of_map(
+    head: Head,
+    features: Tensor,
+    size: int,
+    *,
+    visible: Tensor | None = None,
+    limit: int = KEYPOINTS,
+    reduction: NDArray[np.float32] | None = None,
+) -> list[LocalFeatures]:
+    """Local features from the map that a head reads, (B, C, H, W). See `extract`.
+
+    A place is scored by its likeness to the whole picture, which prefers what the picture is of to what surrounds it: the
+    cosine of its vector and the head's own embedding, brought from [-1, 1] to [0, 1]. Where the map is zero, so is the score,
+    and where `visible` (B, H, W) is not so.
+    """
+    places = head.places(features)
+    whole = F.normalize(head(features), dim=1)
+    likeness = torch.einsum("bhwd,bd->bhw", F.normalize(places, dim=-1), whole)
+    empty = features.abs().amax(dim=1) == 0
+    scores = ((1 + likeness) / 2).masked_fill(empty if visible is None else empty | ~visible, 0)
+    return keypoints(places if reduction is None else places @ torch.from_numpy(reduction).to(places), scores, size, limit)
+
+
+def keypoints(places: Tensor, scores: Tensor, size: int, limit: int = KEYPOINTS) -> list[LocalFeatures]:
+    """The places with the highest scores, as local features.
+
+    Args:
+        places: (B, H, W, D), of any length; normalised here.
+        scores: (B, H, W). Places whose score is not above 0, or not finite, give none. Equal scores: in reading order.
+        size: Side of the picture, which the map's places divide evenly.
+        limit: At most so many.
+    """
+    B, H, W, D = places.shape
+    if D > DIMENSIONS:
+        raise InvalidInput(f"Descriptors have {DIMENSIONS} dimensions at most, not {D}.", "Pass the reduction of fit_reduction.")
+    y, x = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
+    stride = np.array([size / W, size / H], np.float32)
+    positions = (torch.stack([x, y], dim=2).reshape(-1, 2).numpy() + np.float32(0.5)) * stride
+    descriptors = F.normalize(places, dim=-1).reshape(B, -1, D).detach().float().cpu().numpy()
+    found = []
+    for vectors, score in zip(descriptors, scores.reshape(B, -1).detach().float().cpu().numpy(), strict=True):
+        good = np.isfinite(score) & (score > 0) & np.isfinite(vectors).all(1) & vectors.any(1)
+        rows = np.flatnonzero(good)
+        rows = rows[np.argsort(-score[rows], kind="stable")][:limit]
+        scales = np.full(len(rows), stride.max(), np.float32)
+        found.append(LocalFeatures(positions[rows], scales, score[rows], vectors[rows], size))
+    return found
+
+
+def strongest(levels: Sequence[LocalFeatures], limit: int) -> LocalFeatures:
+    """The keypoints with the highest scores of one picture's pyramid. Equal scores: in the order of the levels."""
+    scores = np.concatenate([level.scores for level in levels])
+    rows = np.argsort(-scores, kind="stable")[:limit]
+    positions, scales, descriptors = (
+        np.concatenate([getattr(level, name) for level in levels])[rows] for name in ("positions", "scales", "descriptors")
+    )
+    return LocalFeatures(positions, scales, scores[rows], descriptors, levels[0].size)
+
+
+def fit_reduction(batches: Iterable[Tensor], dimensions: int = DIMENSIONS) -> NDArray[np.float32]:
+    """The projection of a long head's vectors that keeps most of their cosine similarities, to be stored beside the gallery.
+
+    Principal axes of the normalised vectors about the origin, not about their mean: the best approximation of given rank
+    of their inner products. Descriptors of two pictures are comparable only under the same reduction.
+
+    Args:
+        batches: Vectors (..., D) of `Head.places`; held one batch at a time.
+        dimensions: To keep.
+
+    Returns:
+        (D, dimensions) float32, orthonormal columns.
+    """
+    moment: Tensor | None = None
+    for places in batches:
+        vectors = F.normalize(places.detach().double().cpu().reshape(-1, places.shape[-1]), dim=1)
+        vectors = vectors[vectors.isfinite().all(1)]
+        moment = vectors.T @ vectors + (0 if moment is None else moment)
+    if moment is None:
+        raise InvalidInput("A reduction needs at least one batch of places.")
+    axes: NDArray[np.float32] = torch.linalg.eigh(moment).eigenvectors.flip(1)[:, :dimensions].float().contiguous().numpy()
+    return axes
