@@ -11,7 +11,7 @@ from typing import Any
 from components.environment import Environment
 from components.step import code_revision
 from model.config import RunConfig
-from model.errors import InvalidInput
+from model.errors import InvalidInput, NotFound
 from model.evaluation.report import FIGURES
 from model.files import read_json, write_json
 from pipelines.compiled import compile_pipeline
@@ -116,10 +116,11 @@ def close_killed_runs(runs: Runs, folder: Path) -> None:
     for begun in folder.glob("*/run.json"):
         if not (begun.parent / "result.json").exists() and not is_alive(begun.parent):
             run_id = read_json(begun)["run_id"]
-            for step in runs.run(run_id)["steps"]:
-                if step["status"] == "RUNNING":
-                    runs.finish(step["id"], "KILLED")
-            runs.finish(run_id, "KILLED")
+            with contextlib.suppress(NotFound):  # the database was lost or is another one: nothing says that it runs
+                for step in runs.run(run_id)["steps"]:
+                    if step["status"] == "RUNNING":
+                        runs.finish(step["id"], "KILLED")
+                runs.finish(run_id, "KILLED")
             write_json(begun.parent / "result.json", {"status": "killed"})
 
 

@@ -1,0 +1,43 @@
+"""Runs that were killed."""
+
+from model.errors import NotFound
+from model.files import read_json, write_json
+from pipelines.local import alive
+from pipelines.running import close_killed_runs
+
+
+class Record:
+    """A record of one killed run with a finished and a running step."""
+
+    def __init__(self) -> None:
+        self.ended = []
+
+    def run(self, run_id):
+        if run_id != "known":
+            raise NotFound("There is no such run.")
+        return {"steps": [{"id": "done", "status": "FINISHED"}, {"id": "cut short", "status": "RUNNING"}]}
+
+    def finish(self, run_id, status):
+        self.ended.append((run_id, status))
+
+
+def test_a_killed_run_and_the_step_it_was_in_are_recorded_as_killed(tmp_path):
+    write_json(tmp_path / "a" / "run.json", {"run_id": "known"})
+    record = Record()
+    close_killed_runs(record, tmp_path)
+    close_killed_runs(record, tmp_path)
+    assert record.ended == [("cut short", "KILLED"), ("known", "KILLED")]
+
+
+def test_a_run_that_lives_is_left_alone(tmp_path):
+    write_json(tmp_path / "a" / "run.json", {"run_id": "known"})
+    record = Record()
+    with alive(tmp_path / "a"):
+        close_killed_runs(record, tmp_path)
+    assert record.ended == []
+
+
+def test_a_killed_run_of_a_lost_database_does_not_stand_in_the_way(tmp_path):
+    write_json(tmp_path / "a" / "run.json", {"run_id": "lost"})
+    close_killed_runs(Record(), tmp_path)
+    assert read_json(tmp_path / "a" / "result.json") == {"status": "killed"}
