@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from torchvision.io import encode_png
 
-from model.data.feature_cache import Progress, box_of, feature_maps, features_folder
+from model.data.feature_cache import box_of, feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
-from model.data.pictures import decode_picture
+from model.data.pictures import crop, decode_picture
 from model.data.versioning import DataPin
 from model.files import read_json, write_json
 from model.networks.stored import NetworkSpec, load_network
+from model.progress import Progress
 from model.release import Release, seal_release, space_id
 from model.retrieval.calibration import calibrate
 from model.retrieval.embedding import embed_manifest, merged_embedding
@@ -74,9 +75,7 @@ def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) 
         source, box = manifest.folder / manifest.paths[row], box_of(manifest, row)
         data = source.read_bytes()
         if box is not None:
-            picture = decode_picture(data)
-            left, top, right, bottom = (round(value) for value in box)
-            data = encode_png(picture[:, top:bottom, left:right].contiguous()).numpy().tobytes()
+            data = encode_png(crop(decode_picture(data), box).contiguous()).numpy().tobytes()
         file = f"{number}{'.png' if box else source.suffix.lower()}"
         (folder / file).write_bytes(data)
         (neighbours,) = retriever.search([decode_picture(data)], GOLDEN_NEIGHBOURS)

@@ -12,9 +12,10 @@ from model.data.findings import Findings
 from model.data.hashing import Limits
 from model.data.manifest import SPLITS, write_manifest
 from model.data.options import Options, fingerprint
-from model.data.sources import Listing, Progress
+from model.data.sources import Listing
 from model.data.splits import SCENE, UNSET, assign
 from model.data.validation import STORED_SUFFIXES, Samples, inspect
+from model.progress import Progress
 
 
 def assemble(listing: Listing, options: Options, folder: Path, findings: Findings, tell: Progress) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Kept as float16 in memory-mapped files, so that memory does not grow with the da
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,8 @@ from model.data.manifest import Manifest
 from model.data.pictures import load_picture, normalise
 from model.files import read_json, sha256_json, write_json
 from model.networks.trunk import Trunk
+from model.progress import Progress
 
-Progress = Callable[[int, int, str], None]
-"""Called with how much is done, of how much, and what."""
 BATCH = 64
 _FLUSH_EVERY = 10
 

@@ -2,17 +2,20 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.sources import Listing, Progress
+from model.data.sources import Listing
+from model.progress import Progress
 
+Result = TypeVar("Result")
 CHUNK = 64
 WORKERS = min(8, (os.cpu_count() or 1) + 1)
 
@@ -48,12 +51,12 @@ def hash_files(listing: Listing, limits: Limits, progress: Progress) -> NDArray[
     return hashes if all(over_chunks(work, len(listing.files), "files compared with the last import", progress)) else None
 
 
-def over_chunks(work, count: int, phase: str, progress: Progress) -> Iterator:  # type: ignore[no-untyped-def, type-arg]
+def over_chunks(work: Callable[[range], Result], count: int, phase: str, progress: Progress) -> Iterator[Result]:
     """Run `work` over chunks of range(count) in threads, a few chunks ahead, and yield what it returns, in order."""
     chunks = (range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
     done = 0
     with ThreadPoolExecutor(WORKERS) as pool:
-        running: list[Future] = [pool.submit(work, chunk) for chunk in islice(chunks, 4 * WORKERS)]  # type: ignore[type-arg]
+        running: list[Future[Result]] = [pool.submit(work, chunk) for chunk in islice(chunks, 4 * WORKERS)]
         while running:
             result = running.pop(0).result()
             running.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))

@@ -9,11 +9,12 @@ from model.data.findings import Finding, Findings, Rejected, summary, write_repo
 from model.data.hashing import Limits, hash_files
 from model.data.headers import MAX_BYTES, MAX_PIXELS
 from model.data.options import Options, fingerprint
-from model.data.sources import Listing, Progress, download_s3, list_folders
+from model.data.sources import Listing, download_s3, list_folders
 from model.data.splits import MODES
 from model.data.tables import find_table, list_table
 from model.data.versioning import DataPin, check_name, is_complete, publish, recorded, writing
 from model.errors import InvalidInput, NotFound
+from model.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,16 @@ def load_picture(path: Path, size: int, box: Box | None = None) -> Tensor:
         raise InvalidInput(f"{path}: {error}") from error
 
 
+def crop(picture: Tensor, box: Box) -> Tensor:
+    """The pixels of a (3, H, W) picture within `box`, at least one each way."""
+    left, top, right, bottom = (round(value) for value in box)
+    return picture[:, max(0, top) : max(top + 1, bottom), max(0, left) : max(left + 1, right)]
+
+
 def resize(picture: Tensor, size: int, box: Box | None = None) -> Tensor:
     """Crop a (3, H, W) picture to `box` and resize it, squeezed to a square, to (3, size, size)."""
     if box is not None:
-        left, top, right, bottom = (round(value) for value in box)
-        picture = picture[:, max(0, top) : max(top + 1, bottom), max(0, left) : max(left + 1, right)]
+        picture = crop(picture, box)
     return transforms.resize(picture, [size, size], antialias=True)
 
 

@@ -7,7 +7,7 @@ import os
 import stat
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from model.data.findings import Findings
 from model.data.splits import UNSET
 from model.errors import InvalidInput, NotFound, Unavailable
+from model.progress import Progress
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 LONGEST_NAME = 255
-Progress = Callable[[int, int, str], None]
-"""Called with how many are done, of how many, and what is being done."""
 
 
 class Texts:

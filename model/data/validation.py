@@ -21,8 +21,9 @@ from model.data.hashing import Defect, Limits, md5, over_chunks, read_file
 from model.data.headers import FORMATS, Header, Oversized, ends_early, read_header
 from model.data.manifest import SPLITS
 from model.data.pictures import decode_picture
-from model.data.sources import LONGEST_NAME, SUFFIXES, Listing, Progress
+from model.data.sources import LONGEST_NAME, SUFFIXES, Listing
 from model.errors import InvalidInput
+from model.progress import Progress
 
 THUMB = 16
 """Side of the grey thumbnail by which near duplicates are confirmed."""

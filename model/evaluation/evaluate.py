@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from model.config import ModelConfig
-from model.data.feature_cache import Progress, feature_maps, features_folder
+from model.data.feature_cache import feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.data.pictures import decode_picture
 from model.errors import InvalidInput
@@ -18,6 +18,7 @@ from model.evaluation.report import write_report
 from model.files import read_json
 from model.networks.heads import untrained_embedding
 from model.networks.trunk import make_trunk
+from model.progress import Progress
 from model.release import Release, open_release
 from model.retrieval.embedding import embed_manifest, merged_embedding
 

@@ -7,10 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.feature_cache import BATCH, FeatureMaps, Progress, picture_batches
+from model.data.feature_cache import BATCH, FeatureMaps, picture_batches
 from model.data.manifest import Manifest
 from model.networks.heads import RetrievalNetwork
 from model.networks.trunk import Trunk
+from model.progress import Progress
 
 Embed = Callable[[Tensor, Tensor], Tensor]
 """The shallow and the deep map of a batch to its embeddings (B, D), L2-normalised."""

@@ -101,7 +101,7 @@ class _Augmented(Dataset[Tensor]):
     def __init__(self, manifest: Manifest, size: int) -> None:
         self.manifest = manifest
         self.vary = v2.Compose([v2.RandomResizedCrop(size, scale=(0.4, 1.0), antialias=True), v2.RandomHorizontalFlip()])
-        self.whole = partial(resize, size=max(size, 2 * size))
+        self.whole = partial(resize, size=2 * size)
 
     def __getitem__(self, row: int) -> Tensor:
         """One picture (3, S, S) uint8."""

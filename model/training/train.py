@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.config import ModelConfig, TrainConfig
-from model.data.feature_cache import Progress, feature_maps, features_folder
+from model.data.feature_cache import feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.data.sampler import epoch_batches
 from model.errors import GlocalError, InvalidInput
@@ -29,6 +29,7 @@ from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import get_method
 from model.networks.stored import NetworkSpec, save_network
 from model.networks.trunk import make_trunk
+from model.progress import Progress
 from model.training.checkpoint import Counters, load_checkpoint, save_checkpoint
 from model.training.regimes import FinetunedTrunk, FrozenTrunk, Inputs, Regime
 from model.training.whitening import ClassStatistics, whiten_heads
