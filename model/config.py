@@ -19,6 +19,34 @@ _UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionE
 """What the YAML reader raises for text that it cannot make a value of: not only errors of its own."""
 
 
+MethodName = Literal[
+    "multi_head",
+    "multi_head_paper",
+    "proxy_anchor",
+    "abe",
+    "delg",
+    "solar",
+    "sona",
+    "global_only",
+    "local_only",
+    "attention_none",
+    "attention_nonlocal",
+    "attention_channel",
+    "attention_residual_mask",
+    "multi_similarity_only",
+    "proxy_anchor_only",
+    "proxy_weight_tenth",
+    "proxy_weight_tenfold",
+    "loss_on_merged_only",
+    "loss_on_heads_only",
+    "local_weight_half",
+    "local_weight_one",
+    "local_average",
+    "start_random",
+]
+Attention = Literal["second_order", "second_order_nonlocal", "second_order_channel", "residual_mask", "mask", "none"]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,7 +68,9 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The network: a trunk tapped at two depths, and a head on each tap."""
 
-    method: Literal["multi_head", "multi_head_paper"] = Field("multi_head", description="A named composition of heads and losses")
+    method: MethodName = Field("multi_head", description="A named composition of heads and losses")
+    global_attention: Attention | None = Field(None, description="Attention on the global head; null: the method's own")
+    local_attention: Attention | None = Field(None, description="Attention on the local head; null: the method's own")
     trunk: str = Field("tf_efficientnet_lite0", description="Any timm model that offers feature maps, by its name")
     weights: Literal["offline", "hub", "none"] = Field(
         "offline", description="offline: from an installed package; hub: timm's own, downloaded; none: random"
@@ -57,6 +87,9 @@ class TrainConfig(_Section):
     epochs: int = Field(12, ge=0, le=1000, description="Passes over the training pictures; 0 keeps the heads as initialised")
     classes_per_batch: int = Field(16, ge=2, description="Classes in a batch")
     images_per_class: int = Field(4, ge=2, description="Pictures of each class in a batch")
+    start: Literal["method", "whitened", "random"] = Field(
+        "method", description="Where projections start: as whitenings of the training pictures, at random, or as the method says"
+    )
     learning_rate: float = Field(1e-4, gt=0, description="Of the heads")
     trunk_learning_rate: float = Field(1e-4, gt=0, description="Of the trunk, when it is finetuned")
     proxy_learning_rate: float = Field(1e-2, gt=0, description="Of the class proxies")

@@ -48,7 +48,7 @@ def build_release(
         golden_queries: How many pictures to keep with their answers.
         progress: Told of every batch.
     """
-    spec = NetworkSpec(**read_json(checkpoint / "config.json"))
+    spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
     network = load_network(spec, checkpoint / "weights.safetensors")
     manifest = read_manifest(dataset)
     seen = manifest.select(manifest.rows("train", "val", "test"))

@@ -2,7 +2,7 @@
 
 manifest.json         format, embedding_space_id, sha256 and size of every file, data pin, code revision
 weights.safetensors   the whole network
-config.json           how to build it: method, trunk, size of picture
+config.json           how to build it: method, trunk, size of picture, heads
 gallery/              vectors, labels, ids
 calibration.json      thresholds at stated false-accept rates
 golden/               a few query pictures and the answers they must give
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from model.networks.stored import NetworkSpec
     from model.retrieval.retriever import Retriever
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
 
@@ -55,7 +55,7 @@ class Release:
         """How its network is built."""
         from model.networks.stored import NetworkSpec  # torch, which checking a release does without
 
-        return NetworkSpec(**read_json(self.folder / "config.json"))
+        return NetworkSpec.from_json(read_json(self.folder / "config.json"))
 
     @cached_property
     def gallery(self) -> Gallery:

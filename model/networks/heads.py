@@ -1,14 +1,16 @@
 """The heads, and the network that joins them to the trunk: claims 1, 3, 5 to 8, 12 and 21."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.networks.attention import ATTENTION
-from model.networks.methods import HeadSpec, Method
-from model.networks.pooling import POOLING
+from model.networks.autoencoder import AttentiveAutoencoder
+from model.networks.methods import Architecture, HeadSpec
+from model.networks.pooling import POOLING, pooled_channels
 from model.networks.trunk import Trunk
 
 
@@ -19,29 +21,39 @@ class Embeddings:
     Attributes:
         merged: (B, D) float32, L2-normalised: content, geometry and places together.
         heads: Each head's own (B, D_head) float32 embedding, L2-normalised.
+        local: What the autoencoder says in training, where there is one.
     """
 
     merged: Tensor
     heads: dict[str, Tensor]
+    local: dict[str, Tensor] = field(default_factory=dict)
 
     def on(self, name: str) -> Tensor:
-        """The embedding a loss stands on: `merged`, or a head's by its name."""
-        return self.merged if name == "merged" else self.heads[name]
+        """What a loss stands on: `merged`, a head by its name, an output of the autoencoder, or `heads`, all (M, B, D_head)."""
+        if name == "heads":
+            return torch.stack(list(self.heads.values()))
+        return self.merged if name == "merged" else (self.heads | self.local)[name]
 
 
 class Head(nn.Module):
-    """Attention, pooling, standardisation, projection: one map to one vector."""
+    """Attention, reduction, pooling, standardisation, projection: one map to one vector."""
 
     def __init__(self, channels: int, spec: HeadSpec) -> None:
         super().__init__()
         self.spec = spec
         self.attention = ATTENTION[spec.attention](channels)
+        self.reduction = nn.Conv2d(channels, spec.channels, 1) if spec.channels else nn.Identity()
         self.pool = POOLING[spec.pooling]
-        self.projection = nn.Linear(channels, spec.dimensions)
+        self.projection = nn.Linear(pooled_channels(spec.pooling, spec.channels or channels), spec.dimensions)
+
+    def attended(self, features: Tensor) -> Tensor:
+        """Features (B, C, H, W) -> what is pooled, (B, C', H, W)."""
+        reduced: Tensor = self.reduction(self.attention(features))
+        return reduced
 
     def pooled(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) -> what is projected, (B, C)."""
-        return self._standardised(self.pool(self.attention(features)))
+        """Features (B, C, H, W) -> what is projected, (B, P)."""
+        return self._pooled(self.attended(features))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) -> (B, D), of any length."""
@@ -49,38 +61,81 @@ class Head(nn.Module):
         return projected
 
     def places(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) -> (B, H, W, D): every place's own vector, treated as the pooled one is."""
-        projected: Tensor = self.projection(self._standardised(self.attention(features).permute(0, 2, 3, 1)))
-        return projected
+        """Features (B, C, H, W) -> (B, H, W, D): every place's own vector, treated as a picture of that place alone."""
+        places = self.attended(features).permute(0, 2, 3, 1)  # (B, H, W, C')
+        projected: Tensor = self.projection(self._pooled(places.flatten(0, 2)[:, :, None, None]))
+        return projected.unflatten(0, places.shape[:3])
 
-    def _standardised(self, vectors: Tensor) -> Tensor:
-        """Vectors (..., C) -> (..., C), of mean 0 and variance 1 each if the head asks for it."""
+    def describe(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, C, H, W) -> descriptors of places (B, H, W, D), L2-normalised, and their scores (B, H, W), in [0, 1].
+
+        A place is scored by its likeness to the whole picture, which prefers what the picture is of to what surrounds it: the
+        cosine of its vector and the head's own embedding, brought from [-1, 1].
+        """
+        places = F.normalize(self.places(features), dim=-1)
+        likeness = torch.einsum("bhwd,bd->bhw", places, F.normalize(self(features), dim=1))
+        return places, (1 + likeness) / 2
+
+    def _pooled(self, features: Tensor) -> Tensor:
+        vectors = self.pool(features)
         return F.layer_norm(vectors, vectors.shape[-1:]) if self.spec.layer_norm else vectors
 
 
 class MultiHead(nn.Module):
-    """All heads of a method over the trunk's two maps."""
+    """All heads of an architecture over the trunk's two maps.
 
-    def __init__(self, channels: tuple[int, int], method: Method) -> None:
+    Attributes:
+        weights: (heads,) what each head is multiplied by in the merged vector: stored, as it may be chosen on data.
+    """
+
+    weights: Tensor
+
+    def __init__(self, channels: tuple[int, int], architecture: Architecture) -> None:
         super().__init__()
-        self.method = method
+        self.architecture = architecture
         shallow, deep = channels
         self.heads = nn.ModuleDict(
-            {name: Head(deep if spec.tap == "deep" else shallow, spec) for name, spec in method.heads.items()}
+            {name: Head(deep if spec.tap == "deep" else shallow, spec) for name, spec in architecture.heads.items()}
         )
+        shared: dict[str, nn.Module] = {}
+        for name, spec in architecture.heads.items():
+            if spec.shared:
+                self.head(name).projection = shared.setdefault(spec.shared, self.head(name).projection)  # type: ignore[assignment]
+        self.autoencoder = AttentiveAutoencoder(shallow) if architecture.autoencoder else None
+        self.register_buffer(
+            "weights", torch.tensor([1.0 if s.weight is None else s.weight for s in architecture.heads.values()])
+        )
+        self.widths = {"merged": architecture.dimensions, "attended": shallow}
+        self.widths |= {name: spec.dimensions for name, spec in architecture.heads.items()}
+
+    def head(self, name: str) -> Head:
+        """A head by its name."""
+        head = self.heads[name]
+        assert isinstance(head, Head)  # noqa: S101  # for the type checker: nothing else is put there
+        return head
+
+    def named_heads(self) -> Iterator[tuple[str, Head]]:
+        """The heads, in the order of the merged vector."""
+        return ((name, self.head(name)) for name in self.architecture.heads)
 
     def tapped(self, name: str, shallow: Tensor, deep: Tensor) -> Tensor:
         """Which of the two maps a head reads."""
-        return deep if self.method.heads[name].tap == "deep" else shallow
+        return deep if self.architecture.heads[name].tap == "deep" else shallow
 
     def forward(self, shallow: Tensor, deep: Tensor) -> Embeddings:
         """Shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2) -> embeddings."""
-        parts, heads = [], {}
-        for name, spec in self.method.heads.items():
-            vector = self.heads[name](self.tapped(name, shallow, deep))
-            heads[name] = F.normalize(vector, dim=1)
-            parts.append(vector if spec.weight is None else spec.weight * heads[name])
-        return Embeddings(F.normalize(torch.cat(parts, dim=1), dim=1), heads)
+        vectors = {name: head(self.tapped(name, shallow, deep)) for name, head in self.named_heads()}
+        heads = {name: F.normalize(vector, dim=1) for name, vector in vectors.items()}
+        local = self.autoencoder(shallow.detach()) if self.autoencoder is not None and self.training else {}
+        return Embeddings(self.merge(vectors), heads, local)
+
+    def merge(self, vectors: dict[str, Tensor]) -> Tensor:
+        """Each head's (B, D_head), of any length -> one vector (B, D), L2-normalised: claim 21."""
+        weighed = [
+            weight * (vectors[name] if spec.weight is None else F.normalize(vectors[name], dim=1))
+            for (name, spec), weight in zip(self.architecture.heads.items(), self.weights, strict=True)
+        ]
+        return F.normalize(torch.cat(weighed, dim=1), dim=1)
 
 
 class RetrievalNetwork(nn.Module):

@@ -1,34 +1,60 @@
 """A network on disk: how to build it, and its weights in safetensors. No pickle."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.errors import InvalidInput
 from model.networks.heads import MultiHead, RetrievalNetwork
-from model.networks.methods import get_method
+from model.networks.methods import Architecture, HeadSpec
 from model.networks.trunk import Trunk
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """How to build a network before its weights are filled in: a release's config.json."""
+    """How to build a network before its weights are filled in: a release's config.json.
+
+    The architecture is written out in full: a release is built as it was trained, whatever became of the method's name since.
+    """
 
     method: str
     trunk: str
     image_size: int
+    architecture: Architecture
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: dict[str, Any]) -> "NetworkSpec":
+        """What `to_json` made.
+
+        Raises:
+            InvalidInput: It is anything else.
+        """
+        try:
+            stored = tree["architecture"]
+            heads = {str(name): HeadSpec(**spec) for name, spec in stored["heads"].items()}
+            architecture = Architecture(heads, bool(stored["autoencoder"]))
+            return cls(str(tree["method"]), str(tree["trunk"]), int(tree["image_size"]), architecture)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(
+                "This configuration does not describe a network.", "Use the version of glocal that made it."
+            ) from error
 
     def build(self) -> RetrievalNetwork:
         """The network with random weights, in evaluation mode."""
         trunk = Trunk(self.trunk)
-        return RetrievalNetwork(trunk, MultiHead(trunk.channels, get_method(self.method))).eval()
+        return RetrievalNetwork(trunk, MultiHead(trunk.channels, self.architecture)).eval()
 
 
 def save_network(network: RetrievalNetwork, file: Path) -> None:
-    """Write a network's weights to a safetensors file."""
-    save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, file)
+    """Write a network's weights to a safetensors file; a projection that heads share once for each."""
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}, file)
 
 
 def load_network(spec: NetworkSpec, file: Path) -> RetrievalNetwork:

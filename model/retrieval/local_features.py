@@ -15,6 +15,7 @@ from torch import Tensor
 
 from model.data.pictures import normalise, resize
 from model.errors import InvalidInput
+from model.networks.autoencoder import AttentiveAutoencoder
 from model.networks.heads import Head, MultiHead, RetrievalNetwork
 from model.retrieval.gallery import check_embeddings
 
@@ -60,17 +61,22 @@ class LocalFeatures:
         return self.positions / np.float32(self.size)
 
 
-def local_head(heads: MultiHead) -> Head:
-    """The head whose places become keypoints.
+def local_head(heads: MultiHead) -> Head | AttentiveAutoencoder:
+    """What describes a picture's places: the autoencoder, where the method has one, else the head named `local`.
 
     Raises:
-        InvalidInput: The method has none.
+        InvalidInput: The method has neither.
     """
+    if heads.autoencoder is not None:
+        return heads.autoencoder
     if "local" not in heads.heads:
         raise InvalidInput("This method has no local head, so it has no local features.", "Use model.method=multi_head.")
-    head = heads.heads["local"]
-    assert isinstance(head, Head)  # noqa: S101  # for the type checker: MultiHead makes nothing else
-    return head
+    return heads.head("local")
+
+
+def local_map(heads: MultiHead, shallow: Tensor, deep: Tensor) -> Tensor:
+    """The map that `local_head` reads."""
+    return shallow if heads.autoencoder is not None else heads.tapped("local", shallow, deep)
 
 
 @torch.inference_mode()
@@ -101,7 +107,7 @@ def extract(
     for factor in pyramid:
         batch = torch.stack([resize(picture, max(1, round(size * factor))) for picture in pictures])
         maps = network.trunk(normalise(batch, network.trunk.mean, network.trunk.std).to(device))
-        features = network.heads.tapped("local", *maps)
+        features = local_map(network.heads, *maps)
         visible = visible_places(batch, *features.shape[2:]).to(device)
         levels.append(features_of_map(head, features, size, visible=visible, limit=limit, reduction=reduction))
     return [strongest(found, limit) for found in zip(*levels, strict=True)]
@@ -119,7 +125,7 @@ def visible_places(pictures: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def features_of_map(
-    head: Head,
+    head: Head | AttentiveAutoencoder,
     features: Tensor,
     size: int,
     *,
@@ -129,15 +135,11 @@ def features_of_map(
 ) -> list[LocalFeatures]:
     """Local features from the map that a head reads, (B, C, H, W). See `extract`.
 
-    A place is scored by its likeness to the whole picture, which prefers what the picture is of to what surrounds it: the
-    cosine of its vector and the head's own embedding, brought from [-1, 1] to [0, 1]. Where the map is zero, so is the score,
-    and where `visible` (B, H, W) is not so.
+    Where the map is zero, so is a place's score, and where `visible` (B, H, W) is not so.
     """
-    places = head.places(features)
-    whole = F.normalize(head(features), dim=1)
-    likeness = torch.einsum("bhwd,bd->bhw", F.normalize(places, dim=-1), whole)
+    places, scores = head.describe(features)
     empty = features.abs().amax(dim=1) == 0
-    scores = ((1 + likeness) / 2).masked_fill(empty if visible is None else empty | ~visible, 0)
+    scores = scores.masked_fill(empty if visible is None else empty | ~visible, 0)
     return keypoints(places if reduction is None else places @ torch.from_numpy(reduction).to(places), scores, size, limit)
 
 

@@ -26,13 +26,16 @@ from model.evaluation.metrics import evaluate_retrieval
 from model.files import atomic_folder, sha256_json, write_json
 from model.losses.hybrid import HybridLoss
 from model.networks.heads import MultiHead, RetrievalNetwork
-from model.networks.methods import get_method
+from model.networks.methods import Start, get_method
 from model.networks.stored import NetworkSpec, save_network
 from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.training.checkpoint import Counters, load_checkpoint, save_checkpoint
 from model.training.regimes import FinetunedTrunk, FrozenTrunk, Inputs, Regime
 from model.training.whitening import ClassStatistics, whiten_heads
+
+WEIGHTS = (1.0, 0.35, 0.5, 0.7, 1.4, 2.0)
+"""What is tried for a head whose weight is chosen; of equally good ones the first."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,9 @@ class Learner:
     labels: NDArray[np.int64]
     """(N_train,) classes of `train_rows`, from 0."""
     val_rows: NDArray[np.int64]
+    start: Start
+    weighed: str | None
+    """The head whose weight is chosen on `val_rows`."""
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -105,9 +111,13 @@ def train(
         report = TrainReport(counters.epoch, counters.best_epoch, counters.best, counters.history)
         with atomic_folder(out) as partial:
             save_network(learner.network, partial / "weights.safetensors")
-            write_json(partial / "config.json", asdict(NetworkSpec(model.method, model.trunk, model.image_size)))
+            write_json(partial / "config.json", _spec(learner, model).to_json())
             write_json(partial / "training.json", asdict(report))
     return report
+
+
+def _spec(learner: Learner, model: ModelConfig) -> NetworkSpec:
+    return NetworkSpec(model.method, model.trunk, model.image_size, learner.network.heads.architecture)
 
 
 def make_learner(
@@ -125,9 +135,9 @@ def make_learner(
     classes, labels = np.unique(manifest.labels[train_rows], return_inverse=True)
     if len(classes) < 2:
         raise InvalidInput("Training needs pictures of at least two classes.", "Add classes to the data set.")
-    method = get_method(model.method)
+    method = get_method(model.method, global_attention=model.global_attention, local_attention=model.local_attention)
     trunk = make_trunk(model.trunk, model.weights).eval()
-    network = RetrievalNetwork(trunk, MultiHead(trunk.channels, method)).to(fabric.device)
+    network = RetrievalNetwork(trunk, MultiHead(trunk.channels, method.architecture)).to(fabric.device)
     if config.trunk == "frozen":
         trunk.requires_grad_(False)
         seen = manifest.select(manifest.rows("train", "val", "test"))
@@ -137,20 +147,24 @@ def make_learner(
         regime: Regime = FrozenTrunk(network, maps)
     else:
         regime = FinetunedTrunk(network, manifest, model.image_size, config.workers)
-    loss = HybridLoss(method, len(classes)).to(fabric.device)
+    loss = HybridLoss(method.losses, network.heads.widths, len(classes)).to(fabric.device)
     groups = [
         {"params": list(network.trunk.parameters()), "lr": config.trunk_learning_rate, "role": "trunk"},
         {"params": list(network.heads.parameters()), "lr": config.learning_rate, "role": "heads"},
         {"params": list(loss.parameters()), "lr": config.proxy_learning_rate, "role": "proxies"},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-    return Learner(network, regime, loss, optimizer, manifest, train_rows, labels.astype(np.int64), val_rows)
+    start = method.start if config.start == "method" else config.start
+    return Learner(
+        network, regime, loss, optimizer, manifest, train_rows, labels.astype(np.int64), val_rows, start, method.weighed
+    )
 
 
 def _start(learner: Learner, folder: Path, key: str) -> Counters:
     """Whiten the heads, set the proxies to the class means, and keep that as epoch 0: the first candidate for the best."""
-    if learner.network.heads.method.whiten:
-        whiten_heads(learner.network.heads, _labelled_maps(learner), int(learner.labels.max()) + 1)
+    if learner.start == "whitened":
+        whiten_heads(learner.network.heads, lambda: _labelled_maps(learner), int(learner.labels.max()) + 1)
+        _weigh(learner)
         _proxies_at_means(learner)
     figure = validate(learner)
     counters = Counters(best=figure, history=({"epoch": 0, "map_at_r": figure},))
@@ -170,13 +184,27 @@ def _labelled_maps(learner: Learner) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         yield shallow.to(device), deep.to(device), labels
 
 
+@torch.inference_mode()
+def _weigh(learner: Learner) -> None:
+    """Give one head the weight in the merged vector under which the validation classes are found best."""
+    if learner.weighed is None or not len(learner.val_rows):
+        return
+    heads = learner.network.heads
+    place = list(heads.architecture.heads).index(learner.weighed)
+    figures = {}
+    for weight in WEIGHTS:
+        heads.weights[place] = weight
+        figures[weight] = validate(learner)
+    heads.weights[place] = max(WEIGHTS, key=lambda weight: figures[weight])
+
+
 @torch.no_grad()
 def _proxies_at_means(learner: Learner) -> None:
     heads, classes = learner.network.heads.eval(), int(learner.labels.max()) + 1
     statistics: dict[str, ClassStatistics] = {}
     for shallow, deep, labels in _labelled_maps(learner):
         embeddings = heads(shallow, deep)
-        for name in {spec.on for spec in learner.loss.specs}:
+        for name in learner.loss.proxied:
             vectors = embeddings.on(name)
             statistics.setdefault(name, ClassStatistics(classes, vectors.shape[1])).add(vectors, labels)
     learner.loss.place_proxies({name: values.means.float() for name, values in statistics.items()})

@@ -5,10 +5,10 @@ directions down is known in closed form from one pass over the training pictures
 is the discriminative projection of Mikolajczyk and Matas (ICCV 2007), used for retrieval by Radenovic et al. (TPAMI 2018).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.networks.heads import MultiHead
 
@@ -76,23 +76,58 @@ def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Ten
 
 
 @torch.no_grad()
-def whiten_heads(heads: MultiHead, batches: Iterable[tuple[Tensor, Tensor, Tensor]], classes: int) -> None:
-    """Set every head's projection to the whitening of its pooled features.
+def whiten_heads(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, Tensor, Tensor]]], classes: int) -> None:
+    """Set every head's reduction to the principal axes of its places, and its projection to the whitening of its pooled features.
 
     Args:
         heads: Changed in place.
-        batches: Shallow map, deep map and labels (B,) of the training pictures, each once.
+        batches: Called for each pass over the training pictures: shallow map, deep map and labels (B,), each picture once.
         classes: How many there are.
     """
     heads.eval()
-    statistics = {
-        name: ClassStatistics(classes, head.projection.in_features)  # type: ignore[union-attr, arg-type]
-        for name, head in heads.heads.items()
-    }
-    for shallow, deep, labels in batches:
-        for name, head in heads.heads.items():
-            statistics[name].add(head.pooled(heads.tapped(name, shallow, deep)), labels)  # type: ignore[operator]
-    for name, head in heads.heads.items():
-        weight, bias = whitening(statistics[name], head.projection.out_features)  # type: ignore[union-attr, arg-type]
-        head.projection.weight.copy_(weight)  # type: ignore[union-attr, operator]
-        head.projection.bias.copy_(bias)  # type: ignore[union-attr, operator]
+    _reduce(heads, batches)
+    statistics: dict[nn.Module, ClassStatistics] = {}  # by projection: heads that share one are whitened together
+    for shallow, deep, labels in batches():
+        for name, head in heads.named_heads():
+            pooled = head.pooled(heads.tapped(name, shallow, deep))
+            statistics.setdefault(head.projection, ClassStatistics(classes, pooled.shape[1])).add(pooled, labels)
+    for _, head in heads.named_heads():
+        weight, bias = whitening(statistics[head.projection], head.projection.out_features)
+        head.projection.weight.copy_(weight)
+        head.projection.bias.copy_(bias)
+
+
+def _reduce(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, Tensor, Tensor]]]) -> None:
+    reducing = [(name, head) for name, head in heads.named_heads() if isinstance(head.reduction, nn.Conv2d)]
+    if not reducing:
+        return
+    statistics: dict[str, ClassStatistics] = {}
+    for shallow, deep, _ in batches():
+        for name, head in reducing:
+            places = head.attention(heads.tapped(name, shallow, deep)).permute(0, 2, 3, 1).flatten(0, 2)
+            found = statistics.setdefault(name, ClassStatistics(1, places.shape[1]))
+            found.add(places, torch.zeros(len(places), dtype=torch.int64))
+    for name, head in reducing:
+        weight, bias = principal_axes(statistics[name], head.reduction.out_channels)  # type: ignore[arg-type]
+        head.reduction.weight.copy_(weight[:, :, None, None])  # type: ignore[operator, union-attr]
+        head.reduction.bias.copy_(bias)  # type: ignore[operator, union-attr]
+
+
+def principal_axes(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Tensor]:
+    """The projection W, b onto the axes along which vectors differ most: W x + b has mean 0 and, over all axes, variance 1.
+
+    The axes keep their proportions. Brought to one variance each, the weak ones drown the strong: measured, see
+    docs/decisions/0003-multi-head.md.
+
+    Args:
+        statistics: Of the vectors, (D,) each.
+        dimensions: Rows of W. Beyond D they are zero.
+
+    Returns:
+        W (dimensions, D) and b (dimensions,), float32.
+    """
+    spread, axes = torch.linalg.eigh(statistics.total)
+    kept = min(dimensions, len(spread))
+    projection = torch.zeros(dimensions, len(spread), dtype=torch.float64)
+    projection[:kept] = axes.flip(1)[:, :kept].T / spread.flip(0)[:kept].mean().clamp(min=1e-12).sqrt()
+    return projection.float(), -(projection @ statistics.mean).float()

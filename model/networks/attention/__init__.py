@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from model.networks.attention.mask import AttentionMask
 from model.networks.attention.residual_mask import ResidualMask
 from model.networks.attention.second_order import SecondOrderAttention
 from model.networks.attention.second_order_channel import SecondOrderChannelAttention
@@ -11,6 +12,7 @@ from model.networks.attention.second_order_nonlocal import SecondOrderNonLocalAt
 
 __all__ = [
     "ATTENTION",
+    "AttentionMask",
     "ResidualMask",
     "SecondOrderAttention",
     "SecondOrderChannelAttention",
@@ -29,6 +31,7 @@ ATTENTION: dict[str, Callable[[int], nn.Module]] = {
     "second_order_nonlocal": SecondOrderNonLocalAttention,
     "second_order_channel": SecondOrderChannelAttention,
     "residual_mask": ResidualMask,
+    "mask": AttentionMask,
     "none": no_attention,
 }
 """Attention blocks by name, each made from the number of channels."""
