@@ -128,7 +128,7 @@ def import_(
     source: Annotated[str, typer.Argument(help="A folder of one folder a class, a CSV, or s3://bucket/prefix.")],
     name: Annotated[str, typer.Option(help="What the data set is called.")],
     csv: Annotated[
-        Path | None, typer.Option(help="A CSV of file, label and, optionally, split and xmin, ymin, xmax, ymax.")
+        Path | None, typer.Option(help="A CSV of file, label and, optionally, split, group and xmin, ymin, xmax, ymax.")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as data.leaks=drop.")] = None,
     as_json: Json = False,

@@ -30,9 +30,9 @@ def samples(folder: Path) -> Manifest:
         paths.append(path)
         labels.append(min(number // 4, 3))
     count = len(paths)
-    return Manifest(
-        folder, np.array(paths), np.array(labels), np.full(count, "test"), np.tile(WHOLE, (count, 1)), (*CLASSES, "single")
-    )
+    none = np.full(count, "")
+    boxes, splits = np.tile(WHOLE, (count, 1)), np.full(count, "test")
+    return Manifest(folder, np.array(paths), np.array(labels), splits, boxes, (*CLASSES, "single"), none)
 
 
 def searched(manifest: Manifest, noise: float) -> PerQuery:
