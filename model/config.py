@@ -84,7 +84,12 @@ class GateConfig(_Section):
     max_regression: float = Field(
         0.01, ge=0, le=1, description="MAP@R that may be lost against the champion, at the interval's lower end"
     )
-    max_group_regression: float = Field(0.15, ge=0, le=1, description="MAP@R that any one class may lose against the champion")
+    max_group_regression: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="MAP@R that any one group may lose against the champion; a class where the data name no groups",
+    )
     max_size_mb: float = Field(2048, gt=0, description="Size of the release folder")
     max_latency_ms: float = Field(5000, gt=0, description="Median time of one query on the evaluating machine")
 

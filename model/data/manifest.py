@@ -69,9 +69,14 @@ class Manifest:
         return ids.astype(str)
 
     @property
+    def has_groups(self) -> bool:
+        """Whether any sample has a group."""
+        return bool((self.groups != "").any())
+
+    @property
     def grouping(self) -> NDArray[np.str_]:
         """(N,) str: the group of every sample; its class where none of them has a group."""
-        if not (self.groups != "").any():
+        if not self.has_groups:
             return np.array(self.classes, dtype=str)[self.labels]
         return np.where(self.groups == "", NO_GROUP, self.groups)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
-from model.evaluation.bootstrap import by_class, paired_difference, summarise
+from model.evaluation.bootstrap import by_group, paired_difference, summarise
 from model.evaluation.metrics import PerQuery
 from model.files import write_json, write_text
 
@@ -25,7 +25,7 @@ THUMBNAIL = 112
 """Pixels of a thumbnail's longer side."""
 BINS = 10
 EXTREMES = 10
-"""Classes in the tables of the best and of the worst."""
+"""Classes or groups in the tables of the best and of the worst."""
 FIGURES = {
     "recall_at_1": "Recall@1",
     "recall_at_2": "Recall@2",
@@ -66,21 +66,24 @@ def write_report(
         seed: Of the bootstrap, and of which queries are shown as typical.
 
     Returns:
-        The report, flat: `recall_at_1`, `recall_at_1_interval`, ..., `untrained` (the same), `by_class`, `gain`, `data`,
-        `settings` and what is in `extra`.
+        The report, flat: `recall_at_1`, `recall_at_1_interval`, ..., `untrained` (the same), `by_class`, `by_group` (empty
+        where the data name no groups), `gain`, `data`, `settings` and what is in `extra`.
 
     Raises:
         InvalidInput: The figures are not of the manifest's rows, or an entry of `extra` has a name that is taken.
     """
     if not np.array_equal(manifest.ids, candidate.ids):
         raise InvalidInput("The figures are not of the manifest's rows.", "Give the rows that were evaluated, in that order.")
-    gain = paired_difference(candidate, untrained, samples=samples, confidence=CONFIDENCE, seed=seed)
+    drawing: dict[str, Any] = {"samples": samples, "confidence": CONFIDENCE, "seed": seed}
+    gain = paired_difference(candidate, untrained, **drawing)
+    classes = np.array(manifest.classes, dtype=str)[manifest.labels]
     report = {
-        **summarise(candidate, samples=samples, confidence=CONFIDENCE, seed=seed),
-        "untrained": summarise(untrained, samples=samples, confidence=CONFIDENCE, seed=seed),
-        "by_class": by_class(candidate, manifest.classes),
+        **summarise(candidate, **drawing),
+        "untrained": summarise(untrained, **drawing),
+        "by_class": by_group(candidate, untrained, classes, **drawing),
+        "by_group": by_group(candidate, untrained, manifest.grouping, **drawing) if manifest.has_groups else {},
         "gain": {"map_at_r": gain.mean, "interval": [gain.lower, gain.upper]},
-        "bootstrap": {"samples": samples, "confidence": CONFIDENCE, "seed": seed, "drawn": "classes"},
+        "bootstrap": {**drawing, "drawn": "classes"},
         "data": dict(data),
         "settings": dict(settings),
     }
@@ -116,7 +119,7 @@ def render(
         figures=[_figure(name, report) for name in FIGURES if name in report],
         histogram=_histogram(candidate, untrained),
         sheets=_sheets(manifest, candidate, seed),
-        tables=_class_tables(report["by_class"], by_class(untrained, manifest.classes)),
+        tables={"Groups": _tables(report["by_group"], "groups"), "Classes": _tables(report["by_class"], "classes")},
         details={"Data": _flat(report["data"]), "Settings": _flat(report["settings"]), "Also measured": _flat(extra)},
     )
 
@@ -220,17 +223,18 @@ def thumbnail(file: Path, box: NDArray[np.float32]) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, quality=80).numpy().tobytes()).decode()
 
 
-def _class_tables(candidate: Mapping[str, Any], untrained: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The worst and the best classes; or all of them, worst first, where they are few."""
-    rows = [
-        {"name": name, **figures, "untrained": untrained[name]["map_at_r"]}
-        for name, figures in candidate.items()
-        if figures["queries"]
-    ]
-    rows.sort(key=lambda row: (row["map_at_r"], row["name"]))
+def worst_first(table: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `by_group` that have queries, the lowest MAP@R first, each with its `name`."""
+    rows = [{"name": name, **figures} for name, figures in table.items() if figures["queries"]]
+    return sorted(rows, key=lambda row: (row["map_at_r"], row["name"]))
+
+
+def _tables(table: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, list[dict[str, Any]]]:
+    """The worst and the best; or all of them, worst first, where they are few; nothing where there is none."""
+    rows = worst_first(table)
     if len(rows) <= 2 * EXTREMES:
-        return {"All classes, worst first": rows}
-    return {"The worst classes": rows[:EXTREMES], "The best classes": rows[: -EXTREMES - 1 : -1]}
+        return {f"All {what}, worst first": rows} if rows else {}
+    return {f"The worst {what}": rows[:EXTREMES], f"The best {what}": rows[: -EXTREMES - 1 : -1]}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -144,6 +145,32 @@ def test_a_picture_that_cannot_be_read_is_said_so_and_the_report_is_made(page):
 def test_the_page_names_the_data_the_settings_the_intervals_and_the_queries_left_out(page):
     for words in ("0a1b2c.dir", "train.epochs", "global, local", "50 resamples", "1 of 13 queries have no other picture", "12.5"):
         assert words in page
+
+
+def test_groups_have_figures_of_their_own_where_the_data_name_any(made, page, tmp_path):
+    assert made[0]["by_group"] == {}
+    assert "Groups" not in page
+    manifest = samples(tmp_path)
+    grouped = replace(manifest, groups=np.array([HOSTILE] * 8 + ["green"] * 4 + [""]))
+    write_report(
+        tmp_path / "out",
+        title="",
+        manifest=grouped,
+        candidate=searched(manifest, 0.2),
+        untrained=searched(manifest, 0.8),
+        data={},
+        settings={},
+        extra={},
+        samples=50,
+    )
+    report, text = json.loads((tmp_path / "out" / "report.json").read_text()), (tmp_path / "out" / "report.html").read_text()
+    assert {name: row["queries"] for name, row in report["by_group"].items()} == {HOSTILE: 8, "green": 4, "(no group)": 0}
+    first, second, third, _ = report["by_class"].values()  # sorted by name, as written
+    assert "All groups, worst first" in text
+    assert HOSTILE not in text
+    assert sum(row["map_at_r"] for row in (first, second, third)) == pytest.approx(
+        2 * report["by_group"][HOSTILE]["map_at_r"] + report["by_group"]["green"]["map_at_r"]
+    )
 
 
 def test_figures_of_other_rows_than_the_manifests_are_refused(tmp_path):
