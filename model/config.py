@@ -35,6 +35,11 @@ class DataConfig(_Section):
     leaks: Literal["fail", "drop"] = Field("fail", description="What to do with one picture on both sides of the split")
     max_image_bytes: int = Field(64 * 2**20, gt=0, description="Larger files are refused")
     max_image_pixels: int = Field(100_000_000, gt=0, description="Larger pictures are refused before they are decoded")
+    licence: str = Field(
+        "",
+        max_length=500,
+        description="Terms of the data, as the model card states them; empty: from a LICENSE file in the folder",
+    )
 
 
 class ModelConfig(_Section):

@@ -149,6 +149,7 @@ def import_(
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
         remote=environment.data_remote or None,
+        licence=settings.licence,
         progress=console.progress,
     )
     for warning in report.warnings[:_SHOWN]:

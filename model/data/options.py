@@ -23,6 +23,7 @@ class Options:
     max_bytes: int
     max_pixels: int
     remote: str | None
+    licence: str = ""
 
 
 def fingerprint(listing: Listing, hashes: NDArray[np.uint8], options: Options) -> str:
