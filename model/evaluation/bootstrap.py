@@ -6,6 +6,7 @@ retrieval model is how it does on *classes* it has not seen. So whole classes ar
 told otherwise. With a handful of classes any such interval is too narrow: read it with the number of classes beside it.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,6 +182,12 @@ def by_group(
             "untrained": before,
         }
     return table
+
+
+def worst_first(table: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `by_group` that have queries, the lowest MAP@R first, each with its `name`."""
+    rows = [{"name": name, **figures} for name, figures in table.items() if figures["queries"]]
+    return sorted(rows, key=lambda row: (row["map_at_r"], row["name"]))
 
 
 def _percentiles(means: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:

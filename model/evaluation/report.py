@@ -1,4 +1,4 @@
-"""The report of an evaluation: the figures as JSON, and one page that shows them and what stands behind them."""
+"""The report of an evaluation: the figures as JSON, the model card, and one page that shows what stands behind them."""
 
 import base64
 import json
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
-from model.evaluation.bootstrap import by_group, paired_difference, summarise
-from model.evaluation.metrics import PerQuery
+from model.evaluation.bootstrap import by_group, paired_difference, summarise, worst_first
+from model.evaluation.card import CARD, render_card, statements
+from model.evaluation.metrics import FIGURES, PerQuery
 from model.files import write_json, write_text
 
 CONFIDENCE = 0.95
@@ -26,14 +27,6 @@ THUMBNAIL = 112
 BINS = 10
 EXTREMES = 10
 """Classes or groups in the tables of the best and of the worst."""
-FIGURES = {
-    "recall_at_1": "Recall@1",
-    "recall_at_2": "Recall@2",
-    "recall_at_4": "Recall@4",
-    "recall_at_8": "Recall@8",
-    "map_at_r": "MAP@R",
-    "r_precision": "R-precision",
-}
 RECORDED = (*FIGURES, "latency_ms", "size_mb")
 """What is recorded of a report wherever its run or release is: the figures, and what the evaluation adds to them."""
 
@@ -51,7 +44,7 @@ def write_report(
     samples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Write `out`/report.json, report.html, candidate.npz and untrained.npz; report.json last.
+    """Write `out`/report.json, report.html, model_card.md, candidate.npz and untrained.npz; report.json last.
 
     Args:
         out: The folder; made where missing.
@@ -60,8 +53,8 @@ def write_report(
         candidate: The trained model's figures.
         untrained: The untrained trunk's on the same rows.
         data: The pin of the data.
-        settings: What the model was made with; may be nested.
-        extra: Further entries of the report (latency, size, code revision).
+        settings: What the model was made with: the sections `model` and `train`, and more.
+        extra: Further entries of the report, which the card needs: see `model.evaluation.evaluate.evaluate_release`.
         samples: Resamples of the bootstrap.
         seed: Of the bootstrap, and of which queries are shown as typical.
 
@@ -94,6 +87,7 @@ def write_report(
     untrained.save(out / "untrained.npz")
     page = render(title=title, report=report, extra=extra, manifest=manifest, candidate=candidate, untrained=untrained, seed=seed)
     write_text(out / "report.html", page)
+    write_text(out / CARD, render_card(title, report))
     write_json(out / "report.json", report)
     return report
 
@@ -120,6 +114,7 @@ def render(
         histogram=_histogram(candidate, untrained),
         sheets=_sheets(manifest, candidate, seed),
         tables={"Groups": _tables(report["by_group"], "groups"), "Classes": _tables(report["by_class"], "classes")},
+        statements=statements(report),
         details={"Data": _flat(report["data"]), "Settings": _flat(report["settings"]), "Also measured": _flat(extra)},
     )
 
@@ -221,12 +216,6 @@ def thumbnail(file: Path, box: NDArray[np.float32]) -> str | None:
     size = [max(1, round(height * ratio)), max(1, round(width * ratio))]
     small = transforms.resize(image, size, antialias=True)
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, quality=80).numpy().tobytes()).decode()
-
-
-def worst_first(table: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of `by_group` that have queries, the lowest MAP@R first, each with its `name`."""
-    rows = [{"name": name, **figures} for name, figures in table.items() if figures["queries"]]
-    return sorted(rows, key=lambda row: (row["map_at_r"], row["name"]))
 
 
 def _tables(table: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, list[dict[str, Any]]]:
