@@ -9,6 +9,7 @@ from components.image import IMAGE
 def evaluate(
     pin: dict,  # type: ignore[type-arg]
     model: dict,  # type: ignore[type-arg]
+    training: dict,  # type: ignore[type-arg]
     settings: dict,  # type: ignore[type-arg]
     release: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.Artifact],
@@ -19,11 +20,11 @@ def evaluate(
 
     Reads:
         pin: The data.
-        model, settings: The `model` and `evaluate` sections of the configuration.
+        model, training, settings: The `model`, `train` and `evaluate` sections of the configuration.
         release: What `index` wrote.
 
     Writes:
-        report: report.json, report.html, and every query's figures.
+        report: report.json, report.html, the model card, and every query's figures.
         page: The report as a page.
         metrics: Its headline figures.
 
@@ -34,7 +35,7 @@ def evaluate(
 
     from components.pinning import fetch_data
     from components.step import step
-    from model.config import EvaluateConfig, ModelConfig
+    from model.config import EvaluateConfig, ModelConfig, TrainConfig
     from model.evaluation.evaluate import evaluate_release
     from model.evaluation.report import RECORDED
 
@@ -46,6 +47,7 @@ def evaluate(
             Path(report.path),
             md5=parsed.md5,
             model=ModelConfig(**model),
+            training=TrainConfig(**training),
             work=current.work,
             samples=EvaluateConfig(**settings).samples,
             progress=current.progress,

@@ -24,6 +24,8 @@ def judge(
     tags = {"md5": pin["md5"], "release": found["release"]}
     run_evidence(current.environment, {figure: found[figure] for figure in RECORDED}, tags, {"report": report})
     _, data = fetch_data(pin, current)
+    manifest = read_manifest(data)
+    test = manifest.select(manifest.rows("test"))
     verdict = decide(
         PerQuery.load(report / "candidate.npz"),
         PerQuery.load(report / "untrained.npz"),
@@ -31,7 +33,7 @@ def judge(
         Rules(**config.model_dump()),
         latency_ms=found["latency_ms"],
         size_mb=found["size_mb"],
-        classes=read_manifest(data).classes,
+        groups=test.grouping,
     )
     decision.mkdir(parents=True, exist_ok=True)
     verdict.save(decision / "decision.json")

@@ -25,6 +25,7 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
         max_bytes=config.max_image_bytes,
         max_pixels=config.max_image_pixels,
         remote=current.environment.data_remote or None,
+        licence=config.licence,
         progress=current.progress,
     )
     current.figures |= {f"{split}_samples": float(count) for split, count in report.samples.items()}

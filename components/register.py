@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def register(name: str, release: dsl.Input[dsl.Model], report: dsl.Input[dsl.Artifact]) -> str:
-    """Keep the release in the registry with its evidence. A release that is there keeps its version.
+    """Keep the release in the registry with its evidence and its model card. A release that is there keeps its version.
 
     Reads:
         name: The registered model.

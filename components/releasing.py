@@ -7,6 +7,7 @@ from typing import Any
 from components.step import Step, run_evidence
 from model.config import ServeConfig
 from model.errors import GlocalError
+from model.evaluation.card import CARD
 from model.evaluation.report import RECORDED
 from model.files import read_json
 from model.release import open_release
@@ -16,10 +17,11 @@ from serving.rollout import deploy, same_neighbours
 
 
 def register_release(name: str, release: Path, report: Path, current: Step) -> str:
-    """Register with the report's figures as evidence; a new version becomes the challenger."""
+    """Register with the report's figures as evidence and the model card as description; a new version becomes the challenger."""
     found = read_json(report / "report.json")
     registry = Registry(current.environment.mlflow_uri, name)
-    version = registry.register(release, {figure: found[figure] for figure in RECORDED}, current.environment.run_id or None)
+    figures, card = {figure: found[figure] for figure in RECORDED}, (report / CARD).read_text(encoding="utf-8")
+    version = registry.register(release, figures, current.environment.run_id or None, card=card)
     if registry.alias("champion") != version:
         registry.set_alias(version, "challenger")
     current.tags |= {"version": version}

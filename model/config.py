@@ -63,6 +63,11 @@ class DataConfig(_Section):
     leaks: Literal["fail", "drop"] = Field("fail", description="What to do with one picture on both sides of the split")
     max_image_bytes: int = Field(64 * 2**20, gt=0, description="Larger files are refused")
     max_image_pixels: int = Field(100_000_000, gt=0, description="Larger pictures are refused before they are decoded")
+    licence: str = Field(
+        "",
+        max_length=500,
+        description="Terms of the data, as the model card states them; empty: from a LICENSE file in the folder",
+    )
 
 
 class ModelConfig(_Section):
@@ -117,7 +122,12 @@ class GateConfig(_Section):
     max_regression: float = Field(
         0.01, ge=0, le=1, description="MAP@R that may be lost against the champion, at the interval's lower end"
     )
-    max_group_regression: float = Field(0.15, ge=0, le=1, description="MAP@R that any one class may lose against the champion")
+    max_group_regression: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="MAP@R that any one group may lose against the champion; a class where the data name no groups",
+    )
     max_size_mb: float = Field(2048, gt=0, description="Size of the release folder")
     max_latency_ms: float = Field(5000, gt=0, description="Median time of one query on the evaluating machine")
 

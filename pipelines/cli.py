@@ -128,7 +128,7 @@ def import_(
     source: Annotated[str, typer.Argument(help="A folder of one folder a class, a CSV, or s3://bucket/prefix.")],
     name: Annotated[str, typer.Option(help="What the data set is called.")],
     csv: Annotated[
-        Path | None, typer.Option(help="A CSV of file, label and, optionally, split and xmin, ymin, xmax, ymax.")
+        Path | None, typer.Option(help="A CSV of file, label and, optionally, split, group and xmin, ymin, xmax, ymax.")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as data.leaks=drop.")] = None,
     as_json: Json = False,
@@ -149,6 +149,7 @@ def import_(
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
         remote=environment.data_remote or None,
+        licence=settings.licence,
         progress=console.progress,
     )
     for warning in report.warnings[:_SHOWN]:

@@ -12,7 +12,7 @@ from components.environment import Environment
 from components.step import code_revision
 from model.config import RunConfig
 from model.errors import InvalidInput, NotFound
-from model.evaluation.report import FIGURES
+from model.evaluation.metrics import FIGURES
 from model.files import read_json, write_json
 from pipelines.compiled import compile_pipeline
 from pipelines.local import Listener, Outcome, alive, is_alive, run_local

@@ -52,7 +52,7 @@ def training(
         trained = on_gpu(train(pin=pin, model=model, settings=training))
         indexed = on_gpu(index(pin=pin, checkpoint=trained.outputs["checkpoint"], golden_queries=golden_queries))
         release = indexed.outputs["release"]
-        evaluated = on_gpu(evaluate(pin=pin, model=model, settings=evaluation, release=release))
+        evaluated = on_gpu(evaluate(pin=pin, model=model, training=training, settings=evaluation, release=release))
         report = evaluated.outputs["report"]
         judged = on_node(gate(pin=pin, settings=gating, name=served_name, release=release, report=report))
         judged.set_caching_options(False)  # the champion may have changed

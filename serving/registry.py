@@ -25,6 +25,9 @@ ALIASES: tuple[Alias, ...] = ("challenger", "champion", "previous")
 RELEASES = "glocal-releases"
 PROMOTIONS = "glocal-promotions"
 _MODEL = "model"
+_CARD = "model_card.md"
+_DESCRIPTION = 5000
+"""Characters that MLflow's column for a description holds."""
 _REQUIREMENTS = ("torch", "torchvision", "timm", "faiss-cpu", "safetensors", "numpy", "mlflow")
 _WAIT_S = 300.0
 _PATIENCE_S = 60
@@ -45,13 +48,15 @@ class Registry:
         self._root = artifact_root
         self._client = open_client(tracking_uri)
 
-    def register(self, release: Path, evidence: Mapping[str, str | float], run_id: str | None = None) -> str:
+    def register(self, release: Path, evidence: Mapping[str, str | float], run_id: str | None = None, *, card: str = "") -> str:
         """Keep a release as a new model version; one that is registered already keeps the version it has.
 
         Args:
             release: The release folder; it is verified first.
             evidence: Report figures and whatever else should stand beside it, as tags.
             run_id: The run that made it.
+            card: Its model card, in Markdown: the version's description, so that whoever promotes it sees it, as far as MLflow's
+                field is long; all of it lies beside the release.
 
         Returns:
             The version.
@@ -64,7 +69,7 @@ class Registry:
         opened = open_release(release)
         with self._alone():
             known = self._find(opened.id)
-            return known if known is not None else self._register(opened, evidence, run_id)
+            return known if known is not None else self._register(opened, evidence, run_id, card)
 
     def set_alias(self, version: str, alias: Alias) -> None:
         """Point an alias at a version.
@@ -172,7 +177,7 @@ class Registry:
         if self.alias("challenger") == version:
             self._client.delete_registered_model_alias(self.name, "challenger")
 
-    def _register(self, release: "Release", evidence: Mapping[str, str | float], run_id: str | None) -> str:
+    def _register(self, release: "Release", evidence: Mapping[str, str | float], run_id: str | None, card: str) -> str:
         from mlflow.exceptions import MlflowException
 
         own = self._client.create_run(
@@ -183,6 +188,8 @@ class Registry:
         with tempfile.TemporaryDirectory(prefix="glocal-register-") as scratch:
             _save_model(release, Path(scratch) / _MODEL)
             self._client.log_artifacts(own.info.run_id, str(Path(scratch) / _MODEL), _MODEL)
+        if card:
+            self._client.log_text(own.info.run_id, card, _CARD)
         self._client.set_terminated(own.info.run_id)
         try:
             self._client.get_registered_model(self.name)
@@ -193,6 +200,7 @@ class Registry:
             source=f"{own.info.artifact_uri}/{_MODEL}",
             run_id=own.info.run_id,
             tags=_tags(release, evidence, run_id or own.info.run_id),
+            description=_shortened(card),
             await_creation_for=_PATIENCE_S,
         )
         return str(made.version)
@@ -235,6 +243,14 @@ def _save_model(release: "Release", out: Path) -> None:
         artifacts={"release": str(release.folder.resolve())},
         pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
     )
+
+
+def _shortened(card: str) -> str:
+    """As many whole lines of a card as a description holds, and where the rest is."""
+    if len(card) <= _DESCRIPTION:
+        return card
+    rest = f"\n\nThe whole card is {_CARD} among the artifacts of the version's source run."
+    return card[: card.rfind("\n", 0, _DESCRIPTION - len(rest))].rstrip() + rest
 
 
 def _release_in(model: Path) -> Path:

@@ -60,13 +60,15 @@ def _write(samples: Samples, folder: Path) -> None:
     def stored(file: int) -> str:
         return f"{listing.files[file]}{STORED_SUFFIXES[samples.found.suffix[file]]}"
 
+    kept = np.flatnonzero(samples.keep)
+
     def rows() -> Iterator[tuple[str, str, str, tuple[float, float, float, float] | None]]:
-        for row in np.flatnonzero(samples.keep):
+        for row in kept:
             xmin, ymin, xmax, ymax = (float(value) for value in listing.box_array[row])
             box = None if np.isnan(xmin) else (xmin, ymin, xmax, ymax)
             yield stored(int(files[row])), listing.labels[int(samples.labels[row])], SPLITS[samples.sides[row]], box
 
-    write_manifest(folder, rows())
+    write_manifest(folder, rows(), [listing.groups[int(row)] for row in kept])
     shown = np.zeros(len(listing.files), bool)
     shown[files[samples.keep]] = True
     for file in np.flatnonzero(samples.found.usable & ~shown):

@@ -1,7 +1,7 @@
 """Import a data set: list it, look at every picture, split it by class, and make it a version. All or nothing."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from model.data.splits import MODES
 from model.data.tables import find_table, list_table
 from model.data.versioning import DataPin, check_name, is_complete, publish, recorded, writing
 from model.errors import InvalidInput, NotFound
+from model.licences import of_folder
 from model.progress import Progress
 
 
@@ -63,9 +64,12 @@ def import_dataset(
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
     remote: str | None = None,
+    licence: str = "",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Validate, split and version a folder, a CSV or an `s3://` prefix as the data set `name` of `store`.
+
+    The pin states the data's licence: `licence`, or else what a LICENSE file in the folder calls itself.
 
     A source that has not changed since its last import, options included, is recognised by its files' hashes and
     not decoded again: the same pin comes back.
@@ -76,12 +80,13 @@ def import_dataset(
     """
     begun = time.monotonic()
     check_name(name)
-    options = Options(split, validation_fraction, leaks, max_bytes, max_pixels, remote)
+    options = Options(split, validation_fraction, leaks, max_bytes, max_pixels, remote, licence)
     _check_options(options)
     tell = _throttled(progress)
     with writing(store, lambda: tell(0, 0, "wait for another import")) as staging:
         findings = Findings()
         listing = _list(str(source), csv, staging / "source", findings, tell)
+        options = replace(options, licence=licence or of_folder(listing.root))
         before = None if findings.defects else _unchanged(store, name, listing, options, tell)
         if before is not None:
             return _report(*before, True, store / "reports" / f"{name}.txt", begun)

@@ -5,12 +5,13 @@ A data set is a folder with `manifest.csv` and the pictures it names:
     path,label,split,xmin,ymin,xmax,ymax
     apple/1.jpg,apple,train,,,,
 
-One row is one *sample*: a whole picture, or the box of one object in it (pixels, the four last columns). Columns are kept
-as arrays, so that a hundred thousand samples are a few megabytes and not a hundred thousand objects.
+One row is one *sample*: a whole picture, or the box of one object in it (pixels). An eighth column, `group`, is there where
+the source names groups to report figures by. Columns are kept as arrays, so that a hundred thousand samples are a few
+megabytes and not a hundred thousand objects.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,10 @@ from model.files import atomic_file
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("path", "label", "split", "xmin", "ymin", "xmax", "ymax")
+GROUP = "group"
+"""The column that is there only where some sample has a group: other data sets keep the bytes, and so the hash, they had."""
+NO_GROUP = "(no group)"
+"""What samples without a group count as where others have one."""
 SPLITS = ("train", "val", "test", "scene")
 """Classes to train on, to choose the best checkpoint by, to test on once; and whole scenes, for detection alone."""
 
@@ -38,6 +43,7 @@ class Manifest:
         splits: (N,) str, each one of `SPLITS`.
         boxes: (N, 4) float32, xmin, ymin, xmax, ymax in pixels; NaN where the sample is the whole picture.
         classes: The class names, sorted.
+        groups: (N,) str, what figures are reported by, such as a kind of product; empty where the source names none.
     """
 
     folder: Path
@@ -46,6 +52,7 @@ class Manifest:
     splits: NDArray[np.str_]
     boxes: NDArray[np.float32]
     classes: tuple[str, ...]
+    groups: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -61,13 +68,26 @@ class Manifest:
             ids[row] = f"{self.paths[row]}#" + ",".join(f"{value:g}" for value in self.boxes[row])
         return ids.astype(str)
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether any sample has a group."""
+        return bool((self.groups != "").any())
+
+    @property
+    def grouping(self) -> NDArray[np.str_]:
+        """(N,) str: the group of every sample; its class where none of them has a group."""
+        if not self.has_groups:
+            return np.array(self.classes, dtype=str)[self.labels]
+        return np.where(self.groups == "", NO_GROUP, self.groups)
+
     def rows(self, *splits: str) -> NDArray[np.int64]:
         """The row numbers of the samples in any of `splits`, ascending."""
         return np.flatnonzero(np.isin(self.splits, splits))
 
     def select(self, rows: NDArray[np.int64]) -> "Manifest":
         """The same manifest, of `rows` alone. Labels keep their meaning."""
-        return Manifest(self.folder, self.paths[rows], self.labels[rows], self.splits[rows], self.boxes[rows], self.classes)
+        columns = (self.paths[rows], self.labels[rows], self.splits[rows], self.boxes[rows])
+        return Manifest(self.folder, *columns, self.classes, self.groups[rows])
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -84,14 +104,17 @@ def read_manifest(folder: Path) -> Manifest:
     names: list[str] = []
     splits: list[str] = []
     boxes: list[tuple[float, ...]] = []
+    groups: list[str] = []
     nothing = (np.nan,) * 4
     with file.open(newline="", encoding="utf-8") as stream:
         reader = csv.reader(stream)
-        if tuple(next(reader, ())) != COLUMNS:
+        header = tuple(next(reader, ()))
+        if header not in (COLUMNS, (*COLUMNS, GROUP)):
             raise InvalidInput(f"{file} does not start with the columns {', '.join(COLUMNS)}.")
         for row in reader:
             try:
                 path, label, split, *box = row
+                groups.append(box.pop() if len(box) > 4 and GROUP in header else "")
                 boxes.append(tuple(float(value) for value in box) if any(box) else nothing)
             except ValueError as error:
                 raise InvalidInput(f"{file}, line {reader.line_num}: {error}.") from error
@@ -108,15 +131,24 @@ def read_manifest(folder: Path) -> Manifest:
         np.array(splits, dtype=str),
         np.array(boxes, dtype=np.float32).reshape(-1, 4),
         tuple(str(name) for name in classes),
+        np.array(groups, dtype=str),
     )
 
 
-def write_manifest(folder: Path, rows: Iterable[tuple[str, str, str, tuple[float, float, float, float] | None]]) -> None:
-    """Write `folder/manifest.csv` from rows of path, label, split and box (None for a whole picture), as they come."""
+def write_manifest(
+    folder: Path, rows: Iterable[tuple[str, str, str, tuple[float, float, float, float] | None]], groups: Sequence[str] = ()
+) -> None:
+    """Write `folder/manifest.csv`, its rows as they come.
+
+    Args:
+        folder: Of the data set.
+        rows: Path, label, split and box (None for a whole picture) of every sample.
+        groups: The group of every row, '' where it has none; nothing where no row has one.
+    """
+    grouped = any(groups)
     with atomic_file(folder / MANIFEST) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for path, label, split, box in rows:
-            writer.writerow(
-                [path, label, split, *(f"{value:g}" for value in box)] if box else [path, label, split, "", "", "", ""]
-            )
+        writer.writerow([*COLUMNS, GROUP] if grouped else COLUMNS)
+        for number, (path, label, split, box) in enumerate(rows):
+            corners = [f"{value:g}" for value in box] if box else [""] * 4
+            writer.writerow([path, label, split, *corners, *([groups[number]] if grouped else [])])

@@ -23,11 +23,12 @@ class Options:
     max_bytes: int
     max_pixels: int
     remote: str | None
+    licence: str = ""
 
 
 def fingerprint(listing: Listing, hashes: NDArray[np.uint8], options: Options) -> str:
     """A hash of everything that decides what is stored: options, names, rows, and the files' own hashes."""
     digest = hashlib.sha256(json.dumps([FORMAT, asdict(options), listing.labels], sort_keys=True).encode())
-    for part in (listing.files, listing.file, listing.label, listing.given, listing.boxes, hashes):
+    for part in (listing.files, listing.file, listing.label, listing.given, listing.boxes, listing.groups, hashes):
         digest.update(part.tobytes())
     return digest.hexdigest()

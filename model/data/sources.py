@@ -60,6 +60,7 @@ class Listing:
         labels: Each distinct class name.
         file, label, given: One entry a sample: indices into `files` and `labels`; the split as in `splits`.
         boxes: Four numbers a sample; NaN where the sample is the whole picture.
+        groups: One entry a sample; empty where it has no group.
     """
 
     root: Path
@@ -69,13 +70,15 @@ class Listing:
     label: "array[int]" = field(default_factory=lambda: array("q"))
     given: "array[int]" = field(default_factory=lambda: array("b"))
     boxes: "array[float]" = field(default_factory=lambda: array("f"))
+    groups: Texts = field(default_factory=Texts)
 
-    def add(self, file: int, label: int, given: int = UNSET, box: tuple[float, ...] = (np.nan,) * 4) -> None:
+    def add(self, file: int, label: int, given: int = UNSET, box: tuple[float, ...] = (np.nan,) * 4, group: str = "") -> None:
         """Add one sample."""
         self.file.append(file)
         self.label.append(label)
         self.given.append(given)
         self.boxes.extend(box)
+        self.groups.append(group)
 
     @property
     def box_array(self) -> NDArray[np.float32]:

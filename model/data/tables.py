@@ -1,4 +1,4 @@
-"""A CSV as a source: one row a picture, or a box in one, with its label and perhaps its split."""
+"""A CSV as a source: one row a picture, or a box in one, with its label and perhaps its split and its group."""
 
 import csv
 import math
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from model.data.findings import Findings
-from model.data.manifest import MANIFEST, SPLITS
+from model.data.manifest import GROUP, MANIFEST, SPLITS
 from model.data.sources import Listing, is_hidden, is_usable, name_is_valid
 from model.data.splits import UNSET
 from model.errors import InvalidInput, NotFound
@@ -47,12 +47,12 @@ def list_table(root: Path, table: Path, findings: Findings) -> Listing:
                 sample = _sample(row, where, find, labels, findings)
                 if sample is None:
                     continue
-                file, label, given, box = sample
+                file, label, given, box, group = sample
                 if (key := (file, label, box if box[0] == box[0] else ())) in seen:
                     findings.warn("listed twice", where, "the same row stands above; it is kept once")
                     continue
                 seen.add(key)
-                listing.add(file, label, given, box)
+                listing.add(file, label, given, box, group)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(f"{table} cannot be read as a CSV: {error}.", "Save it as UTF-8, separated by commas.") from error
     listing.labels = list(labels)
@@ -73,13 +73,15 @@ def _columns(names: object, table: Path) -> list[str]:
 
 def _sample(
     row: Row, where: str, find: Callable[[str, str], int | None], labels: dict[str, int], findings: Findings
-) -> tuple[int, int, int, tuple[float, ...]] | None:
-    """One row as file, label, split and box; None, and a named defect, where it is none."""
-    name, label, split = (row.get("file") or "").strip(), (row.get("label") or "").strip(), (row.get("split") or "").strip()
+) -> tuple[int, int, int, tuple[float, ...], str] | None:
+    """One row as file, label, split, box and group; None, and a named defect, where it is none."""
+    name, label, split, group = ((row.get(column) or "").strip() for column in ("file", "label", "split", GROUP))
     if not label:
         findings.defect("no label", where, "the label is empty")
         return None
     if label not in labels and not name_is_valid(label, f"{where}: {label}", findings):
+        return None
+    if group and not name_is_valid(group, f"{where}: {group}", findings):
         return None
     if split and split not in SPLITS:
         findings.defect("no such split", where, f"{split!r} is none of {', '.join(SPLITS)}")
@@ -87,7 +89,7 @@ def _sample(
     file, box = find(name, where), _box(row, where, findings)
     if file is None or box is None:
         return None
-    return file, labels.setdefault(label, len(labels)), SPLITS.index(split) if split else UNSET, box
+    return file, labels.setdefault(label, len(labels)), SPLITS.index(split) if split else UNSET, box, group
 
 
 def _box(row: Row, where: str, findings: Findings) -> tuple[float, ...] | None:

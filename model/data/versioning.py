@@ -60,6 +60,7 @@ class DataPin:
         md5: DVC's hash of that folder (without `.dir`).
         files, bytes: How many files it holds, and how large they are together.
         classes: How many classes.
+        licence: Under which terms the data may be used, as stated when they were imported; empty where nobody said.
     """
 
     repo: str
@@ -69,6 +70,7 @@ class DataPin:
     files: int
     bytes: int
     classes: int
+    licence: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The pin as a JSON object."""
@@ -335,8 +337,9 @@ def _pin(repo: Path, rev: str, name: str) -> DataPin:
     if text is None:
         raise NotFound(f"{repo} has no data set {name} at {rev}.", "glocal data list shows what there is.")
     out = yaml.safe_load(text)["outs"][0]
-    md5, classes = str(out["md5"]).removesuffix(".dir"), int(_record(repo, rev, name).get("classes", 0))
-    return DataPin(str(repo.absolute()), rev, name, md5, int(out["nfiles"]), int(out["size"]), classes)
+    md5, record = str(out["md5"]).removesuffix(".dir"), _record(repo, rev, name)
+    classes, licence = int(record.get("classes", 0)), str(record.get("options", {}).get("licence", ""))
+    return DataPin(str(repo.absolute()), rev, name, md5, int(out["nfiles"]), int(out["size"]), classes, licence)
 
 
 def _record(repo: Path, rev: str, name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ retrieval model is how it does on *classes* it has not seen. So whole classes ar
 told otherwise. With a handful of classes any such interval is too narrow: read it with the number of classes beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -142,21 +142,52 @@ def summarise(per_query: PerQuery, *, samples: int = 1000, confidence: float = 0
     }
 
 
-def by_class(per_query: PerQuery, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Class name -> `queries`, `recall_at_1`, `map_at_r`, over the queries that have a possible match.
+def by_group(
+    candidate: PerQuery,
+    untrained: PerQuery,
+    groups: NDArray[np.str_],
+    *,
+    samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Each group's figures over its queries that have a possible match; a group none of whose queries has one is kept.
 
-    A class none of whose queries has one is kept, with 0 queries and None for its figures.
+    Args:
+        candidate: The figures.
+        untrained: The untrained trunk's on the same queries.
+        groups: (Q,) the group, or the class, of each query.
+        samples: Resamples, of the group's classes; of its queries where it is one class.
+        confidence: Of the intervals.
+        seed: Of the resamples.
+
+    Returns:
+        Group -> `queries`, `recall_at_1`, `map_at_r`, each of the two with its `_interval`, and `untrained`, the trunk's
+        MAP@R; None instead of a figure where `queries` is 0.
     """
-    first = per_query.recall[:, per_query.ks.index(1)]
-    table = {}
-    for label in np.unique(per_query.labels):
-        rows = np.flatnonzero((per_query.labels == label) & per_query.has_match)
-        table[classes[label]] = {
+    columns = np.stack([candidate.recall[:, candidate.ks.index(1)], candidate.map_at_r, untrained.map_at_r], axis=1)
+    table: dict[str, dict[str, Any]] = {}
+    names, place = np.unique(groups, return_inverse=True)
+    for number, group in enumerate(names):
+        rows = np.flatnonzero((place == number) & candidate.has_match)
+        values = columns[rows].astype(np.float64)
+        bounds = _percentiles(resampled_means(values, candidate.labels[rows], samples=samples, seed=seed), confidence)
+        recall, precision, before = values.mean(axis=0).tolist() if len(rows) else (None, None, None)
+        table[str(group)] = {
             "queries": len(rows),
-            "recall_at_1": float(first[rows].mean()) if len(rows) else None,
-            "map_at_r": float(per_query.map_at_r[rows].mean()) if len(rows) else None,
+            "recall_at_1": recall,
+            "recall_at_1_interval": bounds[:, 0].tolist() if len(rows) else None,
+            "map_at_r": precision,
+            "map_at_r_interval": bounds[:, 1].tolist() if len(rows) else None,
+            "untrained": before,
         }
     return table
+
+
+def worst_first(table: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `by_group` that have queries, the lowest MAP@R first, each with its `name`."""
+    rows = [{"name": name, **figures} for name, figures in table.items() if figures["queries"]]
+    return sorted(rows, key=lambda row: (row["map_at_r"], row["name"]))
 
 
 def _percentiles(means: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:

@@ -2,21 +2,24 @@
 
 import statistics
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from model.config import ModelConfig
+from model.config import ModelConfig, TrainConfig
 from model.data.feature_cache import feature_maps, features_folder
-from model.data.manifest import Manifest, read_manifest
+from model.data.manifest import SPLITS, Manifest, read_manifest
 from model.data.pictures import decode_picture
 from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import write_report
 from model.files import read_json
+from model.licences import of_package, of_weights
 from model.networks.heads import untrained_embedding
+from model.networks.methods import get_method
 from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.release import Release, open_release
@@ -32,6 +35,7 @@ def evaluate_release(
     *,
     md5: str,
     model: ModelConfig,
+    training: TrainConfig,
     work: Path | None = None,
     samples: int = 1000,
     progress: Progress | None = None,
@@ -41,9 +45,10 @@ def evaluate_release(
     Args:
         folder: The release.
         dataset: The data, as pinned.
-        out: Receives report.json, report.html, candidate.npz and untrained.npz.
+        out: Receives report.json, report.html, model_card.md, candidate.npz and untrained.npz.
         md5: Of the data.
         model: What the release was trained from: names the untrained trunk.
+        training: How it was trained, for the model card.
         work: Where training left the maps of these data under this trunk.
         samples: Bootstrap samples.
         progress: Told of every batch.
@@ -65,13 +70,23 @@ def evaluate_release(
         candidate=query_test_classes(release, dataset, md5, progress),
         untrained=untrained,
         data=release.pin.to_json(),
-        settings=read_json(release.folder / "config.json"),
+        settings={
+            "network": read_json(release.folder / "config.json"),
+            "model": model.model_dump(),
+            "train": training.model_dump(),
+            "evaluate": {"samples": samples},
+        },
         extra={
             "release": release.id,
             "embedding_space_id": release.embedding_space_id,
             "code_revision": release.manifest["code_revision"],
             "latency_ms": round(measure_latency(release, test), 2),
             "size_mb": round(sum(file["size"] for file in release.manifest["files"].values()) / 2**20, 3),
+            "gallery": {"samples": len(release.gallery), "classes": len(np.unique(release.gallery.labels))},
+            "splits": {split: _size(manifest.select(manifest.rows(split))) for split in SPLITS},
+            "calibration": read_json(release.folder / "calibration.json"),
+            "network": _network(model.method),
+            "licences": {"weights": of_weights(model.trunk, model.weights), "code": of_package("glocal")},
         },
         samples=samples,
     )
@@ -122,6 +137,16 @@ def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | No
         trunk, lambda _, deep: untrained_embedding(deep), test, model.image_size, maps=maps, progress=progress
     )
     return evaluate_retrieval(vectors, test.labels, test.ids)
+
+
+def _network(name: str) -> dict[str, Any]:
+    """What a method is made of."""
+    method = get_method(name)
+    return {**asdict(method), "dimensions": method.dimensions, "losses": [asdict(loss) for loss in method.losses]}
+
+
+def _size(manifest: Manifest) -> dict[str, int]:
+    return {"classes": len(np.unique(manifest.labels)), "samples": len(manifest)}
 
 
 def _test(manifest: Manifest) -> Manifest:

@@ -1,12 +1,12 @@
-"""Whether a candidate may be released: floors, the champion on the same queries, its worst class, and budgets."""
+"""Whether a candidate may be released: floors, the champion on the same queries, its worst group, and budgets."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.errors import InvalidInput
 from model.evaluation.bootstrap import check_paired, paired_difference
@@ -26,7 +26,7 @@ class Rules:
         min_map_at_r: Floor of MAP@R.
         min_gain_over_untrained: By how much MAP@R must be above the untrained trunk's.
         max_regression: How far below the champion's MAP@R the lower bound of the paired interval may lie.
-        max_group_regression: How far below the champion's the MAP@R of any one class may lie.
+        max_group_regression: How far below the champion's the MAP@R of any one group may lie.
         max_latency_ms: Budget for one query; None for no budget.
         max_size_mb: Budget for the release; None for no budget.
     """
@@ -104,7 +104,7 @@ def decide(
     *,
     latency_ms: float | None = None,
     size_mb: float | None = None,
-    classes: Sequence[str],
+    groups: NDArray[np.str_],
     samples: int = 1000,
     seed: int = 0,
 ) -> Decision:
@@ -117,7 +117,7 @@ def decide(
         rules: The thresholds.
         latency_ms: Measured time of one query.
         size_mb: Measured size of the release.
-        classes: The class names that labels point into.
+        groups: (Q,) the group of each query; its class where the data name no groups.
         samples: Resamples of the paired bootstrap, which draws whole classes.
         seed: Of the bootstrap.
 
@@ -130,7 +130,7 @@ def decide(
         outcomes.append(Outcome(name="champion", held=True, figure=None, threshold=None, text=text))
     else:
         outcomes.append(_regression(candidate, champion, rules.max_regression, samples, seed))
-        outcomes.append(_worst_class(candidate, champion, rules.max_group_regression, classes))
+        outcomes.append(_worst_group(candidate, champion, rules.max_group_regression, groups))
     outcomes += _budgets(rules, latency_ms, size_mb)
     passed = all(outcome["held"] for outcome in outcomes)
     return Decision(passed, champion is not None, int(candidate.has_match.sum()), outcomes)
@@ -162,16 +162,16 @@ def _regression(candidate: PerQuery, champion: PerQuery, margin: float, samples:
     return _at_least("max_regression", change.lower, -margin, text)
 
 
-def _worst_class(candidate: PerQuery, champion: PerQuery, margin: float, classes: Sequence[str]) -> Outcome:
+def _worst_group(candidate: PerQuery, champion: PerQuery, margin: float, groups: NDArray[np.str_]) -> Outcome:
     used = candidate.has_match
     change = (candidate.map_at_r - champion.map_at_r)[used]
     if not change.size:
-        return _at_least("max_group_regression", math.nan, -margin, "No class has a query that could be answered")
-    present, place, queries = np.unique(candidate.labels[used], return_inverse=True, return_counts=True)
+        return _at_least("max_group_regression", math.nan, -margin, "No group has a query that could be answered")
+    present, place, queries = np.unique(groups[used], return_inverse=True, return_counts=True)
     means = np.bincount(place, weights=change) / queries
     worst = int(np.argmin(np.where(np.isfinite(means), means, -np.inf)))  # no number at all is the worst there is
     text = (
-        f"The class that changed for the worst, {classes[present[worst]]} ({queries[worst]} queries), "
+        f"The group that changed for the worst, {present[worst]} ({queries[worst]} queries), "
         f"is {means[worst]:+.4f} in MAP@R from the champion's"
     )
     return _at_least("max_group_regression", float(means[worst]), -margin, text)

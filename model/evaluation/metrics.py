@@ -12,6 +12,15 @@ from model.errors import InvalidInput, NotFound
 from model.files import atomic_file
 
 KS = (1, 2, 4, 8)
+FIGURES = {
+    "recall_at_1": "Recall@1",
+    "recall_at_2": "Recall@2",
+    "recall_at_4": "Recall@4",
+    "recall_at_8": "Recall@8",
+    "map_at_r": "MAP@R",
+    "r_precision": "R-precision",
+}
+"""What each figure is called for people."""
 NEIGHBOURS = 10
 NORM_TOLERANCE = 1e-3
 """How far a vector's length may be from 1: the rounding of half precision, and no more."""

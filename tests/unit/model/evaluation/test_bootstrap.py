@@ -6,7 +6,7 @@ import pytest
 
 from model.errors import InvalidInput
 from model.evaluation import bootstrap
-from model.evaluation.bootstrap import bootstrap_interval, by_class, paired_difference, resampled_means, summarise
+from model.evaluation.bootstrap import bootstrap_interval, by_group, paired_difference, resampled_means, summarise
 from model.evaluation.metrics import PerQuery
 
 
@@ -132,10 +132,26 @@ def test_where_no_query_has_a_match_there_is_nothing_to_summarise():
         summarise(figures([0, 0], [0, 1], [False, False]))
 
 
-def test_each_class_has_its_own_figures_and_none_is_left_out():
-    table = by_class(figures([1.0, 0.4, 0.2, 0.0], [0, 0, 2, 3], [True, True, True, False]), ["apple", "unused", "pear", "lone"])
-    assert table == {
-        "apple": {"queries": 2, "recall_at_1": 0.5, "map_at_r": 0.7},
-        "pear": {"queries": 1, "recall_at_1": 0.0, "map_at_r": 0.2},
-        "lone": {"queries": 0, "recall_at_1": None, "map_at_r": None},
-    }
+GROUPS = np.array(["fruit", "fruit", "pear", "lone"])
+
+
+def test_each_group_has_its_own_figures_beside_the_untrained_ones_and_none_is_left_out():
+    candidate = figures([1.0, 0.4, 0.2, 0.0], [0, 1, 2, 3], [True, True, True, False])
+    before = figures([0.5, 0.3, 0.6, 0.0], [0, 1, 2, 3], [True, True, True, False])
+    table = by_group(candidate, before, GROUPS, samples=200)
+    intervals = {"recall_at_1_interval": [0.0, 1.0], "map_at_r_interval": [0.4, 1.0]}  # of two classes: one of them twice
+    assert table["fruit"] == {"queries": 2, "recall_at_1": 0.5, "map_at_r": 0.7, "untrained": 0.4, **intervals}
+    assert (table["pear"]["map_at_r"], table["pear"]["map_at_r_interval"], table["pear"]["untrained"]) == (0.2, [0.2, 0.2], 0.6)
+    assert table["lone"] == {"queries": 0} | dict.fromkeys(
+        ("recall_at_1", "recall_at_1_interval", "map_at_r", "map_at_r_interval", "untrained")
+    )
+
+
+def test_a_group_draws_its_classes_whole_and_the_queries_of_a_single_class_one_by_one():
+    one, two = np.array([0, 0, 0, 0]), np.array([0, 0, 1, 1])
+    values = [0.0, 0.0, 1.0, 1.0]
+    group = np.array(["all"] * 4)
+    whole = by_group(figures(values, two), figures(values, two), group, samples=400, confidence=0.6)
+    single = by_group(figures(values, one), figures(values, one), group, samples=400, confidence=0.6)
+    assert whole["all"]["map_at_r_interval"] == [0, 1]  # half of all resamples are one class twice
+    assert single["all"]["map_at_r_interval"] == [0.25, 0.75]

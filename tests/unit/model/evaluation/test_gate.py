@@ -9,9 +9,9 @@ from model.errors import InvalidInput
 from model.evaluation.gate import Decision, Outcome, Rules, decide
 from model.evaluation.metrics import PerQuery
 
-CLASSES = [f"class {i}" for i in range(10)]
 VALUES = np.random.default_rng(0).uniform(0.3, 0.7, size=100)
 LABELS = np.arange(100) % 10
+GROUPS = np.array([f"class {i}" for i in range(10)])[LABELS]
 
 
 def figures(map_at_r, recall_at_1=0.8) -> PerQuery:
@@ -33,7 +33,7 @@ UNTRAINED = figures(VALUES - 0.1, 0.5)
 
 
 def verdict(candidate, champion=None, rules=Rules(), **measured) -> Decision:  # noqa: B008
-    return decide(candidate, UNTRAINED, champion, rules, classes=CLASSES, **measured)
+    return decide(candidate, UNTRAINED, champion, rules, groups=GROUPS, **measured)
 
 
 def rule(decision: Decision, name: str) -> Outcome:
@@ -71,7 +71,7 @@ def test_each_floor_alone_can_refuse(rules, name):
 def test_a_figure_equal_to_its_threshold_holds():
     rules = Rules(min_recall_at_1=0.8, min_gain_over_untrained=0.1)
     assert figures(0.8).mean("map_at_r") - figures(0.7).mean("map_at_r") < 0.1  # by the rounding of binary fractions
-    assert decide(figures(0.8), figures(0.7), None, rules, classes=CLASSES).passed
+    assert decide(figures(0.8), figures(0.7), None, rules, groups=GROUPS).passed
 
 
 def test_a_model_no_better_than_untrained_passes_a_gain_of_zero_and_a_worse_one_does_not():
@@ -96,6 +96,15 @@ def test_a_model_as_good_on_the_mean_fails_where_the_interval_leaves_a_regressio
     decision = verdict(figures(VALUES + swing), figures(VALUES))
     assert rule(decision, "max_regression")["figure"] < -0.01
     assert failed(decision) == ["max_regression"]
+
+
+def test_a_group_of_several_classes_is_judged_as_one():
+    change = np.where(LABELS == 7, -0.2, 0.2)
+    pairs = np.array([f"pair {label // 2}" for label in LABELS])  # pair 3: classes 6 and 7, which change by +0.2 and -0.2
+    decision = decide(figures(VALUES + change), UNTRAINED, figures(VALUES), Rules(), groups=pairs)
+    assert rule(decision, "max_group_regression")["figure"] == pytest.approx(0)
+    assert "pair 3 (20 queries)" in rule(decision, "max_group_regression")["text"]
+    assert "max_group_regression" not in failed(decision)
 
 
 def test_one_class_gone_bad_fails_though_the_mean_is_better():
@@ -123,7 +132,7 @@ def test_a_threshold_that_is_not_a_number_passes_nothing():
 def test_queries_none_of_which_has_a_match_pass_nothing():
     none = np.zeros(100, dtype=bool)
     one = replace(figures(VALUES), has_match=none)
-    decision = decide(one, one, one, Rules(), classes=CLASSES)
+    decision = decide(one, one, one, Rules(), groups=GROUPS)
     assert len(failed(decision)) == 5
     assert decision.queries == 0
 

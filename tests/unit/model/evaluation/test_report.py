@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,15 +10,28 @@ import pytest
 import torch
 from torchvision.io import decode_image, write_jpeg
 
+from model.config import ModelConfig, TrainConfig
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
+from model.evaluation.card import render_card
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import THUMBNAIL, thumbnail, typical_queries, worst_queries, write_report
+from tests.releases import make_pin
 
 HOSTILE = '<script>alert("1")</script>'
 CLASSES = (HOSTILE, "<img src=x onerror=alert(2)>", "pear & 'plum'")
 WHOLE = np.full(4, np.nan, dtype=np.float32)
 VOID = {"meta", "img"}
+DATA = {**asdict(make_pin()), "md5": "0a1b2c.dir", "rev": HOSTILE}
+SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump()}
+EXTRA = {
+    **{"release": "0" * 16, "embedding_space_id": "1" * 16, "code_revision": "test", "latency_ms": 12.5, "size_mb": 20.0},
+    "gallery": {"samples": 13, "classes": 4},
+    "splits": {"test": {"samples": 13, "classes": 4}},
+    "calibration": {},
+    "network": {"dimensions": 512, "heads": {"global": {"tap": "deep"}}, "losses": [{"name": "l", "on": "merged", "weight": 1}]},
+    "licences": {"weights": "Apache", "code": "Apache"},
+}
 
 
 def samples(folder: Path) -> Manifest:
@@ -30,9 +44,9 @@ def samples(folder: Path) -> Manifest:
         paths.append(path)
         labels.append(min(number // 4, 3))
     count = len(paths)
-    return Manifest(
-        folder, np.array(paths), np.array(labels), np.full(count, "test"), np.tile(WHOLE, (count, 1)), (*CLASSES, "single")
-    )
+    none = np.full(count, "")
+    boxes, splits = np.tile(WHOLE, (count, 1)), np.full(count, "test")
+    return Manifest(folder, np.array(paths), np.array(labels), splits, boxes, (*CLASSES, "single"), none)
 
 
 def searched(manifest: Manifest, noise: float) -> PerQuery:
@@ -53,9 +67,9 @@ def made(tmp_path_factory):
         manifest=manifest,
         candidate=searched(manifest, 0.2),
         untrained=searched(manifest, 0.8),
-        data={"md5": "0a1b2c.dir", "rev": HOSTILE},
-        settings={"train": {"epochs": 3, "heads": ["global", "local"]}, HOSTILE: None},
-        extra={"latency_ms": 12.5},
+        data=DATA,
+        settings={**SETTINGS, "evaluate": {"samples": 50, "heads": ["global", "local"]}, HOSTILE: None},
+        extra=EXTRA,
         samples=50,
     )
     return report, out
@@ -89,13 +103,20 @@ class Tags(HTMLParser):
 
 def test_the_report_on_disk_is_the_one_returned_and_stands_beside_what_it_was_made_from(made):
     report, out = made
-    assert sorted(path.name for path in out.iterdir()) == ["candidate.npz", "report.html", "report.json", "untrained.npz"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "candidate.npz",
+        "model_card.md",
+        "report.html",
+        "report.json",
+        "untrained.npz",
+    ]
     assert json.loads((out / "report.json").read_text()) == report
     candidate, untrained = PerQuery.load(out / "candidate.npz"), PerQuery.load(out / "untrained.npz")
     assert report["map_at_r"] == candidate.mean("map_at_r") > untrained.mean("map_at_r") == report["untrained"]["map_at_r"]
     assert report["gain"]["map_at_r"] == pytest.approx(report["map_at_r"] - report["untrained"]["map_at_r"])
     assert (report["queries"], report["queries_without_match"]) == (13, 1)
     assert report["latency_ms"] == 12.5
+    assert (out / "model_card.md").read_text() == render_card(f"Evaluation {HOSTILE}", report)
     assert report["by_class"]["single"]["queries"] == 0
 
 
@@ -142,8 +163,42 @@ def test_a_picture_that_cannot_be_read_is_said_so_and_the_report_is_made(page):
 
 
 def test_the_page_names_the_data_the_settings_the_intervals_and_the_queries_left_out(page):
-    for words in ("0a1b2c.dir", "train.epochs", "global, local", "50 resamples", "1 of 13 queries have no other picture", "12.5"):
+    for words in (
+        "0a1b2c.dir",
+        "train.epochs",
+        "global, local",
+        "50 resamples",
+        "1 of 13 queries have no other picture",
+        "12.5",
+        "squeezed",
+    ):
         assert words in page
+
+
+def test_groups_have_figures_of_their_own_where_the_data_name_any(made, page, tmp_path):
+    assert made[0]["by_group"] == {}
+    assert "Groups" not in page
+    manifest = samples(tmp_path)
+    grouped = replace(manifest, groups=np.array([HOSTILE] * 8 + ["green"] * 4 + [""]))
+    write_report(
+        tmp_path / "out",
+        title="",
+        manifest=grouped,
+        candidate=searched(manifest, 0.2),
+        untrained=searched(manifest, 0.8),
+        data=DATA,
+        settings=SETTINGS,
+        extra=EXTRA,
+        samples=50,
+    )
+    report, text = json.loads((tmp_path / "out" / "report.json").read_text()), (tmp_path / "out" / "report.html").read_text()
+    assert {name: row["queries"] for name, row in report["by_group"].items()} == {HOSTILE: 8, "green": 4, "(no group)": 0}
+    first, second, third, _ = report["by_class"].values()  # sorted by name, as written
+    assert "All groups, worst first" in text
+    assert HOSTILE not in text
+    assert sum(row["map_at_r"] for row in (first, second, third)) == pytest.approx(
+        2 * report["by_group"][HOSTILE]["map_at_r"] + report["by_group"]["green"]["map_at_r"]
+    )
 
 
 def test_figures_of_other_rows_than_the_manifests_are_refused(tmp_path):
