@@ -85,7 +85,7 @@ def evaluate_release(
             "gallery": {"samples": len(release.gallery), "classes": len(np.unique(release.gallery.labels))},
             "splits": {split: _size(manifest.select(manifest.rows(split))) for split in SPLITS},
             "calibration": read_json(release.folder / "calibration.json"),
-            "network": _network(model.method),
+            "network": _network(release),
             "licences": {"weights": of_weights(model.trunk, model.weights), "code": of_package("glocal")},
         },
         samples=samples,
@@ -139,10 +139,11 @@ def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | No
     return evaluate_retrieval(vectors, test.labels, test.ids)
 
 
-def _network(name: str) -> dict[str, Any]:
-    """What a method is made of."""
-    method = get_method(name)
-    return {**asdict(method), "dimensions": method.dimensions, "losses": [asdict(loss) for loss in method.losses]}
+def _network(release: Release) -> dict[str, Any]:
+    """What the release's network is made of, and the losses of its method."""
+    architecture = release.spec.architecture
+    losses = [asdict(loss) for loss in get_method(release.spec.method).losses]
+    return {**asdict(architecture), "dimensions": architecture.dimensions, "losses": losses}
 
 
 def _size(manifest: Manifest) -> dict[str, int]:
