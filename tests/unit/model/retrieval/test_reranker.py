@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from model.errors import InvalidInput
+from model.networks.heads import MultiHead, RetrievalNetwork
+from model.networks.methods import METHODS
+from model.networks.trunk import LITE0, make_trunk
+from model.retrieval.reranker import RATIOS, choose_ratio, make_reranker
+
+SIZE = 160
+
+
+def scenery(seed, side=240):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand((1, 3, side // 8, side // 8), generator=generator)
+    return (torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic")[0].clamp(0, 1) * 255).to(torch.uint8)
+
+
+def network(method):
+    torch.manual_seed(0)
+    trunk = make_trunk(LITE0, "offline")
+    return RetrievalNetwork(trunk, MultiHead(trunk.channels, METHODS[method].architecture)).eval()
+
+
+QUERY = scenery(0)
+GALLERY = [[scenery(1)[:, :SIZE, :SIZE], scenery(2)[:, :SIZE, :SIZE]], [QUERY[:, 32 : 32 + SIZE, 32 : 32 + SIZE]]]
+ROWS, SCORES = np.array([0, 1, 2]), np.float32([0.9, 0.8, 0.7])
+
+
+@pytest.mark.parametrize(("method", "size"), [("multi_head", 160), ("multi_head_paper", 160), ("delg", 160), ("sona", 320)])
+def test_every_method_with_local_features_puts_the_picture_that_overlaps_the_query_first(method, size):
+    reranker = replace(make_reranker(network(method), lambda: GALLERY, size), budget_ms=1e9)  # sona's places are twice as wide
+    assert {found.descriptors.shape[1] for found in reranker.features} == {128}
+    (query,) = reranker.describe([QUERY[:, :SIZE, :SIZE]])
+    found = reranker.order(query, ROWS, SCORES)
+    assert sorted(found.order.tolist()) == [0, 1, 2]
+    assert found.order[0] == 2
+
+
+def test_what_lies_beyond_the_limit_keeps_its_place():
+    reranker = replace(make_reranker(network("multi_head"), lambda: GALLERY, SIZE), limit=2)
+    (query,) = reranker.describe([QUERY[:, :SIZE, :SIZE]])
+    found = reranker.order(query, ROWS, SCORES)
+    assert found.order[2] == 2
+    assert found.inliers.shape == (3,)
+    assert found.verified == 2
+
+
+def test_without_a_ratio_the_global_order_stays():
+    reranker = replace(make_reranker(network("delg"), lambda: GALLERY, SIZE), ratio=None)
+    (query,) = reranker.describe([QUERY])
+    assert reranker.order(query, ROWS, SCORES).order.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("method", ["proxy_anchor", "abe", "solar"])
+def test_a_method_without_a_local_head_says_so(method):
+    with pytest.raises(InvalidInput, match="no local"):
+        make_reranker(network(method), lambda: GALLERY, SIZE)
+
+
+def test_the_ratio_that_does_best_is_chosen_and_none_where_none_helps():
+    reranker = make_reranker(network("delg"), lambda: GALLERY, SIZE)
+    figures = {None: 0.5, 0.8: 0.4, 0.9: 0.7, 1.0: 0.1}
+    assert choose_ratio(reranker, lambda tried: figures[tried.ratio]).ratio == 0.9
+    assert choose_ratio(reranker, lambda tried: 0.5).ratio is None
+    assert set(RATIOS) == set(figures) - {None}
