@@ -77,7 +77,7 @@ class MultiHead(nn.Module):
         """Shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2) -> embeddings."""
         parts, heads = [], {}
         for name, spec in self.method.heads.items():
-            vector = self.heads[name](self.tapped(name, shallow, deep))
+            vector = self.heads[name](self.tapped(name, shallow, deep)).float()  # so are the lengths, whatever autocast says
             heads[name] = F.normalize(vector, dim=1)
             parts.append(vector if spec.weight is None else spec.weight * heads[name])
         return Embeddings(F.normalize(torch.cat(parts, dim=1), dim=1), heads)
