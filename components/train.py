@@ -23,7 +23,7 @@ def train(
         checkpoint: The network's weights and how to build it.
         metrics: Validation MAP@R, epochs.
 
-    Fails when the loss diverges or there are fewer than two training classes. Killed, it resumes after its last epoch.
+    Fails when the loss diverges or there are fewer than two training classes. Killed, it resumes after the last step on record.
     """
     from pathlib import Path
 

@@ -90,7 +90,7 @@ class TrainConfig(_Section):
         "frozen", description="frozen: feature maps are computed once and only the heads learn"
     )
     epochs: int = Field(12, ge=0, le=1000, description="Passes over the training pictures; 0 keeps the heads as initialised")
-    classes_per_batch: int = Field(16, ge=2, description="Classes in a batch")
+    classes_per_batch: int = Field(16, ge=2, description="Classes in a batch, over all processes")
     images_per_class: int = Field(4, ge=2, description="Pictures of each class in a batch")
     start: Literal["method", "whitened", "random"] = Field(
         "method", description="Where projections start: as whitenings of the training pictures, at random, or as the method says"
@@ -104,7 +104,16 @@ class TrainConfig(_Section):
     patience: int = Field(6, ge=1, description="Epochs without a better validation MAP@R after which training ends")
     seed: int = Field(0, ge=0, description="Decides the batches, the augmentation and whatever starts at random")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train; auto: a GPU where there is one")
-    workers: int = Field(2, ge=0, description="Processes that decode pictures when the trunk is finetuned")
+    workers: int = Field(2, ge=0, description="Threads that make batches ahead of the training, in each process")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="Of the network; auto: bf16 on a GPU that has it")
+    compile: bool = Field(False, description="Compile the network with torch.compile: slower to start, faster on GPUs")
+    chunk: int | None = Field(
+        None, ge=1, description="Pictures through the network at once, in each process, where a batch does not fit in memory"
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="Decay of a moving average of the weights, kept in place of the last ones; 0: none"
+    )
+    checkpoint_every: int = Field(1000, ge=1, description="Steps between checkpoints; every epoch's end and SIGTERM make one too")
 
 
 class EvaluateConfig(_Section):

@@ -52,3 +52,11 @@ class Unavailable(GlocalError):
     exit_code = 5
     http_status = 503
     retry = True
+
+
+class Terminated(GlocalError):
+    """SIGTERM came. What was done is kept, and the same call goes on from there."""
+
+    exit_code = 143
+    http_status = 503
+    retry = True

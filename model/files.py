@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def turn(lock: Path) -> Iterator[None]:
+    """Wait until no other process is between here and the end of the block with the same lock file."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        flock(file, LOCK_EX)
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

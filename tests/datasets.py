@@ -24,12 +24,12 @@ def draw_view(label: int, view: int, size: int = 48) -> bytes:
     return buffer.getvalue()
 
 
-def make_dataset(folder: Path) -> Path:
-    """`SAMPLES` pictures of eight classes, four of which train."""
+def make_dataset(folder: Path, views: int = VIEWS) -> Path:
+    """Pictures of eight classes, four of which train: `SAMPLES` of them, if not told otherwise."""
     rows = []
     names = [split for split, count in SPLITS.items() for _ in range(count)]
     for label, split in enumerate(names):
-        for view in range(VIEWS):
+        for view in range(views):
             path = f"images/{label}/{view}.png"
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(draw_view(label, view))

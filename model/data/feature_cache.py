@@ -1,9 +1,5 @@
-"""The trunk's two maps of every picture, computed once and kept on disk: what a frozen trunk trains from in seconds.
+"""What is made of every picture once: the trunk's two maps for a frozen trunk, a small copy for one that learns."""
 
-Kept as float16 in memory-mapped files, so that memory does not grow with the data. An interrupted computation resumes.
-"""
-
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,18 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.manifest import Manifest
 from model.data.pictures import load_picture, normalise
-from model.files import read_json, sha256_json, write_json
+from model.data.stored_arrays import stored_arrays
+from model.files import sha256_json
 from model.networks.trunk import Trunk
 from model.progress import Progress
 
 BATCH = 64
-_FLUSH_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class FeatureMaps:
 
     def __getitem__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """The maps of `rows`, (B, C, H, W) float32, channels last in memory."""
-        return _as_tensor(self.shallow[rows]), _as_tensor(self.deep[rows])
+        return as_maps(torch.from_numpy(self.shallow[rows])), as_maps(torch.from_numpy(self.deep[rows]))
 
     def __len__(self) -> int:
         return len(self.deep)
@@ -44,19 +39,25 @@ class FeatureMaps:
         return FeatureMaps(self.shallow[rows], self.deep[rows])
 
 
-def _as_tensor(maps: NDArray[np.float16]) -> Tensor:
-    return torch.from_numpy(maps).float().permute(0, 3, 1, 2)
+def as_maps(stored: Tensor) -> Tensor:
+    """Maps as they are stored, (B, H, W, C) float16, as the heads take them: (B, C, H, W) float32, channels last in memory."""
+    return stored.float().permute(0, 3, 1, 2)
 
 
-def picture_batches(manifest: Manifest, rows: NDArray[np.int64], trunk: Trunk, size: int, threads: int = 2) -> Iterator[Tensor]:
+def picture_batches(manifest: Manifest, rows: NDArray[np.int64], trunk: Trunk, size: int) -> Iterator[Tensor]:
     """Decode `rows` in order and yield normalised batches (B, 3, size, size)."""
+    return (normalise(pictures, trunk.mean, trunk.std) for pictures in _decoded(manifest, rows, size))
+
+
+def _decoded(manifest: Manifest, rows: NDArray[np.int64], size: int, threads: int = 2) -> Iterator[Tensor]:
+    """Decode `rows` in order and yield batches (B, 3, size, size) uint8."""
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(rows), BATCH):
             chunk = rows[start : start + BATCH]
             pictures = pool.map(
                 lambda row: load_picture(manifest.folder / str(manifest.paths[row]), size, box_of(manifest, row)), chunk
             )
-            yield normalise(torch.stack(list(pictures)), trunk.mean, trunk.std)
+            yield torch.stack(list(pictures))
 
 
 def box_of(manifest: Manifest, row: int) -> tuple[float, float, float, float] | None:
@@ -80,42 +81,43 @@ def feature_maps(manifest: Manifest, trunk: Trunk, size: int, cache: Path, progr
         cache: A folder of this manifest, trunk and size alone.
         progress: Told of every batch.
     """
-    partial = cache.with_name(cache.name + ".partial")
-    if not (cache / "shallow.npy").is_file():
-        _compute(manifest, trunk.folded(), size, partial, progress)
-        shutil.rmtree(cache, ignore_errors=True)
-        partial.rename(cache)
-    return FeatureMaps(*(np.load(cache / f"{name}.npy", mmap_mode="r") for name in ("shallow", "deep")))
+
+    def batches(done: int) -> Iterator[tuple[NDArray[np.float16], ...]]:
+        folded, device = trunk.folded(), next(trunk.parameters()).device
+        for pictures in picture_batches(manifest, np.arange(done, len(manifest)), trunk, size):
+            with torch.inference_mode():
+                maps = folded(pictures.to(device))
+            yield tuple(features.permute(0, 2, 3, 1).half().cpu().numpy() for features in maps)
+
+    def told(done: int) -> None:
+        if progress:
+            progress(done, len(manifest), "pictures through the trunk")
+
+    return FeatureMaps(*stored_arrays(cache, ("shallow", "deep"), len(manifest), batches, told))
 
 
-def _compute(manifest: Manifest, trunk: Trunk, size: int, partial: Path, progress: Progress | None) -> None:
-    device = next(trunk.parameters()).device
-    done_file = partial / "done.json"
-    done = int(read_json(done_file)) if done_file.is_file() else 0
-    if not done:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    rows = np.arange(done, len(manifest))
-    files: list[np.memmap] = []  # type: ignore[type-arg]
-    with torch.inference_mode():
-        for step, pictures in enumerate(picture_batches(manifest, rows, trunk, size)):
-            maps = [features.permute(0, 2, 3, 1).half().cpu().numpy() for features in trunk(pictures.to(device))]
-            files = files or [
-                _open(partial / f"{name}.npy", len(manifest), some, done)
-                for name, some in zip(("shallow", "deep"), maps, strict=True)
-            ]
-            for file, some in zip(files, maps, strict=True):
-                file[done : done + len(some)] = some
-            done += len(pictures)
-            if step % _FLUSH_EVERY == _FLUSH_EVERY - 1 or done == len(manifest):
-                for file in files:
-                    file.flush()
-                write_json(done_file, done)
-            if progress:
-                progress(done, len(manifest), "pictures through the trunk")
+def pictures_folder(work: Path, data_md5: str, side: int) -> Path:
+    """Where the small copies of some data's pictures lie."""
+    return work / "pictures" / sha256_json([data_md5, side])[:16]
 
 
-def _open(path: Path, rows: int, some: NDArray[np.float16], done: int) -> "np.memmap":  # type: ignore[type-arg]
-    if done:
-        return np.load(path, mmap_mode="r+")  # type: ignore[no-any-return]
-    return open_memmap(path, mode="w+", dtype=np.float16, shape=(rows, *some.shape[1:]))  # type: ignore[return-value]
+def stored_pictures(manifest: Manifest, side: int, cache: Path, progress: Progress | None = None) -> NDArray[np.uint8]:
+    """A copy of every row's picture, (N, side, side, 3) uint8, memory-mapped, squeezed to a square as a trunk sees it.
+
+    Args:
+        manifest: What to copy; its order is the copies' order.
+        side: Of the square, in pixels.
+        cache: A folder of this manifest and side alone.
+        progress: Told of every batch.
+    """
+
+    def batches(done: int) -> Iterator[tuple[NDArray[np.uint8]]]:
+        for pictures in _decoded(manifest, np.arange(done, len(manifest)), side):
+            yield (pictures.permute(0, 2, 3, 1).numpy(),)
+
+    def told(done: int) -> None:
+        if progress:
+            progress(done, len(manifest), "pictures decoded")
+
+    (pictures,) = stored_arrays(cache, ("pictures",), len(manifest), batches, told)
+    return pictures

@@ -124,7 +124,8 @@ class MultiHead(nn.Module):
 
     def forward(self, shallow: Tensor, deep: Tensor) -> Embeddings:
         """Shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2) -> embeddings."""
-        vectors = {name: head(self.tapped(name, shallow, deep)) for name, head in self.named_heads()}
+        # Lengths are taken in float32, whatever autocast says.
+        vectors = {name: head(self.tapped(name, shallow, deep)).float() for name, head in self.named_heads()}
         heads = {name: F.normalize(vector, dim=1) for name, vector in vectors.items()}
         local = self.autoencoder(shallow.detach()) if self.autoencoder is not None and self.training else {}
         return Embeddings(self.merge(vectors), heads, local)

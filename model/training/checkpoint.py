@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -16,12 +17,23 @@ from model.files import atomic_file
 
 @dataclass(frozen=True)
 class Counters:
-    """Where a training stands: epochs finished, the best validation MAP@R and its epoch, and the history of both."""
+    """Where a training stands.
+
+    Attributes:
+        epoch: Epochs finished.
+        best_epoch: The epoch with the best validation MAP@R.
+        best: That MAP@R.
+        history: Of every epoch, loss and MAP@R.
+        step: Steps done of the epoch under way.
+        loss: The sum of these steps' losses.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
     best: float = -1.0
     history: tuple[dict[str, float], ...] = ()
+    step: int = 0
+    loss: float = 0.0
 
 
 def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimizer, counters: Counters, key: str) -> None:
@@ -83,3 +95,7 @@ def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], scalars: dict[str
         index, entry = name.split("/")
         state.setdefault(int(index), {})[entry] = value
     optimizer.load_state_dict({"state": state, "param_groups": scalars["groups"]})
+    for parameter, entries in optimizer.state.items():  # in the parameter's own memory format, as fast kernels want it
+        for entry, value in entries.items():
+            if value.shape == parameter.shape:
+                entries[entry] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

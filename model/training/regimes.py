@@ -1,42 +1,46 @@
-"""Where training batches come from: a frozen trunk's cached maps, or pictures through a trunk that learns as well."""
+"""Where training batches come from: a frozen trunk's cached maps, or cached pictures through a trunk that learns as well."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from model.data.feature_cache import BATCH, FeatureMaps, box_of, picture_batches
-from model.data.manifest import Manifest
-from model.data.pictures import decode_picture, normalise, resize
+from model.data.augmentation import cropped, random_crops
+from model.data.feature_cache import FeatureMaps, as_maps
+from model.data.pictures import normalise, resize
 from model.networks.heads import RetrievalNetwork
+from model.training.gradients import Inputs
+from model.training.norms import rest
 
-Inputs = tuple[Tensor, ...]
-"""What `RetrievalNetwork` takes: pictures, or the two maps made of them."""
+Stored = tuple[Tensor, ...]
+"""Rows as they lie on disk: float16 maps, or uint8 pictures. Half or a quarter of what they become on the device."""
 
 
 class Regime(Protocol):
-    """A way to feed the network."""
+    """A way to feed the network. `plain` and `varied` are called from threads."""
 
     def trained(self) -> dict[str, nn.Module]:
         """What learns, by the name it has in a checkpoint."""
         ...
 
     def set_training(self) -> None:
-        """Put the network in training mode, its batch norm frozen wherever the trunk's weights came from elsewhere."""
+        """Put the network in training mode, its batch norm at rest."""
         ...
 
-    def augmented(self, batches: NDArray[np.int64]) -> Iterator[Inputs]:
-        """The batches (steps, B) of rows, varied at random."""
+    def varied(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
+        """The share `mine` of a batch of rows (B,), varied at random as the seed says, whatever the share."""
         ...
 
-    def plain(self, rows: NDArray[np.int64]) -> Iterator[Inputs]:
-        """The rows in order, as they are."""
+    def plain(self, rows: NDArray[np.int64]) -> Stored:
+        """The rows as they are."""
+        ...
+
+    def inputs(self, stored: Stored) -> Inputs:
+        """What the network takes, made on the device."""
         ...
 
 
@@ -55,60 +59,57 @@ class FrozenTrunk:
         """The trunk rests altogether."""
         self.network.eval()
         self.network.heads.train()
+        rest(self.network)
 
-    def augmented(self, batches: NDArray[np.int64]) -> Iterator[Inputs]:
-        """The maps of each batch, as they are: a cached map cannot be varied."""
-        return (self.maps[rows] for rows in batches)
+    def varied(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
+        """The maps as they are: a cached map cannot be varied."""
+        return self.plain(rows[mine])
 
-    def plain(self, rows: NDArray[np.int64]) -> Iterator[Inputs]:
-        """The maps, in batches."""
-        return (self.maps[rows[start : start + 4 * BATCH]] for start in range(0, len(rows), 4 * BATCH))
+    def plain(self, rows: NDArray[np.int64]) -> Stored:
+        """Shallow (B, H1, W1, C1) and deep (B, H2, W2, C2), float16."""
+        return torch.from_numpy(self.maps.shallow[rows]), torch.from_numpy(self.maps.deep[rows])
+
+    def inputs(self, stored: Stored) -> Inputs:
+        """The two maps, float32."""
+        return tuple(as_maps(maps) for maps in stored)
 
 
 @dataclass(frozen=True)
 class FinetunedTrunk:
-    """Trunk and heads learn, from pictures cropped and mirrored at random; batch norm keeps its statistics."""
+    """Trunk and heads learn, from pictures cropped and mirrored at random.
+
+    Attributes:
+        network: All of it learns but the trunk's batch norm, which stays as ImageNet left it.
+        pictures: (N, S', S', 3) uint8, larger than what the trunk sees, so that a crop need not be enlarged much.
+        image_size: Side of what the trunk sees.
+    """
 
     network: RetrievalNetwork
-    manifest: Manifest
+    pictures: NDArray[np.uint8]
     image_size: int
-    workers: int
 
     def trained(self) -> dict[str, nn.Module]:
         """The whole network."""
         return {"network": self.network}
 
     def set_training(self) -> None:
-        """The trunk's batch norm stays as ImageNet left it: batches of a few classes would bend its statistics."""
+        """The trunk's batch norm learns nothing, not even its scale."""
         self.network.train()
+        rest(self.network)
         for module in self.network.trunk.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+            if isinstance(module, _BatchNorm):
                 module.requires_grad_(False)
 
-    def augmented(self, batches: NDArray[np.int64]) -> Iterator[Inputs]:
-        """Pictures of each batch, decoded by worker processes."""
-        loader = DataLoader(_Augmented(self.manifest, self.image_size), batch_sampler=batches.tolist(), num_workers=self.workers)
-        trunk = self.network.trunk
-        return ((normalise(pictures, trunk.mean, trunk.std),) for pictures in loader)
+    def varied(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
+        """Random crops, (b, 3, S, S) uint8. All are drawn, also those that other processes cut."""
+        crops = random_crops(np.random.default_rng(seed), len(rows), self.pictures.shape[1])
+        return (cropped(self.pictures[rows[mine]], crops[mine], self.image_size),)
 
-    def plain(self, rows: NDArray[np.int64]) -> Iterator[Inputs]:
-        """Pictures, in batches."""
-        return ((pictures,) for pictures in picture_batches(self.manifest, rows, self.network.trunk, self.image_size))
+    def plain(self, rows: NDArray[np.int64]) -> Stored:
+        """Whole pictures, (B, 3, S, S) uint8."""
+        return (resize(torch.from_numpy(self.pictures[rows]).permute(0, 3, 1, 2), self.image_size),)
 
-
-class _Augmented(Dataset[Tensor]):
-    def __init__(self, manifest: Manifest, size: int) -> None:
-        self.manifest = manifest
-        self.vary = v2.Compose([v2.RandomResizedCrop(size, scale=(0.4, 1.0), antialias=True), v2.RandomHorizontalFlip()])
-        self.whole = partial(resize, size=2 * size)
-
-    def __getitem__(self, row: int) -> Tensor:
-        """One picture (3, S, S) uint8."""
-        picture = decode_picture((self.manifest.folder / self.manifest.paths[row]).read_bytes())
-        box = box_of(self.manifest, row)
-        varied: Tensor = self.vary(picture if box is None else self.whole(picture, box=box))
-        return varied
-
-    def __len__(self) -> int:
-        return len(self.manifest)
+    def inputs(self, stored: Stored) -> Inputs:
+        """Normalised pictures, float32."""
+        (pictures,) = stored
+        return (normalise(pictures, self.network.trunk.mean, self.network.trunk.std),)

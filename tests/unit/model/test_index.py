@@ -37,6 +37,7 @@ def trained(dataset, work, out, **changes):
             "device": "cpu",
             "workers": 0,
             "warmup_epochs": 0,
+            "seed": 3,
             **changes,
         }
     )

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.data import feature_cache
-from model.data.feature_cache import feature_maps, features_folder
-from model.data.manifest import read_manifest
+from model.data import feature_cache, stored_arrays
+from model.data.feature_cache import feature_maps, features_folder, pictures_folder, stored_pictures
+from model.data.manifest import read_manifest, write_manifest
 from model.data.pictures import load_picture, normalise
 from model.networks.trunk import make_trunk
 from tests.datasets import SAMPLES, draw_view, make_dataset
@@ -27,7 +27,7 @@ def trunk():
 def small_batches(monkeypatch):
     """Five batches of seven pictures, noted on disk after each second one."""
     monkeypatch.setattr(feature_cache, "BATCH", 7)
-    monkeypatch.setattr(feature_cache, "_FLUSH_EVERY", 2)
+    monkeypatch.setattr(stored_arrays, "_FLUSH_EVERY", 2)
 
 
 def arrays(maps):
@@ -97,10 +97,51 @@ def test_other_data_another_size_or_other_weights_have_another_cache(trunk, tmp_
 
 
 def test_a_box_is_cut_out_before_the_trunk_sees_it(trunk, tmp_path):
-    from model.data.manifest import write_manifest
-
     for name, view in (("whole", 0), ("other", 1)):
         (tmp_path / f"{name}.png").write_bytes(draw_view(0, view))
     write_manifest(tmp_path, [("whole.png", "a", "train", None), ("whole.png", "a", "train", (0, 0, 16, 16))])
     maps = feature_maps(read_manifest(tmp_path), trunk, SIZE, tmp_path / "cache")
     assert not np.array_equal(maps.deep[0], maps.deep[1])
+
+
+def test_stored_pictures_are_what_a_trunk_would_see_at_that_size(manifest, tmp_path):
+    pictures = stored_pictures(manifest, 40, tmp_path / "cache")
+    assert (pictures.shape, pictures.dtype) == ((SAMPLES, 40, 40, 3), np.uint8)
+    assert isinstance(pictures, np.memmap)
+    for row in (0, 9):
+        expected = load_picture(manifest.folder / str(manifest.paths[row]), 40)
+        assert np.array_equal(pictures[row], expected.permute(1, 2, 0).numpy())
+
+
+def test_pictures_are_decoded_once(manifest, tmp_path, monkeypatch):
+    before = np.array(stored_pictures(manifest, 40, tmp_path / "cache"))
+    monkeypatch.setattr(feature_cache, "load_picture", None)
+    assert np.array_equal(stored_pictures(manifest, 40, tmp_path / "cache"), before)
+
+
+def test_decoding_that_was_interrupted_resumes(manifest, tmp_path, small_batches):
+    whole = np.array(stored_pictures(manifest, 40, tmp_path / "whole"))
+
+    def interrupt(done, total, what):
+        if done == 21:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stored_pictures(manifest, 40, tmp_path / "cache", interrupt)
+    told = []
+    again = stored_pictures(manifest, 40, tmp_path / "cache", lambda done, total, what: told.append((done, total)))
+    assert np.array_equal(again, whole)
+    assert told[0] == (21, SAMPLES)
+
+
+def test_a_stored_picture_of_a_box_shows_the_box(tmp_path):
+    (tmp_path / "whole.png").write_bytes(draw_view(0, 0))
+    write_manifest(tmp_path, [("whole.png", "a", "train", (0, 0, 16, 16))])
+    (picture,) = stored_pictures(read_manifest(tmp_path), 16, tmp_path / "cache")
+    whole = load_picture(tmp_path / "whole.png", 48).permute(1, 2, 0).numpy()
+    assert np.array_equal(picture, whole[:16, :16])
+
+
+def test_pictures_of_other_data_or_another_size_have_another_cache(tmp_path):
+    folders = [pictures_folder(tmp_path, name * 32, side) for name in "ab" for side in (40, 48)]
+    assert len(set(folders)) == 4

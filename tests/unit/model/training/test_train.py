@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -16,6 +18,7 @@ from model.errors import GlocalError, InvalidInput
 from model.files import read_json
 from model.networks.stored import NetworkSpec, load_network
 from model.training import train as training
+from model.training.learner import Learner
 from model.training.train import train
 from tests.datasets import make_dataset
 
@@ -34,6 +37,7 @@ def settings(regime: str, **changes) -> TrainConfig:
             "learning_rate": 2e-3,
             "trunk_learning_rate": 2e-3,
             "patience": 10,
+            "seed": 2 if regime == "finetune" else 0,
             "device": "cpu",
             "workers": 1 if regime == "finetune" else 0,
             **changes,
@@ -117,7 +121,7 @@ def learner_after(dataset, tmp_path, regime, **changes):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "make_learner", make_learner)
-        patch.setattr(training, "load_best", lambda *_: None)
+        patch.setattr(training, "_load", lambda *_: None)
         config = settings(regime, **changes)
         train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
     return kept["before"], kept["learner"].network.state_dict()
@@ -184,35 +188,171 @@ def test_killed_between_any_two_checkpoints_it_ends_as_the_uninterrupted(dataset
     assert same_as(whole, "frozen", report, tmp_path / "out")
 
 
-KILLED = """
-import os, signal, sys
+@pytest.mark.parametrize("regime", REGIMES)
+def test_interrupted_it_goes_on_after_the_last_step_on_record(dataset, whole, tmp_path, monkeypatch, regime):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    config = settings(regime, checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, 5, KeyboardInterrupt())  # the second step of the third epoch
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, MODEL, config, **run)
+    taken = steps_taken(monkeypatch)
+    report = train(dataset, MODEL, config, **run)
+    assert taken == [5, 6, 7]
+    assert same_as(whole, regime, report, tmp_path / "out")
+
+
+def steps_taken(monkeypatch) -> list[int]:
+    real, taken = training._set_rates, []
+
+    def set_rates(optimizer, config, step, steps_per_epoch):
+        taken.append(step)
+        real(optimizer, config, step, steps_per_epoch)
+
+    monkeypatch.setattr(training, "_set_rates", set_rates)
+    return taken
+
+
+SIGNALLED = """
+import os, sys
 from itertools import count
-from pathlib import Path
 from model.training import train as training
-from tests.unit.model.training.test_train import MD5, MODEL, settings
+from model.training.__main__ import main
 
 real, steps = training._set_rates, count()
 
 def set_rates(*arguments):
-    if next(steps) == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if next(steps) == int(sys.argv[1]):
+        for name in sys.argv[2].split(","):
+            os.kill(os.getpid(), int(name))
     real(*arguments)
 
 training._set_rates = set_rates
-dataset, folder = map(Path, sys.argv[1:3])
-training.train(dataset, MODEL, settings(sys.argv[3]), data_md5=MD5, work=folder / "work", out=folder / "out")
+sys.exit(main(sys.argv[3:]))
 """
+
+
+def signalled(dataset, folder, regime, step, *signals, **changes) -> subprocess.CompletedProcess[str]:
+    """A training of its own that gets signals at the start of a step, counted over all epochs."""
+    sections = {"model": MODEL.model_dump(), "train": settings(regime, **changes).model_dump()}
+    (folder / "run.yaml").write_text(json.dumps(sections))
+    paths = [dataset, "--work", folder / "work", "--out", folder / "out", "--config", folder / "run.yaml", "--data-md5", MD5]
+    command = [sys.executable, "-c", SIGNALLED, str(step), ",".join(str(int(some)) for some in signals), *paths]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("regime", REGIMES)
 def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, regime):
-    with (tmp_path / "log").open("w") as log:  # a pipe would stay open until the loader's workers are gone
-        command = [sys.executable, "-c", KILLED, dataset, tmp_path, regime]
-        killed = subprocess.run(command, stdout=log, stderr=log, timeout=120, check=False)
-    assert killed.returncode == -signal.SIGKILL, (tmp_path / "log").read_text()
+    killed = signalled(dataset, tmp_path, regime, 5, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "out").exists()
     report = train(dataset, MODEL, settings(regime), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
     assert same_as(whole, regime, report, tmp_path / "out")
+
+
+@pytest.mark.parametrize("step", [4, 5], ids=["in mid epoch", "at an epoch's last step"])
+def test_sigterm_ends_it_after_the_step_at_hand_and_it_goes_on_there(dataset, whole, tmp_path, monkeypatch, step):
+    ended = signalled(dataset, tmp_path, "finetune", step, signal.SIGTERM)
+    assert ended.returncode == 143
+    assert f"Stopped after {step - 3} of 2 steps of epoch 3." in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
+    taken = steps_taken(monkeypatch)
+    report = train(dataset, MODEL, settings("finetune"), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert taken == list(range(step + 1, 8))
+    assert same_as(whole, "finetune", report, tmp_path / "out")
+
+
+def test_a_second_sigterm_ends_it_at_once(dataset, tmp_path):
+    assert signalled(dataset, tmp_path, "frozen", 4, signal.SIGTERM, signal.SIGTERM).returncode == -signal.SIGTERM
+
+
+def test_sigterm_means_afterwards_what_it_meant_before(dataset, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    train(dataset, MODEL, settings("frozen", epochs=1), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_it_trains_in_a_thread_where_signals_cannot_be_heard(dataset, whole, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+        report = pool.submit(train, dataset, MODEL, settings("frozen"), **run).result()
+    assert same_as(whole, "frozen", report, tmp_path / "out")
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("changes", [{"workers": 3}, {"checkpoint_every": 1}], ids=str)
+def test_how_it_runs_does_not_change_what_comes_out(dataset, whole, tmp_path, regime, changes):
+    config = settings(regime, **changes)
+    report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert same_as(whole, regime, report, tmp_path / "out")
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_chunks_do_not_change_what_comes_out(dataset, tmp_path, regime):
+    """But for rounding, which AdamW at a high rate would blow up where a gradient is nearly zero."""
+    changes = {"learning_rate": 1e-4, "trunk_learning_rate": 1e-4, "epochs": 2}
+    outs = []
+    for chunk in (None, 3):
+        outs.append(tmp_path / f"{chunk}")
+        train(dataset, MODEL, settings(regime, chunk=chunk, **changes), data_md5=MD5, work=outs[-1] / "work", out=outs[-1])
+    one, other = (load_file(out / "weights.safetensors") for out in outs)
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-4)
+
+
+def test_a_checkpoint_is_resumed_under_settings_that_change_only_how_it_runs(dataset, whole, tmp_path, monkeypatch):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    train(dataset, MODEL, settings("frozen"), **run)
+    taken = steps_taken(monkeypatch)
+    train(dataset, MODEL, settings("frozen", chunk=2, checkpoint_every=3, workers=1, device="auto"), **run)
+    assert not taken
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_average_is_what_is_kept_and_resumes_exactly(dataset, whole, tmp_path, monkeypatch, regime):
+    config = settings(regime, ema=0.5, checkpoint_every=1)
+    report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "one", out=tmp_path / "one" / "out")
+    expected, folder = whole[regime]
+    assert [e.get("loss") for e in report.history] == [e.get("loss") for e in expected.history], "the average is not trained"
+    assert report.history[0] == expected.history[0]
+    run = {"data_md5": MD5, "work": tmp_path / "two", "out": tmp_path / "two" / "out"}
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, 5, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, MODEL, config, **run)
+    again = train(dataset, MODEL, config, **run)
+    assert figures(again) == figures(report)
+    one, two, plain = (
+        (path / "weights.safetensors").read_bytes() for path in (tmp_path / "one/out", tmp_path / "two/out", folder)
+    )
+    assert one == two != plain
+
+
+def test_the_average_moves_by_its_decay(dataset, tmp_path, monkeypatch):
+    kept, average = [], Learner.average
+
+    def noted(learner):
+        average(learner)
+        weight = "heads.global.projection.weight"
+        kept.append((learner.network.heads.state_dict()[weight].clone(), learner.judged.heads.state_dict()[weight].clone()))
+
+    monkeypatch.setattr(Learner, "average", noted)
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    train(dataset, MODEL, settings("frozen", epochs=1, ema=0.75), **run)
+    (first, start), (second, then), _ = kept
+    assert torch.equal(first, start)
+    torch.testing.assert_close(then, 0.75 * first + 0.25 * second)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_compiled_it_trains_the_same_under_the_same_names(dataset, whole, tmp_path, monkeypatch, regime):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # captured, but not built: that takes minutes
+    config = settings(regime, compile=True, epochs=1)
+    report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert report.history[1]["loss"] == pytest.approx(whole[regime][0].history[1]["loss"], rel=1e-3)
+    for file in [tmp_path / "out" / "weights.safetensors", *(tmp_path / "work" / "training").rglob("*.safetensors")]:
+        assert not [name for name in load_file(file) if "_orig_mod" in name or "module." in name]
 
 
 def test_a_finished_training_is_not_repeated(dataset, tmp_path, monkeypatch):

@@ -1,0 +1,63 @@
+"""Arrays with one row a sample, computed once and kept on disk, so that memory does not grow with the data."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from model.files import read_json, turn, write_json
+
+Arrays = tuple[NDArray[Any], ...]
+_FLUSH_EVERY = 10
+
+
+def stored_arrays(
+    cache: Path, names: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Arrays]], told: Callable[[int], None]
+) -> Arrays:
+    """The arrays of that name, memory-mapped, from `cache` where they lie there, else computed into it. Killed, it resumes.
+
+    Args:
+        cache: A folder for these arrays alone; it appears when all rows are there. Calls with the same folder take turns.
+        names: Of the arrays.
+        rows: How many there will be.
+        batches: Given how many rows are done, the rows after them: batches of one array (B, ...) a name.
+        told: Called after every batch with how many rows are done.
+    """
+    if not cache.is_dir():
+        with turn(cache.with_name(cache.name + ".lock")):
+            if not cache.is_dir():
+                partial = cache.with_name(cache.name + ".partial")
+                _fill(partial, names, rows, batches, told)
+                partial.rename(cache)
+    return tuple(np.load(cache / f"{name}.npy", mmap_mode="r") for name in names)
+
+
+def _fill(
+    partial: Path, names: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Arrays]], told: Callable[[int], None]
+) -> None:
+    done_file = partial / "done.json"
+    done = int(read_json(done_file)) if done_file.is_file() else 0
+    if not done:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    files: list[NDArray[Any]] = []
+    for step, batch in enumerate(batches(done) if done < rows else ()):
+        files = files or [_open(partial / f"{name}.npy", rows, some, done) for name, some in zip(names, batch, strict=True)]
+        for file, some in zip(files, batch, strict=True):
+            file[done : done + len(some)] = some
+        done += len(batch[0])
+        if step % _FLUSH_EVERY == _FLUSH_EVERY - 1 or done == rows:
+            for file in files:
+                file.flush()  # type: ignore[attr-defined]  # a memmap
+            write_json(done_file, done)
+        told(done)
+
+
+def _open(path: Path, rows: int, some: NDArray[Any], done: int) -> NDArray[Any]:
+    if done:
+        return np.load(path, mmap_mode="r+")  # type: ignore[no-any-return]
+    return open_memmap(path, mode="w+", dtype=some.dtype, shape=(rows, *some.shape[1:]))  # type: ignore[no-untyped-call]

@@ -1,0 +1,74 @@
+"""Train on a data set, in one process or as one of several.
+
+    python -m model.training DATASET --work WORK --out OUT --set train.trunk=finetune
+    torchrun --nproc-per-node 4 -m model.training DATASET --work WORK --out OUT --set train.trunk=finetune
+
+DATASET is a folder with a manifest, such as one of those in `$GLOCAL_HOME/datasets`. Progress goes to standard error, the report
+to standard output, both from the first process alone. Exit codes: as `glocal`'s, and 143 after SIGTERM.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from model.config import load_config
+from model.data.manifest import read_manifest
+from model.errors import GlocalError
+from model.files import sha256_json
+from model.training.train import train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code."""
+    given = _parser().parse_args(arguments)
+    first = os.environ.get("RANK", "0") == "0"
+    try:
+        config = load_config(given.config, given.set)
+        name = given.data_md5 or fingerprint(given.dataset)
+        report = train(
+            given.dataset, config.model, config.train, data_md5=name, work=given.work, out=given.out, progress=_say_progress
+        )
+    except GlocalError as error:
+        print(f"{error.headline}\n  {error.hint}" if error.hint else error.headline, file=sys.stderr)
+        return error.exit_code
+    if first and given.json:
+        print(json.dumps(asdict(report)))
+    elif first:
+        print(
+            f"best epoch {report.best_epoch} of {report.epochs}, validation MAP@R {report.validation_map_at_r:.4f}: {given.out}"
+        )
+    return 0
+
+
+def fingerprint(dataset: Path) -> str:
+    """Names a data set's samples and, by size and time of change, its files: quick, and anew where anything was touched."""
+    manifest = read_manifest(dataset)
+    files = [(path, (dataset / path).stat()) for path in sorted(set(manifest.paths.tolist()))]
+    return sha256_json(
+        [manifest.ids.tolist(), manifest.labels.tolist(), manifest.splits.tolist()]
+        + [[path, found.st_size, found.st_mtime_ns] for path, found in files]
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model.training", description="Train on a data set.")
+    parser.add_argument("dataset", type=Path, help="a folder with a manifest")
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints, feature maps and pictures, to resume from")
+    parser.add_argument("--out", type=Path, required=True, help="receives the network and the report")
+    parser.add_argument("--config", type=Path, help="a YAML file of settings")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="one setting; may be repeated")
+    parser.add_argument("--data-md5", help="names the data, if not by what lies in the folder")
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+    return parser
+
+
+def _say_progress(done: int, total: int, what: str) -> None:
+    print(f"{done} of {total} {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
