@@ -4,6 +4,7 @@ import torch
 from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.losses import TripletMarginLoss
 from pytorch_metric_learning.miners import BatchEasyHardMiner
+from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_triplets
 from torch import Tensor, nn
 
 MARGIN = 1.25
@@ -27,11 +28,13 @@ class HardTriplets(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.miner = BatchEasyHardMiner(pos_strategy="all", neg_strategy="hard")
+        distance = LpDistance(normalize_embeddings=False)
+        self.miner = BatchEasyHardMiner(pos_strategy="all", neg_strategy="hard", distance=distance)
 
     def forward(self, vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings (B, D) and labels (B,) -> rows of anchors, positives and negatives, (n,) each."""
-        anchors, positives, negatives = self.miner(vectors, labels)
+        pairs = self.miner(vectors, labels)  # like pairs and unlike pairs, each with rows of anchors of their own
+        anchors, positives, negatives = convert_to_triplets(pairs, labels)
         return anchors, positives, negatives
 
 
