@@ -45,6 +45,7 @@ MethodName = Literal[
     "start_random",
 ]
 Attention = Literal["second_order", "second_order_nonlocal", "second_order_channel", "residual_mask", "mask", "none"]
+AttentionSetting = Literal["method", Attention]
 
 
 class _Section(BaseModel):
@@ -74,8 +75,8 @@ class ModelConfig(_Section):
     """The network: a trunk tapped at two depths, and a head on each tap."""
 
     method: MethodName = Field("multi_head", description="A named composition of heads and losses")
-    global_attention: Attention | None = Field(None, description="Attention on the global head; null: the method's own")
-    local_attention: Attention | None = Field(None, description="Attention on the local head; null: the method's own")
+    global_attention: AttentionSetting = Field("method", description="Attention on the global head; method: as the method says")
+    local_attention: AttentionSetting = Field("method", description="Attention on the local head; method: as the method says")
     trunk: str = Field("tf_efficientnet_lite0", description="Any timm model that offers feature maps, by its name")
     weights: Literal["offline", "hub", "none"] = Field(
         "offline", description="offline: from an installed package; hub: timm's own, downloaded; none: random"

@@ -14,6 +14,7 @@ from PIL import Image
 from model.data.pictures import decode_picture
 from model.data.versioning import DataPin
 from model.files import write_json
+from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import Release, seal_release, space_id
 from model.retrieval.gallery import Gallery
@@ -54,14 +55,14 @@ def make_pin(**changes: object) -> DataPin:
 def make_parts(folder: Path, *, seed: int = 0, trunk: str = TRUNK, image_size: int = 32, golden: int = 2) -> Path:
     """Everything of a release but its manifest, in `folder`."""
     torch.manual_seed(seed)
-    spec = NetworkSpec("multi_head", trunk, image_size)
+    spec = NetworkSpec("multi_head", trunk, image_size, METHODS["multi_head"].architecture)
     network = spec.build()
     pictures = [draw_picture(number) for number in range(ENTRIES)]
     bare = Retriever(network, image_size, _gallery(np.zeros((0, 1), np.float32)))
     retriever = Retriever(network, image_size, _gallery(bare.embed([decode_picture(picture) for picture in pictures])))
     (folder / "golden").mkdir(parents=True)
     save_network(network, folder / "weights.safetensors")
-    write_json(folder / "config.json", asdict(spec))
+    write_json(folder / "config.json", spec.to_json())
     write_json(folder / "calibration.json", {})
     retriever.gallery.save(folder / "gallery", space_id(folder))
     answers = []

@@ -28,11 +28,12 @@ class HardTriplets(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.miner = BatchEasyHardMiner(pos_strategy="all", neg_strategy="hard")
+        distance = LpDistance(normalize_embeddings=False)
+        self.miner = BatchEasyHardMiner(pos_strategy="all", neg_strategy="hard", distance=distance)
 
     def forward(self, vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings (B, D) and labels (B,) -> rows of anchors, positives and negatives, (n,) each."""
-        pairs = self.miner(vectors, labels)
+        pairs = self.miner(vectors, labels)  # like pairs and unlike pairs, each with rows of anchors of their own
         anchors, positives, negatives = convert_to_triplets(pairs, labels)
         return anchors, positives, negatives
 

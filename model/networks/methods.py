@@ -184,12 +184,12 @@ ABLATIONS: dict[str, Method] = {
 """`multi_head` with one thing changed each: what each part is worth, docs/ablation.md."""
 
 
-def get_method(name: str, *, global_attention: str | None = None, local_attention: str | None = None) -> Method:
+def get_method(name: str, *, global_attention: str = "method", local_attention: str = "method") -> Method:
     """The method of that name.
 
     Args:
         name: In `METHODS` or `ABLATIONS`.
-        global_attention: Attention of the head `global`, instead of the method's own.
+        global_attention: Attention of the head `global`, in `model.networks.attention.ATTENTION`; `method`: the method's own.
         local_attention: Likewise of the head `local`.
 
     Raises:
@@ -200,7 +200,7 @@ def get_method(name: str, *, global_attention: str | None = None, local_attentio
         raise InvalidInput(f"There is no method {name}.", f"Methods: {', '.join(known)}.")
     method = known[name]
     for head, attention in (("global", global_attention), ("local", local_attention)):
-        if attention is not None:
+        if attention != "method":
             method = _attending(name, method, head, attention)
     return method
 

@@ -47,9 +47,19 @@ class NetworkSpec:
             ) from error
 
     def build(self) -> RetrievalNetwork:
-        """The network with random weights, in evaluation mode."""
+        """The network with random weights, in evaluation mode.
+
+        Raises:
+            InvalidInput: There is no such trunk, attention or pooling, or a width that is none.
+        """
         trunk = Trunk(self.trunk)
-        return RetrievalNetwork(trunk, MultiHead(trunk.channels, self.architecture)).eval()
+        try:
+            heads = MultiHead(trunk.channels, self.architecture)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InvalidInput(
+                "This configuration describes heads that cannot be built.", "Use the version of glocal that made it."
+            ) from error
+        return RetrievalNetwork(trunk, heads).eval()
 
 
 def save_network(network: RetrievalNetwork, file: Path) -> None:

@@ -114,7 +114,7 @@ def _reduce(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, Tenso
 
 
 def principal_axes(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Tensor]:
-    """The projection W, b onto the axes along which vectors differ most: W x + b has mean 0 and, over all axes, variance 1.
+    """The projection W, b onto the axes along which vectors differ most: W x + b has mean 0 and variance 1 on average over them.
 
     The axes keep their proportions. Brought to one variance each, the weak ones drown the strong: measured, see
     docs/decisions/0003-multi-head.md.

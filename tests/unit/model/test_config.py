@@ -1,7 +1,11 @@
+from typing import get_args
+
 import pytest
 
-from model.config import RunConfig, load_config, parse_config, setting_names
+from model.config import Attention, MethodName, RunConfig, load_config, parse_config, setting_names
 from model.errors import InvalidInput
+from model.networks.attention import ATTENTION
+from model.networks.methods import ABLATIONS, METHODS
 
 
 def test_nothing_said_gives_the_defaults():
@@ -44,7 +48,9 @@ def test_a_wrong_type_or_range_names_the_setting(override, key):
         load_config(None, [override])
 
 
-@pytest.mark.parametrize("key", ["model.method", "model.weights", "train.trunk", "train.device", "data.split"])
+@pytest.mark.parametrize(
+    "key", ["model.method", "model.local_attention", "model.weights", "train.trunk", "train.device", "data.split"]
+)
 @pytest.mark.parametrize("path", ["os.system", "model.networks.heads.MultiHead", "torch.nn.Linear"])
 def test_a_dotted_class_path_is_refused_and_the_setting_named(key, path):
     with pytest.raises(InvalidInput, match=f"^Setting {key}: "):
@@ -134,6 +140,24 @@ def test_every_setting_has_a_name_that_an_override_reaches():
     assert len(names) == len(set(names)) == sum(len(type(f.default).model_fields) for f in RunConfig.model_fields.values())
     tree = RunConfig().model_dump()
     assert {f"{section}.{key}" for section, keys in tree.items() for key in keys} == set(names)
+
+
+def test_the_methods_and_the_attention_that_can_be_set_are_those_there_are():
+    assert list(get_args(MethodName)) == list(METHODS | ABLATIONS)
+    assert list(get_args(Attention)) == list(ATTENTION)
+
+
+@pytest.mark.parametrize("key", ["model.global_attention", "model.local_attention"])
+def test_attention_is_a_name_or_the_methods_own(key):
+    section, setting = key.split(".")
+    assert getattr(getattr(load_config(), section), setting) == "method"
+    assert getattr(getattr(load_config(None, [f"{key}=residual_mask"]), section), setting) == "residual_mask"
+    with pytest.raises(InvalidInput, match=f"^Setting {key}: "):
+        load_config(None, [f"{key}=third_order"])
+
+
+def test_no_setting_is_null_as_a_pipeline_cannot_say_so():
+    assert not [name for name in setting_names() if getattr(getattr(RunConfig(), name.split(".")[0]), name.split(".")[1]) is None]
 
 
 def test_a_configuration_cannot_be_changed():

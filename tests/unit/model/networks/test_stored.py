@@ -1,3 +1,4 @@
+import json
 import pickle
 from pathlib import Path
 
@@ -6,9 +7,17 @@ import torch
 from safetensors.torch import save_file
 
 from model.errors import InvalidInput, NotFound
+from model.networks.methods import ABLATIONS, METHODS, Architecture, HeadSpec
 from model.networks.stored import NetworkSpec, load_network, save_network
 
-SPEC = NetworkSpec("multi_head", "test_efficientnet", 32)
+TRUNK = "test_efficientnet"
+
+
+def spec_of(method: str) -> NetworkSpec:
+    return NetworkSpec(method, TRUNK, 32, (METHODS | ABLATIONS)[method].architecture)
+
+
+SPEC = spec_of("multi_head")
 
 
 class Trap:
@@ -71,7 +80,7 @@ def test_weights_of_another_network_are_refused(network, tmp_path):
     state = dict(network.state_dict())
     state.pop("heads.heads.local.projection.bias")
     save_file(state, tmp_path / "fewer.safetensors")
-    save_network(NetworkSpec("multi_head_paper", "test_efficientnet", 32).build(), tmp_path / "other.safetensors")
+    save_network(spec_of("multi_head_paper").build(), tmp_path / "other.safetensors")
     for name in ("fewer", "other"):
         with pytest.raises(InvalidInput, match="does not hold the weights"):
             load_network(SPEC, tmp_path / f"{name}.safetensors")
@@ -82,7 +91,68 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path):
         load_network(SPEC, tmp_path / "none.safetensors")
 
 
-def test_a_specification_that_names_nothing_is_refused(tmp_path):
-    for spec in (NetworkSpec("nonsense", "test_efficientnet", 32), NetworkSpec("multi_head", "os.system", 32)):
-        with pytest.raises(InvalidInput, match="There is no"):
-            spec.build()
+@pytest.mark.parametrize("name", sorted(METHODS | ABLATIONS))
+def test_a_specification_comes_back_from_json_as_it_was(name):
+    spec = spec_of(name)
+    assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_a_network_is_built_as_it_was_trained_whatever_its_method_is_called_today():
+    heads = {"only": HeadSpec("deep", 8, pooling="max")}
+    stored = NetworkSpec("a method of old", TRUNK, 32, Architecture(heads)).to_json()
+    built = NetworkSpec.from_json(stored).build().heads
+    assert [name for name, _ in built.named_heads()] == ["only"]
+    assert built.head("only").projection.out_features == 8
+
+
+def test_a_specification_that_names_nothing_is_refused():
+    with pytest.raises(InvalidInput, match="There is no"):
+        NetworkSpec("multi_head", "os.system", 32, SPEC.architecture).build()
+
+
+@pytest.mark.parametrize("change", [{"attention": "os.system"}, {"pooling": "none"}, {"dimensions": "many"}, {"dimensions": -1}])
+def test_heads_that_cannot_be_built_are_refused(change):
+    tree = SPEC.to_json()
+    tree["architecture"]["heads"]["local"] |= change
+    with pytest.raises(InvalidInput, match="heads that cannot be built"):
+        NetworkSpec.from_json(tree).build()
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {},
+        {"method": "multi_head", "trunk": TRUNK, "image_size": 32},
+        SPEC.to_json() | {"architecture": None},
+        SPEC.to_json() | {"architecture": {"heads": [], "autoencoder": False}},
+        SPEC.to_json() | {"architecture": {"heads": {"global": {"depth": 3}}, "autoencoder": False}},
+        SPEC.to_json() | {"image_size": "large"},
+    ],
+    ids=["empty", "no architecture", "null", "a list of heads", "an unknown key", "no number"],
+)
+def test_a_configuration_that_is_no_specification_is_refused(tree):
+    with pytest.raises(InvalidInput, match="does not describe a network"):
+        NetworkSpec.from_json(tree)
+
+
+def test_the_weights_of_the_merged_vector_are_stored_and_restored(network, tmp_path):
+    with torch.no_grad():
+        network.heads.weights.copy_(torch.tensor([1.0, 0.35]))
+    save_network(network, tmp_path / "weights.safetensors")
+    loaded = load_network(SPEC, tmp_path / "weights.safetensors")
+    assert loaded.heads.weights.tolist() == pytest.approx([1.0, 0.35])
+    with torch.inference_mode():
+        pictures = torch.randn(2, 3, 32, 32)
+        assert torch.equal(loaded(pictures).merged, network(pictures).merged)
+        network.heads.weights.fill_(1.0)
+        assert not torch.allclose(loaded(pictures).merged, network(pictures).merged)
+
+
+def test_a_shared_projection_comes_back_shared_and_says_the_same(tmp_path):
+    torch.manual_seed(1)
+    network, pictures = spec_of("abe").build(), torch.randn(2, 3, 32, 32)
+    save_network(network, tmp_path / "weights.safetensors")
+    loaded = load_network(spec_of("abe"), tmp_path / "weights.safetensors")
+    assert len({id(head.projection) for _, head in loaded.heads.named_heads()}) == 1
+    with torch.inference_mode():
+        assert torch.equal(loaded(pictures).merged, network(pictures).merged)

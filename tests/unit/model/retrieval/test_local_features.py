@@ -4,7 +4,7 @@ import torch
 
 from model.errors import InvalidInput
 from model.networks.heads import Head, MultiHead, RetrievalNetwork
-from model.networks.methods import HeadSpec, Method, get_method
+from model.networks.methods import Architecture, HeadSpec, get_method
 from model.networks.trunk import LITE0, make_trunk
 from model.retrieval.local_features import (
     LocalFeatures,
@@ -13,6 +13,7 @@ from model.retrieval.local_features import (
     fit_reduction,
     keypoints,
     local_head,
+    local_map,
     strongest,
     visible_places,
 )
@@ -25,7 +26,7 @@ SIZE = 160
 def network():
     torch.manual_seed(0)
     trunk = make_trunk(LITE0, "offline")
-    return RetrievalNetwork(trunk, MultiHead(trunk.channels, get_method("multi_head"))).eval()
+    return RetrievalNetwork(trunk, MultiHead(trunk.channels, get_method("multi_head").architecture)).eval()
 
 
 def scenery(seed=0, side=240):
@@ -162,14 +163,35 @@ def test_what_is_not_finite_is_refused(field):
 
 
 def test_a_method_without_a_local_head_has_none():
-    method = Method(heads={"global": HeadSpec("deep", 8)}, losses=())
     with pytest.raises(InvalidInput, match="no local head"):
-        local_head(MultiHead((4, 6), method))
+        local_head(MultiHead((4, 6), Architecture({"global": HeadSpec("deep", 8)})))
+
+
+def test_a_method_with_an_autoencoder_is_described_by_it_on_the_shallow_map():
+    torch.manual_seed(0)
+    heads = MultiHead((4, 6), get_method("delg").architecture).eval()
+    shallow, deep = torch.rand(1, 4, 4, 4), torch.rand(1, 6, 2, 2)
+    assert local_head(heads) is heads.autoencoder
+    assert local_map(heads, shallow, deep) is shallow
+    with torch.inference_mode():
+        (found,) = features_of_map(heads.autoencoder, shallow, 64)
+        descriptors, scores = heads.autoencoder.describe(shallow)
+    best = scores.flatten().argmax()
+    assert found.descriptors.shape == (16, 128)
+    assert found.scores[0] == pytest.approx(scores.max().item())
+    assert found.descriptors[0] == pytest.approx(descriptors.reshape(16, 128)[best].numpy(), abs=1e-6)
+    assert found.positions[0].tolist() == [16 * (best % 4) + 8, 16 * (best // 4) + 8]
+
+
+def test_a_local_head_reads_the_map_it_was_made_for():
+    shallow, deep = torch.rand(1, 4, 4, 4), torch.rand(1, 6, 2, 2)
+    assert local_map(MultiHead((4, 6), get_method("multi_head").architecture), shallow, deep) is shallow
+    assert local_map(MultiHead((4, 6), get_method("sona").architecture), shallow, deep) is deep
 
 
 def test_a_long_head_needs_a_reduction_and_works_with_one():
     torch.manual_seed(0)
-    heads = MultiHead((112, 320), get_method("multi_head_paper")).eval()
+    heads = MultiHead((112, 320), get_method("multi_head_paper").architecture).eval()
     head, features = local_head(heads), torch.rand(2, 112, 5, 5)
     with torch.inference_mode():
         with pytest.raises(InvalidInput, match="reduction"):

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from model.networks.heads import MultiHead
-from model.networks.methods import METHODS
-from model.training.whitening import SHRINKAGE, ClassStatistics, whiten_heads, whitening
+from model.networks.methods import Architecture, HeadSpec
+from model.training.whitening import SHRINKAGE, ClassStatistics, principal_axes, whiten_heads, whitening
 
 
 def samples(count: int, dimensions: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,12 +107,26 @@ def test_a_class_without_pictures_and_vectors_without_spread_leave_nothing_infin
     assert torch.isfinite(statistics.means).all()
 
 
-def test_every_head_is_whitened_by_the_map_it_reads():
+HEADS = {"global": HeadSpec("deep", 8), "local": HeadSpec("shallow", 5, channels=3, pooling="second_moment")}
+
+
+def maps() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of 40 pictures: shallow, deep and labels; the shallow map's channels differ in spread and are not about zero."""
     torch.manual_seed(0)
-    heads = MultiHead((6, 10), METHODS["multi_head"])
-    shallow, deep, labels = torch.randn(40, 6, 2, 2), torch.randn(40, 10, 1, 1), torch.arange(40) % 4
-    whiten_heads(heads, [(shallow[:25], deep[:25], labels[:25]), (shallow[25:], deep[25:], labels[25:])], 4)
-    for name, head in heads.heads.items():
+    shallow = torch.randn(40, 6, 2, 2) * torch.tensor([3.0, 0.1, 1.0, 2.0, 0.5, 0.2])[:, None, None] + 4
+    return shallow, torch.randn(40, 10, 1, 1), torch.arange(40) % 4
+
+
+def in_two_batches(*tensors: torch.Tensor):
+    """Each pass over the pictures anew."""
+    return lambda: iter([tuple(tensor[:25] for tensor in tensors), tuple(tensor[25:] for tensor in tensors)])
+
+
+def test_every_head_is_whitened_by_the_map_it_reads():
+    shallow, deep, labels = maps()
+    heads = MultiHead((6, 10), Architecture(HEADS))
+    whiten_heads(heads, in_two_batches(shallow, deep, labels), 4)
+    for name, head in heads.named_heads():
         features = deep if name == "global" else shallow
         with torch.no_grad():
             statistics = gathered(head.pooled(features).double(), labels, 4, 40)
@@ -120,3 +134,64 @@ def test_every_head_is_whitened_by_the_map_it_reads():
             # the sign of an axis is free
             assert torch.allclose(head.projection.weight.abs(), expected.abs(), atol=1e-4)
             assert head(features).square().sum(1).mean().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_reduction_becomes_the_principal_axes_of_all_places_before_anything_is_pooled():
+    shallow, deep, labels = maps()
+    heads = MultiHead((6, 10), Architecture(HEADS))
+    whiten_heads(heads, in_two_batches(shallow, deep, labels), 4)
+    places = shallow.permute(0, 2, 3, 1).reshape(-1, 6).double().numpy()  # the attention starts as the identity
+    values, axes = np.linalg.eigh(np.cov(places.T, bias=True))
+    with torch.no_grad():
+        reduced = heads.head("local").reduction(shallow).permute(0, 2, 3, 1).reshape(-1, 3).numpy()
+    expected = (places - places.mean(0)) @ axes[:, :-4:-1] / np.sqrt(values[:-4:-1].mean())
+    np.testing.assert_allclose(np.abs(reduced), np.abs(expected), atol=1e-4)
+
+
+def test_a_projection_that_heads_share_is_whitened_over_what_all_of_them_pool():
+    shallow, deep, labels = maps()
+    spec = HeadSpec("deep", 4, attention="mask", shared="embedding")
+    heads = MultiHead((6, 10), Architecture({"one": spec, "two": spec}))
+    whiten_heads(heads, in_two_batches(shallow, deep, labels), 4)
+    with torch.no_grad():
+        pooled = torch.cat([head.pooled(deep) for _, head in heads.named_heads()])
+        assert not torch.allclose(pooled[:40], pooled[40:]), "each learner has a mask of its own"
+        expected, bias = whitening(gathered(pooled.double(), labels.repeat(2), 4, 80), 4)
+    assert heads.head("one").projection is heads.head("two").projection
+    assert torch.allclose(heads.head("one").projection.weight.abs(), expected.abs(), atol=1e-4)
+    assert torch.allclose(heads.head("one").projection.bias.abs(), bias.abs(), atol=1e-4)
+
+
+def test_principal_axes_by_hand():
+    statistics = ClassStatistics(1, 2)
+    corners = torch.tensor([[7.0, 4.0], [-5.0, -2.0], [-1.0, 4.0], [3.0, -2.0]])  # about (1, 1)
+    statistics.add(corners, torch.zeros(4, dtype=torch.int64))
+    weight, bias = principal_axes(statistics, 2)
+    # covariance [[20, 6], [6, 9]]: half its trace is 14.5, its determinant 144
+    assert ((corners @ weight.T + bias) ** 2).mean(0).mean().item() == pytest.approx(1, abs=1e-5)
+    root = (14.5**2 - 144) ** 0.5
+    assert ((corners @ weight.T + bias) ** 2).mean(0).tolist() == pytest.approx([(14.5 + root) / 14.5, (14.5 - root) / 14.5])
+
+
+@pytest.mark.parametrize("kept", [2, 5])
+def test_principal_axes_are_orthogonal_and_keep_their_proportions(kept):
+    vectors, labels = samples(300, 5, 1)
+    weight, bias = principal_axes(gathered(vectors, labels, 1, 100), kept)
+    weight = weight.double()
+    gram = weight @ weight.T
+    assert torch.allclose(gram, gram[0, 0] * torch.eye(kept, dtype=torch.float64), atol=1e-6)
+    projected = vectors @ weight.T + bias.double()
+    assert projected.mean(0).abs().max() < 1e-5
+    spread = np.linalg.eigvalsh(np.cov(vectors.numpy().T, bias=True))[::-1][:kept]
+    np.testing.assert_allclose(projected.var(0, correction=0), spread / spread.mean(), rtol=1e-5)
+
+
+def test_principal_axes_beyond_the_channels_are_zero_and_without_spread_nothing_is_infinite():
+    vectors, labels = samples(50, 3, 1)
+    weight, bias = principal_axes(gathered(vectors, labels, 1, 50), 5)
+    assert weight.shape == (5, 3)
+    assert weight[3:].abs().max() == 0
+    assert bias[3:].abs().max() == 0
+    weight, bias = principal_axes(gathered(torch.ones(4, 3), torch.zeros(4, dtype=torch.int64), 1, 4), 2)
+    assert weight.isfinite().all()
+    assert bias.isfinite().all()

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from model.networks.attention import ATTENTION, SecondOrderAttention
+from model.networks.attention import ATTENTION, AttentionMask, SecondOrderAttention
 from model.networks.heads import MultiHead
-from model.networks.methods import METHODS
+from model.networks.methods import ABLATIONS, METHODS
 
 NAMES = sorted(ATTENTION)
 
@@ -74,10 +74,28 @@ def test_bfloat16_autocast_stays_near_float32(name):
     torch.testing.assert_close(rough.float(), block(features), rtol=0.02, atol=0.02)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(METHODS | ABLATIONS))
 def test_each_head_has_attention_weights_of_its_own(name):
-    heads = MultiHead((8, 12), METHODS[name]).heads
-    blocks = [head.attention for head in heads.values()]
-    assert all(isinstance(block, SecondOrderAttention) for block in blocks)
+    heads = MultiHead((8, 12), (METHODS | ABLATIONS)[name].architecture)
+    blocks = [head.attention for _, head in heads.named_heads()]
     stored = [parameter.data_ptr() for block in blocks for parameter in block.parameters()]
     assert len(stored) == len(set(stored))
+    silent = {"proxy_anchor", "delg", "attention_none"}
+    assert bool(stored) == (name not in silent)
+
+
+@pytest.mark.parametrize("name", ["multi_head", "multi_head_paper"])
+def test_claims_5_to_8_a_second_order_block_on_the_global_head_and_another_on_the_local_one(name):
+    heads = MultiHead((8, 12), METHODS[name].architecture)
+    assert [head for head, _ in heads.named_heads()] == ["global", "local"]
+    first, second = (head.attention for _, head in heads.named_heads())
+    assert isinstance(first, SecondOrderAttention)
+    assert isinstance(second, SecondOrderAttention)
+    assert first is not second
+    assert (first.query[0].in_channels, second.query[0].in_channels) == (12, 8)
+
+
+def test_masks_start_at_random_so_that_learners_start_apart():
+    torch.manual_seed(0)
+    one, two, features = AttentionMask(12), AttentionMask(12), torch.randn(2, 12, 5, 5)
+    assert (one(features) - two(features)).abs().max() > 0.05

@@ -1,0 +1,63 @@
+import pytest
+
+from model.errors import InvalidInput
+from model.losses.hybrid import TERMS
+from model.networks.attention import ATTENTION
+from model.networks.methods import ABLATIONS, METHODS, MULTI_HEAD, get_method, hybrid
+from model.networks.pooling import POOLING
+
+EVERY = METHODS | ABLATIONS
+
+
+def test_no_ablation_takes_a_methods_name():
+    assert not METHODS.keys() & ABLATIONS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(EVERY))
+def test_every_method_names_only_what_there_is(name):
+    method = EVERY[name]
+    heads = method.architecture.heads
+    assert {spec.attention for spec in heads.values()} <= ATTENTION.keys()
+    assert {spec.pooling for spec in heads.values()} <= POOLING.keys()
+    assert {spec.name for spec in method.losses} <= TERMS.keys()
+    assert method.weighed in {None, *heads}
+    places = {"merged", "heads", *heads} | ({"attended", "reconstruction_error"} if method.architecture.autoencoder else set())
+    assert {spec.on for spec in method.losses} <= places
+
+
+@pytest.mark.parametrize("name", sorted(ABLATIONS))
+def test_every_ablation_differs_from_the_method(name):
+    assert ABLATIONS[name] != MULTI_HEAD
+    assert sum(one is ABLATIONS[name] or one == ABLATIONS[name] for one in EVERY.values()) == 1
+
+
+def test_the_attention_of_either_head_may_be_another():
+    heads = get_method("multi_head", local_attention="residual_mask").architecture.heads
+    assert (heads["global"].attention, heads["local"].attention) == ("second_order", "residual_mask")
+    heads = get_method("sona", global_attention="none", local_attention="second_order").architecture.heads
+    assert [head.attention for head in heads.values()] == ["none", "second_order"]
+    assert METHODS["sona"].architecture.heads["global"].attention == "second_order_nonlocal", "the method itself stays"
+
+
+def test_nothing_else_changes_with_the_attention_and_the_methods_own_changes_nothing():
+    assert get_method("attention_none", global_attention="second_order", local_attention="second_order") == MULTI_HEAD
+    assert get_method("multi_head", global_attention="method", local_attention="method") is MULTI_HEAD
+
+
+@pytest.mark.parametrize(("name", "head"), [("proxy_anchor", "local"), ("local_only", "global"), ("abe", "global")])
+def test_attention_for_a_head_that_is_not_there_is_an_error_that_names_the_setting(name, head):
+    with pytest.raises(InvalidInput, match=f"The method {name} has no {head} head") as caught:
+        get_method(name, **{f"{head}_attention": "none"})
+    assert f"model.{head}_attention" in caught.value.hint
+
+
+def test_the_ablations_of_the_losses_keep_what_they_are_named_after():
+    assert {spec.name for spec in ABLATIONS["multi_similarity_only"].losses} == {"multi_similarity"}
+    assert {spec.name for spec in ABLATIONS["proxy_anchor_only"].losses} == {"proxy_anchor"}
+    for name in ("multi_similarity_only", "proxy_anchor_only"):
+        assert [(spec.on, spec.weight) for spec in ABLATIONS[name].losses] == [("merged", 1.0), ("global", 0.5), ("local", 0.5)]
+    assert {spec.on for spec in ABLATIONS["loss_on_merged_only"].losses} == {"merged"}
+    assert {spec.on for spec in ABLATIONS["loss_on_heads_only"].losses} == {"global", "local"}
+    assert ABLATIONS["proxy_weight_tenfold"].losses[:2] == hybrid("merged", proxy=0.3)
+    assert list(ABLATIONS["global_only"].architecture.heads) == ["global"]
+    assert list(ABLATIONS["local_only"].architecture.heads) == ["local"]
