@@ -20,7 +20,8 @@ def slow(embeddings: torch.Tensor, margin: float) -> float:
     for picture in range(pictures):
         for p in range(count):
             for q in range(p + 1, count):
-                distance = sum((float(a) - float(b)) ** 2 for a, b in zip(embeddings[p, picture], embeddings[q, picture]))
+                one, other = embeddings[p, picture].tolist(), embeddings[q, picture].tolist()
+                distance = sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
                 total += max(0.0, margin - distance)
     return total / pictures
 
