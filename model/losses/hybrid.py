@@ -117,7 +117,7 @@ TERMS: dict[str, Callable[[int, int], nn.Module]] = {
     "multi_similarity": lambda classes, width: MultiSimilarityLoss(alpha=2, beta=50, base=0.5),
     # alpha 32, margin 0.1, one proxy a class: S. Kim et al., CVPR 2020
     "proxy_anchor": lambda classes, width: ProxyAnchorLoss(classes, width, margin=0.1, alpha=32),
-    # positives at no distance, negatives at a squared distance of 1: ABE's, W. Kim et al., ECCV 2018
+    # positives at no distance, negatives at a squared distance of 1: ABE's, W. Kim et al., ECCV 2018; each averaged on their own
     "contrastive": lambda classes, width: ContrastiveLoss(0, 1, distance=LpDistance(normalize_embeddings=False, power=2)),
     "divergence": lambda classes, width: Divergence(),
     "arcface": ArcFace,

@@ -390,6 +390,32 @@ def test_training_ends_when_patience_does(dataset, tmp_path, monkeypatch):
     assert (report.epochs, report.best_epoch, report.validation_map_at_r) == (3, 1, 0.6)
 
 
+@pytest.mark.parametrize(
+    ("figures", "chosen"), [({0.5: 0.9, 0.35: 0.8}, 0.5), ({}, 1.0), ({1.4: 0.9, 2.0: 0.9}, 1.4)], ids=["best", "all", "two"]
+)
+def test_the_local_heads_weight_is_the_best_on_the_validation_classes_or_the_first_of_equals(
+    dataset, tmp_path, monkeypatch, figures, chosen
+):
+    def validate(learner) -> float:
+        weight = round(learner.network.heads.weights[1].item(), 3)
+        return figures.get(weight, 0.1)
+
+    monkeypatch.setattr(training, "validate", validate)
+    out = tmp_path / "out"
+    report = train(dataset, MODEL, settings("frozen", epochs=0), data_md5=MD5, work=tmp_path / "work", out=out)
+    assert report.validation_map_at_r == figures.get(chosen, 0.1)
+    network = load_network(NetworkSpec.from_json(read_json(out / "config.json")), out / "weights.safetensors")
+    assert network.heads.weights.tolist() == pytest.approx([1.0, chosen])
+
+
+@pytest.mark.parametrize(("start", "whitened"), [("method", True), ("whitened", True), ("random", False)])
+def test_projections_start_where_the_setting_says(dataset, tmp_path, start, whitened):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    train(dataset, MODEL, settings("frozen", epochs=0, start=start), **run)
+    weight = load_file(tmp_path / "out" / "weights.safetensors")["heads.heads.global.projection.weight"]
+    assert (weight[64:].abs().max().item() == 0) == whitened, "beyond the map's 64 channels a whitening has nothing to say"
+
+
 def test_no_epochs_keep_the_heads_as_they_were_initialised(dataset, tmp_path):
     report = train(dataset, MODEL, settings("frozen", epochs=0), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
     assert (report.epochs, report.best_epoch) == (0, 0)
