@@ -66,9 +66,10 @@ dataset, folder = map(Path, sys.argv[1:])
 def gradients(fabric):
     torch.manual_seed(0)
     trunk = make_trunk("test_efficientnet", "none")
-    network = RetrievalNetwork(trunk, MultiHead(trunk.channels, METHODS["multi_head"]))
+    network = RetrievalNetwork(trunk, MultiHead(trunk.channels, METHODS["multi_head"].architecture))
     rest(network.train())
-    loss, labels = HybridLoss(METHODS["multi_head"], 3), torch.tensor([0, 0, 1, 1, 1, 2, 2])
+    loss = HybridLoss(METHODS["multi_head"].losses, network.heads.widths, 3)
+    labels = torch.tensor([0, 0, 1, 1, 1, 2, 2])
     pictures = torch.randn(7, 3, 32, 32)[share(fabric, 7)]
     value = batch_gradients(fabric, network, network, loss, (pictures,), labels, chunk=2)
     parts = {"network": network, "loss": loss}

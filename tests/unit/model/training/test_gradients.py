@@ -21,7 +21,7 @@ LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 def network():
     torch.manual_seed(0)
     trunk = make_trunk("test_efficientnet", "none")
-    network = RetrievalNetwork(trunk, MultiHead(trunk.channels, METHODS["multi_head"]))
+    network = RetrievalNetwork(trunk, MultiHead(trunk.channels, METHODS["multi_head"].architecture))
     for name, parameter in network.heads.named_parameters():
         if ".psi." in name:
             torch.nn.init.normal_(parameter, std=0.1)  # at its start of zero the attention would learn nothing yet
@@ -32,7 +32,7 @@ def network():
 @pytest.fixture
 def loss():
     torch.manual_seed(1)
-    return HybridLoss(METHODS["multi_head"], 3)
+    return HybridLoss(METHODS["multi_head"].losses, {"merged": 512, "global": 384, "local": 128}, 3)
 
 
 @pytest.fixture

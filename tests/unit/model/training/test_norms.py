@@ -4,13 +4,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from model.networks.heads import MultiHead
-from model.networks.methods import HeadSpec, Method
+from model.networks.methods import Architecture, HeadSpec
 from model.training.norms import calibrate_norms, rest
 
 
 def heads(attention: str = "second_order") -> MultiHead:
     torch.manual_seed(0)
-    return MultiHead((4, 8), Method({"global": HeadSpec("deep", 3, attention=attention)}, ()))
+    return MultiHead((4, 8), Architecture({"global": HeadSpec("deep", 3, attention=attention)}))
 
 
 def maps(count: int):

@@ -26,7 +26,8 @@ from model.networks.stored import NetworkSpec, load_network
 from model.retrieval.local_features import extract
 from model.retrieval.rerank import count_inliers, rerank
 from model.training import train as training
-from model.training.train import WEIGHTS, TrainReport, train
+from model.training.start import WEIGHTS
+from model.training.train import TrainReport, train
 from tests.datasets import make_dataset
 
 SIZE = 64
