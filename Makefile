@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export GLOCAL_HOME ?= .glocal
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo bench test lint format lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -25,6 +25,10 @@ demo: setup ## Run the main job: draw a catalogue, train, gate, register, deploy
 	@$(BIN)/glocal run --data $(GLOCAL_HOME)/demo --name demo --why "make demo"
 	@$(BIN)/glocal query $(GLOCAL_HOME)/demo/query.jpg
 	@echo "The endpoint keeps running: glocal serve status, glocal serve stop (in $(BIN))."
+
+bench: setup ## Compare the methods (DATA=folder; without it on the drawn catalogue)
+	@test -n "$(DATA)" || $(BIN)/glocal data demo $(GLOCAL_HOME)/demo
+	@$(BIN)/python -m benchmarks.methods --data "$(or $(DATA),$(GLOCAL_HOME)/demo)" $(ARGS)
 
 test: setup ## Run all tests
 	@$(BIN)/python -m pytest $(ARGS)

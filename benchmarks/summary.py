@@ -1,0 +1,57 @@
+"""From cells to a row of the table: means and intervals over seeds, and the paired difference against `multi_head`."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+from benchmarks.cells import Bench, Cell, per_query
+from model.evaluation.bootstrap import paired_difference
+from model.evaluation.metrics import FIGURES, PerQuery
+
+CONFIDENCE = 0.95
+
+
+def seed_interval(values: Sequence[float]) -> list[float] | None:
+    """Student's interval of the mean, for what chance in training moves; None for a single seed, which says nothing of it."""
+    if len(values) < 2:
+        return None
+    half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return [mean - half, mean + half]
+
+
+def row(trained: Sequence[dict[str, Any]], tested: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A method's row from its cells, one a seed."""
+    figures = {name: [one[name] for one in tested] for name in FIGURES}
+    return {
+        **{name: statistics.fmean(values) for name, values in figures.items()},
+        "intervals": {name: seed_interval(values) for name, values in figures.items()},
+        "validation_map_at_r": statistics.fmean(one["validation_map_at_r"] for one in trained),
+        "seconds": round(statistics.fmean(one["seconds"] for one in trained), 2),
+        "query_ms": statistics.median(one["query_ms"] for one in tested),
+        **{name: tested[0][name] for name in ("parameters", "parameters_total", "dimensions")},
+        "seeds": len(tested),
+    }
+
+
+def untrained_row(tested: dict[str, Any]) -> dict[str, Any]:
+    """The row of the trunk that learnt nothing: no seed, so no interval."""
+    kept = (*FIGURES, "validation_map_at_r", "query_ms", "parameters", "parameters_total", "dimensions")
+    return {**{name: tested[name] for name in kept}, "intervals": dict.fromkeys(FIGURES), "seconds": 0.0, "seeds": 1}
+
+
+def over_seeds(bench: Bench, cells: Sequence[Cell | None]) -> PerQuery:
+    """Each query's MAP@R, averaged over seeds. The other figures are the first seed's."""
+    found = [per_query(bench, cell) for cell in cells]
+    return replace(found[0], map_at_r=np.mean([one.map_at_r for one in found], axis=0))
+
+
+def difference(method: PerQuery, reference: PerQuery) -> dict[str, Any]:
+    """MAP@R of a method less the reference's, query by query, with a bootstrap interval that draws whole classes."""
+    mean, lower, upper = paired_difference(method, reference, confidence=CONFIDENCE)
+    return {"map_at_r": mean, "interval": [lower, upper]}
