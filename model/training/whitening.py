@@ -65,9 +65,8 @@ def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Ten
     size = len(statistics.mean)
     variance = statistics.within.diagonal().mean().clamp(min=1e-12)
     scatter = (1 - SHRINKAGE) * statistics.within + SHRINKAGE * variance * torch.eye(size, dtype=torch.float64)
-    values, vectors = torch.linalg.eigh(scatter)
-    white = vectors @ torch.diag(values.clamp(min=1e-12).rsqrt()) @ vectors.T
-    spread, axes = torch.linalg.eigh(white @ statistics.total @ white)
+    white = torch.linalg.inv(torch.linalg.cholesky(scatter))  # white scatter white^T = I
+    spread, axes = torch.linalg.eigh(white @ statistics.total @ white.T)
     kept = min(dimensions, size)
     projection = torch.zeros(dimensions, size, dtype=torch.float64)
     projection[:kept] = axes.flip(1)[:, :kept].T @ white
