@@ -17,6 +17,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
 from model.config import TrainConfig
+from model.training.memory import keep_freed_memory
 
 _PATIENCE = timedelta(days=1)
 """How long processes wait for the first, which alone makes feature maps and writes checkpoints."""
@@ -39,6 +40,8 @@ def make_fabric(config: TrainConfig) -> Fabric:
         precision="bf16-mixed" if _bf16(config) else "32-true",
     )
     fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     return fabric
 
 

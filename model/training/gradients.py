@@ -47,14 +47,14 @@ def batch_gradients(
     Returns:
         The loss of the whole batch, a scalar without gradient.
     """
-    for parameter in (*network.parameters(), *loss.parameters()):
-        parameter.grad = None
     chunks = list(zip(*(tensor.split(chunk or len(tensor)) for tensor in inputs), strict=True))
     at_once = len(chunks) == 1
     with torch.set_grad_enabled(at_once):
         parts = [_forward(fabric, embed, some) for some in chunks]
     whole = map_tensors(lambda *pieces: gather_rows(fabric, torch.cat(pieces).detach(), len(labels)).requires_grad_(), *parts)
     value: Tensor = loss(whole, labels)
+    for parameter in (*network.parameters(), *loss.parameters()):
+        parameter.grad = None  # not before the forward pass: a heap that shrinks and grows again costs a tenth of a step
     value.backward()  # type: ignore[no-untyped-call]  # to the proxies, the same in every process, and to the embeddings
     start = share(fabric, len(labels)).start
     for some in chunks:
