@@ -85,14 +85,20 @@ class Method:
     weighed: str | None = None
 
 
-def hybrid(on: str, weight: float = 1.0, proxy: float = 0.03) -> tuple[LossSpec, LossSpec]:
-    """The pairwise and the proxy loss together, by default in the paper's proportion: claims 2, 11 and 20."""
-    return LossSpec("multi_similarity", on, weight), LossSpec("proxy_anchor", on, proxy * weight)
+PROXY = LossSpec("normalized_softmax", "merged", 0.3)
+"""The proxy-based half of `multi_head`'s loss, and its weight beside the pairwise one."""
+PRINTED_PROXY = LossSpec("proxy_anchor", "merged", 0.03)
+"""The paper's."""
 
 
-def hybrid_everywhere(merged: float = 1.0, heads: float = 0.5, proxy: float = 0.03) -> tuple[LossSpec, ...]:
-    """The hybrid loss on the merged vector and on both heads."""
-    return (*hybrid("merged", merged, proxy), *hybrid("global", heads, proxy), *hybrid("local", heads, proxy))
+def hybrid(on: str, weight: float = 1.0, proxy: LossSpec = PROXY) -> tuple[LossSpec, LossSpec]:
+    """A pairwise and a proxy-based loss together: claims 2, 11 and 20."""
+    return LossSpec("multi_similarity", on, weight), LossSpec(proxy.name, on, proxy.weight * weight)
+
+
+def hybrid_everywhere(heads: float = 0.5, proxy: LossSpec = PROXY) -> tuple[LossSpec, ...]:
+    """The hybrid loss on the merged vector and, so weighed, on both heads."""
+    return (*hybrid("merged", 1.0, proxy), *hybrid("global", heads, proxy), *hybrid("local", heads, proxy))
 
 
 GLOBAL = HeadSpec("deep", 384, attention="second_order")
@@ -111,7 +117,7 @@ METHODS: dict[str, Method] = {
     # The paper's recipe as far as it is known: 256 + 256, merged as they are, both losses on the merged vector and on each head.
     "multi_head_paper": Method(
         Architecture({"global": HeadSpec("deep", 256, **_PRINTED), "local": HeadSpec("shallow", 256, **_PRINTED)}),  # type: ignore[arg-type]
-        losses=hybrid_everywhere(heads=1.0),
+        losses=hybrid_everywhere(1.0, PRINTED_PROXY),
     ),
     # S. Kim et al., CVPR 2020: one head, one proxy a class.
     "proxy_anchor": Method(
@@ -136,6 +142,7 @@ METHODS: dict[str, Method] = {
     "solar": Method(
         Architecture({"global": HeadSpec("deep", 512, attention="second_order", pooling="gem", layer_norm=False)}),
         losses=(LossSpec("triplet", "merged"), LossSpec("second_order_similarity", "merged", 10.0)),
+        start="whitened",  # from a random start it collapses: the triplet loss stays at its margin
     ),
     # Xia et al., ICCV 2019: second-order non-local attention, two embeddings of one map, each with two losses.
     "sona": Method(
@@ -171,9 +178,11 @@ ABLATIONS: dict[str, Method] = {
     "attention_channel": _with_attention("second_order_channel"),
     "attention_residual_mask": _with_attention("residual_mask"),
     "multi_similarity_only": replace(MULTI_HEAD, losses=tuple(s for s in MULTI_HEAD.losses if s.name == "multi_similarity")),
-    "proxy_anchor_only": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=1.0)[1::2]),
-    "proxy_weight_tenth": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=0.003)),
-    "proxy_weight_tenfold": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=0.3)),
+    "normalized_softmax_only": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=1.0))[1::2]),
+    "proxy_anchor_instead": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=PRINTED_PROXY)),
+    "proxy_anchor_only": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PRINTED_PROXY, weight=1.0))[1::2]),
+    "proxy_weight_third": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=0.1))),
+    "proxy_weight_threefold": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=1.0))),
     "loss_on_merged_only": replace(MULTI_HEAD, losses=hybrid("merged")),
     "loss_on_heads_only": replace(MULTI_HEAD, losses=(*hybrid("global"), *hybrid("local"))),
     "local_weight_half": replace(_with_heads(**{"global": GLOBAL, "local": replace(LOCAL, weight=0.5)}), weighed=None),
