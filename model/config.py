@@ -110,8 +110,8 @@ class TrainConfig(_Section):
     workers: int = Field(2, ge=0, description="Threads that make batches ahead of the training, in each process")
     precision: Literal["auto", "32", "bf16"] = Field("auto", description="Of the network; auto: bf16 on a GPU that has it")
     compile: bool = Field(False, description="Compile the network with torch.compile: slower to start, faster on GPUs")
-    chunk: int | None = Field(
-        None, ge=1, description="Pictures through the network at once, in each process, where a batch does not fit in memory"
+    chunk: int = Field(
+        0, ge=0, description="Pictures through the network at once, in each process, where a batch does not fit; 0: the batch"
     )
     ema: float = Field(
         0.0, ge=0, lt=1, description="Decay of a moving average of the weights, kept in place of the last ones; 0: none"

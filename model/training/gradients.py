@@ -31,7 +31,7 @@ def batch_gradients(
     loss: nn.Module,
     inputs: Inputs,
     labels: Tensor,
-    chunk: int | None = None,
+    chunk: int = 0,
 ) -> Tensor:
     """Set the gradients of network and loss to those of a whole batch.
 
@@ -42,7 +42,7 @@ def batch_gradients(
         loss: Of all embeddings of the batch and their labels.
         inputs: This process's share of the batch, (b, ...) each.
         labels: (B,) of the whole batch.
-        chunk: How many pictures pass the network at once; None for all.
+        chunk: How many pictures pass the network at once; 0 for all.
 
     Returns:
         The loss of the whole batch, a scalar without gradient.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from model.losses.hybrid import TERMS, HybridLoss
 from model.networks.heads import Embeddings
-from model.networks.methods import ABLATIONS, METHODS, LossSpec, Method, hybrid
+from model.networks.methods import ABLATIONS, METHODS, PRINTED_PROXY, LossSpec, Method, hybrid
 
 LABELS = [0, 0, 1, 1, 1, 2]
 CLASSES = 4  # one of them has no picture in the batch
@@ -96,12 +96,14 @@ def by_hand(method: Method, loss: HybridLoss, embeddings: Embeddings) -> float:
         vectors = embeddings.on(spec.on).double().numpy()
         if spec.name == "multi_similarity":
             total += spec.weight * multi_similarity(vectors, LABELS)
+        elif spec.name == "normalized_softmax":
+            total += spec.weight * normalized_softmax(vectors, LABELS, term.W.detach().double().numpy())
         else:
             total += spec.weight * proxy_anchor(vectors, LABELS, term.proxies.detach().double().numpy())
     return total
 
 
-HYBRID = ["multi_head", "multi_head_paper", "proxy_weight_tenfold", "loss_on_heads_only", "global_only", "proxy_anchor_only"]
+HYBRID = ["multi_head", "multi_head_paper", "proxy_anchor_instead", "loss_on_heads_only", "global_only", "proxy_anchor_only"]
 
 
 @pytest.mark.parametrize("name", HYBRID)
@@ -131,15 +133,16 @@ def test_two_pictures_on_one_spot_and_one_opposite_give_figures_a_person_can_che
     assert said == pytest.approx((2 * (pair + apart) + third) / 3, abs=1e-6)
 
 
-def test_the_proxy_loss_weighs_three_hundredths_of_the_pairwise_one():
-    assert hybrid("merged", 0.5) == (LossSpec("multi_similarity", "merged", 0.5), LossSpec("proxy_anchor", "merged", 0.015))
+def test_the_papers_proxy_loss_weighs_three_hundredths_of_the_pairwise_one():
+    pair = LossSpec("multi_similarity", "merged", 0.5), LossSpec("proxy_anchor", "merged", 0.015)
+    assert hybrid("merged", 0.5, PRINTED_PROXY) == pair
 
 
-@pytest.mark.parametrize("name", ["multi_head", "multi_head_paper"])
-def test_both_losses_stand_on_the_merged_embedding_and_on_every_head(name):
+@pytest.mark.parametrize(("name", "proxy"), [("multi_head", "normalized_softmax"), ("multi_head_paper", "proxy_anchor")])
+def test_both_losses_stand_on_the_merged_embedding_and_on_every_head(name, proxy):
     method = METHODS[name]
     assert {(spec.name, spec.on) for spec in method.losses} == {
-        (loss, on) for loss in ("multi_similarity", "proxy_anchor") for on in ("merged", *method.architecture.heads)
+        (loss, on) for loss in ("multi_similarity", proxy) for on in ("merged", *method.architecture.heads)
     }
 
 
@@ -265,4 +268,4 @@ def test_a_batch_without_like_pairs_still_has_a_finite_loss_and_gradient(name):
 def test_the_proxies_are_all_that_the_hybrid_loss_learns():
     method = METHODS["multi_head"]
     loss = HybridLoss(method.losses, widths(method), CLASSES)
-    assert sorted(tuple(parameter.shape) for parameter in loss.parameters()) == [(4, 128), (4, 384), (4, 512)]
+    assert sorted(tuple(parameter.shape) for parameter in loss.parameters()) == [(128, 4), (384, 4), (512, 4)]

@@ -3,7 +3,7 @@ import pytest
 from model.errors import InvalidInput
 from model.losses.hybrid import TERMS
 from model.networks.attention import ATTENTION
-from model.networks.methods import ABLATIONS, METHODS, MULTI_HEAD, get_method, hybrid
+from model.networks.methods import ABLATIONS, METHODS, MULTI_HEAD, PRINTED_PROXY, LossSpec, get_method, hybrid
 from model.networks.pooling import POOLING
 
 EVERY = METHODS | ABLATIONS
@@ -54,10 +54,12 @@ def test_attention_for_a_head_that_is_not_there_is_an_error_that_names_the_setti
 def test_the_ablations_of_the_losses_keep_what_they_are_named_after():
     assert {spec.name for spec in ABLATIONS["multi_similarity_only"].losses} == {"multi_similarity"}
     assert {spec.name for spec in ABLATIONS["proxy_anchor_only"].losses} == {"proxy_anchor"}
-    for name in ("multi_similarity_only", "proxy_anchor_only"):
+    assert {spec.name for spec in ABLATIONS["normalized_softmax_only"].losses} == {"normalized_softmax"}
+    for name in ("multi_similarity_only", "proxy_anchor_only", "normalized_softmax_only"):
         assert [(spec.on, spec.weight) for spec in ABLATIONS[name].losses] == [("merged", 1.0), ("global", 0.5), ("local", 0.5)]
     assert {spec.on for spec in ABLATIONS["loss_on_merged_only"].losses} == {"merged"}
     assert {spec.on for spec in ABLATIONS["loss_on_heads_only"].losses} == {"global", "local"}
-    assert ABLATIONS["proxy_weight_tenfold"].losses[:2] == hybrid("merged", proxy=0.3)
+    assert ABLATIONS["proxy_anchor_instead"].losses[:2] == hybrid("merged", proxy=PRINTED_PROXY)
+    assert ABLATIONS["proxy_weight_third"].losses[1] == LossSpec("normalized_softmax", "merged", 0.1)
     assert list(ABLATIONS["global_only"].architecture.heads) == ["global"]
     assert list(ABLATIONS["local_only"].architecture.heads) == ["local"]

@@ -44,7 +44,7 @@ def gradients(*modules):
     return {name: p.grad.clone() for module in modules for name, p in module.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("chunk", [None, 6, 4, 1])
+@pytest.mark.parametrize("chunk", [0, 6, 4, 1])
 def test_any_cut_into_chunks_gives_the_plain_gradient(network, loss, pictures, chunk):
     expected_loss = loss(network(pictures), LABELS)
     expected_loss.backward()
@@ -76,7 +76,8 @@ def test_in_bf16_embeddings_and_loss_are_float32_and_the_gradient_points_the_sam
         embeddings = network(pictures)
     assert {embeddings.merged.dtype, *(value.dtype for value in embeddings.heads.values())} == {torch.float32}
     torch.testing.assert_close(embeddings.merged.norm(dim=1), torch.ones(6))
-    assert 0.98 < torch.cosine_similarity(*flat, dim=0) < 1
+    assert not torch.equal(*flat)
+    assert torch.cosine_similarity(*flat, dim=0) > 0.98
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,9 @@ def test_row_1_either_attention_block_may_be_switched_off(trainer, off):
     assert with_weights == {"global", "local"} - set(off)
 
 
-@pytest.mark.parametrize(("loss", "head"), list(product(["multi_similarity", "proxy_anchor"], ["global", "local"])))
+@pytest.mark.parametrize(
+    ("loss", "head"), list(product(["multi_similarity", "normalized_softmax", "proxy_anchor"], ["global", "local"]))
+)
 def test_row_1_either_loss_may_stand_on_either_head_alone(trainer, loss, head):
     torch.manual_seed(0)
     spec = NetworkSpec("multi_head", "test_efficientnet", SIZE, METHODS["multi_head"].architecture)
