@@ -225,7 +225,7 @@ def test_the_gradient_of_every_term_is_right(name):
 
 
 def test_proxies_are_placed_at_the_class_means_and_keep_their_length():
-    loss = HybridLoss(hybrid("merged") + hybrid("global"), {"merged": 3, "global": 3}, 2)
+    loss = HybridLoss(hybrid("merged", 1.0, PRINTED_PROXY) + hybrid("global", 1.0, PRINTED_PROXY), {"merged": 3, "global": 3}, 2)
     assert loss.proxied == ("merged", "global")
     lengths = [term.proxies.norm(dim=1).mean().item() for term in loss.terms if hasattr(term, "proxies")]
     means = {

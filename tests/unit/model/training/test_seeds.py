@@ -33,6 +33,8 @@ from tests.datasets import make_dataset
 
 SIZE = 64
 MD5 = "a" * 32
+GENTLY = {"epochs": 30, "rate": 3e-4}
+"""For `multi_head`: a projection of 2,080 second moments moves far in a step."""
 
 
 def last_epoch(path: Path, *rest):
@@ -142,8 +144,8 @@ def scenery(seed: int = 0, side: int = 224) -> torch.Tensor:
 
 
 def test_row_1_the_claimed_architecture_learns_from_its_whitened_start(trainer):
-    trained = trainer.train("multi_head", start="whitened", rate=3e-4)
-    trainer.check(trained)
+    trained = trainer.train("multi_head", start="whitened", **GENTLY)
+    trainer.check(trained, fall=0.9)  # it starts near where it ends
     heads = trained.network.heads
     assert [(name, type(head.attention), head.spec.tap) for name, head in heads.named_heads()] == [
         ("global", SecondOrderAttention, "deep"),
@@ -163,7 +165,7 @@ def test_row_1_local_vectors_come_with_their_places(trainer):
 
 @pytest.mark.parametrize("off", [("global",), ("local",), ("global", "local")], ids="+".join)
 def test_row_1_either_attention_block_may_be_switched_off(trainer, off):
-    trained = trainer.train("multi_head", **{f"{head}_attention": "none" for head in off})
+    trained = trainer.train("multi_head", **GENTLY, **{f"{head}_attention": "none" for head in off})
     trainer.check(trained)
     with_weights = {name for name, head in trained.network.heads.named_heads() if list(head.attention.parameters())}
     assert with_weights == {"global", "local"} - set(off)
@@ -251,7 +253,7 @@ def test_row_7_sona(trainer):
 
 @pytest.mark.parametrize("head", ["global", "local"])
 def test_row_8_sans_channel_attention_on_either_head(trainer, head):
-    trained = trainer.train("multi_head", **{f"{head}_attention": "second_order_channel"})
+    trained = trainer.train("multi_head", **GENTLY, **{f"{head}_attention": "second_order_channel"})
     trainer.check(trained)
     attention = trained.network.heads.head(head).attention
     assert isinstance(attention, SecondOrderChannelAttention)
@@ -260,7 +262,7 @@ def test_row_8_sans_channel_attention_on_either_head(trainer, head):
 
 @pytest.mark.parametrize("head", ["global", "local"])
 def test_row_9_wangs_residual_mask_on_either_head(trainer, head):
-    trained = trainer.train("multi_head", **{f"{head}_attention": "residual_mask"})
+    trained = trainer.train("multi_head", **GENTLY, **{f"{head}_attention": "residual_mask"})
     trainer.check(trained)
     attention = trained.network.heads.head(head).attention
     assert isinstance(attention, ResidualMask)
@@ -275,6 +277,6 @@ def test_row_10_the_papers_recipe(trainer):
 
 @pytest.mark.parametrize("name", sorted(ABLATIONS))
 def test_row_10_every_ablation_trains(trainer, name):
-    trained = trainer.train(name, epochs=6, rate=1e-3)
+    trained = trainer.train(name, epochs=6, rate=1e-4)
     assert trained.losses[-1] < trained.losses[0]
     trainer.check_stored(trained)
