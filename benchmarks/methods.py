@@ -48,8 +48,9 @@ def compare(bench: Bench, methods: Sequence[str], seeds: int, pace: Pace) -> dic
         what was tested on.
     """
     untrained = judge_untrained(bench, pace.progress)
-    rows, curves = {UNTRAINED: untrained_row(untrained)}, {}
-    tested: dict[str, list[Cell]] = {}
+    rows: dict[str, dict[str, Any]] = {UNTRAINED: untrained_row(untrained)}
+    curves: dict[str, list[list[float]]] = {}
+    tested: dict[str, list[Cell | None]] = {UNTRAINED: [None]}
     for method in methods:
         recipe, tried = choose(bench, method, pace.run)
         cells = [Cell(method, recipe, seed) for seed in range(seeds)] if recipe else []
@@ -64,9 +65,8 @@ def compare(bench: Bench, methods: Sequence[str], seeds: int, pace: Pace) -> dic
         tested[method] = list(finished)
     if reference := tested.get(TUNED):
         against = over_seeds(bench, reference)
-        for method, cells in [(UNTRAINED, [None]), *tested.items()]:
-            if method != TUNED:
-                rows[method]["difference"] = difference(over_seeds(bench, cells), against)
+        for method in tested.keys() - {TUNED}:
+            rows[method]["difference"] = difference(over_seeds(bench, tested[method]), against)
     return {"methods": rows, "curves": curves, "test": {name: untrained[name] for name in ("queries", "classes")}}
 
 

@@ -48,9 +48,8 @@ class Pace:
             text = trained["error"]
         else:
             text = f"validation MAP@R {trained['validation_map_at_r']:.4f}, {trained['seconds']:.1f} s"
-        say(
-            f"cell {len(self.done)} of {self.total}, {bench.name}: {cell.method} {cell.recipe} seed {cell.seed}: {text}; {self._time()}"
-        )
+        head = f"cell {len(self.done)} of {self.total}, {bench.name}: {cell.method} {cell.recipe} seed {cell.seed}"
+        say(f"{head}: {text}; {self._time()}")
         return trained
 
     def progress(self, done: int, total: int, what: str) -> None:
