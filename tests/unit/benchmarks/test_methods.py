@@ -119,6 +119,14 @@ def test_a_trunk_that_learns_is_compared_as_well(run, home):
     assert row["tried"] == {}
 
 
+def test_what_has_local_features_is_reranked_when_asked_for(run):
+    answer, _ = run("--methods", "delg,proxy_anchor", "--seeds", "1", "--rerank")
+    found = answer["methods"]["delg"]["reranked"]
+    assert found.keys() == {"ratio", "map_at_r", "recall_at_1", "without", "queries", "query_ms"}
+    assert found["without"]["map_at_r"] == pytest.approx(answer["methods"]["delg"]["map_at_r"])  # the sample is all of so few
+    assert answer["methods"]["proxy_anchor"]["reranked"] is None
+
+
 def test_several_data_sets_and_the_written_ablation(run, home, tmp_path, monkeypatch):
     monkeypatch.setattr(methods, "ABLATIONS", {"global_only": ABLATIONS["global_only"]})
     file = tmp_path / "ablation.md"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import cells
+from benchmarks import cells, judging
 from benchmarks.cells import Bench, Recipe, train_cell
 from benchmarks.tuning import GRID, choose, grid, trials
 from model.config import ModelConfig, TrainConfig
@@ -69,7 +69,7 @@ def test_tuning_never_looks_at_the_test_classes(bench, tmp_path, monkeypatch):
     lines = table.read_text().splitlines()
     table.write_text("\n".join(line.replace("class 7", "class 6") if ",test," in line else line for line in lines) + "\n")
     other = Bench("drawn", bench.dataset, "b" * 32, MODEL, bench.train, tmp_path / "other", tmp_path / "other out")
-    monkeypatch.setattr(cells, "evaluate_retrieval", lambda *_: pytest.fail("the test classes were searched"))
+    monkeypatch.setattr(judging, "evaluate_retrieval", lambda *_: pytest.fail("the test classes were searched"))
     assert choose(other, "proxy_anchor", train_cell) == before
 
 
