@@ -81,8 +81,8 @@ def _head(results: dict[str, Any]) -> list[str]:
         "",
         f"    {results['command']}",
         "",
-        f"Trunk {model['trunk']} ({train['trunk']}), {model['image_size']} px, {train['epochs']} epochs; means over {seeds}",
-        f"seeds; unseen classes ({tested}).",
+        f"Trunk {model['trunk']} ({train['trunk']}), {model['image_size']} px, {train['epochs']} epochs.",
+        f"Means over {seeds} seeds on unseen classes ({tested}).",
         f"`{TUNED}` is tuned on the validation classes, and its changes use its recipe; `start_random` uses the best of those",
         "that start at random. Differences are in points of MAP@R (hundredths), taken query by query and averaged over seeds,",
         "with the 95 % interval of a bootstrap that draws whole classes. Of many intervals one in twenty misses by chance.",
@@ -102,7 +102,7 @@ def _table(results: dict[str, Any]) -> list[str]:
 
 def _cells(row: dict[str, Any] | None) -> tuple[str, str, str]:
     if row is None or "error" in row:
-        return ("–", "–", "not run" if row is None else "diverged")  # noqa: RUF001  # the dash of what is missing
+        return ("-", "-", "not run" if row is None else "diverged")
     against = row.get("difference")
     return f"{row['map_at_r']:.4f}", f"{row['recall_at_1']:.4f}", f"{_points(against)} {_interval(against)}" if against else ""
 

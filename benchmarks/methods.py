@@ -23,7 +23,8 @@ import torch
 import typer
 
 from benchmarks.ablation import ablation_markdown
-from benchmarks.cells import UNTRAINED, Bench, Cell, code_revision, judge_cell, judge_untrained
+from benchmarks.cells import UNTRAINED, Bench, Cell, code_revision, drop_networks
+from benchmarks.judging import judge_cell, judge_untrained, rerank_cell
 from benchmarks.pace import Pace, say
 from benchmarks.report import table, write_page
 from benchmarks.summary import difference, over_seeds, row, untrained_row
@@ -40,7 +41,7 @@ REGIMES = {"frozen": (), "finetune": ("model.image_size=128", "train.epochs=3")}
 """What a regime changes of the defaults: a trunk that learns costs more, so it sees smaller pictures, fewer times."""
 
 
-def compare(bench: Bench, methods: Sequence[str], seeds: int, pace: Pace) -> dict[str, Any]:
+def compare(bench: Bench, methods: Sequence[str], seeds: int, pace: Pace, *, reranking: bool) -> dict[str, Any]:
     """All methods on one data set.
 
     Returns:
@@ -48,8 +49,9 @@ def compare(bench: Bench, methods: Sequence[str], seeds: int, pace: Pace) -> dic
         what was tested on.
     """
     untrained = judge_untrained(bench, pace.progress)
-    rows, curves = {UNTRAINED: untrained_row(untrained)}, {}
-    tested: dict[str, list[Cell]] = {}
+    rows: dict[str, dict[str, Any]] = {UNTRAINED: untrained_row(untrained)}
+    curves: dict[str, list[list[float]]] = {}
+    tested: dict[str, list[Cell | None]] = {UNTRAINED: [None]}
     for method in methods:
         recipe, tried = choose(bench, method, pace.run)
         cells = [Cell(method, recipe, seed) for seed in range(seeds)] if recipe else []
@@ -60,14 +62,23 @@ def compare(bench: Bench, methods: Sequence[str], seeds: int, pace: Pace) -> dic
             continue
         found = row(list(finished.values()), [judge_cell(bench, cell, pace.progress) for cell in finished])
         rows[method] = {**found, "recipe": vars(recipe), "tried": tried}
+        if reranking:
+            rows[method]["reranked"] = _reranked(rerank_cell(bench, next(iter(finished)), pace.progress), found["query_ms"])
+        drop_networks(bench, cells)
         curves[method] = [[epoch["map_at_r"] for epoch in one["history"]] for one in finished.values()]
         tested[method] = list(finished)
     if reference := tested.get(TUNED):
         against = over_seeds(bench, reference)
-        for method, cells in [(UNTRAINED, [None]), *tested.items()]:
-            if method != TUNED:
-                rows[method]["difference"] = difference(over_seeds(bench, cells), against)
+        for method in tested.keys() - {TUNED}:
+            rows[method]["difference"] = difference(over_seeds(bench, tested[method]), against)
     return {"methods": rows, "curves": curves, "test": {name: untrained[name] for name in ("queries", "classes")}}
+
+
+def _reranked(found: dict[str, Any] | None, query_ms: float) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    extra = found.pop("extra_ms")
+    return {**found, "query_ms": round(query_ms + extra, 2)}
 
 
 def planned(methods: Sequence[str], regime: str, seeds: int) -> int:
@@ -154,6 +165,7 @@ def benchmark(
     trunk: Annotated[Literal["frozen", "finetune"], typer.Option(help="Whether the trunk learns as well.")] = "frozen",
     image_size: Annotated[int | None, typer.Option(help="Pixels; default 160, finetuned 128.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Default: the configuration's; finetuned 3.")] = None,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Also re-rank a sample by local features; takes minutes.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting of data, model or train.")] = None,
     out: Annotated[Path | None, typer.Option(help="Receives results.json, report.html and the cells.")] = None,
     write_ablation: Annotated[Path | None, typer.Option(help="Write the ablation as Markdown.")] = None,
@@ -169,7 +181,7 @@ def benchmark(
         found: dict[str, dict[str, Any]] = {}
         for name, source in zip(names_of(data), data, strict=True):
             bench = prepare(source, name, settings, home, out, pace.progress)
-            found[name] = {"md5": bench.md5, **compare(bench, chosen, seeds, pace)}
+            found[name] = {"md5": bench.md5, **compare(bench, chosen, seeds, pace, reranking=rerank)}
     results = {
         "data": found,
         "command": command_line(),

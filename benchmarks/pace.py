@@ -48,8 +48,8 @@ class Pace:
             text = trained["error"]
         else:
             text = f"validation MAP@R {trained['validation_map_at_r']:.4f}, {trained['seconds']:.1f} s"
-        what = f"{bench.name}: {cell.method} {cell.recipe} seed {cell.seed}"
-        say(f"cell {len(self.done)} of {self.total}, {what}: {text}; {self._time()}")
+        head = f"cell {len(self.done)} of {self.total}, {bench.name}: {cell.method} {cell.recipe} seed {cell.seed}"
+        say(f"{head}: {text}; {self._time()}")
         return trained
 
     def progress(self, done: int, total: int, what: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cells import UNTRAINED
+from benchmarks.cells import UNTRAINED, Recipe
 from benchmarks.tuning import TUNED
 from model.evaluation.metrics import FIGURES
 from model.files import write_text
@@ -58,9 +58,15 @@ def write_page(file: Path, results: dict[str, Any]) -> None:
         untrained=UNTRAINED,
         span=span,
         script=get_plotlyjs(),
-        settings={f"{section}.{key}": value for section, keys in results["settings"].items() for key, value in keys.items()},
+        settings=_shared(results["settings"]),
     )
     write_text(file, page)
+
+
+def _shared(settings: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The settings that are the same for all, by their full names."""
+    own = {"method", "seed", *Recipe.__dataclass_fields__}
+    return {f"{section}.{key}": value for section, keys in settings.items() for key, value in keys.items() if key not in own}
 
 
 def _plots(name: str, found: dict[str, Any]) -> dict[str, str]:
@@ -115,6 +121,6 @@ def _drawn(figure: Any, name: str, height: int, x: str, y: str) -> str:
     )
     figure.update_xaxes(title=x, gridcolor="rgba(128,128,128,.25)", zeroline=False, automargin=True)
     figure.update_yaxes(title=y, gridcolor="rgba(128,128,128,.25)", zeroline=False, automargin=True)
-    config = {"displaylogo": False, "responsive": True}
+    config = {"displayModeBar": False, "responsive": True}
     drawn: str = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
     return drawn

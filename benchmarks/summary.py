@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from benchmarks.cells import Bench, Cell, per_query
+from benchmarks.cells import Bench, Cell
+from benchmarks.judging import per_query
 from model.evaluation.bootstrap import paired_difference
 from model.evaluation.metrics import FIGURES, PerQuery
 

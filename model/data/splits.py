@@ -18,8 +18,9 @@ MODES = ("zero-shot", "manifest")
 def zero_shot(classes: Sequence[str], validation_fraction: float) -> dict[str, str]:
     """The side of each class: sorted by name, the first half (rounded up) trains and validates, the second half tests.
 
-    Of the first half, `validation_fraction` (at least one class where there are two) validate, spread evenly over the
-    sorted names, so that the classes that validate are not all neighbours.
+    Of the first half, `validation_fraction` validate, spread evenly over the sorted names, so that the classes that validate
+    are not all neighbours: at least one class where there are two, and two where there are four, as pictures of one class
+    alone find nothing wrong.
     """
     if not 0 <= validation_fraction < 1:
         raise InvalidInput(f"validation_fraction is {validation_fraction}.", "Give a number from 0 up to, not including, 1.")
@@ -27,7 +28,7 @@ def zero_shot(classes: Sequence[str], validation_fraction: float) -> dict[str, s
     half = math.ceil(len(names) / 2)
     count = 0
     if half >= 2 and validation_fraction > 0:
-        count = min(half - 1, max(1, round(half * validation_fraction)))
+        count = min(half - 1, max(1 if half < 4 else 2, round(half * validation_fraction)))
     validates = {int((number + 0.5) * half / count) for number in range(count)}
     sides = {name: "val" if place in validates else "train" for place, name in enumerate(names[:half])}
     return sides | dict.fromkeys(names[half:], "test")

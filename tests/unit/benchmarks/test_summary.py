@@ -1,0 +1,34 @@
+"""Means, intervals over seeds, and differences by hand."""
+
+import numpy as np
+import pytest
+
+from benchmarks import summary
+from benchmarks.cells import Cell, Recipe
+from benchmarks.summary import difference, over_seeds, seed_interval
+from model.evaluation.metrics import evaluate_retrieval
+
+
+def test_the_interval_over_three_seeds_is_students():
+    # mean 2, standard deviation 1, t(0.975, 2) = 4.3027: 4.3027 / sqrt(3) = 2.4841
+    assert seed_interval([1.0, 2.0, 3.0]) == pytest.approx([2 - 2.4841, 2 + 2.4841], abs=1e-3)
+
+
+def test_a_single_seed_has_no_interval():
+    assert seed_interval([0.5]) is None
+
+
+def found(seed):
+    vectors = np.random.default_rng(seed).normal(size=(12, 4))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return evaluate_retrieval(vectors, np.repeat(np.arange(4), 3), [f"{row}" for row in range(12)])
+
+
+def test_seeds_are_averaged_query_by_query_before_they_are_compared(monkeypatch):
+    monkeypatch.setattr(summary, "per_query", lambda _, cell: found(cell.seed))
+    cells = [Cell("sona", Recipe("random", 1e-3), seed) for seed in (0, 1)]
+    mean = over_seeds(None, cells)
+    assert mean.map_at_r == pytest.approx((found(0).map_at_r + found(1).map_at_r) / 2)
+    against = difference(mean, found(2))
+    assert against["map_at_r"] == pytest.approx(mean.map_at_r.mean() - found(2).map_at_r.mean())
+    assert against["interval"][0] <= against["map_at_r"] <= against["interval"][1]
