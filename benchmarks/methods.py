@@ -82,8 +82,9 @@ def _reranked(found: dict[str, Any] | None, query_ms: float) -> dict[str, Any] |
 
 
 def planned(methods: Sequence[str], regime: str, seeds: int) -> int:
-    """How many cells that takes: an ablation is not tuned, and of the others' seeds one was a trial."""
-    return sum(seeds if method in ABLATIONS else len(trials(method, regime)) + seeds - 1 for method in methods)
+    """How many cells that takes: each is trained once, whether as a trial, as a seed or as both."""
+    tried = {cell for method in methods for cell in trials(method, regime)}
+    return len(tried) + sum(seeds - any(cell.method == method for cell in tried) for method in methods)
 
 
 def prepare(data: str, name: str, settings: RunConfig, home: Path, out: Path, progress: Progress) -> Bench:

@@ -29,12 +29,13 @@ def grid(method: str, regime: str) -> tuple[Recipe, ...]:
         return (FINETUNED_RANDOM if method in {"multi_head_paper", RANDOM} else FINETUNED,)
     if method == RANDOM:
         return tuple(recipe for recipe in GRID if recipe.start == "random")
-    return OWN_GRIDS.get(method, GRID)
+    return OWN_GRIDS.get(TUNED if method in ABLATIONS else method, GRID)
 
 
 def trials(method: str, regime: str) -> list[Cell]:
-    """The cells a method's recipe is chosen by, all of seed 0. An ablation's are those of the method it is made of."""
-    return [Cell(TUNED if method in ABLATIONS else method, recipe, 0) for recipe in grid(method, regime)]
+    """The cells a method's recipe is chosen by, all of seed 0. Ablations share those of the method that they change."""
+    name = TUNED if method in ABLATIONS and method != RANDOM else method
+    return [Cell(name, recipe, 0) for recipe in grid(method, regime)]
 
 
 def choose(bench: Bench, method: str, run: Run) -> tuple[Recipe | None, dict[str, float | None]]:
