@@ -129,7 +129,7 @@ def test_a_manifest_that_names_another_space_does_not_start(tmp_path):
 def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
     parts = make_parts(tmp_path / "parts")
     write_json(parts / "config.json", {**read_json(parts / "config.json"), "loader": "os.system"})
-    with pytest.raises(InvalidInput, match="cannot be loaded"):
+    with pytest.raises(InvalidInput, match="does not describe a network"):
         Engine(reseal(parts, tmp_path / "release").folder)
 
 
