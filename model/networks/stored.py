@@ -39,8 +39,8 @@ class NetworkSpec:
         try:
             stored = tree["architecture"]
             heads = {str(name): HeadSpec(**spec) for name, spec in stored["heads"].items()}
-            architecture = Architecture(heads, bool(stored["autoencoder"]))
-            return cls(str(tree["method"]), str(tree["trunk"]), int(tree["image_size"]), architecture)
+            architecture = Architecture(**(stored | {"heads": heads}))
+            return cls(**(tree | {"architecture": architecture, "image_size": int(tree["image_size"])}))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
                 "This configuration does not describe a network.", "Use the version of glocal that made it."

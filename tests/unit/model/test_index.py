@@ -19,7 +19,7 @@ from model.training.train import train
 from tests.datasets import SAMPLES, make_dataset
 from tests.releases import make_pin
 
-MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
+MODEL = ModelConfig(method="local_average", trunk="test_efficientnet", weights="none", image_size=32)
 PIN = make_pin(md5="a" * 32)
 
 
@@ -125,7 +125,14 @@ def test_a_finetuned_trunk_is_not_indexed_by_the_maps_of_the_untrained_one(datas
     """A run with a frozen trunk left maps of these data and this trunk before it learned."""
     _, work = frozen
     checkpoint = trained(
-        dataset, work, tmp_path / "checkpoint", trunk="finetune", epochs=3, trunk_learning_rate=1e-2, learning_rate=1e-3
+        dataset,
+        work,
+        tmp_path / "checkpoint",
+        trunk="finetune",
+        start="random",
+        epochs=3,
+        trunk_learning_rate=1e-2,
+        learning_rate=1e-3,
     )
     network = read_json(checkpoint / "training.json")
     assert network["best_epoch"] > 0

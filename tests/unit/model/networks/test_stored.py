@@ -126,9 +126,11 @@ def test_heads_that_cannot_be_built_are_refused(change):
         SPEC.to_json() | {"architecture": None},
         SPEC.to_json() | {"architecture": {"heads": [], "autoencoder": False}},
         SPEC.to_json() | {"architecture": {"heads": {"global": {"depth": 3}}, "autoencoder": False}},
+        SPEC.to_json() | {"architecture": SPEC.to_json()["architecture"] | {"tail": 1}},
+        SPEC.to_json() | {"loader": "os.system"},
         SPEC.to_json() | {"image_size": "large"},
     ],
-    ids=["empty", "no architecture", "null", "a list of heads", "an unknown key", "no number"],
+    ids=["empty", "no architecture", "null", "a list of heads", "of a head", "of the architecture", "unknown", "no number"],
 )
 def test_a_configuration_that_is_no_specification_is_refused(tree):
     with pytest.raises(InvalidInput, match="does not describe a network"):
