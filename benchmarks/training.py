@@ -31,7 +31,8 @@ from model.data.manifest import read_manifest, write_manifest
 from model.data.sampler import epoch_batches
 from model.training.checkpoint import Counters, save_checkpoint
 from model.training.distributed import make_fabric
-from model.training.learner import Learner, make_learner, start
+from model.training.learner import Learner, make_learner
+from model.training.start import start
 from model.training.train import train, train_epoch
 
 PICTURES_A_CLASS = 16
@@ -161,7 +162,7 @@ def peak_of(regime: str, dataset: Path) -> float:
     watcher = threading.Thread(target=watch)
     watcher.start()
     with tempfile.TemporaryDirectory() as work:
-        config = TrainConfig(trunk=regime, epochs=1, warmup_epochs=0, device="cpu")  # type: ignore[arg-type]
+        config = TrainConfig(trunk=regime, epochs=1, warmup_epochs=0, device="cpu")
         model = ModelConfig(image_size=64)
         train(dataset, model, config, data_md5=str(dataset), work=Path(work), out=Path(work) / "out")
     done.set()

@@ -19,7 +19,7 @@ from model.training.train import train
 from tests.datasets import SAMPLES, make_dataset
 from tests.releases import make_pin
 
-MODEL = ModelConfig(method="local_average", trunk="test_efficientnet", weights="none", image_size=32)
+MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 PIN = make_pin(md5="a" * 32)
 
 
