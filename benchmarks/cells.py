@@ -114,7 +114,7 @@ def train_cell(bench: Bench, cell: Cell, progress: Progress | None = None) -> di
 def train_network(bench: Bench, cell: Cell, progress: Progress | None) -> dict[str, Any]:
     """Train a cell's network into `bench.network(cell)`; returns what `train_cell` does."""
     model, training = bench.settings(cell)
-    begun = time.monotonic()
+    begun, checkpoints = time.monotonic(), bench.work / "training"
     try:
         report = train(
             bench.dataset, model, training, data_md5=bench.md5, work=bench.work, out=bench.network(cell), progress=progress
@@ -122,9 +122,9 @@ def train_network(bench: Bench, cell: Cell, progress: Progress | None) -> dict[s
     except GlocalError as error:
         if type(error) is not GlocalError:
             raise  # data or settings that no cell can use
+        shutil.rmtree(checkpoints, ignore_errors=True)
         return {"error": error.headline}
-    finally:
-        shutil.rmtree(bench.work / "training", ignore_errors=True)
+    shutil.rmtree(checkpoints, ignore_errors=True)  # only now: a stopped training goes on from there
     learning = sum(entry.get("seconds", 0.0) for entry in report.history)
     seconds = max(learning, time.monotonic() - begun)  # a resumed training's clock saw only its end
     return {**asdict(report), "seconds": round(seconds, 3)}

@@ -4,8 +4,9 @@
     python -m benchmarks.methods --data photos --trunk finetune --json          # the last line is {"methods": {NAME: {...}}}
     python -m benchmarks.methods --data photos --data drawings --methods multi_head --ablation --write-ablation docs/ablation.md
 
-Each method is tuned with seed 0 on the validation classes; only then are its seeds tested, on classes that neither training nor
-tuning saw. A finished cell is not run again: the same command goes on where it was stopped.
+With a frozen trunk each method is tuned with seed 0 on the validation classes, and only then tested, on classes that neither
+training nor tuning saw. A trunk that learns has one recipe for all. A finished cell is not run again: the same command goes on
+where it was stopped.
 """
 
 import json
@@ -103,7 +104,7 @@ def prepare(data: str, name: str, settings: RunConfig, home: Path, out: Path, pr
     )
     if report.classes.get("val", 0) < 2:
         say(f"{name}: fewer than two validation classes, so no recipe and no epoch can be told from another.")
-        say("  More classes, or --set data.validation_fraction=0.4, would help.")
+        say("  Seven classes are needed at least.")
     folder = fetch(report.pin, home / "data", home / "datasets")
     return Bench(name, folder, report.pin.md5, settings.model, settings.train, home / "work", out)
 
@@ -169,13 +170,14 @@ def benchmark(
     rerank: Annotated[bool, typer.Option("--rerank", help="Also re-rank a sample by local features; takes minutes.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting of data, model or train.")] = None,
     out: Annotated[Path | None, typer.Option(help="Receives results.json, report.html and the cells.")] = None,
-    write_ablation: Annotated[Path | None, typer.Option(help="Write the ablation as Markdown.")] = None,
+    write_ablation: Annotated[Path | None, typer.Option(help="Run the ablation and write it as Markdown.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line of standard output.")] = False,
 ) -> None:
     """Compare the methods on the test classes of one or several data sets."""
     home = Path(os.environ.get("GLOCAL_HOME") or ".glocal").absolute() / "benchmarks"
     out = (out or home / "results").absolute()
-    chosen = selected(methods or (), ablation)
+    chosen = selected(methods or (), ablation or write_ablation is not None)
+    (out / "cells").mkdir(parents=True, exist_ok=True)  # now rather than after the first training
     settings = settings_of(trunk, image_size, epochs, set_ or ())
     with alone(home):
         pace = Pace(planned(chosen, trunk, seeds) * len(data))
@@ -214,6 +216,9 @@ def main() -> None:
             say(f"  {finding}")
         say(f"Error: {error.headline}\n  {error.hint}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        say(f"Error: {error}\n  Choose another --out, or make room.")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ ABLATIONS: dict[str, Method] = {
     "proxy_anchor_instead": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=PRINTED_PROXY)),
     "proxy_anchor_only": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PRINTED_PROXY, weight=1.0))[1::2]),
     "proxy_weight_third": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=0.1))),
-    "proxy_weight_threefold": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=1.0))),
+    "proxy_weight_threefold": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=0.9))),
     "loss_on_merged_only": replace(MULTI_HEAD, losses=hybrid("merged")),
     "loss_on_heads_only": replace(MULTI_HEAD, losses=(*hybrid("global"), *hybrid("local"))),
     "local_weight_half": replace(_with_heads(**{"global": GLOBAL, "local": replace(LOCAL, weight=0.5)}), weighed=None),

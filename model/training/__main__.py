@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from model.config import load_config
 from model.data.manifest import read_manifest
 from model.errors import GlocalError
@@ -35,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GlocalError as error:
         print(f"{error.headline}\n  {error.hint}" if error.hint else error.headline, file=sys.stderr)
         return error.exit_code
+    except (OSError, SafetensorError) as error:  # a full or read-only disk
+        print(f"{error}\n  Make room, or choose another --work or --out; the same command resumes.", file=sys.stderr)
+        return 1
     if first and given.json:
         print(json.dumps(asdict(report)))
     elif first:

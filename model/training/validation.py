@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.errors import GlocalError
 from model.evaluation.metrics import evaluate_retrieval
 from model.networks.heads import Embeddings, RetrievalNetwork
 from model.training.distributed import gather_rows, share
@@ -18,8 +19,14 @@ def validate(learner: Learner) -> float:
 
 
 def judge(learner: Learner, merged: Tensor) -> float:
-    """MAP@R of the validation pictures' merged embeddings (N, D)."""
+    """MAP@R of the validation pictures' merged embeddings (N, D).
+
+    Raises:
+        GlocalError: The training has diverged: an embedding is not finite, or zero.
+    """
     rows = learner.val_rows
+    if not bool((merged.norm(dim=1) > 0.5).all()):  # also false for NaN
+        raise GlocalError("The network's embeddings are no longer finite.", "Lower train.learning_rate.")
     per_query = evaluate_retrieval(merged.cpu().numpy(), learner.manifest.labels[rows], learner.manifest.ids[rows])
     return float(per_query.map_at_r[per_query.has_match].mean())
 

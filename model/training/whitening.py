@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from model.errors import InvalidInput
 from model.networks.heads import MultiHead
 
 SHRINKAGE = 0.3
@@ -61,8 +62,13 @@ def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Ten
 
     Returns:
         W (dimensions, D) and b (dimensions,), float32, scaled so that projected vectors have a mean squared length of 1.
+
+    Raises:
+        InvalidInput: A vector was not finite.
     """
     size = len(statistics.mean)
+    if not bool(torch.isfinite(statistics.moment).all()):
+        raise InvalidInput("The trunk's feature maps are not finite.", "Use other weights or another trunk: model.trunk.")
     variance = statistics.within.diagonal().mean().clamp(min=1e-12)
     scatter = (1 - SHRINKAGE) * statistics.within + SHRINKAGE * variance * torch.eye(size, dtype=torch.float64)
     white = torch.linalg.inv(torch.linalg.cholesky(scatter))  # white scatter white^T = I
