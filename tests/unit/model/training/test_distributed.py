@@ -164,7 +164,7 @@ dataset, folder = map(Path, sys.argv[1:])
 try:
     training.train(dataset, MODEL, settings("frozen"), data_md5=MD5, work=folder / "work", out=folder / "out")
 except Terminated as error:
-    sys.stdout.write(f"{os.environ['RANK']} {error.headline}\n")  # at once: two processes write here
+    sys.stdout.write(f"{os.environ['RANK']} {error.headline}\\n")  # at once: two processes write here
 """
 
 
