@@ -33,13 +33,24 @@ from benchmarks.tuning import TUNED, choose, trials
 from model.config import RunConfig, load_config
 from model.data.importing import import_dataset
 from model.data.versioning import fetch
-from model.errors import GlocalError
+from model.errors import GlocalError, InvalidInput
 from model.files import write_json, write_text
 from model.networks.methods import ABLATIONS, METHODS, get_method
 from model.progress import Progress
 
 REGIMES = {"frozen": (), "finetune": ("model.image_size=128", "train.epochs=3")}
 """What a regime changes of the defaults: a trunk that learns costs more, so it sees smaller pictures, fewer times."""
+
+_TUNING = "another grid in benchmarks/tuning.py"
+DECIDED = {
+    "model.method": "--methods",
+    "train.trunk": "--trunk",
+    "train.seed": "--seeds",
+    "train.start": _TUNING,
+    "train.learning_rate": _TUNING,
+    "train.proxy_learning_rate": _TUNING,
+}
+"""Settings that are each cell's own, and where they are decided."""
 
 
 def compare(bench: Bench, methods: Sequence[str], seeds: int, pace: Pace, *, reranking: bool) -> dict[str, Any]:
@@ -153,7 +164,14 @@ def command_line() -> str:
 
 
 def settings_of(trunk: str, image_size: int | None, epochs: int | None, changes: Sequence[str]) -> RunConfig:
-    """The defaults, the regime's, the flags, then what `--set` says."""
+    """The defaults, the regime's, the flags, then what `--set` says.
+
+    Raises:
+        InvalidInput: `--set` of what the benchmark decides itself, or of what does not exist.
+    """
+    for change in changes:
+        if (name := change.partition("=")[0]) in DECIDED:
+            raise InvalidInput(f"--set {name} is not for a comparison to be told.", f"Use {DECIDED[name]}.")
     flags = {"model.image_size": image_size, "train.epochs": epochs}
     given = [f"{name}={value}" for name, value in flags.items() if value is not None]
     return load_config(None, ["data.leaks=drop", f"train.trunk={trunk}", *REGIMES[trunk], *given, *changes])

@@ -166,6 +166,8 @@ def test_all_methods_take_four_trials_and_two_more_seeds():
 
 
 def test_a_flag_overrides_the_regime_and_a_setting_overrides_both():
+    with pytest.raises(InvalidInput, match="is not for a comparison"):
+        settings_of("frozen", None, None, ["model.method=abe"])
     settings = settings_of("finetune", None, 5, ["train.patience=2"])
     assert (settings.model.image_size, settings.train.epochs, settings.train.patience) == (128, 5, 2)
     assert settings.data.leaks == "drop"
