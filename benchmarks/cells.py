@@ -3,7 +3,6 @@
 Nothing here looks at the test classes: those are for `benchmarks.judging`, which is called for the cells that were chosen.
 """
 
-import hashlib
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from model.config import ModelConfig, TrainConfig
 from model.errors import GlocalError
-from model.files import read_json, sha256_json, write_json
+from model.files import read_json, sha256_json, sha256_sources, write_json
 from model.progress import Progress
 from model.training.train import train
 
@@ -92,10 +91,8 @@ class Bench:
 def code_revision() -> str:
     """A hash of all source that a cell's figures depend on: other code, other cells."""
     root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for file in (*sorted((root / "model").rglob("*.py")), *(root / "benchmarks" / name for name in _OWN)):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:12]
+    files = (*sorted((root / "model").rglob("*.py")), *(root / "benchmarks" / name for name in _OWN))
+    return sha256_sources(root, files)[:12]
 
 
 def train_cell(bench: Bench, cell: Cell, progress: Progress | None = None) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The figures of chosen cells on the test classes. A figure that is there already is not made again."""
 
-import statistics
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ from benchmarks.cells import Bench, Cell, train_network
 from benchmarks.reranking import Side, reranked
 from model.data.feature_cache import feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
-from model.data.pictures import decode_picture
 from model.errors import InvalidInput
+from model.evaluation.evaluate import measure_latency
 from model.evaluation.metrics import FIGURES, PerQuery, evaluate_retrieval
 from model.files import read_json, write_json
 from model.networks.heads import Embeddings, RetrievalNetwork, untrained_embedding
@@ -25,8 +23,6 @@ from model.progress import Progress
 from model.retrieval.embedding import embed_manifest, merged_embedding
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
-
-LATENCY_QUERIES = 20
 
 
 def judge_cell(bench: Bench, cell: Cell, progress: Progress | None = None) -> dict[str, Any]:
@@ -115,7 +111,7 @@ def _tested(
         "dimensions": vectors.shape[1],
         "parameters": _count(learning) if learning else 0,
         "parameters_total": _count(network),
-        "query_ms": round(_query_ms(Retriever(network, bench.model.image_size, gallery), side), 2),
+        "query_ms": round(measure_latency(Retriever(network, bench.model.image_size, gallery), side), 2),
     }
 
 
@@ -129,22 +125,11 @@ def _search(
         raise InvalidInput(f"The data has no {split} classes.", "Five classes are needed at least.")
     maps = None
     if bench.train.trunk == "frozen":
-        seen = manifest.select(manifest.rows("train", "val", "test"))  # as `train` keeps them
+        seen = manifest.classified
         folder = features_folder(bench.work, bench.md5, network.trunk, size)
         maps = feature_maps(seen, network.trunk, size, folder, progress).select(seen.rows(split))
     vectors = embed_manifest(network.trunk, merged_embedding(network), side, size, maps=maps, progress=progress)
     return side, vectors, evaluate_retrieval(vectors, side.labels, side.ids)
-
-
-def _query_ms(retriever: Retriever, test: Manifest) -> float:
-    """The median milliseconds of single queries: decode, resize, trunk, heads, and the search of the test classes."""
-    times = []
-    for row in np.linspace(0, len(test) - 1, LATENCY_QUERIES + 2).astype(int):
-        data = (test.folder / str(test.paths[row])).read_bytes()
-        started = time.perf_counter()
-        retriever.search([decode_picture(data)], 5)
-        times.append((time.perf_counter() - started) * 1000)
-    return statistics.median(times[2:])
 
 
 def _count(module: nn.Module) -> int:

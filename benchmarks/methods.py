@@ -14,9 +14,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, flock
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +32,7 @@ from model.config import RunConfig, load_config
 from model.data.importing import import_dataset
 from model.data.versioning import fetch
 from model.errors import GlocalError, InvalidInput
-from model.files import write_json, write_text
+from model.files import turn, write_json, write_text
 from model.networks.methods import ABLATIONS, METHODS, get_method
 from model.progress import Progress
 
@@ -120,19 +118,6 @@ def prepare(data: str, name: str, settings: RunConfig, home: Path, out: Path, pr
     return Bench(name, folder, report.pin.md5, settings.model, settings.train, home / "work", out)
 
 
-@contextmanager
-def alone(home: Path) -> Iterator[None]:
-    """Wait until no other benchmark runs: two at a time would measure each other."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".lock").open("w") as file:
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            say("waiting for another benchmark to end")
-            flock(file, LOCK_EX)
-        yield
-
-
 def selected(names: Sequence[str], ablation: bool) -> list[str]:
     """The methods asked for, each once; with an ablation comes the method that it changes.
 
@@ -197,7 +182,8 @@ def benchmark(
     chosen = selected(methods or (), ablation or write_ablation is not None)
     (out / "cells").mkdir(parents=True, exist_ok=True)  # now rather than after the first training
     settings = settings_of(trunk, image_size, epochs, set_ or ())
-    with alone(home):
+    # Two at a time would measure each other.
+    with turn(home / ".lock", lambda: say("waiting for another benchmark to end")):
         pace = Pace(planned(chosen, trunk, seeds) * len(data))
         found: dict[str, dict[str, Any]] = {}
         for name, source in zip(names_of(data), data, strict=True):

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from model.data.feature_cache import box_of
 from model.data.manifest import Manifest
-from model.data.pictures import load_picture, normalise
+from model.data.pictures import load_picture
 from model.errors import InvalidInput
 from model.networks.heads import RetrievalNetwork
-from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, fit_reduction, local_head, local_map
+from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, fit_reduction, local_head, local_maps
 from model.retrieval.rerank import rerank
 
 RATIOS = (0.8, 0.9, 1.0)
@@ -131,12 +131,8 @@ def _extracted(
 @torch.inference_mode()
 def _reduction(network: RetrievalNetwork, train: Manifest, size: int) -> NDArray[np.float32] | None:
     """Long descriptors are brought to their length by what training pictures show; None where they are short enough."""
-    head, trunk = local_head(network.heads), network.trunk
-    device = next(trunk.parameters()).device
+    head = local_head(network.heads)
     sample = train.select(np.sort(spread(train.labels, FITTED)))
-    places = (
-        head.describe(local_map(network.heads, *trunk(normalise(torch.stack(pictures), trunk.mean, trunk.std).to(device))))[0]
-        for pictures in _pictures(sample, size)
-    )
+    places = (head.describe(local_maps(network, pictures, size)[1])[0] for pictures in _pictures(sample, size))
     first = next(places)
     return fit_reduction([first, *places]) if first.shape[-1] > DIMENSIONS else None

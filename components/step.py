@@ -1,7 +1,6 @@
 """What surrounds every step: its log, its record in MLflow, its progress, and an end when the run that wants it is gone."""
 
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -22,7 +21,7 @@ import psutil
 
 from components.environment import Environment
 from model.errors import GlocalError
-from model.files import atomic_folder, write_json
+from model.files import atomic_folder, sha256_sources, write_json
 
 EVENT = "@glocal "
 """Before every event that a step prints for whoever started it, as one line of JSON."""
@@ -115,13 +114,10 @@ def code_revision() -> str:
     """
     if given := Environment().code_revision:
         return given
-    digest = hashlib.sha256()
     root = Path(__file__).parent.parent
-    for package in _PACKAGES:
-        for file in sorted((root / package).rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return f"{version('glocal')}+{digest.hexdigest()[:12]}"
+    found = (file for package in _PACKAGES for file in sorted((root / package).rglob("*")))
+    files = (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+    return f"{version('glocal')}+{sha256_sources(root, files)[:12]}"
 
 
 def run_evidence(

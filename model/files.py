@@ -5,9 +5,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from fcntl import LOCK_EX, flock
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def turn(lock: Path) -> Iterator[None]:
-    """Wait until no other process is between here and the end of the block with the same lock file."""
+def turn(lock: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Wait until no other process is between here and the end of the block with the same lock file.
+
+    Args:
+        lock: Is created, and stays.
+        waiting: Called where there is one to wait for.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        flock(file, LOCK_EX)
+    with lock.open("a") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                waiting()
+            flock(file, LOCK_EX)
         yield
 
 
@@ -97,6 +107,14 @@ def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_sources(root: Path, files: Iterable[Path]) -> str:
+    """The SHA-256 of files by their names below `root` and what they hold, in the order that they come."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
 def sha256_json(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torchvision.io import encode_png
 
-from model.data.feature_cache import box_of, feature_maps, features_folder
+from model.data.feature_cache import box_of, known_maps
 from model.data.manifest import Manifest, read_manifest
 from model.data.pictures import crop, decode_picture
 from model.data.versioning import DataPin
@@ -51,9 +51,8 @@ def build_release(
     spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
     network = load_network(spec, checkpoint / "weights.safetensors")
     manifest = read_manifest(dataset)
-    seen = manifest.select(manifest.rows("train", "val", "test"))
-    cache = features_folder(work, pin.md5, network.trunk, spec.image_size) if work else None
-    maps = feature_maps(seen, network.trunk, spec.image_size, cache, progress) if cache and cache.is_dir() else None
+    seen = manifest.classified
+    maps = known_maps(manifest, network.trunk, spec.image_size, work, pin.md5)
     vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=maps, progress=progress)
     gallery = Gallery(vectors, seen.labels, seen.ids, seen.classes)
     val = seen.rows("val")

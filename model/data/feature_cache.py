@@ -96,6 +96,12 @@ def feature_maps(manifest: Manifest, trunk: Trunk, size: int, cache: Path, progr
     return FeatureMaps(*stored_arrays(cache, ("shallow", "deep"), len(manifest), batches, told))
 
 
+def known_maps(manifest: Manifest, trunk: Trunk, size: int, work: Path | None, data_md5: str) -> FeatureMaps | None:
+    """The maps of `manifest.classified` where a training with this trunk frozen has left them in `work`; else None."""
+    cache = features_folder(work, data_md5, trunk, size) if work else None
+    return feature_maps(manifest.classified, trunk, size, cache) if cache and cache.is_dir() else None
+
+
 def pictures_folder(work: Path, data_md5: str, side: int) -> Path:
     """Where the small copies of some data's pictures lie."""
     return work / "pictures" / sha256_json([data_md5, side])[:16]

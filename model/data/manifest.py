@@ -84,6 +84,11 @@ class Manifest:
         """The row numbers of the samples in any of `splits`, ascending."""
         return np.flatnonzero(np.isin(self.splits, splits))
 
+    @property
+    def classified(self) -> "Manifest":
+        """The samples that show one of the classes, all but whole scenes: what maps and galleries are made of, in this order."""
+        return self.select(self.rows("train", "val", "test"))
+
     def select(self, rows: NDArray[np.int64]) -> "Manifest":
         """The same manifest, of `rows` alone. Labels keep their meaning."""
         columns = (self.paths[rows], self.labels[rows], self.splits[rows], self.boxes[rows])

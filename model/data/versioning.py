@@ -10,7 +10,6 @@ commit, and the next import starts by putting the working tree back to it. The w
 is to be kept in it.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -26,7 +25,7 @@ from typing import Any
 
 from model.data.integrity import file_md5, folder_md5, table_hash
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
-from model.files import read_json, write_json, write_text
+from model.files import read_json, turn, write_json, write_text
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 RECORDS = ".glocal"
@@ -104,7 +103,7 @@ def writing(store: Path, waiting: Callable[[], None]) -> Iterator[Path]:
     Two imports do not mix: the second waits, after it called `waiting`.
     """
     store.mkdir(parents=True, exist_ok=True)
-    with _locked(store / ".lock", waiting):
+    with turn(store / ".lock", waiting):
         staging = store / "staging"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
@@ -118,17 +117,6 @@ def writing(store: Path, waiting: Callable[[], None]) -> Iterator[Path]:
             raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-
-
-@contextmanager
-def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    with path.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _create(store: Path, partial: Path) -> None:
@@ -269,7 +257,7 @@ def fetch(pin: DataPin, store: Path, out_root: Path) -> Path:
     """
     target, table = out_root / pin.md5, out_root / f"{pin.md5}.json"
     out_root.mkdir(parents=True, exist_ok=True)
-    with _locked(out_root / f".{pin.md5}.lock", lambda: None):
+    with turn(out_root / f".{pin.md5}.lock"):
         if target.is_dir() and table.is_file() and read_json(table).get("table") == table_hash(target):
             return target
         table.unlink(missing_ok=True)

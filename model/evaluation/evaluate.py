@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from model.config import ModelConfig, TrainConfig
-from model.data.feature_cache import feature_maps, features_folder
+from model.data.feature_cache import known_maps
 from model.data.manifest import SPLITS, Manifest, read_manifest
 from model.data.pictures import decode_picture
 from model.errors import InvalidInput
@@ -24,6 +24,7 @@ from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.release import Release, open_release
 from model.retrieval.embedding import embed_manifest, merged_embedding
+from model.retrieval.retriever import Retriever
 
 _LATENCY_QUERIES = 20
 
@@ -80,7 +81,7 @@ def evaluate_release(
             "release": release.id,
             "embedding_space_id": release.embedding_space_id,
             "code_revision": release.manifest["code_revision"],
-            "latency_ms": round(measure_latency(release, test), 2),
+            "latency_ms": round(measure_latency(release.retriever(), test), 2),
             "size_mb": round(sum(file["size"] for file in release.manifest["files"].values()) / 2**20, 3),
             "gallery": {"samples": len(release.gallery), "classes": len(np.unique(release.gallery.labels))},
             "splits": {split: _size(manifest.select(manifest.rows(split))) for split in SPLITS},
@@ -112,9 +113,8 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
     return evaluate_retrieval(vectors, test.labels, test.ids)
 
 
-def measure_latency(release: Release, manifest: Manifest) -> float:
+def measure_latency(retriever: Retriever, manifest: Manifest) -> float:
     """The median milliseconds from a picture's bytes to its neighbours, one at a time."""
-    retriever = release.retriever()
     times = []
     for row in np.linspace(0, len(manifest) - 1, _LATENCY_QUERIES + 2).astype(int):
         data = (manifest.folder / str(manifest.paths[row])).read_bytes()
@@ -128,11 +128,8 @@ def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | No
     """The trunk as it was before training, its deep map averaged: from cached maps, or from the pictures."""
     torch.manual_seed(0)  # where its weights are random, the same ones every time
     trunk = make_trunk(model.trunk, model.weights).eval()
-    test, maps = _test(manifest), None
-    cache = features_folder(work, md5, trunk, model.image_size) if work else None
-    if cache and cache.is_dir():
-        seen = manifest.select(manifest.rows("train", "val", "test"))
-        maps = feature_maps(seen, trunk, model.image_size, cache).select(seen.rows("test"))
+    test, maps = _test(manifest), known_maps(manifest, trunk, model.image_size, work, md5)
+    maps = maps and maps.select(manifest.classified.rows("test"))
     vectors = embed_manifest(
         trunk, lambda _, deep: untrained_embedding(deep), test, model.image_size, maps=maps, progress=progress
     )

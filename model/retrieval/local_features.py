@@ -79,6 +79,14 @@ def local_map(heads: MultiHead, shallow: Tensor, deep: Tensor) -> Tensor:
     return shallow if heads.autoencoder is not None else heads.tapped("local", shallow, deep)
 
 
+def local_maps(network: RetrievalNetwork, pictures: Sequence[Tensor], size: int) -> tuple[Tensor, Tensor]:
+    """Pictures (3, H, W) uint8 as the trunk is given them, (B, 3, size, size) uint8, and the map that `local_head` reads."""
+    trunk = network.trunk
+    batch = torch.stack([resize(picture, size) for picture in pictures])
+    shallow, deep = trunk(normalise(batch, trunk.mean, trunk.std).to(next(trunk.parameters()).device))
+    return batch, local_map(network.heads, shallow, deep)
+
+
 @torch.inference_mode()
 def extract(
     network: RetrievalNetwork,
@@ -102,13 +110,10 @@ def extract(
     Returns:
         One each. Places where the picture is blank give none, and so a picture of one colour has none at all.
     """
-    head, device = local_head(network.heads), next(network.trunk.parameters()).device
-    levels = []
+    head, levels = local_head(network.heads), []
     for factor in pyramid:
-        batch = torch.stack([resize(picture, max(1, round(size * factor))) for picture in pictures])
-        maps = network.trunk(normalise(batch, network.trunk.mean, network.trunk.std).to(device))
-        features = local_map(network.heads, *maps)
-        visible = visible_places(batch, *features.shape[2:]).to(device)
+        batch, features = local_maps(network, pictures, max(1, round(size * factor)))
+        visible = visible_places(batch, *features.shape[2:]).to(features.device)
         levels.append(features_of_map(head, features, size, visible=visible, limit=limit, reduction=reduction))
     return [strongest(found, limit) for found in zip(*levels, strict=True)]
 

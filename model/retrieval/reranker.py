@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.pictures import normalise, resize
 from model.networks.heads import Head, RetrievalNetwork
-from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, fit_reduction, local_head, local_map
+from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, fit_reduction, local_head, local_maps
 from model.retrieval.rerank import Reranked, rerank
 
 RATIOS = (0.8, 0.9, 1.0)
@@ -80,17 +79,10 @@ def make_reranker(network: RetrievalNetwork, batches: Callable[[], Iterable[Sequ
     head = local_head(network.heads)
     reduction = None
     if isinstance(head, Head) and head.spec.dimensions > DIMENSIONS:
-        reduction = fit_reduction(_places(network, head, pictures, size) for pictures in batches())
+        with torch.inference_mode():
+            reduction = fit_reduction(head.places(local_maps(network, pictures, size)[1]) for pictures in batches())
     features = [found for pictures in batches() for found in extract(network, pictures, size, reduction=reduction)]
     return Reranker(network, size, features, reduction)
-
-
-@torch.inference_mode()
-def _places(network: RetrievalNetwork, head: Head, pictures: Sequence[Tensor], size: int) -> Tensor:
-    trunk = network.trunk
-    batch = torch.stack([resize(picture, size) for picture in pictures])
-    maps = trunk(normalise(batch, trunk.mean, trunk.std).to(next(trunk.parameters()).device))
-    return head.places(local_map(network.heads, *maps))
 
 
 def choose_ratio(reranker: Reranker, judge: Callable[[Reranker], float]) -> Reranker:

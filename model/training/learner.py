@@ -125,7 +125,7 @@ def make_learner(
     network = RetrievalNetwork(trunk, MultiHead(trunk.channels, method.architecture)).to(fabric.device)
     if config.trunk == "frozen":
         trunk.requires_grad_(False)
-        seen = manifest.select(manifest.rows("train", "val", "test"))  # the steps after this one look at the test pictures
+        seen = manifest.classified  # the steps after this one look at the test pictures
         cache = features_folder(work, data_md5, trunk, model.image_size)
         regime: Regime = FrozenTrunk(network, feature_maps(seen, trunk, model.image_size, cache, progress))
     else:

@@ -53,6 +53,8 @@ def _weigh(learner: Learner) -> None:
 
 @torch.no_grad()
 def _place_proxies(learner: Learner) -> None:
+    if not learner.loss.proxied:
+        return
     heads = learner.network.heads.eval()
     statistics: dict[str, ClassStatistics] = {}
     for shallow, deep, labels in _labelled_maps(learner):

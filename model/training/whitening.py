@@ -69,8 +69,9 @@ def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Ten
     size = len(statistics.mean)
     if not bool(torch.isfinite(statistics.moment).all()):
         raise InvalidInput("The trunk's feature maps are not finite.", "Use other weights or another trunk: model.trunk.")
-    variance = statistics.within.diagonal().mean().clamp(min=1e-12)
-    scatter = (1 - SHRINKAGE) * statistics.within + SHRINKAGE * variance * torch.eye(size, dtype=torch.float64)
+    within = statistics.within
+    variance = within.diagonal().mean().clamp(min=1e-12)
+    scatter = (1 - SHRINKAGE) * within + SHRINKAGE * variance * torch.eye(size, dtype=torch.float64)
     white = torch.linalg.inv(torch.linalg.cholesky(scatter))  # white scatter white^T = I
     spread, axes = torch.linalg.eigh(white @ statistics.total @ white.T)
     kept = min(dimensions, size)

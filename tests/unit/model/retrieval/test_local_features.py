@@ -18,6 +18,7 @@ from model.retrieval.local_features import (
     visible_places,
 )
 from model.retrieval.rerank import mutual_nearest, rerank, verify
+from tests.pictures import scenery
 
 SIZE = 160
 
@@ -27,13 +28,6 @@ def network():
     torch.manual_seed(0)
     trunk = make_trunk(LITE0, "offline")
     return RetrievalNetwork(trunk, MultiHead(trunk.channels, get_method("multi_head").architecture)).eval()
-
-
-def scenery(seed=0, side=240):
-    """Blots of every colour at random places: enough to tell one spot from another."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand((1, 3, side // 8, side // 8), generator=generator)
-    return (torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic")[0].clamp(0, 1) * 255).to(torch.uint8)
 
 
 def places(scores, dimensions=4):

@@ -9,14 +9,9 @@ from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import METHODS
 from model.networks.trunk import LITE0, make_trunk
 from model.retrieval.reranker import RATIOS, choose_ratio, make_reranker
+from tests.pictures import scenery
 
 SIZE = 160
-
-
-def scenery(seed, side=240):
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand((1, 3, side // 8, side // 8), generator=generator)
-    return (torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic")[0].clamp(0, 1) * 255).to(torch.uint8)
 
 
 def network(method):

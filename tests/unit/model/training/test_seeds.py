@@ -30,6 +30,7 @@ from model.training.checkpoint import load_checkpoint
 from model.training.start import WEIGHTS
 from model.training.train import TrainReport, train
 from tests.datasets import make_dataset
+from tests.pictures import scenery
 
 SIZE = 64
 MD5 = "a" * 32
@@ -124,7 +125,7 @@ class Trainer:
     @torch.inference_mode()
     def map_at_r(self, network: RetrievalNetwork) -> float:
         """On the validation classes, from the maps that training kept: they are rounded."""
-        seen = self.manifest.select(self.manifest.rows("train", "val", "test"))
+        seen = self.manifest.classified
         maps = feature_maps(seen, network.trunk, SIZE, features_folder(self.folder / "work", MD5, network.trunk, SIZE), None)
         rows = seen.rows("val")
         found = evaluate_retrieval(network(*maps[rows]).merged.numpy(), seen.labels[rows], seen.ids[rows])
@@ -135,12 +136,6 @@ class Trainer:
 def trainer(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         yield Trainer(tmp_path_factory.mktemp("seeds"), patch)
-
-
-def scenery(seed: int = 0, side: int = 224) -> torch.Tensor:
-    """Blots of every colour at random places, (3, side, side) uint8."""
-    coarse = torch.rand((1, 3, side // 8, side // 8), generator=torch.Generator().manual_seed(seed))
-    return (torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic")[0].clamp(0, 1) * 255).to(torch.uint8)
 
 
 def test_row_1_the_claimed_architecture_learns_from_its_whitened_start(trainer):
@@ -157,7 +152,7 @@ def test_row_1_the_claimed_architecture_learns_from_its_whitened_start(trainer):
 
 def test_row_1_local_vectors_come_with_their_places(trainer):
     network = trainer.train("multi_head").network
-    (found,) = extract(network, [scenery()], 64)
+    (found,) = extract(network, [scenery(side=224)], 64)
     assert found.descriptors.shape == (16, 128)
     assert sorted(map(tuple, found.positions.tolist())) == [(x, y) for x in (8, 24, 40, 56) for y in (8, 24, 40, 56)]
     assert np.unique(found.descriptors.round(4), axis=0).shape == (16, 128), "they differ from region to region"
@@ -225,8 +220,8 @@ def test_row_5_delg_learns_global_and_local_features(trainer, delg):
 
 
 def test_row_5_delgs_local_descriptors_rank_a_shifted_copy_first(delg):
-    picture, side = scenery(), 160
-    shifted, others = picture[:, 32 : 32 + side, 48 : 48 + side], [scenery(seed)[:, :side, :side] for seed in (1, 2, 3)]
+    picture, side = scenery(side=224), 160
+    shifted, others = picture[:, 32 : 32 + side, 48 : 48 + side], [scenery(seed, 224)[:, :side, :side] for seed in (1, 2, 3)]
     query, *candidates = extract(delg.network, [picture[:, :side, :side], *others, shifted], side)
     assert query.descriptors.shape == (100, 128)
     found = rerank(query, candidates, np.float32([0.9, 0.8, 0.7, 0.6]), budget_ms=1e9)
