@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.cells import Bench, Cell, train_network
 from benchmarks.reranking import Side, reranked
-from model.data.feature_cache import feature_maps, features_folder
+from model.data.cache.feature_maps import feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.errors import InvalidInput
 from model.evaluation.evaluate import measure_latency

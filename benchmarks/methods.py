@@ -29,8 +29,8 @@ from benchmarks.report import table, write_page
 from benchmarks.summary import difference, over_seeds, row, untrained_row
 from benchmarks.tuning import TUNED, choose, trials
 from model.config import RunConfig, load_config
-from model.data.importing import import_dataset
-from model.data.versioning import fetch
+from model.data.importing.import_dataset import import_dataset
+from model.data.versions.repository import fetch
 from model.errors import GlocalError, InvalidInput
 from model.files import turn, write_json, write_text
 from model.networks.methods import ABLATIONS, METHODS, get_method

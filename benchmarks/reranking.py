@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.data.feature_cache import box_of
+from model.data.cache.feature_maps import box_of
+from model.data.images import load_picture
 from model.data.manifest import Manifest
-from model.data.pictures import load_picture
 from model.errors import InvalidInput
 from model.networks.heads import RetrievalNetwork
+from model.retrieval.geometric_verification import rerank
 from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, fit_reduction, local_head, local_maps
-from model.retrieval.rerank import rerank
 
 RATIOS = (0.8, 0.9, 1.0)
 QUERIES, CANDIDATES, FITTED = 100, 30, 256

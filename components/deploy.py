@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -22,7 +22,7 @@ def deploy(settings: dict, version: str, release: dsl.Input[dsl.Model], why: str
     from pathlib import Path
 
     from components.releasing import deploy_release
-    from components.step import step
+    from components.runtime.step import step
 
     with step("deploy") as current:
         return deploy_release(settings, version, Path(release.path), why, current)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -34,7 +34,7 @@ def evaluate(
     from pathlib import Path
 
     from components.pinning import fetch_data
-    from components.step import step
+    from components.runtime.step import step
     from model.config import EvaluateConfig, ModelConfig, TrainConfig
     from model.evaluation.evaluate import evaluate_release
     from model.evaluation.report import RECORDED

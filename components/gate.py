@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -31,7 +31,7 @@ def gate(
     from pathlib import Path
 
     from components.judging import judge
-    from components.step import step
+    from components.runtime.step import step
 
     with step("gate") as current:
         return judge(pin, settings, name, Path(release.path), Path(report.path), Path(decision.path), current)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -27,7 +27,7 @@ def index(
     from pathlib import Path
 
     from components.pinning import fetch_data
-    from components.step import code_revision, step
+    from components.runtime.step import code_revision, step
     from model.index import build_release
 
     with step("index") as current:

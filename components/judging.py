@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.pinning import fetch_data
-from components.step import Step, run_evidence
+from components.runtime.step import Step, run_evidence
 from model.config import GateConfig
 from model.data.manifest import read_manifest
 from model.evaluation.gate import Rules, decide
@@ -13,7 +13,7 @@ from model.evaluation.metrics import PerQuery
 from model.evaluation.report import RECORDED
 from model.files import read_json
 from model.release import open_release
-from serving.registry import Registry
+from serving.registry.models import Registry
 
 
 def judge(

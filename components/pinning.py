@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from components.step import Step
+from components.runtime.step import Step
 from model.config import DataConfig
-from model.data.importing import import_dataset
-from model.data.versioning import DataPin, fetch, resolve
+from model.data.importing.import_dataset import import_dataset
+from model.data.versions.repository import DataPin, fetch, resolve
 
 
 def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -12,7 +12,7 @@ def record(status: dsl.PipelineTaskFinalStatus) -> None:
     Reads:
         status: What KFP says of the steps before.
     """
-    from components.step import close_run, step
+    from components.runtime.step import close_run, step
 
     with step("record") as current:
         close_run(current, status.state, status.error_message or "")

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -21,7 +21,7 @@ def register(name: str, release: dsl.Input[dsl.Model], report: dsl.Input[dsl.Art
     from pathlib import Path
 
     from components.releasing import register_release
-    from components.step import step
+    from components.runtime.step import step
 
     with step("register") as current:
         return register_release(name, Path(release.path), Path(report.path), current)

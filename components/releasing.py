@@ -4,16 +4,16 @@ import getpass
 from pathlib import Path
 from typing import Any
 
-from components.step import Step, run_evidence
+from components.runtime.step import Step, run_evidence
 from model.config import ServeConfig
 from model.errors import GlocalError
 from model.evaluation.card import CARD
 from model.evaluation.report import RECORDED
 from model.files import read_json
 from model.release import open_release
+from serving.backends.torchserve.rollout import deploy, same_neighbours
 from serving.client import query
-from serving.registry import Registry
-from serving.rollout import deploy, same_neighbours
+from serving.registry.models import Registry
 
 
 def register_release(name: str, release: Path, report: Path, current: Step) -> str:

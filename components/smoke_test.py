@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -19,7 +19,7 @@ def smoke_test(address: str, name: str, version: str, release: dsl.Input[dsl.Mod
     from pathlib import Path
 
     from components.releasing import smoke
-    from components.step import step
+    from components.runtime.step import step
 
     with step("smoke-test") as current:
         smoke(address, name, version, Path(release.path), current)

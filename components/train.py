@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -28,7 +28,7 @@ def train(
     from pathlib import Path
 
     from components.pinning import fetch_data
-    from components.step import step
+    from components.runtime.step import step
     from model.config import ModelConfig, TrainConfig
     from model.training.train import train as train_network
 

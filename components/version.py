@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.image import IMAGE
+from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -20,7 +20,7 @@ def version(source: str, name: str, settings: dict) -> dict:  # type: ignore[typ
     Fails when the data has defects (each is named), or the revision or its objects are gone.
     """
     from components.pinning import pin_data
-    from components.step import step
+    from components.runtime.step import step
 
     with step("version") as current:
         return pin_data(source, name, settings, current)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from torchvision.io import encode_png
 
-from model.data.feature_cache import box_of, known_maps
+from model.data.cache.feature_maps import box_of, known_maps
+from model.data.images import crop, decode_picture
 from model.data.manifest import Manifest, read_manifest
-from model.data.pictures import crop, decode_picture
-from model.data.versioning import DataPin
+from model.data.versions.repository import DataPin
 from model.files import read_json, write_json
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress

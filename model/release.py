@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.data.versioning import DataPin
+from model.data.versions.repository import DataPin
 from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder, read_json, sha256_file, sha256_json, write_json
 from model.retrieval.gallery import Gallery, load_gallery

@@ -17,8 +17,8 @@ import typer
 from pydantic import ValidationError
 from typer.exceptions import TyperException
 
-from components.environment import Environment
 from model.config import load_config
+from model.environment import Environment
 from model.errors import GlocalError
 
 app = typer.Typer(
@@ -108,7 +108,7 @@ def query(
     as_json: Json = False,
 ) -> None:
     """Ask the endpoint what a picture shows."""
-    from serving import torchserve
+    from serving.backends.torchserve import server as torchserve
     from serving.client import query as ask
 
     state = torchserve.status(Environment().root)
@@ -135,7 +135,7 @@ def import_(
 ) -> None:
     """Check a folder of pictures and keep it as a new version of a data set."""
     settings = load_config(None, set_ or ()).data
-    from model.data.importing import import_dataset
+    from model.data.importing.import_dataset import import_dataset
 
     environment, console = Environment(), Console()
     report = import_dataset(
@@ -164,7 +164,7 @@ def import_(
 @data.command("list")
 def list_(as_json: Json = False) -> None:
     """The data sets of this machine and their newest versions."""
-    from model.data.versioning import datasets
+    from model.data.versions.repository import datasets
 
     pins = datasets(Environment().root / "data")
     if as_json:
@@ -180,7 +180,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed, another catalogue.")] = 0,
 ) -> None:
     """Draw a catalogue of packaged products to try everything with; a folder that is there is left as it is."""
-    from model.data.catalogue import draw_catalogue
+    from model.demo.catalogue import draw_catalogue
 
     if not out.exists():
         console = Console()
@@ -191,7 +191,7 @@ def demo(
 @serve.command()
 def start(as_json: Json = False) -> None:
     """Start TorchServe on loopback, with what was deployed last."""
-    from serving import torchserve
+    from serving.backends.torchserve import server as torchserve
 
     _show_server(torchserve.start(Environment().root), as_json)
 
@@ -199,7 +199,7 @@ def start(as_json: Json = False) -> None:
 @serve.command()
 def status(as_json: Json = False) -> None:
     """Whether it runs, where, and what it serves."""
-    from serving import torchserve
+    from serving.backends.torchserve import server as torchserve
 
     _show_server(torchserve.status(Environment().root), as_json)
 
@@ -207,7 +207,7 @@ def status(as_json: Json = False) -> None:
 @serve.command()
 def stop(as_json: Json = False) -> None:
     """Stop TorchServe and its workers."""
-    from serving import torchserve
+    from serving.backends.torchserve import server as torchserve
 
     stopped = torchserve.stop(Environment().root)
     print(json.dumps({"stopped": stopped}) if as_json else "stopped" if stopped else "was not running")

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.environment import Environment
-from components.step import code_revision
+from components.runtime.step import code_revision
 from model.config import RunConfig
+from model.environment import Environment
 from model.errors import InvalidInput, NotFound
 from model.evaluation.metrics import FIGURES
 from model.files import read_json, write_json
 from pipelines.compiled import compile_pipeline
-from pipelines.local import Listener, Outcome, alive, is_alive, run_local
-from serving.tracking import Runs
+from pipelines.runners.local import Listener, Outcome, alive, is_alive, run_local
+from serving.registry.runs import Runs
 
 REJECTED_EXIT_CODE = 6
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.findings import Findings
+from model.data.importing.findings import Findings
 from model.data.manifest import SPLITS
 from model.errors import InvalidInput
 

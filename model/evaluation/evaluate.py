@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from model.config import ModelConfig, TrainConfig
-from model.data.feature_cache import known_maps
+from model.data.cache.feature_maps import known_maps
+from model.data.images import decode_picture
 from model.data.manifest import SPLITS, Manifest, read_manifest
-from model.data.pictures import decode_picture
 from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import write_report

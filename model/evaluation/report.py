@@ -200,7 +200,7 @@ def thumbnail(file: Path, box: NDArray[np.float32]) -> str | None:
     from torchvision.io import encode_jpeg
     from torchvision.transforms.v2 import functional as transforms
 
-    from model.data.pictures import decode_picture
+    from model.data.images import decode_picture
 
     try:
         image = decode_picture(file.read_bytes())  # (3, H, W) uint8, turned as the trunk saw it

@@ -151,7 +151,7 @@ class RetrievalNetwork(nn.Module):
         """Embeddings of a batch.
 
         Args:
-            inputs: Either pictures (B, 3, S, S) as `model.data.pictures.normalise` leaves them, or the shallow and the deep map
+            inputs: Either pictures (B, 3, S, S) as `model.data.images.normalise` leaves them, or the shallow and the deep map
                 that the trunk made of them before.
         """
         maps = self.trunk(*inputs) if len(inputs) == 1 else inputs

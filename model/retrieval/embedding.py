@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.feature_cache import BATCH, FeatureMaps, picture_batches
+from model.data.cache.feature_maps import BATCH, FeatureMaps, picture_batches
 from model.data.manifest import Manifest
 from model.networks.heads import RetrievalNetwork
 from model.networks.trunk import Trunk

@@ -1,7 +1,7 @@
 """Local features: where in a picture something is to be seen, and what it looks like there. Claim 1's vectors for regions.
 
 The local head makes one vector of every place of its map; the strongest become keypoints with descriptors that
-`model.retrieval.rerank` matches. Any method with a head named `local` has them.
+`model.retrieval.geometric_verification` matches. Any method with a head named `local` has them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.pictures import normalise, resize
+from model.data.images import normalise, resize
 from model.errors import InvalidInput
 from model.networks.autoencoder import AttentiveAutoencoder
 from model.networks.heads import Head, MultiHead, RetrievalNetwork

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.networks.heads import Head, RetrievalNetwork
+from model.retrieval.geometric_verification import Reranked, rerank
 from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, fit_reduction, local_head, local_maps
-from model.retrieval.rerank import Reranked, rerank
 
 RATIOS = (0.8, 0.9, 1.0)
 """Lowe's ratios that are tried."""

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.pictures import normalise, resize
+from model.data.images import normalise, resize
 from model.networks.heads import RetrievalNetwork
 from model.retrieval.gallery import Gallery
 

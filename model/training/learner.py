@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.config import ModelConfig, TrainConfig
-from model.data.feature_cache import BATCH, feature_maps, features_folder, pictures_folder, stored_pictures
+from model.data.cache.feature_maps import BATCH, feature_maps, features_folder, pictures_folder, stored_pictures
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
 from model.losses.hybrid import HybridLoss

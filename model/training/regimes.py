@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from model.data.augmentation import cropped, random_crops
-from model.data.feature_cache import FeatureMaps, as_maps
-from model.data.pictures import normalise, resize
+from model.data.cache.feature_maps import FeatureMaps, as_maps
+from model.data.images import normalise, resize
 from model.networks.heads import RetrievalNetwork
 from model.training.gradients import Inputs
 from model.training.norms import rest

@@ -12,12 +12,14 @@ import pytest
 from moto.server import ThreadedMotoServer
 from PIL import Image
 
-from model.data import assembling, validation, versioning
-from model.data.findings import Rejected
-from model.data.importing import import_dataset
-from model.data.integrity import folder_md5
+from model.data.importing import assembling
+from model.data.importing import checks as validation
+from model.data.importing.findings import Rejected
+from model.data.importing.import_dataset import import_dataset
 from model.data.manifest import read_manifest
-from model.data.versioning import DataPin, fetch, resolve
+from model.data.versions import repository as versioning
+from model.data.versions.integrity import folder_md5
+from model.data.versions.repository import DataPin, fetch, resolve
 from model.errors import GlocalError, InvalidInput, NotFound, Unavailable
 
 pytestmark = pytest.mark.integration

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from model.config import ModelConfig, TrainConfig
-from model.data.importing import import_dataset
-from model.data.versioning import fetch
+from model.data.importing.import_dataset import import_dataset
+from model.data.versions.repository import fetch
 from model.evaluation.evaluate import evaluate_release
 from model.index import build_release
 from model.training.train import train

@@ -9,9 +9,9 @@ from mlflow import MlflowClient
 from model.errors import InvalidInput, NotFound
 from model.files import sha256_folder
 from model.release import open_release
-from serving.registry import Registry
-from serving.tracking import Runs
-from tests.releases import draw_picture, make_release
+from serving.registry.models import Registry
+from serving.registry.runs import Runs
+from tests.support.releases import draw_picture, make_release
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +27,7 @@ def home(tmp_path_factory):
 def uri(home):
     """A fresh store, opened by two processes at once."""
     uri = f"sqlite:///{home}/mlflow.db"
-    code = f"from serving.tracking import Runs; print(Runs({uri!r}).start_run('race'))"
+    code = f"from serving.registry.runs import Runs; print(Runs({uri!r}).start_run('race'))"
     both = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -15,13 +15,14 @@ import pytest
 
 from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.files import read_json, write_json
-from serving import process, torchserve
-from serving.archive import build_archive
+from serving.backends.torchserve import process
+from serving.backends.torchserve import server as torchserve
+from serving.backends.torchserve.archive import build_archive
+from serving.backends.torchserve.configuration import Places
+from serving.backends.torchserve.process import wait_until
+from serving.backends.torchserve.rollout import deploy, same_neighbours
 from serving.client import query
-from serving.configuration import Places
-from serving.process import wait_until
-from serving.rollout import deploy, same_neighbours
-from tests.releases import ENTRIES, draw_picture, huge_png, make_parts, make_release, reseal
+from tests.support.releases import ENTRIES, draw_picture, huge_png, make_parts, make_release, reseal
 
 pytestmark = pytest.mark.integration
 

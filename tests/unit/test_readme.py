@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from components.environment import Environment
 from model.config import RunConfig
+from model.environment import Environment
 from pipelines.cli import app
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from model.errors import InvalidInput
 from model.evaluation.metrics import FIGURES
 from model.files import read_json
 from model.networks.methods import ABLATIONS, METHODS
-from tests.datasets import draw_view
+from tests.support.datasets import draw_view
 
 SMALL = ("model.trunk=test_efficientnet", "model.weights=none", "model.image_size=32", "train.device=cpu", "train.workers=0")
 CLASSES, VIEWS = 15, 3

@@ -7,7 +7,7 @@ from benchmarks.cells import Bench, Recipe, train_cell
 from benchmarks.tuning import GRID, choose, grid, trials
 from model.config import ModelConfig, TrainConfig
 from model.networks.methods import ABLATIONS, METHODS
-from tests.datasets import make_dataset
+from tests.support.datasets import make_dataset
 
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 

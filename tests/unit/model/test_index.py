@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from model.config import ModelConfig, TrainConfig
+from model.data.images import decode_picture
 from model.data.manifest import read_manifest, write_manifest
-from model.data.pictures import decode_picture
 from model.errors import InvalidInput
 from model.files import read_json, write_json
 from model.index import build_release
@@ -16,8 +16,8 @@ from model.networks.stored import NetworkSpec, save_network
 from model.release import open_release
 from model.retrieval.calibration import calibrate
 from model.training.train import train
-from tests.datasets import SAMPLES, make_dataset
-from tests.releases import make_pin
+from tests.support.datasets import SAMPLES, make_dataset
+from tests.support.releases import make_pin
 
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 PIN = make_pin(md5="a" * 32)

@@ -2,7 +2,7 @@
 
 from model.errors import NotFound
 from model.files import read_json, write_json
-from pipelines.local import alive
+from pipelines.runners.local import alive
 from pipelines.running import close_killed_runs
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from model.config import ModelConfig, TrainConfig, load_config
 from model.evaluation.card import NOT_STATED, ROWS, render_card, statements
-from tests.releases import make_pin
+from tests.support.releases import make_pin
 
 HOSTILE = "<script>alert(1)</script> | [click](javascript:alert(1)) `rm`\n# Heading"
 

@@ -5,8 +5,8 @@ from model.evaluation.evaluate import evaluate_release
 from model.files import read_json
 from model.index import build_release
 from model.training.train import train
-from tests.datasets import SAMPLES, make_dataset
-from tests.releases import make_pin
+from tests.support.datasets import SAMPLES, make_dataset
+from tests.support.releases import make_pin
 
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 TRAINING = TrainConfig(epochs=1, classes_per_batch=4, images_per_class=2, device="cpu", workers=0)

@@ -16,7 +16,7 @@ from model.errors import InvalidInput
 from model.evaluation.card import render_card
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import THUMBNAIL, thumbnail, typical_queries, worst_queries, write_report
-from tests.releases import make_pin
+from tests.support.releases import make_pin
 
 HOSTILE = '<script>alert("1")</script>'
 CLASSES = (HOSTILE, "<img src=x onerror=alert(2)>", "pear & 'plum'")

@@ -6,6 +6,7 @@ from model.errors import InvalidInput
 from model.networks.heads import Head, MultiHead, RetrievalNetwork
 from model.networks.methods import Architecture, HeadSpec, get_method
 from model.networks.trunk import LITE0, make_trunk
+from model.retrieval.geometric_verification import mutual_nearest, rerank, verify
 from model.retrieval.local_features import (
     LocalFeatures,
     extract,
@@ -17,8 +18,7 @@ from model.retrieval.local_features import (
     strongest,
     visible_places,
 )
-from model.retrieval.rerank import mutual_nearest, rerank, verify
-from tests.pictures import scenery
+from tests.support.images import scenery
 
 SIZE = 160
 

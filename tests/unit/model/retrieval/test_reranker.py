@@ -9,7 +9,7 @@ from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import METHODS
 from model.networks.trunk import LITE0, make_trunk
 from model.retrieval.reranker import RATIOS, choose_ratio, make_reranker
-from tests.pictures import scenery
+from tests.support.images import scenery
 
 SIZE = 160
 

@@ -15,7 +15,7 @@ from model.config import ModelConfig, TrainConfig
 from model.training import train as training
 from model.training.distributed import gather_rows, share
 from model.training.train import train
-from tests.datasets import make_dataset
+from tests.support.datasets import make_dataset
 
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 MD5 = "a" * 32

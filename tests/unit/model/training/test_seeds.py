@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from model.config import ModelConfig, TrainConfig
-from model.data.feature_cache import feature_maps, features_folder
+from model.data.cache.feature_maps import feature_maps, features_folder
+from model.data.images import decode_picture, normalise, resize
 from model.data.manifest import read_manifest
-from model.data.pictures import decode_picture, normalise, resize
 from model.evaluation.metrics import evaluate_retrieval
 from model.files import read_json
 from model.losses.hybrid import HybridLoss
@@ -23,14 +23,14 @@ from model.networks.attention import ResidualMask, SecondOrderAttention, SecondO
 from model.networks.heads import RetrievalNetwork
 from model.networks.methods import ABLATIONS, METHODS, LossSpec
 from model.networks.stored import NetworkSpec, load_network
+from model.retrieval.geometric_verification import count_inliers, rerank
 from model.retrieval.local_features import extract
-from model.retrieval.rerank import count_inliers, rerank
 from model.training import train as training
 from model.training.checkpoint import load_checkpoint
 from model.training.start import WEIGHTS
 from model.training.train import TrainReport, train
-from tests.datasets import make_dataset
-from tests.pictures import scenery
+from tests.support.datasets import make_dataset
+from tests.support.images import scenery
 
 SIZE = 64
 MD5 = "a" * 32

@@ -22,7 +22,7 @@ from model.training import start as starting
 from model.training import train as training
 from model.training.learner import Learner
 from model.training.train import train
-from tests.datasets import make_dataset
+from tests.support.datasets import make_dataset
 
 # Of the methods that start whitened and choose a weight, the one whose whitening is quick.
 MODEL = ModelConfig(method="local_average", trunk="test_efficientnet", weights="none", image_size=32)

@@ -1,0 +1,1 @@
+"""What is computed from every image once and kept on disk, by content."""

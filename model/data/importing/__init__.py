@@ -1,0 +1,1 @@
+"""From a folder, a CSV or an `s3://` prefix to a checked, split data set."""

@@ -1,0 +1,237 @@
+"""Every picture is read once: hashed, measured before it is decoded, decoded, and put where the data set is assembled.
+
+Threads do it, since the decoder releases the interpreter's lock; what they find comes back as arrays, in chunks.
+"""
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+from torchvision.io import encode_png
+
+from model.data.headers import FORMATS, Header, Oversized, ends_early, read_header
+from model.data.images import decode_picture
+from model.data.importing.findings import Findings
+from model.data.importing.hashing import Defect, Limits, md5, over_chunks, read_file
+from model.data.importing.sources import LONGEST_NAME, SUFFIXES, Listing
+from model.data.manifest import SPLITS
+from model.errors import InvalidInput
+from model.progress import Progress
+
+THUMB = 16
+"""Side of the grey thumbnail by which near duplicates are confirmed."""
+
+
+@dataclass
+class Inspection:
+    """What the pictures of a listing are.
+
+    Attributes:
+        md5: (F, 16) uint8, of each file's bytes.
+        usable: (F,) bool, whether the file is a picture that may be stored.
+        suffix: (F,) int8, 0 where the file keeps its name, else the suffix `STORED_SUFFIXES` adds to it.
+        valid: (N,) bool, whether the sample is usable: a usable file, and a box within it.
+        dhash: (N, 8) uint8, the difference hash of the sample.
+        thumbs: (N, 256) uint8, its grey thumbnail.
+        colours: (N, 3) uint8, its mean colour.
+    """
+
+    md5: NDArray[np.uint8]
+    usable: NDArray[np.bool_]
+    suffix: NDArray[np.int8]
+    valid: NDArray[np.bool_]
+    dhash: NDArray[np.uint8]
+    thumbs: NDArray[np.uint8]
+    colours: NDArray[np.uint8]
+
+    @classmethod
+    def empty(cls, files: int, samples: int) -> "Inspection":
+        """One in which nothing was looked at yet."""
+        return cls(
+            np.zeros((files, 16), np.uint8),
+            np.zeros(files, bool),
+            np.zeros(files, np.int8),
+            np.zeros(samples, bool),
+            np.zeros((samples, 8), np.uint8),
+            np.zeros((samples, THUMB * THUMB), np.uint8),
+            np.zeros((samples, 3), np.uint8),
+        )
+
+
+STORED_SUFFIXES = ("", ".jpg", ".png", ".webp")
+
+
+@dataclass
+class Samples:
+    """The rows of a listing with all that is known of them; `keep` says which become samples of the data set.
+
+    Attributes:
+        listing, found: What they were made from.
+        sides: (N,) int8, indices into `SPLITS`.
+        keep: (N,) bool.
+    """
+
+    listing: Listing
+    found: Inspection
+    sides: NDArray[np.int8]
+    keep: NDArray[np.bool_]
+
+    @property
+    def files(self) -> NDArray[np.int64]:
+        """(N,) the file of each row."""
+        return np.frombuffer(self.listing.file, np.int64)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) the class of each row."""
+        return np.frombuffer(self.listing.label, np.int64)
+
+    def identity(self) -> NDArray[np.int64]:
+        """(N,) a number a row, equal where the file's bytes and the box are."""
+        corners = np.nan_to_num(self.listing.box_array, nan=-1.0).view(np.uint8).reshape(len(self.files), 16)
+        keys = np.ascontiguousarray(np.hstack([self.found.md5[self.files], corners])).view("V32").ravel()
+        return np.unique(keys, return_inverse=True)[1].astype(np.int64)
+
+    def name(self, row: int) -> str:
+        """The row for a person: its file, its box, its class and its side of the split."""
+        box = self.listing.box_array[row]
+        corners = "" if np.isnan(box[0]) else "#" + ",".join(f"{value:g}" for value in box)
+        label = self.listing.labels[int(self.labels[row])]
+        return f"{self.listing.files[int(self.files[row])]}{corners} ({label}, {SPLITS[self.sides[row]]})"
+
+
+def inspect(listing: Listing, limits: Limits, images: Path, findings: Findings, progress: Progress) -> Inspection:
+    """Look at every picture of `listing`, and copy those that are usable below `images`, under their own names.
+
+    What is checked is what is stored: a file is read once. A picture that training could not decode as it is (BMP)
+    is stored as a PNG.
+    """
+    found = Inspection.empty(len(listing.files), len(listing.file))
+    order = np.argsort(np.frombuffer(listing.file, np.int64), kind="stable")
+    starts = np.searchsorted(np.frombuffer(listing.file, np.int64)[order], np.arange(len(listing.files) + 1))
+
+    def work(chunk: range) -> Findings:
+        some = Findings()
+        for file in chunk:
+            name = listing.files[file]
+            try:
+                picture = _take(listing.root / name, name, file, limits=limits, images=images, found=found, findings=some)
+            except Defect as defect:
+                some.defect(defect.kind, name, defect.text)
+                continue
+            for row in order[starts[file] : starts[file + 1]]:
+                _look(picture, name, int(row), listing.box_array[row], found=found, findings=some)
+        return some
+
+    for some in over_chunks(work, len(listing.files), "pictures checked", progress):
+        findings.defects += some.defects
+        findings.warnings += some.warnings
+    return found
+
+
+def _take(path: Path, name: str, file: int, *, limits: Limits, images: Path, found: Inspection, findings: Findings) -> Tensor:
+    """Read, check and store one file; return its pixels."""
+    data = read_file(path, limits)
+    found.md5[file] = md5(data)
+    picture, stored, suffix = decode(data, path.suffix.lower(), limits)
+    _store(stored, images, name + STORED_SUFFIXES[suffix])
+    found.usable[file], found.suffix[file] = True, suffix
+    if stored is not data:
+        findings.warn("converted", name, "stored as a PNG")
+    return picture
+
+
+def _look(picture: Tensor, name: str, row: int, box: NDArray[np.float32], *, found: Inspection, findings: Findings) -> None:
+    """Describe one sample of a picture, unless its box reaches out of it."""
+    part = _crop(picture, box)
+    if part is None:
+        corners, size = ",".join(f"{value:g}" for value in box), f"{picture.shape[2]} x {picture.shape[1]}"
+        findings.defect("box outside", name, f"the box {corners} reaches out of the picture of {size} pixels")
+        return
+    found.valid[row] = True
+    found.dhash[row], found.thumbs[row], found.colours[row] = describe(part)
+
+
+def decode(data: bytes, suffix: str, limits: Limits) -> tuple[Tensor, bytes, int]:
+    """Decode an encoded picture, its size in pixels checked first.
+
+    Returns:
+        (3, H, W) uint8 RGB; the bytes to store; which of `STORED_SUFFIXES` its name needs.
+    """
+    header = _header(data, limits)
+    if ends_early(data, header):
+        raise Defect("truncated", "the file ends before the picture does")
+    stored = _bmp_to_png(data) if header.format == "BMP" else data
+    try:
+        picture = decode_picture(stored, max_bytes=max(len(stored), limits.max_bytes), max_pixels=limits.max_pixels)
+    except InvalidInput as error:
+        raise Defect("unreadable", error.headline) from error
+    if stored is not data:
+        return picture, stored, 0 if suffix == ".png" else STORED_SUFFIXES.index(".png")
+    keeps = suffix in SUFFIXES and suffix != ".bmp"
+    return picture, stored, 0 if keeps else STORED_SUFFIXES.index("." + header.format.lower().replace("jpeg", "jpg"))
+
+
+def _header(data: bytes, limits: Limits) -> Header:
+    try:
+        return read_header(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, formats=(*FORMATS, "BMP"))
+    except Oversized as error:
+        raise Defect("oversized", error.headline) from error
+    except InvalidInput as error:
+        begun = data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM"))
+        raise Defect("unreadable" if begun else "unsupported", error.headline) from error
+
+
+def _bmp_to_png(data: bytes) -> bytes:
+    try:
+        with Image.open(io.BytesIO(data), formats=("BMP",)) as picture:
+            return _png(torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Defect("unreadable", f"the BMP cannot be decoded: {error}") from error
+
+
+def _png(picture: Tensor) -> bytes:
+    return bytes(encode_png(picture.contiguous()).numpy().tobytes())
+
+
+def _store(data: bytes, images: Path, name: str) -> None:
+    if len(os.fsencode(name.rsplit("/", 1)[-1])) > LONGEST_NAME:
+        raise Defect("invalid name", f"with its suffix it has more than {LONGEST_NAME} bytes")
+    target = images / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with target.open("xb") as stream:
+            stream.write(data)
+    except FileExistsError as error:
+        raise Defect("name taken", f"another picture is stored as {name}") from error
+
+
+def _crop(picture: Tensor, box: NDArray[np.float32]) -> Tensor | None:
+    """The pixels of `box` (of the whole picture where it is NaN); None where it reaches out of the picture."""
+    if np.isnan(box[0]):
+        return picture
+    height, width = picture.shape[1:]
+    left, top, right, bottom = (float(value) for value in box)
+    if left < 0 or top < 0 or right > width or bottom > height:
+        return None
+    return picture[:, int(top) : max(int(top) + 1, round(bottom)), int(left) : max(int(left) + 1, round(right))]
+
+
+def describe(picture: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """How a picture looks, in short: (8,) its difference hash, (256,) a grey thumbnail, (3,) its mean colour.
+
+    The hash has one bit for each of 8 x 8 places: whether it is brighter than its right neighbour.
+    """
+    step = max(1, min(picture.shape[1:]) // 128)
+    small = picture[:, ::step, ::step].float()
+    grey = small.mean(0, keepdim=True)
+    cells = adaptive_avg_pool2d(grey, (8, 9))[0].numpy()
+    thumb = adaptive_avg_pool2d(grey, (THUMB, THUMB))[0].round().to(torch.uint8).numpy()
+    return np.packbits(cells[:, :-1] > cells[:, 1:]), thumb.ravel(), small.mean((1, 2)).round().to(torch.uint8).numpy()

@@ -1,0 +1,113 @@
+"""The same picture twice: exactly, by the hash of its bytes, or nearly, by how it looks."""
+
+from collections.abc import Iterator
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.importing.checks import Inspection, Samples
+from model.data.importing.findings import Findings
+from model.data.manifest import SPLITS
+
+BITS = 6
+"""How many of the 64 bits of two difference hashes may differ."""
+CORRELATION = 0.97
+"""How alike the two grey thumbnails must be; flat ones, which correlate with nothing, must have the same grey instead."""
+FLAT = 2.0
+COLOUR = 24
+"""How far the two mean colours may lie apart, of 255."""
+QUERIES = 64
+MOST_PAIRS = 100_000
+
+
+def exact_copies(samples: Samples, identity: NDArray[np.int64], drop_leaks: bool, findings: Findings) -> None:
+    """Name every picture (or box of one) that is there twice, byte for byte.
+
+    Two classes, or two sides of the split: a defect, or, across the split and with `drop_leaks`, the sample on the
+    training side is taken out of `samples.keep` and named. One class on one side: a warning.
+    """
+    sides = samples.sides
+    for group in _groups(identity, samples.keep):
+        last = sides[group].max() if drop_leaks else 0  # train < val < test < scene: what is tested on stays
+        remaining = group[sides[group] >= last]
+        for row in group[sides[group] < last]:
+            samples.keep[row] = False
+            text = f"the same picture as {samples.name(int(remaining[0]))}; left out of {SPLITS[sides[row]]}"
+            findings.warn("leak dropped", samples.name(int(row)), text)
+        for one, other in _pairs(remaining):
+            _name_pair(samples, one, other, findings)
+
+
+def _name_pair(samples: Samples, one: int, other: int, findings: Findings) -> None:
+    sides, twin = samples.sides, f"the same picture as {samples.name(other)}"
+    if sides[one] != sides[other]:
+        text = f"{twin}, on both sides of the split: {SPLITS[sides[one]]} and {SPLITS[sides[other]]}"
+        findings.defect("leak", samples.name(one), text)
+    elif samples.labels[one] != samples.labels[other]:
+        findings.defect("in two classes", samples.name(one), twin)
+    else:
+        findings.warn("copy", samples.name(one), f"{twin}, in one class")
+
+
+def _groups(identity: NDArray[np.int64], keep: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """The kept rows of one identity, two or more at a time, in the order of their first row."""
+    counts = np.bincount(identity[keep], minlength=1)
+    repeated = np.flatnonzero(keep & (counts[np.minimum(identity, len(counts) - 1)] > 1))
+    order = repeated[np.argsort(identity[repeated], kind="stable")]
+    groups = np.split(order, np.flatnonzero(np.diff(identity[order])) + 1)
+    return sorted((group for group in groups if len(group)), key=lambda group: int(group[0]))
+
+
+def _pairs(group: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Every pair of a small group; of a large one, each with the first."""
+    if len(group) > 50:
+        return ((int(group[0]), int(other)) for other in group[1:])
+    return ((int(one), int(other)) for place, one in enumerate(group) for other in group[place + 1 :])
+
+
+def near_copies(samples: Samples, identity: NDArray[np.int64], findings: Findings) -> None:
+    """Warn of each pair that looks the same but stands in two classes or on two sides; exact copies were named already."""
+    labels, sides = samples.labels, samples.sides
+    count = 0
+    for one, other in _alike(samples.found, np.flatnonzero(samples.keep)):
+        apart = ((labels[one] != labels[other]) | (sides[one] != sides[other])) & (identity[one] != identity[other])
+        for left, right in zip(one[apart], other[apart], strict=True):
+            count += 1
+            if count > MOST_PAIRS:
+                findings.warn("near duplicate", "and more", f"only the first {MOST_PAIRS} pairs are named")
+                return
+            findings.warn("near duplicate", samples.name(int(left)), f"looks like {samples.name(int(right))}")
+
+
+def _alike(found: Inspection, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pairs of rows, the smaller first, that look the same: near in hash, then compared by thumbnail and colour."""
+    if not len(rows):
+        return
+    index = faiss.IndexBinaryFlat(64)
+    hashes = np.ascontiguousarray(found.dhash[rows])
+    index.add(hashes)
+    for start in range(0, len(rows), QUERIES):
+        limits, _, hits = index.range_search(hashes[start : start + QUERIES], BITS + 1)
+        queries = np.repeat(np.arange(start, start + len(limits) - 1), np.diff(limits.astype(np.int64)).astype(np.int64))
+        later = hits > queries
+        one, other = rows[queries[later]], rows[hits[later]]
+        for part in range(0, len(one), 65536):
+            left, right = one[part : part + 65536], other[part : part + 65536]
+            same = _looks_same(found, left, right)
+            yield left[same], right[same]
+
+
+def _looks_same(found: Inspection, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(P,) whether the thumbnails agree: by correlation, or, where both are flat, by their grey."""
+    colour = np.abs(found.colours[one].astype(np.int16) - found.colours[other]).max(1, initial=0) <= COLOUR
+    one, other = one[colour], other[colour]
+    left, right = found.thumbs[one].astype(np.float32), found.thumbs[other].astype(np.float32)
+    means = left.mean(1, keepdims=True), right.mean(1, keepdims=True)
+    left, right = left - means[0], right - means[1]
+    spread = np.sqrt((left**2).mean(1)), np.sqrt((right**2).mean(1))
+    correlation = (left * right).mean(1) / np.maximum(spread[0] * spread[1], 1e-6)
+    flat = np.maximum(*spread) < FLAT
+    same_grey = np.abs(means[0] - means[1])[:, 0] <= FLAT
+    colour[colour] = np.where(flat, same_grey, correlation >= CORRELATION)
+    return colour

@@ -1,0 +1,1 @@
+"""Versions of data sets. Only this package knows DVC and git."""

@@ -1,0 +1,1 @@
+"""A drawn catalogue of packaged products, to try everything with."""

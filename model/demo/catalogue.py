@@ -1,0 +1,270 @@
+"""The demonstration data: a small catalogue of packaged products, drawn rather than photographed.
+
+Nothing is downloaded and nothing is licensed from anybody. Products come in families: one brand, one line, and flavours that
+differ in a word, an icon and the colour of a ribbon. Each is seen from many sides, in many lights, in front of clutter and
+partly covered; shelf scenes with boxes are for detection.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from model.data.manifest import write_manifest
+from model.demo.artwork import CREAM, LAYOUTS, PATTERNS, Image, Product, colour, mix, words
+from model.demo.setting import WALLS, cover_up, draw_tag, draw_wall, lay_fragment, lay_sprite, light_up, pick
+from model.demo.view import Floats, Packaging, Viewpoint, package, see
+from model.errors import InvalidInput
+from model.files import atomic_folder
+
+Bounds = tuple[int, int, int, int]
+"""xmin, ymin, xmax, ymax in pixels; the two last are the first column and row outside."""
+Row = tuple[str, str, str, Bounds | None]
+Progress = Callable[[int, int], None]
+"""Called with the pictures drawn so far and their whole number."""
+
+BRANDS = words(
+    "alba borea corvina dorsal elmet fjella gavotte halden isolde jorvik kestrel lumera marlo nordal oriel pemba quilla rivena "
+    "solvan tamarin umbra velmar wexley yarrow zephra"
+)
+LINES = {
+    "bottle": words("oat-drink kefir iced-tea cordial smoothie"),
+    "box": words("oat-crackers green-tea crispbread muesli biscuits"),
+    "can": words("sparkling-water tonic cold-brew spritz kombucha"),
+    "pouch": words("lentil-chips granola trail-mix popcorn rice-bites"),
+}
+FLAVOURS = {
+    "almond": ("nut", "a9744f"),
+    "apple": ("apple", "7fae3a"),
+    "chilli": ("flame", "c8281e"),
+    "classic": ("star", "b5892c"),
+    "cocoa": ("squares", "6b3f2a"),
+    "forest-berry": ("berries", "7d2d6b"),
+    "honey": ("honeycomb", "e0a526"),
+    "lemon": ("citrus", "f2c414"),
+    "mint": ("leaf", "3fa77a"),
+    "orange": ("citrus", "ee8322"),
+    "sea-salt": ("drop", "3b7fb5"),
+    "strawberry": ("berries", "d8344f"),
+    "vanilla": ("flower", "efcf70"),
+    "wholegrain": ("grain", "c2913d"),
+}
+GROUNDS = words("2a7f86 c8553d e9b44c 4c6e9c 7a9e5f 8c5a85 d98a94 3f4756 e7d8b5 a3c4bc")
+INKS = words("12343b 4a1c14 50331a 182a44 27401f 33203a 5a2230 171b24 3d4a36 234a4f")
+PALETTES = tuple(zip(GROUNDS, INKS, strict=True))
+"""The main colour and the dark colour of a family."""
+FONTS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_DUPLEX | cv2.FONT_ITALIC, cv2.FONT_HERSHEY_COMPLEX)
+FAMILY = 4
+"""Products of one brand and line."""
+MOST = len(BRANDS) * 5 * FAMILY
+"""Products there are names for: every brand with five lines."""
+SMALLEST = 32
+"""Pixels below which nothing can be recognised."""
+SCENE = (640, 360)
+"""Width and height of a shelf scene."""
+
+
+def _printed(name: str) -> str:
+    return name.replace("-", " ").title()
+
+
+T = TypeVar("T")
+
+
+def _cycle(rng: np.random.Generator, values: Iterable[T], count: int) -> list[T]:
+    """`count` values, every one once before any comes again, so that both halves of the alphabet get the same mixture."""
+    known = sorted(values)  # type: ignore[type-var]
+    rounds = [rng.permutation(len(known)) for _ in range(-(-count // len(known)))]
+    return [known[i] for i in np.concatenate(rounds)[:count]]
+
+
+def choose_products(count: int, rng: np.random.Generator) -> list[Product]:
+    """Invent `count` products in families of `FAMILY`, the brands spread over the alphabet; sorted by name."""
+    families = -(-count // FAMILY)
+    looks = [_cycle(rng, values, families) for values in (LINES, LAYOUTS, PATTERNS)]
+    palettes = _cycle(rng, PALETTES, families)
+    taken: set[tuple[str, str]] = set()
+    products: list[Product] = []
+    for family in range(families):
+        brand = BRANDS[family * len(BRANDS) // families if families <= len(BRANDS) else family % len(BRANDS)]
+        shape, layout, pattern = (look[family] for look in looks)
+        line = str(rng.choice([line for line in LINES[shape] if (brand, line) not in taken]))
+        taken.add((brand, line))
+        ground, ink = (colour(text) for text in palettes[family])
+        font = int(rng.choice(FONTS))
+        for flavour in rng.permutation(sorted(FLAVOURS))[: min(FAMILY, count - len(products))].tolist():
+            icon, accent = FLAVOURS[flavour]
+            name = f"{brand}-{line}-{flavour}"
+            products.append(
+                Product(
+                    name=name,
+                    brand=_printed(brand),
+                    line=_printed(line),
+                    flavour=_printed(flavour),
+                    shape=shape,
+                    layout=layout,
+                    pattern=pattern,
+                    icon=icon,
+                    ground=ground,
+                    ink=ink,
+                    accent=colour(accent),
+                    font=font,
+                )
+            )
+    return sorted(products, key=lambda product: product.name)
+
+
+def _canvas(size: tuple[int, int], rng: np.random.Generator) -> Floats:
+    """A background, half as large again as the picture: reducing it at the end smooths every edge."""
+    return draw_wall((size[0] * 3 // 2, size[1] * 3 // 2), rng).astype(np.float32)
+
+
+def _developed(canvas: Floats, size: tuple[int, int], rng: np.random.Generator, strength: float) -> Image:
+    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return light_up(small, rng, strength).astype(np.uint8)
+
+
+def draw_picture(items: Sequence[Packaging], chosen: int, size: int, rng: np.random.Generator) -> Image:
+    """One picture of product `chosen`, with clutter of the others around it: (size, size, 3) uint8."""
+    canvas = _canvas((size, size), rng)
+    side = canvas.shape[0]
+    others = [item for item in items if item is not items[chosen]]
+    for _ in range(int(rng.integers(1, 4))):
+        x, y = rng.uniform(0, side, 2).tolist()
+        lay_fragment(canvas, others[int(rng.integers(len(others)))], (x, y), side * rng.uniform(0.25, 0.6), rng)
+    yaw, pitch, roll = rng.uniform([-0.55, 0.0, -0.2], [0.55, 0.35, 0.2]).tolist()
+    x, y = (side / 2 + side * rng.uniform(-0.07, 0.07, 2)).tolist()
+    sprite = see(items[chosen], Viewpoint(yaw, pitch, roll, x, y, side * rng.uniform(0.72, 0.94)), (side, side), rng)
+    lay_sprite(canvas, sprite, side / 40)
+    for _ in range(int(rng.choice(3, p=(0.5, 0.4, 0.1)))):
+        cover_up(canvas, sprite, others, rng, side * rng.uniform(0.075, 0.15))
+    return _developed(canvas, (size, size), rng, 1.0)
+
+
+def _stand(canvas: Floats, item: Packaging, slot: tuple[int, int, int], board: int, rng: np.random.Generator) -> Bounds:
+    """Stand a product on a shelf board; returns its bounds on the canvas.
+
+    Args:
+        canvas: Changed in place.
+        item: The product.
+        slot: Left, width and height of the room it has.
+        board: The row of the canvas it stands on.
+        rng: Decides how it is turned and how tall it is.
+    """
+    left, wide, high = slot
+    tall = min(high * 0.83, wide / 0.9) * rng.uniform(0.88, 1)
+    view = Viewpoint(rng.uniform(-0.25, 0.25), 0.0, 0.0, wide / 2, high - 10 - tall / 2, tall)
+    sprite = see(item, view, (wide, high), rng)
+    ys, xs = np.nonzero(sprite.cover > 0.5)
+    top = board - int(ys.max()) - 1
+    lay_sprite(canvas[top : top + high, left : left + wide], sprite, 5)
+    return left + int(xs.min()), top + int(ys.min()), left + int(xs.max()) + 1, board
+
+
+def _shelf(canvas: Floats, board: int, rng: np.random.Generator) -> None:
+    """A board across the canvas, with price tags along its edge."""
+    wood = pick(rng, WALLS)
+    canvas[board - 8 : board] *= 0.7
+    canvas[board : board + 20] = mix(wood, (255, 255, 255), 0.3)
+    canvas[board + 18 : board + 22] = mix(wood, (0, 0, 0), 0.5)
+    for x in range(30, canvas.shape[1] - 60, 150):
+        canvas[board + 2 : board + 17, x : x + 40] = cv2.resize(draw_tag(CREAM, rng), (40, 15), interpolation=cv2.INTER_AREA)
+
+
+def draw_scene(items: Sequence[Packaging], rng: np.random.Generator) -> tuple[Image, list[tuple[str, Bounds]]]:
+    """A shelf of two boards with six to twelve products: the picture, and every product's name and box in pixels."""
+    canvas = _canvas(SCENE, rng)
+    height, width = canvas.shape[:2]
+    found: list[tuple[str, Bounds]] = []
+    for row in range(2):
+        board, high = (row + 1) * height // 2 - 24, height // 2 - 32
+        _shelf(canvas, board, rng)
+        count = int(rng.integers(3, 7))
+        for place in range(count):
+            item = items[int(rng.integers(len(items)))]
+            slot = place * width // count, width // count, high
+            xmin, ymin, xmax, ymax = _stand(canvas, item, slot, board, rng)
+            found.append((item.product.name, (xmin * 2 // 3, ymin * 2 // 3, -(-xmax * 2 // 3), -(-ymax * 2 // 3))))
+    return _developed(canvas, SCENE, rng, 0.6), found
+
+
+def _write_picture(file: Path, image: Image, rng: np.random.Generator) -> None:
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(55, 93))])
+    if not done:
+        raise RuntimeError(f"OpenCV could not encode {file.name}.")
+    file.write_bytes(data.tobytes())
+
+
+def _write_pictures(folder: Path, items: Sequence[Packaging], views: int, size: int, seed: int) -> Iterator[Row]:
+    """Write `images/`, yielding a row a picture. Every picture has its own random stream, so order decides nothing."""
+    for chosen, item in enumerate(items):
+        name = item.product.name
+        (folder / "images" / name).mkdir(parents=True)
+        for view in range(views):
+            rng = np.random.default_rng([seed, 1, chosen, view])
+            path = f"images/{name}/{view:02d}.jpg"
+            _write_picture(folder / path, draw_picture(items, chosen, size, rng), rng)
+            yield path, name, "", None
+    rng = np.random.default_rng([seed, 1, len(items) - 1, views])
+    _write_picture(folder / "query.jpg", draw_picture(items, len(items) - 1, size, rng), rng)
+
+
+def _write_scenes(folder: Path, items: Sequence[Packaging], scenes: int, seed: int) -> Iterator[list[Row]]:
+    """Write `scenes/`, yielding the rows of one scene after another."""
+    (folder / "scenes").mkdir()
+    for scene in range(scenes):
+        rng = np.random.default_rng([seed, 2, scene])
+        path = f"scenes/{scene:02d}.jpg"
+        image, found = draw_scene(items, rng)
+        _write_picture(folder / path, image, rng)
+        yield [(path, name, "scene", box) for name, box in found]
+
+
+def draw_catalogue(
+    out: Path,
+    *,
+    products: int = 40,
+    views: int = 14,
+    scenes: int = 24,
+    size: int = 160,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """Draw the demonstration data into the folder `out`, which appears whole or not at all.
+
+    Writes `images/<product>/<nn>.jpg` (one product each), `scenes/<nn>.jpg` (shelves), `manifest.csv`, and
+    `query.jpg`: one more view of the last product, in no row, to ask with. Rows of single pictures leave split and box empty,
+    for the import to decide; rows of scenes have the split `scene` and a box each. The same arguments give the same bytes with
+    the same OpenCV.
+
+    Args:
+        out: Replaced where it exists.
+        products: How many classes, 2 to `MOST`.
+        views: Pictures of each product.
+        scenes: Shelf scenes; may be 0.
+        size: Width and height of a product's picture, in pixels.
+        seed: Decides everything drawn.
+        progress: Told the pictures drawn so far and their whole number.
+
+    Raises:
+        InvalidInput: A number is out of range.
+    """
+    if not (2 <= products <= MOST and views >= 1 and scenes >= 0 and size >= SMALLEST and seed >= 0):
+        raise InvalidInput(
+            "A catalogue cannot be drawn from these numbers.",
+            f"Ask for 2 to {MOST} products, 1 view or more, 0 scenes or more, {SMALLEST} pixels or more and a seed of 0 or more.",
+        )
+    tell = progress or (lambda _done, _total: None)
+    items = [package(product) for product in choose_products(products, np.random.default_rng([seed, 0]))]
+    rows: list[Row] = []
+    total = products * views + scenes
+    with atomic_folder(out) as folder:
+        for row in _write_pictures(folder, items, views, size, seed):
+            rows.append(row)
+            tell(len(rows), total)
+        for done, found in enumerate(_write_scenes(folder, items, scenes, seed), start=len(rows) + 1):
+            rows += found
+            tell(done, total)
+        write_manifest(folder, rows)

@@ -1,0 +1,1 @@
+"""The servers behind the endpoint, each known in one package."""

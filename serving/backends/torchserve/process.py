@@ -1,0 +1,202 @@
+"""TorchServe's process: started detached on loopback, found again, ended with everything it started."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from model.errors import Unavailable
+from model.files import read_json, write_json, write_text
+from serving.backends.torchserve.configuration import (
+    LOOPBACK,
+    Limits,
+    Places,
+    Ports,
+    environment,
+    java_program,
+    logging_xml,
+    properties,
+)
+
+_MAIN = "org.pytorch.serve.ModelServer"
+_WORKER = "model_service_worker.py"
+_LONGEST_SOCKET_FOLDER = 80
+
+
+@dataclass(frozen=True)
+class Running:
+    """A TorchServe that is alive."""
+
+    pid: int
+    ports: Ports
+    scratch: str
+
+    @property
+    def address(self) -> str:
+        """Where queries go."""
+        return f"http://{LOOPBACK}:{self.ports.inference}"
+
+    @property
+    def management(self) -> str:
+        """Where models are registered."""
+        return f"http://{LOOPBACK}:{self.ports.management}"
+
+
+def find(places: Places) -> Running | None:
+    """The server that the state file names, if it is alive and ours."""
+    try:
+        state = read_json(places.state)
+        running = Running(int(state["pid"]), Ports(**state["ports"]), str(state["scratch"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return running if _is_server(running.pid, places) else None
+
+
+def launch(places: Places, wanted: Ports | None, limits: Limits) -> Running:
+    """Start a server in a session of its own and write the state file; it may not answer yet.
+
+    Raises:
+        Unavailable: There is no Java to run it with, or it cannot be started.
+    """
+    ports = _free_ports(wanted or _last_ports(places))
+    for folder in (places.folder, places.store, places.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(places)
+    write_text(places.config, properties(places, ports, limits))
+    write_text(places.logging, logging_xml())
+    command = [
+        java_program(),
+        f"-Xmx{limits.heap_mb}m",
+        "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",
+        "-XX:TieredStopAtLevel=1",
+        f"-Djava.io.tmpdir={scratch}",
+        f"-Dlog4j.configurationFile={places.logging.as_uri()}",
+        f"-Dmodel_server_home={_torchserve().parent}",
+        *("-cp", str(_torchserve() / "frontend" / "*"), _MAIN),
+        *("--python", sys.executable, "-f", str(places.config), "-s", str(places.store), "-w", str(places.store)),
+        *("-ncs", "--disable-token-auth", "--enable-model-api"),
+    ]
+    with (places.logs / "console.log").open("ab") as log:
+        try:
+            started = subprocess.Popen(
+                command,
+                cwd=places.folder,
+                env=environment(places, scratch, limits),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Unavailable("TorchServe cannot be started.", f"{command[0]}: {error.strerror}") from error
+    running = Running(started.pid, ports, scratch)
+    write_json(places.state, {"pid": running.pid, "ports": asdict(ports), "scratch": scratch})
+    return running
+
+
+def end(places: Places, *, wait_s: float = 15) -> bool:
+    """End the server with all its workers, and what an earlier one left. Returns whether there was anything to end.
+
+    The state file stays, without a process, so that the next server listens where this one did.
+    """
+    try:
+        state = read_json(places.state)
+        pid, scratch = int(state["pid"]), Path(state["scratch"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    members = _members(pid, places)
+    if _is_server(pid, places):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(members, timeout=wait_s)
+    for process in {*alive, *_members(pid, places)}:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs([*alive, *_members(pid, places)], timeout=wait_s)
+    shutil.rmtree(scratch, ignore_errors=True)
+    write_json(places.state, {"ports": state["ports"]})
+    return bool(members)
+
+
+def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 0.1) -> bool:
+    """Ask `done` again and again; returns whether it said yes in time."""
+    deadline = time.monotonic() + deadline_s
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause_s)
+    return True
+
+
+def _torchserve() -> Path:
+    found = find_spec("ts")
+    if found is None or found.origin is None:
+        raise Unavailable("TorchServe is not installed.", "Run make setup.")
+    return Path(found.origin).parent
+
+
+def _scratch(places: Places) -> str:
+    """Where archives are unpacked and workers' sockets lie; a socket's path must be short."""
+    folder = places.folder / "tmp"
+    if len(str(folder)) > _LONGEST_SOCKET_FOLDER:
+        return tempfile.mkdtemp(prefix="glocal-serve-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return str(folder)
+
+
+def _free_ports(wanted: Ports | None) -> Ports:
+    """The wanted ports where they are free, others where not; all are held until all are found."""
+    with contextlib.ExitStack() as held:
+        chosen = {}
+        for field in fields(Ports):
+            bound = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                bound.bind((LOOPBACK, getattr(wanted, field.name) if wanted else 0))
+            except OSError:
+                bound.bind((LOOPBACK, 0))
+            chosen[field.name] = bound.getsockname()[1]
+    return Ports(**chosen)
+
+
+def _last_ports(places: Places) -> Ports | None:
+    try:
+        return Ports(**read_json(places.state)["ports"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_server(pid: int, places: Places) -> bool:
+    return _runs(pid, _MAIN, str(places.config))
+
+
+def _members(pid: int, places: Places) -> list[psutil.Process]:
+    """The living processes of the server's session: itself and its workers; nobody who was given its number since."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == pid and (_is_server(process.pid, places) or _runs(process.pid, _WORKER)):
+                found.append(process)
+    return found
+
+
+def _runs(pid: int, *words: str) -> bool:
+    try:
+        process = psutil.Process(pid)
+        line = " ".join(process.cmdline())
+        return process.status() != psutil.STATUS_ZOMBIE and all(word in line for word in words)
+    except psutil.Error:
+        return False

