@@ -54,7 +54,7 @@ PARTS = (
         "Second moments of 64 reduced channels on the local head",
         {"local_average": "the local head's channels averaged"},
     ),
-    Part("Start", "Projections start as whitenings of the training pictures", {"start_random": "a start at random"}),
+    Part("Start", "Projections start as whitenings of the training images", {"start_random": "a start at random"}),
     Part(
         "Merge weight",
         "The local head's weight in the merged vector is chosen on the validation classes",

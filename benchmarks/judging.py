@@ -74,7 +74,7 @@ def per_query(bench: Bench, cell: Cell | None) -> PerQuery:
 def judge_untrained(bench: Bench, progress: Progress | None = None) -> dict[str, Any]:
     """The trunk as it was before training, its deep map averaged: what `judge_cell` returns, and `validation_map_at_r`.
 
-    Frozen, this computes the maps of all pictures, which every cell then shares: no method's seconds hold that pass.
+    Frozen, this computes the maps of all images, which every cell then shares: no method's seconds hold that pass.
     """
     file = bench.file(None, "tested.json")
     if not file.is_file():
@@ -101,7 +101,7 @@ def _tested(
 ) -> dict[str, Any]:
     side, vectors, found = _search(bench, network, "test", progress)
     if not found.has_match.any():
-        raise InvalidInput("No test picture has another of its class to find.", "Give more pictures of each class.")
+        raise InvalidInput("No test image has another of its class to find.", "Give more images of each class.")
     found.save(npz)
     gallery = Gallery(vectors, side.labels, side.ids, side.classes)
     return {

@@ -37,7 +37,7 @@ from model.networks.methods import ABLATIONS, METHODS, get_method
 from model.progress import Progress
 
 REGIMES = {"frozen": (), "finetune": ("model.image_size=128", "train.epochs=3")}
-"""What a regime changes of the defaults: a trunk that learns costs more, so it sees smaller pictures, fewer times."""
+"""What a regime changes of the defaults: a trunk that learns costs more, so it sees smaller images, fewer times."""
 
 _TUNING = "another grid in benchmarks/tuning.py"
 DECIDED = {

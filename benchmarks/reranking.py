@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.data.cache.feature_maps import box_of
-from model.data.images import load_picture
+from model.data.images import load_image
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
 from model.networks.heads import RetrievalNetwork
@@ -18,7 +18,7 @@ from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, f
 
 RATIOS = (0.8, 0.9, 1.0)
 QUERIES, CANDIDATES, FITTED = 100, 30, 256
-"""Queries of a sample, candidates of each, and training pictures that a reduction is fitted to."""
+"""Queries of a sample, candidates of each, and training images that a reduction is fitted to."""
 _CHUNK = 32
 
 
@@ -115,24 +115,24 @@ def map_at_r(right: NDArray[np.bool_], r: int) -> float:
     return float((np.arange(1, len(hits) + 1) / hits).sum() / r)
 
 
-def _pictures(manifest: Manifest, size: int) -> Iterator[list[torch.Tensor]]:
+def _images(manifest: Manifest, size: int) -> Iterator[list[torch.Tensor]]:
     for start in range(0, len(manifest), _CHUNK):
         rows = range(start, min(start + _CHUNK, len(manifest)))
-        yield [load_picture(manifest.folder / str(manifest.paths[row]), size, box_of(manifest, row)) for row in rows]
+        yield [load_image(manifest.folder / str(manifest.paths[row]), size, box_of(manifest, row)) for row in rows]
 
 
 def _extracted(
     network: RetrievalNetwork, manifest: Manifest, size: int, reduction: NDArray[np.float32] | None
 ) -> list[LocalFeatures]:
-    chunks = _pictures(manifest, size)
-    return [features for pictures in chunks for features in extract(network, pictures, size, reduction=reduction)]
+    chunks = _images(manifest, size)
+    return [features for images in chunks for features in extract(network, images, size, reduction=reduction)]
 
 
 @torch.inference_mode()
 def _reduction(network: RetrievalNetwork, train: Manifest, size: int) -> NDArray[np.float32] | None:
-    """Long descriptors are brought to their length by what training pictures show; None where they are short enough."""
+    """Long descriptors are brought to their length by what training images show; None where they are short enough."""
     head = local_head(network.heads)
     sample = train.select(np.sort(spread(train.labels, FITTED)))
-    places = (head.describe(local_maps(network, pictures, size)[1])[0] for pictures in _pictures(sample, size))
+    places = (head.describe(local_maps(network, images, size)[1])[0] for images in _images(sample, size))
     first = next(places)
     return fit_reduction([first, *places]) if first.shape[-1] > DIMENSIONS else None

@@ -2,7 +2,7 @@
 
     python -m benchmarks.training --json
 
-Speed: pictures a second of `train_epoch` (loader, gradients by embeddings, clipping, optimiser, and checkpoints at the rate they
+Speed: images a second of `train_epoch` (loader, gradients by embeddings, clipping, optimiser, and checkpoints at the rate they
 are written), by those of forward, loss, backward and step alone on tensors in memory, of the same network on the same device.
 Both run in turns; a ratio is the median over the rounds. Memory: the peak of private memory (RssAnon) of a whole training in a
 process of its own, at one and at ten times the data. Pages of memory-mapped files are not counted: the system takes them back
@@ -35,18 +35,18 @@ from model.training.learner import Learner, make_learner
 from model.training.start import start
 from model.training.train import train, train_epoch
 
-PICTURES_A_CLASS = 16
+IMAGES_A_CLASS = 16
 VALIDATION_CLASSES = 2
 
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: a network, how it is trained, and on how many pictures."""
+    """One comparison: a network, how it is trained, and on how many images."""
 
     name: str
     model: ModelConfig
     train: TrainConfig
-    pictures: int
+    images: int
 
 
 def cases(cuda: bool) -> list[Case]:
@@ -66,21 +66,21 @@ def cases(cuda: bool) -> list[Case]:
     return found
 
 
-def draw_data(folder: Path, pictures: int, size: int = 320) -> Path:
-    """JPEG pictures with structure on all scales, as photographs have it: sums of noise at each."""
+def draw_data(folder: Path, images: int, size: int = 320) -> Path:
+    """JPEG images with structure on all scales, as photographs have it: sums of noise at each."""
     rows = []
-    for row in range(pictures + VALIDATION_CLASSES * PICTURES_A_CLASS):
+    for row in range(images + VALIDATION_CLASSES * IMAGES_A_CLASS):
         name, random = f"{row}.jpg", np.random.default_rng(row)
         scales = [cv2.resize(random.normal(0, 2**-k, (2**k, 2**k, 3)), (size, size)) for k in range(1, 8)]
-        picture = np.clip(128 + 80 * np.sum(scales, axis=0), 0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / name), picture)
-        rows.append((name, f"class {row // PICTURES_A_CLASS}", "train" if row < pictures else "val", None))
+        image = np.clip(128 + 80 * np.sum(scales, axis=0), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / name), image)
+        rows.append((name, f"class {row // IMAGES_A_CLASS}", "train" if row < images else "val", None))
     write_manifest(folder, rows)
     return folder
 
 
 def compare(case: Case, dataset: Path, rounds: int) -> dict[str, float | str]:
-    """Pictures a second of our loop and of the bare steps, in turns."""
+    """Images a second of our loop and of the bare steps, in turns."""
     with tempfile.TemporaryDirectory() as work:
         fabric = make_fabric(case.train)
         learner = make_learner(
@@ -96,7 +96,7 @@ def compare(case: Case, dataset: Path, rounds: int) -> dict[str, float | str]:
             loop = _seconds(learner, lambda at=counters: train_epoch(learner, at, lambda *_: None, lambda: False))
             ours.append(batches.size / (loop + saving * len(batches) / case.train.checkpoint_every))
             bare.append(batches.size / _seconds(learner, lambda: bare_steps(learner, memory, len(batches))))
-            _say(epoch, rounds, f"rounds of {case.name}: {ours[-1]:.0f} to {bare[-1]:.0f} pictures a second")
+            _say(epoch, rounds, f"rounds of {case.name}: {ours[-1]:.0f} to {bare[-1]:.0f} images a second")
     ratios = [one / other for one, other in zip(ours[1:], bare[1:], strict=True)]  # the first warms up
     return {"case": case.name, "ours": median(ours[1:]), "bare": median(bare[1:]), "ratio": median(ratios)}
 
@@ -137,17 +137,17 @@ def _finish(learner: Learner) -> None:
         torch.cuda.synchronize()
 
 
-def memory_ratio(regime: str, folder: Path, pictures: int) -> dict[str, float | str]:
+def memory_ratio(regime: str, folder: Path, images: int) -> dict[str, float | str]:
     """Peak private memory of a training at one and at ten times the data, each in a process of its own."""
     peaks = []
-    for count in (pictures, 10 * pictures):
+    for count in (images, 10 * images):
         data = folder / f"memory{count}"
         if not data.is_dir():
             data.mkdir()
             draw_data(data, count, size=96)
         command = [sys.executable, "-m", "benchmarks.training", "--peak-of", regime, "--data", str(data)]
         peaks.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]))
-        _say(count, 10 * pictures, f"pictures, {regime}: {peaks[-1]:.0f} MB at the peak")
+        _say(count, 10 * images, f"images, {regime}: {peaks[-1]:.0f} MB at the peak")
     return {"case": regime, "mb": peaks[0], "mb_at_ten_times": peaks[1], "ratio": peaks[1] / peaks[0]}
 
 
@@ -179,9 +179,9 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
-    parser.add_argument("--data", type=Path, help="a folder with a manifest to train on, in place of drawn pictures")
+    parser.add_argument("--data", type=Path, help="a folder with a manifest to train on, in place of drawn images")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--memory-pictures", type=int, default=320, help="at one times the data; 0 leaves memory out")
+    parser.add_argument("--memory-images", type=int, default=320, help="at one times the data; 0 leaves memory out")
     parser.add_argument("--peak-of", choices=("frozen", "finetune"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peak_of:
@@ -191,13 +191,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         speeds, drawn = [], {}
         for case in cases(cuda):
-            if not given.data and case.pictures not in drawn:
-                drawn[case.pictures] = Path(folder) / f"speed{case.pictures}"
-                drawn[case.pictures].mkdir()
-                draw_data(drawn[case.pictures], case.pictures)
-            speeds.append(compare(case, given.data or drawn[case.pictures], given.rounds))
-        regimes = ("frozen", "finetune") if given.memory_pictures else ()
-        memory = [memory_ratio(regime, Path(folder), given.memory_pictures) for regime in regimes]
+            if not given.data and case.images not in drawn:
+                drawn[case.images] = Path(folder) / f"speed{case.images}"
+                drawn[case.images].mkdir()
+                draw_data(drawn[case.images], case.images)
+            speeds.append(compare(case, given.data or drawn[case.images], given.rounds))
+        regimes = ("frozen", "finetune") if given.memory_images else ()
+        memory = [memory_ratio(regime, Path(folder), given.memory_images) for regime in regimes]
     result = {
         "device": torch.cuda.get_device_name() if cuda else f"cpu, {torch.get_num_threads()} threads",
         "ratio_frozen": speeds[0]["ratio"],
@@ -210,7 +210,7 @@ def main() -> None:
 
 
 def _table(result: dict) -> str:  # type: ignore[type-arg]
-    lines = [f"on {result['device']}", "", "pictures a second        ours      bare   ratio (at least 0.9)"]
+    lines = [f"on {result['device']}", "", "images a second        ours      bare   ratio (at least 0.9)"]
     lines += [f"{row['case']:<20}{row['ours']:>9.0f}{row['bare']:>10.0f}{row['ratio']:>8.3f}" for row in result["speeds"]]
     lines += ["", "peak private MB      at 1x     at 10x   ratio (at most 1.2)"]
     lines += [

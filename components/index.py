@@ -12,12 +12,12 @@ def index(
     golden_queries: int,
     release: dsl.Output[dsl.Model],
 ) -> None:
-    """Embed every picture of the data and seal the result as a release.
+    """Embed every image of the data and seal the result as a release.
 
     Reads:
         pin: The data.
         checkpoint: What `train` wrote.
-        golden_queries: How many pictures to keep with the answers they must give.
+        golden_queries: How many images to keep with the answers they must give.
 
     Writes:
         release: The release folder.

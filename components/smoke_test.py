@@ -7,7 +7,7 @@ from components.runtime.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def smoke_test(address: str, name: str, version: str, release: dsl.Input[dsl.Model]) -> None:
-    """Query the default version at the address with a golden picture and compare release and answer.
+    """Query the default version at the address with a golden image and compare release and answer.
 
     Reads:
         address, name: The endpoint and the served model.

@@ -55,7 +55,7 @@ class _Section(BaseModel):
 
 
 class DataConfig(_Section):
-    """How a folder of pictures becomes a pinned data set."""
+    """How a folder of images becomes a pinned data set."""
 
     split: Literal["zero-shot", "manifest"] = Field(
         "zero-shot", description="zero-shot: the first half of the classes trains; manifest: as the CSV's split column says"
@@ -63,9 +63,9 @@ class DataConfig(_Section):
     validation_fraction: float = Field(
         0.2, gt=0, lt=1, description="Share of the training classes held out to choose the checkpoint by"
     )
-    leaks: Literal["fail", "drop"] = Field("fail", description="What to do with one picture on both sides of the split")
+    leaks: Literal["fail", "drop"] = Field("fail", description="What to do with one image on both sides of the split")
     max_image_bytes: int = Field(64 * 2**20, gt=0, description="Larger files are refused")
-    max_image_pixels: int = Field(100_000_000, gt=0, description="Larger pictures are refused before they are decoded")
+    max_image_pixels: int = Field(100_000_000, gt=0, description="Larger images are refused before they are decoded")
     licence: str = Field(
         "",
         max_length=500,
@@ -83,7 +83,7 @@ class ModelConfig(_Section):
     weights: Literal["offline", "hub", "none"] = Field(
         "offline", description="offline: from an installed package; hub: timm's own, downloaded; none: random"
     )
-    image_size: int = Field(160, ge=32, le=1024, description="Side of the square picture the trunk sees, in pixels")
+    image_size: int = Field(160, ge=32, le=1024, description="Side of the square image the trunk sees, in pixels")
 
 
 class TrainConfig(_Section):
@@ -92,11 +92,11 @@ class TrainConfig(_Section):
     trunk: Literal["frozen", "finetune"] = Field(
         "frozen", description="frozen: feature maps are computed once and only the heads learn"
     )
-    epochs: int = Field(12, ge=0, le=1000, description="Passes over the training pictures; 0 keeps the heads as initialised")
+    epochs: int = Field(12, ge=0, le=1000, description="Passes over the training images; 0 keeps the heads as initialised")
     classes_per_batch: int = Field(16, ge=2, description="Classes in a batch, over all processes")
-    images_per_class: int = Field(4, ge=2, description="Pictures of each class in a batch")
+    images_per_class: int = Field(4, ge=2, description="Images of each class in a batch")
     start: Literal["method", "whitened", "random"] = Field(
-        "method", description="Where projections start: as whitenings of the training pictures, at random, or as the method says"
+        "method", description="Where projections start: as whitenings of the training images, at random, or as the method says"
     )
     learning_rate: float = Field(1e-4, gt=0, description="Of the heads")
     trunk_learning_rate: float = Field(1e-4, gt=0, description="Of the trunk, when it is finetuned")
@@ -111,7 +111,7 @@ class TrainConfig(_Section):
     precision: Literal["auto", "32", "bf16"] = Field("auto", description="Of the network; auto: bf16 on a GPU that has it")
     compile: bool = Field(False, description="Compile the network with torch.compile: slower to start, faster on GPUs")
     chunk: int = Field(
-        0, ge=0, description="Pictures through the network at once, in each process, where a batch does not fit; 0: the batch"
+        0, ge=0, description="Images through the network at once, in each process, where a batch does not fit; 0: the batch"
     )
     ema: float = Field(
         0.0, ge=0, lt=1, description="Decay of a moving average of the weights, kept in place of the last ones; 0: none"
@@ -151,7 +151,7 @@ class ServeConfig(_Section):
         "glocal", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the registered model and of the served one"
     )
     workers: int = Field(1, ge=1, le=64, description="Worker processes behind the endpoint")
-    golden_queries: int = Field(4, ge=1, le=64, description="Pictures whose answers a release must reproduce before it serves")
+    golden_queries: int = Field(4, ge=1, le=64, description="Images whose answers a release must reproduce before it serves")
 
 
 class RunConfig(_Section):

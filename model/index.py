@@ -10,7 +10,7 @@ import numpy as np
 from torchvision.io import encode_png
 
 from model.data.cache.feature_maps import box_of, known_maps
-from model.data.images import crop, decode_picture
+from model.data.images import crop, decode_image
 from model.data.manifest import Manifest, read_manifest
 from model.data.versions.repository import DataPin
 from model.files import read_json, write_json
@@ -36,7 +36,7 @@ def build_release(
     golden_queries: int = 4,
     progress: Progress | None = None,
 ) -> Release:
-    """Make the release of a trained network over every picture of its data.
+    """Make the release of a trained network over every image of its data.
 
     Args:
         dataset: The data, as pinned.
@@ -45,7 +45,7 @@ def build_release(
         pin: Of the data.
         code_revision: Recorded in the manifest.
         work: Where training with a frozen trunk leaves the maps of these data under this trunk; else they are computed anew.
-        golden_queries: How many pictures to keep with their answers.
+        golden_queries: How many images to keep with their answers.
         progress: Told of every batch.
     """
     spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
@@ -67,16 +67,16 @@ def build_release(
 
 
 def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:
-    """Keep pictures spread over the whole gallery, each with the answers that this release gives."""
+    """Keep images spread over the whole gallery, each with the answers that this release gives."""
     folder.mkdir()
     answers: list[dict[str, Any]] = []
     for number, row in enumerate(np.unique(np.linspace(0, len(manifest) - 1, count).astype(int))):
         source, box = manifest.folder / manifest.paths[row], box_of(manifest, row)
         data = source.read_bytes()
         if box is not None:
-            data = encode_png(crop(decode_picture(data), box).contiguous()).numpy().tobytes()
+            data = encode_png(crop(decode_image(data), box).contiguous()).numpy().tobytes()
         file = f"{number}{'.png' if box else source.suffix.lower()}"
         (folder / file).write_bytes(data)
-        (neighbours,) = retriever.search([decode_picture(data)], GOLDEN_NEIGHBOURS)
+        (neighbours,) = retriever.search([decode_image(data)], GOLDEN_NEIGHBOURS)
         answers.append({"file": file, "neighbours": [asdict(neighbour) for neighbour in neighbours]})
     write_json(folder / "answers.json", answers)

@@ -2,10 +2,10 @@
 
 manifest.json         format, embedding_space_id, sha256 and size of every file, data pin, code revision
 weights.safetensors   the whole network
-config.json           how to build it: method, trunk, size of picture, heads
+config.json           how to build it: method, trunk, size of image, heads
 gallery/              vectors, labels, ids
 calibration.json      thresholds at stated false-accept rates
-golden/               a few query pictures and the answers they must give
+golden/               a few query images and the answers they must give
 """
 
 import shutil

@@ -102,23 +102,23 @@ def compile_(out: Annotated[Path, typer.Option(help="The file to write (.yaml)."
 
 @app.command()
 def query(
-    picture: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP file.")],
+    image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP file.")],
     k: Annotated[int, typer.Option(help="How many neighbours.")] = 5,
     name: Name = "glocal",
     as_json: Json = False,
 ) -> None:
-    """Ask the endpoint what a picture shows."""
+    """Ask the endpoint what an image shows."""
     from serving.backends.torchserve import server as torchserve
     from serving.client import query as ask
 
     state = torchserve.status(Environment().root)
     if not state["running"]:
         raise _not_serving()
-    answer = ask(state["address"], name, picture, k)
+    answer = ask(state["address"], name, image, k)
     if as_json:
         print(json.dumps(answer))
         return
-    print(f"{picture}: release {answer['release']}, space {answer['embedding_space_id']}")
+    print(f"{image}: release {answer['release']}, space {answer['embedding_space_id']}")
     for neighbour in answer["neighbours"]:
         print(f"  {neighbour['score']:.4f}  {neighbour['label']}  ({neighbour['id']})")
 
@@ -133,7 +133,7 @@ def import_(
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as data.leaks=drop.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a folder of pictures and keep it as a new version of a data set."""
+    """Check a folder of images and keep it as a new version of a data set."""
     settings = load_config(None, set_ or ()).data
     from model.data.importing.import_dataset import import_dataset
 
@@ -184,7 +184,7 @@ def demo(
 
     if not out.exists():
         console = Console()
-        draw_catalogue(out, seed=seed, progress=lambda done, total: console.progress(done, total, "pictures drawn"))
+        draw_catalogue(out, seed=seed, progress=lambda done, total: console.progress(done, total, "images drawn"))
     print(out)
 
 

@@ -1,4 +1,4 @@
-"""The training pipeline, from a folder of pictures to a served and queried model."""
+"""The training pipeline, from a folder of images to a served and queried model."""
 
 from kfp import dsl
 

@@ -1,4 +1,4 @@
-"""Ask an endpoint what a picture shows."""
+"""Ask an endpoint what an image shows."""
 
 import re
 import stat
@@ -16,14 +16,14 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def query(
-    address: str, name: str, picture: Path | bytes, k: int = 5, *, version: str | None = None, timeout_s: float = 30
+    address: str, name: str, image: Path | bytes, k: int = 5, *, version: str | None = None, timeout_s: float = 30
 ) -> dict[str, Any]:
-    """The k nearest gallery entries of a picture, from the endpoint.
+    """The k nearest gallery entries of an image, from the endpoint.
 
     Args:
         address: Such as http://127.0.0.1:8080.
         name: Of the served model.
-        picture: A file or its bytes; checked here before it is sent.
+        image: A file or its bytes; checked here before it is sent.
         k: At least 1.
         version: Of the model; default: the one that serves.
         timeout_s: For the answer.
@@ -32,13 +32,13 @@ def query(
         `neighbours` (id, label, score), `release`, `embedding_space_id`, `model_version`.
 
     Raises:
-        InvalidInput: No picture of a known format, or beyond the limits; or the endpoint says so.
+        InvalidInput: No image of a known format, or beyond the limits; or the endpoint says so.
         NotFound: The endpoint serves no such model.
         Unavailable: Nothing listens there, or it does not answer in time.
     """
     if not NAME.fullmatch(name):
         raise InvalidInput(f"{name!r} cannot be the name of a model.", "Use 1 to 64 of A-Z a-z 0-9 _ -.")
-    data = _read(picture)
+    data = _read(image)
     read_header(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
     if not 1 <= k < 10**MAX_DIGITS:
         raise InvalidInput(f"k must be at least 1 and have at most {MAX_DIGITS} digits, not {k}.")
@@ -56,18 +56,18 @@ def query(
     raise _error(answer)
 
 
-def _read(picture: Path | bytes) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
+def _read(image: Path | bytes) -> bytes:
+    if isinstance(image, bytes):
+        return image
     try:
-        if not stat.S_ISREG(picture.stat().st_mode):
-            raise InvalidInput(f"{picture} is no file.")
-        with picture.open("rb") as file:
+        if not stat.S_ISREG(image.stat().st_mode):
+            raise InvalidInput(f"{image} is no file.")
+        with image.open("rb") as file:
             return file.read(MAX_BYTES + 1)  # one too many is refused with its header
     except FileNotFoundError as error:
-        raise NotFound(f"There is no file {picture}.") from error
+        raise NotFound(f"There is no file {image}.") from error
     except OSError as error:
-        raise InvalidInput(f"{picture} cannot be read: {error.strerror}.") from error
+        raise InvalidInput(f"{image} cannot be read: {error.strerror}.") from error
 
 
 def _error(answer: httpx.Response) -> GlocalError:

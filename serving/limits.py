@@ -1,9 +1,9 @@
 """What one request may ask of the endpoint, and what its two sides agree on."""
 
 MAX_BYTES = 32 * 2**20
-"""Of the picture as sent. TorchServe holds the whole body in the JVM's memory, so this is below what training accepts."""
+"""Of the image as sent. TorchServe holds the whole body in the JVM's memory, so this is below what training accepts."""
 MAX_PIXELS = 50_000_000
-"""Of the picture as decoded: three bytes each in the worker's memory."""
+"""Of the image as decoded: three bytes each in the worker's memory."""
 MAX_DIGITS = 9
 """Of k, before it is clamped to the gallery's size."""
 

@@ -1,1 +1,1 @@
-"""Data: import, validation, splits, versions, pictures, cached maps."""
+"""Data: import, validation, splits, versions, images, cached maps."""

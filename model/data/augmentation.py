@@ -1,4 +1,4 @@
-"""Pictures varied at random: cropped and mirrored, the same for the same random numbers."""
+"""Images varied at random: cropped and mirrored, the same for the same random numbers."""
 
 import numpy as np
 import torch
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 AREA = (0.4, 1.0)
-"""Share of the picture that a crop keeps."""
+"""Share of the image that a crop keeps."""
 RATIO = (3 / 4, 4 / 3)
 """Width of a crop by its height."""
 
 
 def random_crops(random: np.random.Generator, count: int, side: int) -> NDArray[np.int64]:
-    """Crops of a square picture, with an area and a proportion as Inception drew them (Szegedy et al., CVPR 2015).
+    """Crops of a square image, with an area and a proportion as Inception drew them (Szegedy et al., CVPR 2015).
 
-    A crop that would be longer than the picture is cut to it, where torchvision draws again.
+    A crop that would be longer than the image is cut to it, where torchvision draws again.
 
     Returns:
         (count, 5): top, left, height and width in pixels, and whether it is mirrored.
@@ -28,11 +28,11 @@ def random_crops(random: np.random.Generator, count: int, side: int) -> NDArray[
     return np.concatenate([corners, sizes, random.integers(0, 2, (count, 1))], axis=1)
 
 
-def cropped(pictures: NDArray[np.uint8], crops: NDArray[np.int64], size: int) -> Tensor:
-    """Pictures (B, S, S, 3) and a crop of each (B, 5) -> (B, 3, size, size) uint8."""
-    varied = torch.empty(len(pictures), 3, size, size, dtype=torch.uint8)
+def cropped(images: NDArray[np.uint8], crops: NDArray[np.int64], size: int) -> Tensor:
+    """Images (B, S, S, 3) and a crop of each (B, 5) -> (B, 3, size, size) uint8."""
+    varied = torch.empty(len(images), 3, size, size, dtype=torch.uint8)
     for row, (top, left, height, width, mirrored) in enumerate(crops):
-        picture = torch.from_numpy(pictures[row, top : top + height, left : left + width]).permute(2, 0, 1)
-        part = transforms.resize(picture, [size, size], antialias=True)
+        image = torch.from_numpy(images[row, top : top + height, left : left + width]).permute(2, 0, 1)
+        part = transforms.resize(image, [size, size], antialias=True)
         varied[row] = part.flip(2) if mirrored else part
     return varied

@@ -1,4 +1,4 @@
-"""What a picture's first bytes say, read without decoding: its format and its size in pixels."""
+"""What an image's first bytes say, read without decoding: its format and its size in pixels."""
 
 import io
 import warnings
@@ -15,12 +15,12 @@ MAX_PIXELS = 100_000_000
 
 
 class Oversized(InvalidInput):
-    """A picture with more bytes or pixels than are taken."""
+    """An image with more bytes or pixels than are taken."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of a picture say of it: its format, and its size in pixels as stored."""
+    """What the first bytes of an image say of it: its format, and its size in pixels as stored."""
 
     format: str
     width: int
@@ -30,26 +30,26 @@ class Header:
 def read_header(
     data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
 ) -> Header:
-    """Read a picture's format and size without decoding it.
+    """Read an image's format and size without decoding it.
 
     Raises:
-        InvalidInput: Empty, too large, or no picture of a known format.
+        InvalidInput: Empty, too large, or no image of a known format.
     """
     if not data:
-        raise InvalidInput("The picture is empty.")
+        raise InvalidInput("The image is empty.")
     if len(data) > max_bytes:
-        raise Oversized(f"The picture has {len(data)} bytes, more than {max_bytes}.")
+        raise Oversized(f"The image has {len(data)} bytes, more than {max_bytes}.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=formats) as picture:
-                header = Header(str(picture.format), *picture.size)
+            with Image.open(io.BytesIO(data), formats=formats) as image:
+                header = Header(str(image.format), *image.size)
     except Image.DecompressionBombError as error:
-        raise Oversized(f"The picture has more than {max_pixels} pixels.") from error
+        raise Oversized(f"The image has more than {max_pixels} pixels.") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InvalidInput(f"This is no picture of a known format ({', '.join(formats)}).") from error
+        raise InvalidInput(f"This is no image of a known format ({', '.join(formats)}).") from error
     if header.width * header.height > max_pixels:
-        raise Oversized(f"The picture has {header.width} x {header.height} pixels, more than {max_pixels}.")
+        raise Oversized(f"The image has {header.width} x {header.height} pixels, more than {max_pixels}.")
     return header
 
 

@@ -1,6 +1,6 @@
-"""Pictures: limited before they are decoded, decoded one way everywhere, and made what a trunk sees.
+"""Images: limited before they are decoded, decoded one way everywhere, and made what a trunk sees.
 
-Training, indexing and serving all come through here, so that one picture has one embedding.
+Training, indexing and serving all come through here, so that one image has one embedding.
 """
 
 import io
@@ -13,7 +13,8 @@ import torch
 import torchvision.transforms.v2.functional as transforms
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
+from torchvision.io import ImageReadMode
+from torchvision.io import decode_image as decode_with_torchvision
 
 from model.data.headers import MAX_BYTES, MAX_PIXELS, read_header
 from model.errors import InvalidInput
@@ -22,59 +23,59 @@ Box = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
 
 
-def decode_picture(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Tensor:
-    """Decode a picture to (3, H, W) uint8 RGB, turned as its EXIF says.
+def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """Decode an image to (3, H, W) uint8 RGB, turned as its EXIF says.
 
     Raises:
-        InvalidInput: Not a picture of a known format, too large, or damaged.
+        InvalidInput: Not an image of a known format, too large, or damaged.
     """
     header = read_header(data, max_bytes=max_bytes, max_pixels=max_pixels)
     try:
         if header.format == "PNG":
             return _decode_png(data)
         buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        return decode_image(buffer, mode=ImageReadMode.RGB, apply_exif_orientation=True)
+        return decode_with_torchvision(buffer, mode=ImageReadMode.RGB, apply_exif_orientation=True)
     except (RuntimeError, ValueError, OSError, SyntaxError, zlib.error, struct.error) as error:
-        raise InvalidInput("The picture is damaged and cannot be decoded.") from error
+        raise InvalidInput("The image is damaged and cannot be decoded.") from error
 
 
 def _decode_png(data: bytes) -> Tensor:
     """Decode a PNG with Pillow: torchvision's decoder ends the process (SIGSEGV) at the first damaged bit."""
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-        picture.load()
-        turned = ImageOps.exif_transpose(picture)
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        image.load()
+        turned = ImageOps.exif_transpose(image)
     if turned.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip to white
         grey = (np.asarray(turned).astype(np.int32) >> 8).clip(0, 255).astype(np.uint8)
         return torch.from_numpy(grey).expand(3, -1, -1).contiguous()
     return torch.from_numpy(np.array(turned.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
-def load_picture(path: Path, size: int, box: Box | None = None) -> Tensor:
-    """Read, decode, crop to `box` and resize a picture file to (3, size, size) uint8 RGB.
+def load_image(path: Path, size: int, box: Box | None = None) -> Tensor:
+    """Read, decode, crop to `box` and resize an image file to (3, size, size) uint8 RGB.
 
     Raises:
         InvalidInput: The file cannot be read or decoded; the message names it.
     """
     try:
-        return resize(decode_picture(path.read_bytes()), size, box)
+        return resize(decode_image(path.read_bytes()), size, box)
     except (InvalidInput, OSError) as error:
         raise InvalidInput(f"{path}: {error}") from error
 
 
-def crop(picture: Tensor, box: Box) -> Tensor:
-    """The pixels of a (3, H, W) picture within `box`, at least one each way."""
+def crop(image: Tensor, box: Box) -> Tensor:
+    """The pixels of a (3, H, W) image within `box`, at least one each way."""
     left, top, right, bottom = (round(value) for value in box)
-    return picture[:, max(0, top) : max(top + 1, bottom), max(0, left) : max(left + 1, right)]
+    return image[:, max(0, top) : max(top + 1, bottom), max(0, left) : max(left + 1, right)]
 
 
-def resize(picture: Tensor, size: int, box: Box | None = None) -> Tensor:
-    """Crop a (3, H, W) picture to `box` and resize it, squeezed to a square, to (3, size, size)."""
+def resize(image: Tensor, size: int, box: Box | None = None) -> Tensor:
+    """Crop a (3, H, W) image to `box` and resize it, squeezed to a square, to (3, size, size)."""
     if box is not None:
-        picture = crop(picture, box)
-    return transforms.resize(picture, [size, size], antialias=True)
+        image = crop(image, box)
+    return transforms.resize(image, [size, size], antialias=True)
 
 
-def normalise(pictures: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(B, 3, S, S) uint8 to float32 in the trunk's own range, channels last in memory."""
-    scaled = transforms.normalize(pictures.float() / 255, list(mean), list(std))
+    scaled = transforms.normalize(images.float() / 255, list(mean), list(std))
     return scaled.contiguous(memory_format=torch.channels_last)

@@ -1,11 +1,11 @@
-"""The table of a data set: which picture (or box in it) shows what, and on which side of the split it stands.
+"""The table of a data set: which image (or box in it) shows what, and on which side of the split it stands.
 
-A data set is a folder with `manifest.csv` and the pictures it names:
+A data set is a folder with `manifest.csv` and the images it names:
 
     path,label,split,xmin,ymin,xmax,ymax
     apple/1.jpg,apple,train,,,,
 
-One row is one *sample*: a whole picture, or the box of one object in it (pixels). An eighth column, `group`, is there where
+One row is one *sample*: a whole image, or the box of one object in it (pixels). An eighth column, `group`, is there where
 the source names groups to report figures by. Columns are kept as arrays, so that a hundred thousand samples are a few
 megabytes and not a hundred thousand objects.
 """
@@ -41,7 +41,7 @@ class Manifest:
         paths: (N,) str, relative to `folder`.
         labels: (N,) int64, indices into `classes`.
         splits: (N,) str, each one of `SPLITS`.
-        boxes: (N, 4) float32, xmin, ymin, xmax, ymax in pixels; NaN where the sample is the whole picture.
+        boxes: (N, 4) float32, xmin, ymin, xmax, ymax in pixels; NaN where the sample is the whole image.
         classes: The class names, sorted.
         groups: (N,) str, what figures are reported by, such as a kind of product; empty where the source names none.
     """
@@ -147,7 +147,7 @@ def write_manifest(
 
     Args:
         folder: Of the data set.
-        rows: Path, label, split and box (None for a whole picture) of every sample.
+        rows: Path, label, split and box (None for a whole image) of every sample.
         groups: The group of every row, '' where it has none; nothing where no row has one.
     """
     grouped = any(groups)

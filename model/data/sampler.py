@@ -1,4 +1,4 @@
-"""Batches of m pictures from each of a few classes, the same for the same seed and epoch."""
+"""Batches of m images from each of a few classes, the same for the same seed and epoch."""
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def epoch_batches(
     """
     classes = np.unique(labels)
     if len(classes) < 2:
-        raise InvalidInput("Training needs pictures of at least two classes.", "Add classes to the data set.")
+        raise InvalidInput("Training needs images of at least two classes.", "Add classes to the data set.")
     batch = min(classes_per_batch, len(classes)) * images_per_class
     length = max(batch, len(labels) // batch * batch)
     common_functions.NUMPY_RANDOM.seed(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])

@@ -19,7 +19,7 @@ def zero_shot(classes: Sequence[str], validation_fraction: float) -> dict[str, s
     """The side of each class: sorted by name, the first half (rounded up) trains and validates, the second half tests.
 
     Of the first half, `validation_fraction` validate, spread evenly over the sorted names, so that the classes that validate
-    are not all neighbours: at least one class where there are two, and two where there are four, as pictures of one class
+    are not all neighbours: at least one class where there are two, and two where there are four, as images of one class
     alone find nothing wrong.
     """
     if not 0 <= validation_fraction < 1:

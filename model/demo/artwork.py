@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 
 CREAM: Colour = (226, 240, 247)
 WIDTH, HEIGHT = 208, 288
-"""Pixels of a flat label; twice what a picture of 160 pixels can show of it."""
+"""Pixels of a flat label; twice what an image of 160 pixels can show of it."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ Bounds = tuple[int, int, int, int]
 """xmin, ymin, xmax, ymax in pixels; the two last are the first column and row outside."""
 Row = tuple[str, str, str, Bounds | None]
 Progress = Callable[[int, int], None]
-"""Called with the pictures drawn so far and their whole number."""
+"""Called with the images drawn so far and their whole number."""
 
 BRANDS = words(
     "alba borea corvina dorsal elmet fjella gavotte halden isolde jorvik kestrel lumera marlo nordal oriel pemba quilla rivena "
@@ -117,7 +117,7 @@ def choose_products(count: int, rng: np.random.Generator) -> list[Product]:
 
 
 def _canvas(size: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """A background, half as large again as the picture: reducing it at the end smooths every edge."""
+    """A background, half as large again as the image: reducing it at the end smooths every edge."""
     return draw_wall((size[0] * 3 // 2, size[1] * 3 // 2), rng).astype(np.float32)
 
 
@@ -126,8 +126,8 @@ def _developed(canvas: Floats, size: tuple[int, int], rng: np.random.Generator, 
     return light_up(small, rng, strength).astype(np.uint8)
 
 
-def draw_picture(items: Sequence[Packaging], chosen: int, size: int, rng: np.random.Generator) -> Image:
-    """One picture of product `chosen`, with clutter of the others around it: (size, size, 3) uint8."""
+def draw_image(items: Sequence[Packaging], chosen: int, size: int, rng: np.random.Generator) -> Image:
+    """One image of product `chosen`, with clutter of the others around it: (size, size, 3) uint8."""
     canvas = _canvas((size, size), rng)
     side = canvas.shape[0]
     others = [item for item in items if item is not items[chosen]]
@@ -174,7 +174,7 @@ def _shelf(canvas: Floats, board: int, rng: np.random.Generator) -> None:
 
 
 def draw_scene(items: Sequence[Packaging], rng: np.random.Generator) -> tuple[Image, list[tuple[str, Bounds]]]:
-    """A shelf of two boards with six to twelve products: the picture, and every product's name and box in pixels."""
+    """A shelf of two boards with six to twelve products: the image, and every product's name and box in pixels."""
     canvas = _canvas(SCENE, rng)
     height, width = canvas.shape[:2]
     found: list[tuple[str, Bounds]] = []
@@ -190,25 +190,25 @@ def draw_scene(items: Sequence[Packaging], rng: np.random.Generator) -> tuple[Im
     return _developed(canvas, SCENE, rng, 0.6), found
 
 
-def _write_picture(file: Path, image: Image, rng: np.random.Generator) -> None:
+def _write_image(file: Path, image: Image, rng: np.random.Generator) -> None:
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(55, 93))])
     if not done:
         raise RuntimeError(f"OpenCV could not encode {file.name}.")
     file.write_bytes(data.tobytes())
 
 
-def _write_pictures(folder: Path, items: Sequence[Packaging], views: int, size: int, seed: int) -> Iterator[Row]:
-    """Write `images/`, yielding a row a picture. Every picture has its own random stream, so order decides nothing."""
+def _write_images(folder: Path, items: Sequence[Packaging], views: int, size: int, seed: int) -> Iterator[Row]:
+    """Write `images/`, yielding a row an image. Every image has its own random stream, so order decides nothing."""
     for chosen, item in enumerate(items):
         name = item.product.name
         (folder / "images" / name).mkdir(parents=True)
         for view in range(views):
             rng = np.random.default_rng([seed, 1, chosen, view])
             path = f"images/{name}/{view:02d}.jpg"
-            _write_picture(folder / path, draw_picture(items, chosen, size, rng), rng)
+            _write_image(folder / path, draw_image(items, chosen, size, rng), rng)
             yield path, name, "", None
     rng = np.random.default_rng([seed, 1, len(items) - 1, views])
-    _write_picture(folder / "query.jpg", draw_picture(items, len(items) - 1, size, rng), rng)
+    _write_image(folder / "query.jpg", draw_image(items, len(items) - 1, size, rng), rng)
 
 
 def _write_scenes(folder: Path, items: Sequence[Packaging], scenes: int, seed: int) -> Iterator[list[Row]]:
@@ -218,7 +218,7 @@ def _write_scenes(folder: Path, items: Sequence[Packaging], scenes: int, seed: i
         rng = np.random.default_rng([seed, 2, scene])
         path = f"scenes/{scene:02d}.jpg"
         image, found = draw_scene(items, rng)
-        _write_picture(folder / path, image, rng)
+        _write_image(folder / path, image, rng)
         yield [(path, name, "scene", box) for name, box in found]
 
 
@@ -235,18 +235,18 @@ def draw_catalogue(
     """Draw the demonstration data into the folder `out`, which appears whole or not at all.
 
     Writes `images/<product>/<nn>.jpg` (one product each), `scenes/<nn>.jpg` (shelves), `manifest.csv`, and
-    `query.jpg`: one more view of the last product, in no row, to ask with. Rows of single pictures leave split and box empty,
+    `query.jpg`: one more view of the last product, in no row, to ask with. Rows of single images leave split and box empty,
     for the import to decide; rows of scenes have the split `scene` and a box each. The same arguments give the same bytes with
     the same OpenCV.
 
     Args:
         out: Replaced where it exists.
         products: How many classes, 2 to `MOST`.
-        views: Pictures of each product.
+        views: Images of each product.
         scenes: Shelf scenes; may be 0.
-        size: Width and height of a product's picture, in pixels.
+        size: Width and height of a product's image, in pixels.
         seed: Decides everything drawn.
-        progress: Told the pictures drawn so far and their whole number.
+        progress: Told the images drawn so far and their whole number.
 
     Raises:
         InvalidInput: A number is out of range.
@@ -261,7 +261,7 @@ def draw_catalogue(
     rows: list[Row] = []
     total = products * views + scenes
     with atomic_folder(out) as folder:
-        for row in _write_pictures(folder, items, views, size, seed):
+        for row in _write_images(folder, items, views, size, seed):
             rows.append(row)
             tell(len(rows), total)
         for done, found in enumerate(_write_scenes(folder, items, scenes, seed), start=len(rows) + 1):

@@ -189,7 +189,7 @@ def cover_up(image: Floats, sprite: Sprite, others: Sequence[Packaging], rng: np
 
 
 def light_up(image: Floats, rng: np.random.Generator, strength: float) -> Floats:
-    """Put a light on the picture: gain, colour cast, gradient, a specular spot, blur and noise.
+    """Put a light on the image: gain, colour cast, gradient, a specular spot, blur and noise.
 
     Args:
         image: (H, W, 3) float32, 0 to 255.

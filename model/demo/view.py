@@ -85,7 +85,7 @@ def _paint(sprite: Sprite, texture: Image, corners: Floats) -> None:
 
 
 def opaque(texture: Image, shade: float = 1.0) -> Image:
-    """(h, w, 4) uint8: a picture, darkened or lightened, that covers all of its rectangle."""
+    """(h, w, 4) uint8: an image, darkened or lightened, that covers all of its rectangle."""
     return np.asarray(cv2.cvtColor(cv2.convertScaleAbs(texture, alpha=shade), cv2.COLOR_BGR2BGRA), np.uint8)
 
 

@@ -1,6 +1,6 @@
 """How far a figure may be trusted: percentile bootstrap intervals (Efron and Tibshirani, 1993, chapter 13).
 
-Pictures of one class are not independent: they show the same object, are each other's right answers, and are all easy or
+Images of one class are not independent: they show the same object, are each other's right answers, and are all easy or
 all hard together. To draw queries one by one pretends to far more evidence than there is, and the question asked of a
 retrieval model is how it does on *classes* it has not seen. So whole classes are drawn, with all their queries, unless
 told otherwise. With a handful of classes any such interval is too narrow: read it with the number of classes beside it.
@@ -123,8 +123,8 @@ def summarise(per_query: PerQuery, *, samples: int = 1000, confidence: float = 0
     used = int(per_query.has_match.sum())
     if not used:
         raise InvalidInput(
-            f"None of {len(per_query)} queries has another picture of its class to find.",
-            "Test on classes of two pictures or more.",
+            f"None of {len(per_query)} queries has another image of its class to find.",
+            "Test on classes of two images or more.",
         )
     means = resampled_means(
         np.stack(list(figures.values()), axis=1), per_query.labels[per_query.has_match], samples=samples, seed=seed

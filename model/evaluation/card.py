@@ -74,14 +74,14 @@ def grouped(report: Report) -> tuple[str, list[dict[str, Any]]]:
 def _uses(report: Report) -> list[str]:
     gallery, test = report["gallery"], report["splits"]["test"]
     said = [
-        f"Given a picture, to find pictures of the same thing among the {gallery['samples']:,} of {gallery['classes']:,} classes "
+        f"Given an image, to find images of the same thing among the {gallery['samples']:,} of {gallery['classes']:,} classes "
         "in its gallery, the nearest first by cosine similarity.",
         f"For classes that it was not trained on, too: it was tested on {test['classes']:,} such classes and on no others.",
     ]
     for rate, found in report["calibration"].get("verify", {}).items():
         said.append(
-            f"To tell whether two pictures show the same thing: above a similarity of {found['threshold']:.3f}, "
-            f"at most {100 * float(rate):g} % of the unlike pairs of validation pictures were taken for alike, "
+            f"To tell whether two images show the same thing: above a similarity of {found['threshold']:.3f}, "
+            f"at most {100 * float(rate):g} % of the unlike pairs of validation images were taken for alike, "
             f"and {100 * found['true_accept_rate']:.1f} % of the like ones were recognised."
         )
     return said
@@ -94,8 +94,8 @@ def _limits(report: Report) -> list[str]:
         f"For {100 * (1 - report['recall_at_1']):.1f} of 100 queries the nearest neighbour was of another class.",
         "There is always a nearest neighbour, also of a thing that is not in the gallery.",
         *_strangers(report["calibration"]),
-        f"A picture is squeezed to a square of {size} x {size} pixels: finer detail, and its proportions, are not seen.",
-        f"{report['queries_without_match']:,} of {report['queries']:,} queries had no other picture of their class "
+        f"An image is squeezed to a square of {size} x {size} pixels: finer detail, and its proportions, are not seen.",
+        f"{report['queries_without_match']:,} of {report['queries']:,} queries had no other image of their class "
         "to find; they count in no figure.",
     ]
     if gain["interval"][1] < 0:
@@ -111,7 +111,7 @@ def _strangers(calibration: Report) -> list[str]:
     if not calibration.get("identify"):
         return ["No threshold was calibrated: a similarity alone does not tell whether an answer is right."]
     return [
-        f"For at most {100 * float(rate):g} % of the validation pictures the best match among other classes had a similarity "
+        f"For at most {100 * float(rate):g} % of the validation images the best match among other classes had a similarity "
         f"above {found['threshold']:.3f}: what is not in the gallery may score up to that."
         for rate, found in calibration["identify"].items()
     ]

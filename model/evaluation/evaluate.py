@@ -11,7 +11,7 @@ import torch
 
 from model.config import ModelConfig, TrainConfig
 from model.data.cache.feature_maps import known_maps
-from model.data.images import decode_picture
+from model.data.images import decode_image
 from model.data.manifest import SPLITS, Manifest, read_manifest
 from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
@@ -94,7 +94,7 @@ def evaluate_release(
 
 
 def query_test_classes(release: Release, dataset: Path, md5: str, progress: Progress | None = None) -> PerQuery:
-    """Each test picture a query to all others, under a release's network.
+    """Each test image a query to all others, under a release's network.
 
     Args:
         release: Any release; where it was made from these very data its gallery has the embeddings already.
@@ -114,18 +114,18 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
 
 
 def measure_latency(retriever: Retriever, manifest: Manifest) -> float:
-    """The median milliseconds from a picture's bytes to its neighbours, one at a time."""
+    """The median milliseconds from an image's bytes to its neighbours, one at a time."""
     times = []
     for row in np.linspace(0, len(manifest) - 1, _LATENCY_QUERIES + 2).astype(int):
         data = (manifest.folder / str(manifest.paths[row])).read_bytes()
         started = time.perf_counter()
-        retriever.search([decode_picture(data)], 5)
+        retriever.search([decode_image(data)], 5)
         times.append((time.perf_counter() - started) * 1000)
     return statistics.median(times[2:])
 
 
 def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | None, progress: Progress | None) -> PerQuery:
-    """The trunk as it was before training, its deep map averaged: from cached maps, or from the pictures."""
+    """The trunk as it was before training, its deep map averaged: from cached maps, or from the images."""
     torch.manual_seed(0)  # where its weights are random, the same ones every time
     trunk = make_trunk(model.trunk, model.weights).eval()
     test, maps = _test(manifest), known_maps(manifest, trunk, model.image_size, work, md5)

@@ -30,7 +30,7 @@ CELLS = 2_000_000
 
 @dataclass(frozen=True)
 class Samples:
-    """Embedded pictures, on either side of a search.
+    """Embedded images, on either side of a search.
 
     Attributes:
         vectors: (N, D) float32, L2-normalised.

@@ -154,8 +154,8 @@ def worst_queries(figures: PerQuery, count: int = SHEET) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A thumbnail on a contact sheet. `source` is a data: URI, None where the picture cannot be read."""
+class Image:
+    """A thumbnail on a contact sheet. `source` is a data: URI, None where the image cannot be read."""
 
     source: str | None
     name: str
@@ -184,26 +184,26 @@ def _shown(manifest: Manifest, figures: PerQuery, row: int) -> dict[str, Any]:
     for other, score in zip(figures.neighbours[row, :SHOWN], figures.scores[row, :SHOWN], strict=True):
         if other >= 0:
             neighbours.append(
-                _picture(manifest, int(other), right=bool(figures.labels[other] == figures.labels[row]), score=float(score))
+                _image(manifest, int(other), right=bool(figures.labels[other] == figures.labels[row]), score=float(score))
             )
-    return {"query": _picture(manifest, row), "map_at_r": float(figures.map_at_r[row]), "neighbours": neighbours}
+    return {"query": _image(manifest, row), "map_at_r": float(figures.map_at_r[row]), "neighbours": neighbours}
 
 
-def _picture(manifest: Manifest, row: int, *, right: bool = False, score: float = 0.0) -> Picture:
+def _image(manifest: Manifest, row: int, *, right: bool = False, score: float = 0.0) -> Image:
     path = str(manifest.paths[row])
     source = thumbnail(manifest.folder / path, manifest.boxes[row])
-    return Picture(source, manifest.classes[manifest.labels[row]], path, right, score)
+    return Image(source, manifest.classes[manifest.labels[row]], path, right, score)
 
 
 def thumbnail(file: Path, box: NDArray[np.float32]) -> str | None:
-    """A small JPEG of the picture, or of `box` (4,) in it where that is not NaN, as a data: URI; None if it cannot be read."""
+    """A small JPEG of the image, or of `box` (4,) in it where that is not NaN, as a data: URI; None if it cannot be read."""
     from torchvision.io import encode_jpeg
     from torchvision.transforms.v2 import functional as transforms
 
-    from model.data.images import decode_picture
+    from model.data.images import decode_image
 
     try:
-        image = decode_picture(file.read_bytes())  # (3, H, W) uint8, turned as the trunk saw it
+        image = decode_image(file.read_bytes())  # (3, H, W) uint8, turned as the trunk saw it
     except (InvalidInput, OSError):
         return None
     if not np.isnan(box).any():

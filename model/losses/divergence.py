@@ -1,11 +1,11 @@
-"""ABE's divergence loss: the learners of an ensemble should see one picture differently."""
+"""ABE's divergence loss: the learners of an ensemble should see one image differently."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Divergence(nn.Module):
-    """The mean over pictures of the sum over learners p < q of max(0, margin - ||B_p(x) - B_q(x)||^2).
+    """The mean over images of the sum over learners p < q of max(0, margin - ||B_p(x) - B_q(x)||^2).
 
     W. Kim et al., Attention-based Ensemble for Deep Metric Learning, ECCV 2018, equation 8. Where
     two learners agree wholly it has no gradient: masks have to start apart.

@@ -51,7 +51,7 @@ class HybridLoss(nn.Module):
 
     @torch.no_grad()
     def place_proxies(self, means: dict[str, Tensor]) -> None:
-        """Start every class's proxy at the mean embedding of its pictures, proxies as long as they were on average.
+        """Start every class's proxy at the mean embedding of its images, proxies as long as they were on average.
 
         Args:
             means: By what a loss stands on, (classes, D).
@@ -91,7 +91,7 @@ class Softmax(nn.Module):
 
 
 class BatchHard(nn.Module):
-    """Soft-margin triplet loss, each picture with its furthest like and its nearest unlike one (Hermans et al., 2017; SONA's)."""
+    """Soft-margin triplet loss, each image with its furthest like and its nearest unlike one (Hermans et al., 2017; SONA's)."""
 
     def __init__(self) -> None:
         super().__init__()

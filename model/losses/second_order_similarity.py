@@ -13,7 +13,7 @@ MARGIN = 1.25
 def second_order_similarity(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """sqrt(sum over triplets (||a - n||^2 - ||p - n||^2)^2) / n, a scalar.
 
-    A picture and its like should stand at the same distance from what is unlike both (Ng et al., SOLAR, ECCV 2020, section 3.3,
+    An image and its like should stand at the same distance from what is unlike both (Ng et al., SOLAR, ECCV 2020, section 3.3,
     after Tian et al., SOSNet, CVPR 2019). Zero, with a gradient of zero, where all do.
 
     Args:
@@ -24,7 +24,7 @@ def second_order_similarity(anchor: Tensor, positive: Tensor, negative: Tensor) 
 
 
 class HardTriplets(nn.Module):
-    """Every pair of pictures of one class with the first one's nearest picture of another: what both losses stand on."""
+    """Every pair of images of one class with the first one's nearest image of another: what both losses stand on."""
 
     def __init__(self) -> None:
         super().__init__()

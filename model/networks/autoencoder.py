@@ -7,7 +7,7 @@ DIMENSIONS = 128
 
 
 class AttentiveAutoencoder(nn.Module):
-    """Which places of a map tell what the picture is of, and a short descriptor of each.
+    """Which places of a map tell what the image is of, and a short descriptor of each.
 
     The score is softplus(conv1(relu(conv512(x)))); descriptors are a 1x1 convolution to 128 channels, from which another
     restores the map. The restored map, averaged by the scores, must still tell the class: that is what teaches the scores (Cao

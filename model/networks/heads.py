@@ -61,7 +61,7 @@ class Head(nn.Module):
         return projected
 
     def places(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) -> (B, H, W, D): every place's own vector, treated as a picture of that place alone."""
+        """Features (B, C, H, W) -> (B, H, W, D): every place's own vector, treated as an image of that place alone."""
         places = self.attended(features).permute(0, 2, 3, 1)  # (B, H, W, C')
         projected: Tensor = self.projection(self._pooled(places.flatten(0, 2)[:, :, None, None]))
         return projected.unflatten(0, places.shape[:3])
@@ -69,7 +69,7 @@ class Head(nn.Module):
     def describe(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, C, H, W) -> descriptors of places (B, H, W, D), L2-normalised, and their scores (B, H, W), in [0, 1].
 
-        A place is scored by its likeness to the whole picture, which prefers what the picture is of to what surrounds it: the
+        A place is scored by its likeness to the whole image, which prefers what the image is of to what surrounds it: the
         cosine of its vector and the head's own embedding, brought from [-1, 1].
         """
         places = F.normalize(self.places(features), dim=-1)
@@ -151,7 +151,7 @@ class RetrievalNetwork(nn.Module):
         """Embeddings of a batch.
 
         Args:
-            inputs: Either pictures (B, 3, S, S) as `model.data.images.normalise` leaves them, or the shallow and the deep map
+            inputs: Either images (B, 3, S, S) as `model.data.images.normalise` leaves them, or the shallow and the deep map
                 that the trunk made of them before.
         """
         maps = self.trunk(*inputs) if len(inputs) == 1 else inputs

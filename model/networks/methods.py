@@ -75,7 +75,7 @@ class Method:
     Attributes:
         architecture: The heads.
         losses: What is summed.
-        start: Projections start as whitenings of the training pictures (`model.training.whitening`) or at random.
+        start: Projections start as whitenings of the training images (`model.training.whitening`) or at random.
         weighed: The head whose weight in the merged vector is chosen on the validation classes, after it was whitened.
     """
 
@@ -124,7 +124,7 @@ METHODS: dict[str, Method] = {
         Architecture({"global": HeadSpec("deep", 512, pooling="average_plus_max", layer_norm=False)}),
         losses=(LossSpec("proxy_anchor", "merged"),),
     ),
-    # W. Kim et al., ECCV 2018: eight masks on one map, one embedding behind all of them, pushed apart for each picture.
+    # W. Kim et al., ECCV 2018: eight masks on one map, one embedding behind all of them, pushed apart for each image.
     "abe": Method(
         Architecture({f"learner_{number}": _LEARNER for number in range(1, 9)}),
         losses=(*(LossSpec("contrastive", f"learner_{number}") for number in range(1, 9)), LossSpec("divergence", "heads")),

@@ -28,8 +28,8 @@ class Trunk(nn.Module):
 
     Attributes:
         channels: Channels of the shallow and of the deep map.
-        strides: Pixels of the picture per place of the shallow and of the deep map.
-        mean, std: What a picture in [0, 1] is normalised by, per channel.
+        strides: Pixels of the image per place of the shallow and of the deep map.
+        mean, std: What an image in [0, 1] is normalised by, per channel.
     """
 
     def __init__(self, name: str) -> None:
@@ -50,9 +50,9 @@ class Trunk(nn.Module):
         self.mean: tuple[float, ...] = tuple(config.mean) if config else (0.485, 0.456, 0.406)
         self.std: tuple[float, ...] = tuple(config.std) if config else (0.229, 0.224, 0.225)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures (B, 3, S, S), normalised -> shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2)."""
-        shallow, deep = self.body(pictures)[-2:]
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S), normalised -> shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2)."""
+        shallow, deep = self.body(images)[-2:]
         return shallow, deep
 
     def fingerprint(self) -> str:

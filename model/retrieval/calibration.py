@@ -10,15 +10,15 @@ _QUERIES = 2000
 
 
 def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Similarities above which two pictures are taken to show the same thing.
+    """Similarities above which two images are taken to show the same thing.
 
     Args:
         vectors: (N, D) float32, L2-normalised, of classes that were not trained on.
         labels: (N,) their classes.
 
     Returns:
-        `verify`: by rate, the threshold that this share of all pairs of unlike pictures exceeds, and the share of like pairs that
-        pass it. `identify`: by rate, the threshold that the best match among *other* classes exceeds for this share of pictures:
+        `verify`: by rate, the threshold that this share of all pairs of unlike images exceeds, and the share of like pairs that
+        pass it. `identify`: by rate, the threshold that the best match among *other* classes exceeds for this share of images:
         what an object that is not in the gallery would score. Empty where there are fewer than two classes.
     """
     rows = np.linspace(0, len(vectors) - 1, min(_QUERIES, len(vectors))).astype(int) if len(vectors) else np.empty(0, int)

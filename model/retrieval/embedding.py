@@ -1,4 +1,4 @@
-"""From pictures to embeddings, many at a time."""
+"""From images to embeddings, many at a time."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.cache.feature_maps import BATCH, FeatureMaps, picture_batches
+from model.data.cache.feature_maps import BATCH, FeatureMaps, image_batches
 from model.data.manifest import Manifest
 from model.networks.heads import RetrievalNetwork
 from model.networks.trunk import Trunk
@@ -38,7 +38,7 @@ def embed_manifest(
         trunk: In evaluation mode.
         embed: From the trunk's two maps to embeddings.
         manifest: What to embed, in this order.
-        size: Side of the square picture.
+        size: Side of the square image.
         maps: The trunk's maps of these samples, where they are at hand.
         progress: Told of every batch.
     """
@@ -47,10 +47,10 @@ def embed_manifest(
     if maps is not None:
         batches = (maps[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
     else:
-        batches = (trunk(pictures.to(device)) for pictures in picture_batches(manifest, rows, trunk, size))
+        batches = (trunk(images.to(device)) for images in image_batches(manifest, rows, trunk, size))
     parts: list[NDArray[np.float32]] = []
     for shallow, deep in batches:
         parts.append(embed(shallow.to(device), deep.to(device)).cpu().numpy())
         if progress:
-            progress(min(len(parts) * BATCH, len(rows)), len(rows), "pictures embedded")
+            progress(min(len(parts) * BATCH, len(rows)), len(rows), "images embedded")
     return np.concatenate(parts)

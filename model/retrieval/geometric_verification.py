@@ -122,7 +122,7 @@ def _plausible(linear: NDArray[np.float64]) -> bool:
 
 
 def count_inliers(query: LocalFeatures, candidate: LocalFeatures, *, ratio: float = RATIO) -> int:
-    """Matches between two pictures that obey one affine map."""
+    """Matches between two images that obey one affine map."""
     return int(verify(query, candidate, mutual_nearest(query, candidate, ratio=ratio)).sum())
 
 

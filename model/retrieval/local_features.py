@@ -1,4 +1,4 @@
-"""Local features: where in a picture something is to be seen, and what it looks like there. Claim 1's vectors for regions.
+"""Local features: where in an image something is to be seen, and what it looks like there. Claim 1's vectors for regions.
 
 The local head makes one vector of every place of its map; the strongest become keypoints with descriptors that
 `model.retrieval.geometric_verification` matches. Any method with a head named `local` has them.
@@ -22,21 +22,21 @@ from model.retrieval.gallery import check_embeddings
 DIMENSIONS = 128
 """Of a descriptor, at most; a longer head's vectors are brought to it by a `reduction`."""
 KEYPOINTS = 400
-"""At most so many of one picture."""
+"""At most so many of one image."""
 CONTRAST = 16
 """Of 255: a place with less between its darkest and its brightest pixel, in every channel, is blank."""
 
 
 @dataclass(frozen=True)
 class LocalFeatures:
-    """The keypoints of one picture, highest score first.
+    """The keypoints of one image, highest score first.
 
     Attributes:
-        positions: (K, 2) float32, x and y in pixels of the picture that the trunk was given, a square of side `size`.
+        positions: (K, 2) float32, x and y in pixels of the image that the trunk was given, a square of side `size`.
         scales: (K,) float32, the stride of a keypoint's place in those pixels: how finely it is placed.
         scores: (K,) float32, above 0, descending.
         descriptors: (K, D) float32, L2-normalised.
-        size: Side of the picture.
+        size: Side of the image.
     """
 
     positions: NDArray[np.float32]
@@ -57,12 +57,12 @@ class LocalFeatures:
 
     @property
     def fractions(self) -> NDArray[np.float32]:
-        """(K, 2): the positions as fractions of the original picture's width and height, whatever its shape."""
+        """(K, 2): the positions as fractions of the original image's width and height, whatever its shape."""
         return self.positions / np.float32(self.size)
 
 
 def local_head(heads: MultiHead) -> Head | AttentiveAutoencoder:
-    """What describes a picture's places: the autoencoder, where the method has one, else the head named `local`.
+    """What describes an image's places: the autoencoder, where the method has one, else the head named `local`.
 
     Raises:
         InvalidInput: The method has neither.
@@ -79,10 +79,10 @@ def local_map(heads: MultiHead, shallow: Tensor, deep: Tensor) -> Tensor:
     return shallow if heads.autoencoder is not None else heads.tapped("local", shallow, deep)
 
 
-def local_maps(network: RetrievalNetwork, pictures: Sequence[Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Pictures (3, H, W) uint8 as the trunk is given them, (B, 3, size, size) uint8, and the map that `local_head` reads."""
+def local_maps(network: RetrievalNetwork, images: Sequence[Tensor], size: int) -> tuple[Tensor, Tensor]:
+    """Images (3, H, W) uint8 as the trunk is given them, (B, 3, size, size) uint8, and the map that `local_head` reads."""
     trunk = network.trunk
-    batch = torch.stack([resize(picture, size) for picture in pictures])
+    batch = torch.stack([resize(image, size) for image in images])
     shallow, deep = trunk(normalise(batch, trunk.mean, trunk.std).to(next(trunk.parameters()).device))
     return batch, local_map(network.heads, shallow, deep)
 
@@ -90,40 +90,40 @@ def local_maps(network: RetrievalNetwork, pictures: Sequence[Tensor], size: int)
 @torch.inference_mode()
 def extract(
     network: RetrievalNetwork,
-    pictures: Sequence[Tensor],
+    images: Sequence[Tensor],
     size: int,
     *,
     limit: int = KEYPOINTS,
     pyramid: Sequence[float] = (1.0,),
     reduction: NDArray[np.float32] | None = None,
 ) -> list[LocalFeatures]:
-    """Local features of pictures.
+    """Local features of images.
 
     Args:
         network: In evaluation mode.
-        pictures: (3, H, W) uint8, of any size.
-        size: Side of the square picture that the trunk is given.
-        limit: Keypoints of a picture, at most.
-        pyramid: The picture is looked at once for each of these multiples of `size`.
+        images: (3, H, W) uint8, of any size.
+        size: Side of the square image that the trunk is given.
+        limit: Keypoints of an image, at most.
+        pyramid: The image is looked at once for each of these multiples of `size`.
         reduction: From `fit_reduction`, for a head of more than 128 dimensions.
 
     Returns:
-        One each. Places where the picture is blank give none, and so a picture of one colour has none at all.
+        One each. Places where the image is blank give none, and so an image of one colour has none at all.
     """
     head, levels = local_head(network.heads), []
     for factor in pyramid:
-        batch, features = local_maps(network, pictures, max(1, round(size * factor)))
+        batch, features = local_maps(network, images, max(1, round(size * factor)))
         visible = visible_places(batch, *features.shape[2:]).to(features.device)
         levels.append(features_of_map(head, features, size, visible=visible, limit=limit, reduction=reduction))
     return [strongest(found, limit) for found in zip(*levels, strict=True)]
 
 
-def visible_places(pictures: Tensor, rows: int, columns: int) -> Tensor:
-    """Where there is something to see in pictures (B, 3, S, S) uint8: (B, rows, columns) bool.
+def visible_places(images: Tensor, rows: int, columns: int) -> Tensor:
+    """Where there is something to see in images (B, 3, S, S) uint8: (B, rows, columns) bool.
 
-    What the trunk makes of a blank spot tells only how far the picture's border is, by which any two pictures match.
+    What the trunk makes of a blank spot tells only how far the image's border is, by which any two images match.
     """
-    values = pictures.float()
+    values = images.float()
     highest = F.adaptive_max_pool2d(values, (rows, columns))
     lowest = -F.adaptive_max_pool2d(-values, (rows, columns))
     return (highest - lowest).amax(dim=1) >= CONTRAST
@@ -154,7 +154,7 @@ def keypoints(places: Tensor, scores: Tensor, size: int, limit: int = KEYPOINTS)
     Args:
         places: (B, H, W, D), of any length; normalised here.
         scores: (B, H, W). Places whose score is not above 0, or not finite, give none. Equal scores: in reading order.
-        size: Side of the picture, which the map's places divide evenly.
+        size: Side of the image, which the map's places divide evenly.
         limit: At most so many.
     """
     B, H, W, D = places.shape
@@ -175,7 +175,7 @@ def keypoints(places: Tensor, scores: Tensor, size: int, limit: int = KEYPOINTS)
 
 
 def strongest(levels: Sequence[LocalFeatures], limit: int) -> LocalFeatures:
-    """The keypoints with the highest scores of one picture's pyramid. Equal scores: in the order of the levels."""
+    """The keypoints with the highest scores of one image's pyramid. Equal scores: in the order of the levels."""
     scores = np.concatenate([level.scores for level in levels])
     rows = np.argsort(-scores, kind="stable")[:limit]
     positions, scales, descriptors = (
@@ -188,7 +188,7 @@ def fit_reduction(batches: Iterable[Tensor], dimensions: int = DIMENSIONS) -> ND
     """The projection of a long head's vectors that keeps most of their cosine similarities, to be stored beside the gallery.
 
     Principal axes of the normalised vectors about the origin, not about their mean: the best approximation of given rank
-    of their inner products. Descriptors of two pictures are comparable only under the same reduction.
+    of their inner products. Descriptors of two images are comparable only under the same reduction.
 
     Args:
         batches: Vectors (..., D) of `Head.places`; held one batch at a time.

@@ -25,7 +25,7 @@ class Reranker:
 
     Attributes:
         network: In evaluation mode; its method has a local head or DELG's autoencoder.
-        size: Side of the square picture that local features are taken from.
+        size: Side of the square image that local features are taken from.
         features: Of every gallery row, in its order.
         reduction: (D, 128), where the local head's vectors are longer.
         ratio: Lowe's, of `mutual_nearest`; None: the global order stays.
@@ -41,9 +41,9 @@ class Reranker:
     limit: int = 30
     budget_ms: float = 500.0
 
-    def describe(self, pictures: Sequence[Tensor]) -> list[LocalFeatures]:
-        """Local features of pictures (3, H, W) uint8, comparable with the gallery's."""
-        return extract(self.network, pictures, self.size, reduction=self.reduction)
+    def describe(self, images: Sequence[Tensor]) -> list[LocalFeatures]:
+        """Local features of images (3, H, W) uint8, comparable with the gallery's."""
+        return extract(self.network, images, self.size, reduction=self.reduction)
 
     def order(self, query: LocalFeatures, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Reranked:
         """The answers of a global search in a new order.
@@ -70,8 +70,8 @@ def make_reranker(network: RetrievalNetwork, batches: Callable[[], Iterable[Sequ
 
     Args:
         network: In evaluation mode.
-        batches: Called once or twice: pictures (3, H, W) uint8 of the gallery's rows, in order, some at a time.
-        size: Side of the square picture that they are taken from: about twice what the network was trained on.
+        batches: Called once or twice: images (3, H, W) uint8 of the gallery's rows, in order, some at a time.
+        size: Side of the square image that they are taken from: about twice what the network was trained on.
 
     Raises:
         InvalidInput: The method has no local features.
@@ -80,8 +80,8 @@ def make_reranker(network: RetrievalNetwork, batches: Callable[[], Iterable[Sequ
     reduction = None
     if isinstance(head, Head) and head.spec.dimensions > DIMENSIONS:
         with torch.inference_mode():
-            reduction = fit_reduction(head.places(local_maps(network, pictures, size)[1]) for pictures in batches())
-    features = [found for pictures in batches() for found in extract(network, pictures, size, reduction=reduction)]
+            reduction = fit_reduction(head.places(local_maps(network, images, size)[1]) for images in batches())
+    features = [found for images in batches() for found in extract(network, images, size, reduction=reduction)]
     return Reranker(network, size, features, reduction)
 
 

@@ -1,4 +1,4 @@
-"""The stored model at work: pictures to embeddings, embeddings to neighbours. What evaluation and serving both call."""
+"""The stored model at work: images to embeddings, embeddings to neighbours. What evaluation and serving both call."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,24 +24,24 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Retriever:
-    """A network in evaluation mode, the size of picture it takes, and the gallery it searches."""
+    """A network in evaluation mode, the size of image it takes, and the gallery it searches."""
 
     network: RetrievalNetwork
     image_size: int
     gallery: Gallery
 
-    def embed(self, pictures: Sequence[Tensor]) -> NDArray[np.float32]:
-        """Pictures (3, H, W) uint8 of any size -> (B, D) float32, L2-normalised."""
-        batch = torch.stack([resize(picture, self.image_size) for picture in pictures])
+    def embed(self, images: Sequence[Tensor]) -> NDArray[np.float32]:
+        """Images (3, H, W) uint8 of any size -> (B, D) float32, L2-normalised."""
+        batch = torch.stack([resize(image, self.image_size) for image in images])
         trunk = self.network.trunk
         device = next(trunk.parameters()).device
         with torch.inference_mode():
             vectors: NDArray[np.float32] = self.network(normalise(batch, trunk.mean, trunk.std).to(device)).merged.cpu().numpy()
         return vectors
 
-    def search(self, pictures: Sequence[Tensor], k: int) -> list[list[Neighbour]]:
-        """The k nearest gallery entries of each picture, best first."""
-        scores, rows = self.gallery.search(self.embed(pictures), k)
+    def search(self, images: Sequence[Tensor], k: int) -> list[list[Neighbour]]:
+        """The k nearest gallery entries of each image, best first."""
+        scores, rows = self.gallery.search(self.embed(images), k)
         return [
             [self._neighbour(row, score) for row, score in zip(*found, strict=True)] for found in zip(rows, scores, strict=True)
         ]

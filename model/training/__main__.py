@@ -62,7 +62,7 @@ def fingerprint(dataset: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model.training", description="Train on a data set.")
     parser.add_argument("dataset", type=Path, help="a folder with a manifest")
-    parser.add_argument("--work", type=Path, required=True, help="checkpoints, feature maps and pictures, to resume from")
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints, feature maps and images, to resume from")
     parser.add_argument("--out", type=Path, required=True, help="receives the network and the report")
     parser.add_argument("--config", type=Path, help="a YAML file of settings")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="one setting; may be repeated")

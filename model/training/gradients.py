@@ -1,11 +1,11 @@
 """The gradient of one batch, however it is cut into chunks and over processes.
 
-The losses compare every picture with every other, so gradients of parts of a batch do not add up to the batch's. The cut is made
+The losses compare every image with every other, so gradients of parts of a batch do not add up to the batch's. The cut is made
 at the embeddings instead: the loss is taken on all of them, and its gradient to each one is carried back through the network
-wherever and whenever that picture passes it. In chunks the network first runs without gradients, then each chunk again with
+wherever and whenever that image passes it. In chunks the network first runs without gradients, then each chunk again with
 them, which costs one more forward pass and keeps activations of one chunk only (L. Gao et al., GradCache, RepL4NLP 2021).
 
-That is exact because in training the network is a function of each picture alone: see `model.training.norms`.
+That is exact because in training the network is a function of each image alone: see `model.training.norms`.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from model.networks.heads import Embeddings
 from model.training.distributed import gather_rows, share, sum_gradients
 
 Inputs = tuple[Tensor, ...]
-"""What `RetrievalNetwork` takes: pictures, or the two maps made of them."""
+"""What `RetrievalNetwork` takes: images, or the two maps made of them."""
 Tree = TypeVar("Tree")
 
 
@@ -42,7 +42,7 @@ def batch_gradients(
         loss: Of all embeddings of the batch and their labels.
         inputs: This process's share of the batch, (b, ...) each.
         labels: (B,) of the whole batch.
-        chunk: How many pictures pass the network at once; 0 for all.
+        chunk: How many images pass the network at once; 0 for all.
 
     Returns:
         The loss of the whole batch, a scalar without gradient.

@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.config import ModelConfig, TrainConfig
-from model.data.cache.feature_maps import BATCH, feature_maps, features_folder, pictures_folder, stored_pictures
+from model.data.cache.feature_maps import BATCH, feature_maps, features_folder, images_folder, stored_images
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
 from model.losses.hybrid import HybridLoss
@@ -28,7 +28,7 @@ from model.training.loader import ahead
 from model.training.regimes import FinetunedTrunk, FrozenTrunk, Regime, Stored
 
 _STORED_SIDE = 1.5
-"""Side of a stored picture by that of what the trunk sees: the mean crop, 70 % of the area, is then made a little smaller."""
+"""Side of a stored image by that of what the trunk sees: the mean crop, 70 % of the area, is then made a little smaller."""
 
 
 @dataclass
@@ -119,20 +119,20 @@ def make_learner(
     train_rows = manifest.rows("train")
     classes, labels = np.unique(manifest.labels[train_rows], return_inverse=True)
     if len(classes) < 2:
-        raise InvalidInput("Training needs pictures of at least two classes.", "Add classes to the data set.")
+        raise InvalidInput("Training needs images of at least two classes.", "Add classes to the data set.")
     method = get_method(model.method, global_attention=model.global_attention, local_attention=model.local_attention)
     trunk = make_trunk(model.trunk, model.weights).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network = RetrievalNetwork(trunk, MultiHead(trunk.channels, method.architecture)).to(fabric.device)
     if config.trunk == "frozen":
         trunk.requires_grad_(False)
-        seen = manifest.classified  # the steps after this one look at the test pictures
+        seen = manifest.classified  # the steps after this one look at the test images
         cache = features_folder(work, data_md5, trunk, model.image_size)
         regime: Regime = FrozenTrunk(network, feature_maps(seen, trunk, model.image_size, cache, progress))
     else:
         seen = manifest.select(manifest.rows("train", "val"))
         side = round(_STORED_SIDE * model.image_size)
-        pictures = stored_pictures(seen, side, pictures_folder(work, data_md5, side), progress)
-        regime = FinetunedTrunk(network, pictures, model.image_size)
+        images = stored_images(seen, side, images_folder(work, data_md5, side), progress)
+        regime = FinetunedTrunk(network, images, model.image_size)
     loss = HybridLoss(method.losses, network.heads.widths, len(classes)).to(fabric.device)
     return Learner(
         config=config,

@@ -1,4 +1,4 @@
-"""Where training batches come from: a frozen trunk's cached maps, or cached pictures through a trunk that learns as well."""
+"""Where training batches come from: a frozen trunk's cached maps, or cached images through a trunk that learns as well."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,7 +17,7 @@ from model.training.gradients import Inputs
 from model.training.norms import rest
 
 Stored = tuple[Tensor, ...]
-"""Rows as they lie on disk: float16 maps, or uint8 pictures. Half or a quarter of what they become on the device."""
+"""Rows as they lie on disk: float16 maps, or uint8 images. Half or a quarter of what they become on the device."""
 
 
 class Regime(Protocol):
@@ -76,16 +76,16 @@ class FrozenTrunk:
 
 @dataclass(frozen=True)
 class FinetunedTrunk:
-    """Trunk and heads learn, from pictures cropped and mirrored at random.
+    """Trunk and heads learn, from images cropped and mirrored at random.
 
     Attributes:
         network: All of it learns but the trunk's batch norm, which stays as ImageNet left it.
-        pictures: (N, S', S', 3) uint8, larger than what the trunk sees, so that a crop need not be enlarged much.
+        images: (N, S', S', 3) uint8, larger than what the trunk sees, so that a crop need not be enlarged much.
         image_size: Side of what the trunk sees.
     """
 
     network: RetrievalNetwork
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     image_size: int
 
     def trained(self) -> dict[str, nn.Module]:
@@ -102,14 +102,14 @@ class FinetunedTrunk:
 
     def varied(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
         """Random crops, (b, 3, S, S) uint8. All are drawn, also those that other processes cut."""
-        crops = random_crops(np.random.default_rng(seed), len(rows), self.pictures.shape[1])
-        return (cropped(self.pictures[rows[mine]], crops[mine], self.image_size),)
+        crops = random_crops(np.random.default_rng(seed), len(rows), self.images.shape[1])
+        return (cropped(self.images[rows[mine]], crops[mine], self.image_size),)
 
     def plain(self, rows: NDArray[np.int64]) -> Stored:
-        """Whole pictures, (B, 3, S, S) uint8."""
-        return (resize(torch.from_numpy(self.pictures[rows]).permute(0, 3, 1, 2), self.image_size),)
+        """Whole images, (B, 3, S, S) uint8."""
+        return (resize(torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2), self.image_size),)
 
     def inputs(self, stored: Stored) -> Inputs:
-        """Normalised pictures, float32."""
-        (pictures,) = stored
-        return (normalise(pictures, self.network.trunk.mean, self.network.trunk.std),)
+        """Normalised images, float32."""
+        (images,) = stored
+        return (normalise(images, self.network.trunk.mean, self.network.trunk.std),)

@@ -1,4 +1,4 @@
-"""Where a training starts: from what a few passes over the training pictures tell."""
+"""Where a training starts: from what a few passes over the training images tell."""
 
 from collections.abc import Iterator
 

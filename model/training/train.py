@@ -67,7 +67,7 @@ def train(
         model: The network.
         config: The training.
         data_md5: Names the data; with the settings it names the checkpoint to resume.
-        work: Holds checkpoints, cached maps and pictures between calls; calls with the same work take turns.
+        work: Holds checkpoints, cached maps and images between calls; calls with the same work take turns.
         out: Receives `weights.safetensors`, `config.json` and `training.json`, whole or not at all.
         progress: Told of every batch that is cached and of every epoch, in the first process alone.
 
@@ -142,7 +142,7 @@ def _run(learner: Learner, counters: Counters, save: Save, stopping: Callable[[]
 
 
 def train_epoch(learner: Learner, counters: Counters, save: Save, stopping: Callable[[], bool]) -> float:
-    """One pass over the training pictures, from where the counters stand; returns the mean loss.
+    """One pass over the training images, from where the counters stand; returns the mean loss.
 
     Raises:
         GlocalError: The loss is no longer finite.
@@ -157,7 +157,7 @@ def train_epoch(learner: Learner, counters: Counters, save: Save, stopping: Call
         epoch=epoch,
     )
     if batches.shape[1] < learner.fabric.world_size:
-        raise InvalidInput("There are more processes than pictures in a batch.", "Use fewer, or raise train.classes_per_batch.")
+        raise InvalidInput("There are more processes than images in a batch.", "Use fewer, or raise train.classes_per_batch.")
     learner.regime.set_training()
     total = torch.tensor(counters.loss, dtype=torch.float64, device=device)  # read seldom: a GPU would be waited for
     for step, inputs in enumerate(learner.varied(batches, epoch, counters.step), start=counters.step):

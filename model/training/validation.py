@@ -14,12 +14,12 @@ from model.training.learner import Learner
 
 
 def validate(learner: Learner) -> float:
-    """MAP@R on the validation classes, each picture a query to all others; 0 where there are none."""
+    """MAP@R on the validation classes, each image a query to all others; 0 where there are none."""
     return judge(learner, embed_rows(learner, learner.judged, learner.val_rows).merged) if len(learner.val_rows) else 0.0
 
 
 def judge(learner: Learner, merged: Tensor) -> float:
-    """MAP@R of the validation pictures' merged embeddings (N, D).
+    """MAP@R of the validation images' merged embeddings (N, D).
 
     Raises:
         GlocalError: The training has diverged: an embedding is not finite, or zero.

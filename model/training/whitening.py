@@ -1,7 +1,7 @@
 """Where the heads start: as whitenings of what the trunk already sees, not at random.
 
 What varies *within* the training classes (light, viewpoint, background) is noise to retrieval. A projection that scales those
-directions down is known in closed form from one pass over the training pictures, and the hybrid loss then improves on it. This
+directions down is known in closed form from one pass over the training images, and the hybrid loss then improves on it. This
 is the discriminative projection of Mikolajczyk and Matas (ICCV 2007), used for retrieval by Radenovic et al. (TPAMI 2018).
 """
 
@@ -14,7 +14,7 @@ from model.errors import InvalidInput
 from model.networks.heads import MultiHead
 
 SHRINKAGE = 0.3
-"""Share of the mean variance mixed into the within-class scatter: keeps directions that few pictures show from being blown up."""
+"""Share of the mean variance mixed into the within-class scatter: keeps directions that few images show from being blown up."""
 
 
 class ClassStatistics:
@@ -87,7 +87,7 @@ def whiten_heads(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, 
 
     Args:
         heads: Changed in place.
-        batches: Called for each pass over the training pictures: shallow map, deep map and labels (B,), each picture once.
+        batches: Called for each pass over the training images: shallow map, deep map and labels (B,), each image once.
         classes: How many there are.
     """
     heads.eval()

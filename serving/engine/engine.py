@@ -1,4 +1,4 @@
-"""The stored model at work behind an endpoint: one picture's bytes to one answer. Knows no server."""
+"""The stored model at work behind an endpoint: one image's bytes to one answer. Knows no server."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.data.images import decode_picture
+from model.data.images import decode_image
 from model.errors import GlocalError, InvalidInput
 from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings
@@ -40,28 +40,28 @@ class Engine:
         except (TypeError, KeyError, IndexError, ValueError, OSError) as error:
             raise InvalidInput(f"The release {self.release.id} cannot be loaded.", f"{type(error).__name__}: {error}") from error
 
-    def search(self, picture: bytes, k: int) -> Answer:
-        """The k nearest gallery entries of one encoded picture.
+    def search(self, image: bytes, k: int) -> Answer:
+        """The k nearest gallery entries of one encoded image.
 
         Returns:
             `neighbours` (id, label and score of each, best first), `release`, `embedding_space_id` and, where it is known,
             `model_version`.
 
         Raises:
-            InvalidInput: k below 1, or the bytes are no picture that can be decoded within the limits.
+            InvalidInput: k below 1, or the bytes are no image that can be decoded within the limits.
         """
-        (answer,) = self.search_many([(picture, k)])
+        (answer,) = self.search_many([(image, k)])
         if isinstance(answer, GlocalError):
             raise answer
         return answer
 
     def search_many(self, queries: Sequence[tuple[bytes, int]]) -> list[Answer | GlocalError]:
         """Answer a batch in one forward pass; what is wrong with one query is that query's answer and no other's."""
-        checked = [_check(picture, k) for picture, k in queries]
+        checked = [_check(image, k) for image, k in queries]
         good = [query for query in checked if isinstance(query, tuple)]
         if not good:
             return [query for query in checked if not isinstance(query, tuple)]
-        found = iter(self._retriever.search([picture for picture, _ in good], max(k for _, k in good)))
+        found = iter(self._retriever.search([image for image, _ in good], max(k for _, k in good)))
         return [self._answer(next(found)[: query[1]]) if isinstance(query, tuple) else query for query in checked]
 
     def _answer(self, neighbours: Sequence[Any]) -> Answer:
@@ -92,10 +92,10 @@ class Engine:
             )
 
 
-def _check(picture: bytes, k: int) -> tuple[Tensor, int] | GlocalError:
+def _check(image: bytes, k: int) -> tuple[Tensor, int] | GlocalError:
     try:
         if k < 1:
             raise InvalidInput(f"k must be at least 1, not {k}.")
-        return decode_picture(picture, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS), k
+        return decode_image(image, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS), k
     except InvalidInput as error:
         return error

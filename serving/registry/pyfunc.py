@@ -1,6 +1,6 @@
 """A release as an MLflow model, by 'models from code': MLflow stores this file and runs it when it loads the model.
 
-mlflow.pyfunc.load_model("models:/glocal@champion").predict(["picture.jpg"])  # one JSON text a picture
+mlflow.pyfunc.load_model("models:/glocal@champion").predict(["image.jpg"])  # one JSON text an image
 """
 
 import json
@@ -15,7 +15,7 @@ K = 5
 
 
 class ReleaseModel(PythonModel):
-    """Paths of pictures to their neighbours."""
+    """Paths of images to their neighbours."""
 
     def load_context(self, context: Any) -> None:
         """Open and verify the release that is stored with the model."""
@@ -24,7 +24,7 @@ class ReleaseModel(PythonModel):
         self.engine = Engine(Path(context.artifacts[ARTIFACT]))
 
     def predict(self, context: Any, model_input: list[str]) -> list[str]:  # type: ignore[override] # MLflow reads the signature off these types
-        """Search for every picture."""
+        """Search for every image."""
         return [json.dumps(self.engine.search(Path(path).read_bytes(), K)) for path in model_input]
 
 

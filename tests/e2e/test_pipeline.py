@@ -33,7 +33,7 @@ SETTINGS = {
     "train.epochs": EPOCHS,
     "train.patience": EPOCHS,
     "evaluate.samples": 100,
-    "gate.min_gain_over_untrained": -1,  # so few pictures teach nothing
+    "gate.min_gain_over_untrained": -1,  # so few images teach nothing
 }
 STEPS = ["version", "train", "index", "evaluate", "gate", "register", "deploy", "smoke-test", "record"]
 
@@ -207,13 +207,13 @@ def test_a_model_that_no_champion_precedes_is_held_against_the_floors(elsewhere)
 
 
 def test_a_query_is_answered_over_http(first, home, catalogue):
-    picture = min(catalogue.glob("images/*/00.jpg"))
-    code, out, error = glocal(home, command("query", picture, "--json"))
+    image = min(catalogue.glob("images/*/00.jpg"))
+    code, out, error = glocal(home, command("query", image, "--json"))
     assert (code, error) == (0, "")
     answer = json.loads(out)
     assert len(answer["neighbours"]) == 5
     best = answer["neighbours"][0]
-    assert best["label"] == picture.parent.name  # the picture itself is in the gallery
+    assert best["label"] == image.parent.name  # the image itself is in the gallery
     assert best["score"] == pytest.approx(1, abs=2e-3)
     assert [each["score"] for each in answer["neighbours"]] == sorted(
         [each["score"] for each in answer["neighbours"]], reverse=True
@@ -227,7 +227,7 @@ def test_a_query_is_answered_over_http(first, home, catalogue):
     [("empty.jpg", b""), ("text.jpg", b"just a text\n"), ("bomb.png", huge_png())],
     ids=["empty", "text", "bomb"],
 )
-def test_a_file_that_is_no_picture_gets_one_line_and_the_server_lives_on(first, home, catalogue, tmp_path, name, data):
+def test_a_file_that_is_no_image_gets_one_line_and_the_server_lives_on(first, home, catalogue, tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     pid = torchserve.status(home)["pid"]
     code, out, error = glocal(home, command("query", tmp_path / name, "--json"))
@@ -266,11 +266,11 @@ def test_a_step_that_fails_names_itself_its_log_and_what_to_do(elsewhere):
     assert error.count("FAILED") == 1  # what cannot succeed is not tried twice
 
 
-def test_a_changed_picture_is_another_version_and_a_refused_model_changes_nothing_that_serves(first, home, catalogue, tmp_path):
+def test_a_changed_image_is_another_version_and_a_refused_model_changes_nothing_that_serves(first, home, catalogue, tmp_path):
     changed = shutil.copytree(catalogue, tmp_path / "catalogue")
-    picture = min(changed.glob("images/*/00.jpg"))
-    turned = Image.open(picture).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    turned.save(picture)
+    image = min(changed.glob("images/*/00.jpg"))
+    turned = Image.open(image).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    turned.save(image)
     before = torchserve_release(home), champion(home)
     code, out, error = glocal(home, run_command(changed, gate__min_map_at_r=1.0))
     assert code == 6, error

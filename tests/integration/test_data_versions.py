@@ -74,9 +74,9 @@ def test_an_import_is_pinned_fetched_and_leaves_its_source_alone(source, store, 
     assert {path: (path.stat().st_ino, path.stat().st_nlink) for path in inodes} == inodes
 
 
-def test_an_unchanged_source_gives_the_same_pin_without_a_commit_or_a_decoded_picture(source, store, monkeypatch):
+def test_an_unchanged_source_gives_the_same_pin_without_a_commit_or_a_decoded_image(source, store, monkeypatch):
     first = import_dataset(source, "zoo", store)
-    monkeypatch.setattr(assembling, "inspect", lambda *_: pytest.fail("a picture was decoded"))
+    monkeypatch.setattr(assembling, "inspect", lambda *_: pytest.fail("an image was decoded"))
     again = import_dataset(source, "zoo", store)
     assert (first.unchanged, again.unchanged) == (False, True)
     assert again.pin == first.pin
@@ -110,7 +110,7 @@ def test_the_datas_licence_goes_with_its_pin_and_changes_none_of_its_bytes(sourc
 def test_defects_change_nothing_and_are_all_in_the_report(source, store):
     old = import_dataset(source, "zoo", store).pin
     for name in ("a.jpg", "b.jpg"):
-        (source / "ant" / name).write_text("no picture")
+        (source / "ant" / name).write_text("no image")
     with pytest.raises(Rejected, match="2 defects: 2 unsupported") as caught:
         import_dataset(source, "zoo", store)
     text = caught.value.report.read_text()
@@ -135,7 +135,7 @@ def crash_in_git(command: str):
 
 
 POINTS = {
-    "while pictures are copied": lambda patch: patch.setattr(validation, "_store", crash),
+    "while images are copied": lambda patch: patch.setattr(validation, "_store", crash),
     "before the manifest": lambda patch: patch.setattr(assembling, "write_manifest", crash),
     "before the add": lambda patch: patch.setattr("dvc.repo.Repo.add", crash),
     "before the push": lambda patch: patch.setattr("dvc.repo.Repo.push", crash),
@@ -320,18 +320,18 @@ def bucket(monkeypatch):
     for key, value in settings.items():
         monkeypatch.setenv(key, value)
     client = boto3.client("s3")
-    client.create_bucket(Bucket="pictures")
+    client.create_bucket(Bucket="images")
     yield client
     server.stop()
 
 
 def test_s3_is_a_remote_and_a_source(source, store, tmp_path, bucket):
     for path in source.rglob("*.png"):
-        bucket.upload_file(str(path), "pictures", f"raw/{path.relative_to(source)}")
-    pin = import_dataset("s3://pictures/raw", "zoo", store, remote="s3://pictures/dvc").pin
-    stored = bucket.list_objects_v2(Bucket="pictures", Prefix="dvc/")["Contents"]
+        bucket.upload_file(str(path), "images", f"raw/{path.relative_to(source)}")
+    pin = import_dataset("s3://images/raw", "zoo", store, remote="s3://images/dvc").pin
+    stored = bucket.list_objects_v2(Bucket="images", Prefix="dvc/")["Contents"]
     assert len(stored) == 8
-    assert import_dataset("s3://pictures/raw", "zoo", store, remote="s3://pictures/dvc").unchanged
+    assert import_dataset("s3://images/raw", "zoo", store, remote="s3://images/dvc").unchanged
     shutil.rmtree(store / "repo/.dvc/cache")
     assert folder_md5(fetch(pin, store, tmp_path / "out")) == pin.md5
     as_url = dataclasses.replace(pin, repo=f"file://{store / 'repo'}")
@@ -340,5 +340,5 @@ def test_s3_is_a_remote_and_a_source(source, store, tmp_path, bucket):
     with pytest.raises(NotFound):
         import_dataset("s3://nothing/raw", "zoo", store)
     with pytest.raises(NotFound):
-        import_dataset("s3://pictures/elsewhere", "zoo", store)
+        import_dataset("s3://images/elsewhere", "zoo", store)
     assert not (store / "staging").exists()

@@ -11,7 +11,7 @@ from model.files import sha256_folder
 from model.release import open_release
 from serving.registry.models import Registry
 from serving.registry.runs import Runs
-from tests.support.releases import draw_picture, make_release
+from tests.support.releases import draw_image, make_release
 
 pytestmark = pytest.mark.integration
 
@@ -163,9 +163,9 @@ def test_mlflow_itself_can_load_and_ask_a_version(registry, uri, releases, tmp_p
 
     import mlflow
 
-    (tmp_path / "picture.png").write_bytes(draw_picture(100))
+    (tmp_path / "image.png").write_bytes(draw_image(100))
     mlflow.set_tracking_uri(uri)
-    (answer,) = mlflow.pyfunc.load_model("models:/glocal/1").predict([str(tmp_path / "picture.png")])
+    (answer,) = mlflow.pyfunc.load_model("models:/glocal/1").predict([str(tmp_path / "image.png")])
     assert json.loads(answer)["release"] == releases[0].id
 
 

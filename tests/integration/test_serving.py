@@ -22,7 +22,7 @@ from serving.backends.torchserve.configuration import Places
 from serving.backends.torchserve.process import wait_until
 from serving.backends.torchserve.rollout import deploy, same_neighbours
 from serving.client import query
-from tests.support.releases import ENTRIES, draw_picture, huge_png, make_parts, make_release, reseal
+from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
 pytestmark = pytest.mark.integration
 
@@ -106,7 +106,7 @@ def test_every_listening_socket_is_on_loopback(home, address):
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"", "The picture is empty."), (b"just a text", "no picture of a known format"), (huge_png(), "pixels.")],
+    [(b"", "The image is empty."), (b"just a text", "no image of a known format"), (huge_png(), "pixels.")],
     ids=["empty", "text", "bomb"],
 )
 @pytest.mark.parametrize("kind", ["application/octet-stream", "application/json", "text/plain", "image/png"])
@@ -125,10 +125,10 @@ def test_a_body_over_the_limit_is_a_413_or_a_closed_connection_and_the_server_li
 
 def test_k_is_taken_from_the_header_whatever_its_case(address):
     for name in ("Glocal-K", "glocal-k"):
-        answer = httpx.post(f"{address}/predictions/glocal", content=draw_picture(1), headers={name: "2"}, timeout=30)
+        answer = httpx.post(f"{address}/predictions/glocal", content=draw_image(1), headers={name: "2"}, timeout=30)
         assert len(answer.json()["neighbours"]) == 2
     assert (
-        httpx.post(f"{address}/predictions/glocal", content=draw_picture(1), headers={"Glocal-K": "0"}, timeout=30).status_code
+        httpx.post(f"{address}/predictions/glocal", content=draw_image(1), headers={"Glocal-K": "0"}, timeout=30).status_code
         == 422
     )
 
@@ -166,7 +166,7 @@ def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, relea
     def ask():
         with httpx.Client(timeout=60) as caller:
             while not stop.is_set():
-                answer = caller.post(f"{address}/predictions/glocal", content=draw_picture(len(answers) % 10))
+                answer = caller.post(f"{address}/predictions/glocal", content=draw_image(len(answers) % 10))
                 answers.append((answer.status_code, answer.json().get("release"), answer.json().get("model_version")))
 
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""A tiny data set of drawn pictures, already split: what training, indexing and evaluation read."""
+"""A tiny data set of drawn images, already split: what training, indexing and evaluation read."""
 
 import io
 from pathlib import Path
@@ -25,7 +25,7 @@ def draw_view(label: int, view: int, size: int = 48) -> bytes:
 
 
 def make_dataset(folder: Path, views: int = VIEWS) -> Path:
-    """Pictures of eight classes, four of which train: `SAMPLES` of them, if not told otherwise."""
+    """Images of eight classes, four of which train: `SAMPLES` of them, if not told otherwise."""
     rows = []
     names = [split for split, count in SPLITS.items() for _ in range(count)]
     for label, split in enumerate(names):

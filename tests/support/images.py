@@ -1,4 +1,4 @@
-"""Pictures that tests draw."""
+"""Images that tests draw."""
 
 import torch
 from torch import Tensor

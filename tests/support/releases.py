@@ -1,4 +1,4 @@
-"""A tiny but real release: a small trunk with random weights, a gallery of drawn pictures, true golden answers."""
+"""A tiny but real release: a small trunk with random weights, a gallery of drawn images, true golden answers."""
 
 import io
 import shutil
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model.data.images import decode_picture
+from model.data.images import decode_image
 from model.data.versions.repository import DataPin
 from model.files import write_json
 from model.networks.methods import METHODS
@@ -25,7 +25,7 @@ ENTRIES = 10
 CLASSES = 5
 
 
-def draw_picture(seed: int, *, size: int = 48) -> bytes:
+def draw_image(seed: int, *, size: int = 48) -> bytes:
     """A PNG of coloured blocks, another for each seed."""
     blocks = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     buffer = io.BytesIO()
@@ -57,9 +57,9 @@ def make_parts(folder: Path, *, seed: int = 0, trunk: str = TRUNK, image_size: i
     torch.manual_seed(seed)
     spec = NetworkSpec("multi_head", trunk, image_size, METHODS["multi_head"].architecture)
     network = spec.build()
-    pictures = [draw_picture(number) for number in range(ENTRIES)]
+    images = [draw_image(number) for number in range(ENTRIES)]
     bare = Retriever(network, image_size, _gallery(np.zeros((0, 1), np.float32)))
-    retriever = Retriever(network, image_size, _gallery(bare.embed([decode_picture(picture) for picture in pictures])))
+    retriever = Retriever(network, image_size, _gallery(bare.embed([decode_image(image) for image in images])))
     (folder / "golden").mkdir(parents=True)
     save_network(network, folder / "weights.safetensors")
     write_json(folder / "config.json", spec.to_json())
@@ -67,9 +67,9 @@ def make_parts(folder: Path, *, seed: int = 0, trunk: str = TRUNK, image_size: i
     retriever.gallery.save(folder / "gallery", space_id(folder))
     answers = []
     for number in range(golden):
-        picture = draw_picture(100 + number)
-        (folder / "golden" / f"{number}.png").write_bytes(picture)
-        (found,) = retriever.search([decode_picture(picture)], 3)
+        image = draw_image(100 + number)
+        (folder / "golden" / f"{number}.png").write_bytes(image)
+        (found,) = retriever.search([decode_image(image)], 3)
         answers.append({"file": f"{number}.png", "neighbours": [asdict(neighbour) for neighbour in found]})
     write_json(folder / "golden" / "answers.json", answers)
     return folder

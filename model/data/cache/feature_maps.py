@@ -1,4 +1,4 @@
-"""What is made of every picture once: the trunk's two maps for a frozen trunk, a small copy for one that learns."""
+"""What is made of every image once: the trunk's two maps for a frozen trunk, a small copy for one that learns."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.cache.stored_arrays import stored_arrays
-from model.data.images import load_picture, normalise
+from model.data.images import load_image, normalise
 from model.data.manifest import Manifest
 from model.files import sha256_json
 from model.networks.trunk import Trunk
@@ -44,9 +44,9 @@ def as_maps(stored: Tensor) -> Tensor:
     return stored.float().permute(0, 3, 1, 2)
 
 
-def picture_batches(manifest: Manifest, rows: NDArray[np.int64], trunk: Trunk, size: int) -> Iterator[Tensor]:
+def image_batches(manifest: Manifest, rows: NDArray[np.int64], trunk: Trunk, size: int) -> Iterator[Tensor]:
     """Decode `rows` in order and yield normalised batches (B, 3, size, size)."""
-    return (normalise(pictures, trunk.mean, trunk.std) for pictures in _decoded(manifest, rows, size))
+    return (normalise(images, trunk.mean, trunk.std) for images in _decoded(manifest, rows, size))
 
 
 def _decoded(manifest: Manifest, rows: NDArray[np.int64], size: int, threads: int = 2) -> Iterator[Tensor]:
@@ -54,14 +54,14 @@ def _decoded(manifest: Manifest, rows: NDArray[np.int64], size: int, threads: in
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(rows), BATCH):
             chunk = rows[start : start + BATCH]
-            pictures = pool.map(
-                lambda row: load_picture(manifest.folder / str(manifest.paths[row]), size, box_of(manifest, row)), chunk
+            images = pool.map(
+                lambda row: load_image(manifest.folder / str(manifest.paths[row]), size, box_of(manifest, row)), chunk
             )
-            yield torch.stack(list(pictures))
+            yield torch.stack(list(images))
 
 
 def box_of(manifest: Manifest, row: int) -> tuple[float, float, float, float] | None:
-    """The box of a sample, or None where it is the whole picture."""
+    """The box of a sample, or None where it is the whole image."""
     box = manifest.boxes[row]
     return None if np.isnan(box[0]) else tuple(float(value) for value in box)  # type: ignore[return-value]
 
@@ -77,21 +77,21 @@ def feature_maps(manifest: Manifest, trunk: Trunk, size: int, cache: Path, progr
     Args:
         manifest: What to look at; its order is the maps' order.
         trunk: In evaluation mode, on the CPU or a GPU.
-        size: Side of the square picture.
+        size: Side of the square image.
         cache: A folder of this manifest, trunk and size alone.
         progress: Told of every batch.
     """
 
     def batches(done: int) -> Iterator[tuple[NDArray[np.float16], ...]]:
         folded, device = trunk.folded(), next(trunk.parameters()).device
-        for pictures in picture_batches(manifest, np.arange(done, len(manifest)), trunk, size):
+        for images in image_batches(manifest, np.arange(done, len(manifest)), trunk, size):
             with torch.inference_mode():
-                maps = folded(pictures.to(device))
+                maps = folded(images.to(device))
             yield tuple(features.permute(0, 2, 3, 1).half().cpu().numpy() for features in maps)
 
     def told(done: int) -> None:
         if progress:
-            progress(done, len(manifest), "pictures through the trunk")
+            progress(done, len(manifest), "images through the trunk")
 
     return FeatureMaps(*stored_arrays(cache, ("shallow", "deep"), len(manifest), batches, told))
 
@@ -102,13 +102,13 @@ def known_maps(manifest: Manifest, trunk: Trunk, size: int, work: Path | None, d
     return feature_maps(manifest.classified, trunk, size, cache) if cache and cache.is_dir() else None
 
 
-def pictures_folder(work: Path, data_md5: str, side: int) -> Path:
-    """Where the small copies of some data's pictures lie."""
-    return work / "pictures" / sha256_json([data_md5, side])[:16]
+def images_folder(work: Path, data_md5: str, side: int) -> Path:
+    """Where the small copies of some data's images lie."""
+    return work / "images" / sha256_json([data_md5, side])[:16]
 
 
-def stored_pictures(manifest: Manifest, side: int, cache: Path, progress: Progress | None = None) -> NDArray[np.uint8]:
-    """A copy of every row's picture, (N, side, side, 3) uint8, memory-mapped, squeezed to a square as a trunk sees it.
+def stored_images(manifest: Manifest, side: int, cache: Path, progress: Progress | None = None) -> NDArray[np.uint8]:
+    """A copy of every row's image, (N, side, side, 3) uint8, memory-mapped, squeezed to a square as a trunk sees it.
 
     Args:
         manifest: What to copy; its order is the copies' order.
@@ -118,12 +118,12 @@ def stored_pictures(manifest: Manifest, side: int, cache: Path, progress: Progre
     """
 
     def batches(done: int) -> Iterator[tuple[NDArray[np.uint8]]]:
-        for pictures in _decoded(manifest, np.arange(done, len(manifest)), side):
-            yield (pictures.permute(0, 2, 3, 1).numpy(),)
+        for images in _decoded(manifest, np.arange(done, len(manifest)), side):
+            yield (images.permute(0, 2, 3, 1).numpy(),)
 
     def told(done: int) -> None:
         if progress:
-            progress(done, len(manifest), "pictures decoded")
+            progress(done, len(manifest), "images decoded")
 
-    (pictures,) = stored_arrays(cache, ("pictures",), len(manifest), batches, told)
-    return pictures
+    (images,) = stored_arrays(cache, ("images",), len(manifest), batches, told)
+    return images

@@ -1,4 +1,4 @@
-"""From the listing of a source to the folder of a data set: look at every picture, split by class, compare, write."""
+"""From the listing of a source to the folder of a data set: look at every image, split by class, compare, write."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -39,22 +39,22 @@ def assemble(listing: Listing, options: Options, folder: Path, findings: Finding
 
 
 def _check_classes(samples: Samples, findings: Findings) -> None:
-    """Name each class of one picture, and a data set of one class, which leaves nothing to test with."""
+    """Name each class of one image, and a data set of one class, which leaves nothing to test with."""
     names, whole = samples.listing.labels, samples.sides != SCENE
     shown = np.bincount(samples.labels[samples.keep & whole], minlength=len(names))
     listed = np.bincount(samples.labels[whole], minlength=len(names))
     for label in np.flatnonzero((shown < 2) & (listed > 0)):
         if shown[label]:
-            findings.defect("class of one", names[label], "it has one usable picture, and nothing to be compared with")
+            findings.defect("class of one", names[label], "it has one usable image, and nothing to be compared with")
         else:
-            findings.defect("empty class", names[label], "none of its pictures is usable")
+            findings.defect("empty class", names[label], "none of its images is usable")
     if np.count_nonzero(listed) == 1 and np.all(whole):
         only = names[int(np.argmax(listed))]
         findings.defect("one class", only, "it is the only class; if its label stands in a CSV, give that CSV")
 
 
 def _write(samples: Samples, folder: Path) -> None:
-    """Write the manifest of the samples that are kept, and remove the pictures that none of them shows."""
+    """Write the manifest of the samples that are kept, and remove the images that none of them shows."""
     listing, files = samples.listing, samples.files
 
     def stored(file: int) -> str:

@@ -1,4 +1,4 @@
-"""Every picture is read once: hashed, measured before it is decoded, decoded, and put where the data set is assembled.
+"""Every image is read once: hashed, measured before it is decoded, decoded, and put where the data set is assembled.
 
 Threads do it, since the decoder releases the interpreter's lock; what they find comes back as arrays, in chunks.
 """
@@ -17,7 +17,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from torchvision.io import encode_png
 
 from model.data.headers import FORMATS, Header, Oversized, ends_early, read_header
-from model.data.images import decode_picture
+from model.data.images import decode_image
 from model.data.importing.findings import Findings
 from model.data.importing.hashing import Defect, Limits, md5, over_chunks, read_file
 from model.data.importing.sources import LONGEST_NAME, SUFFIXES, Listing
@@ -31,11 +31,11 @@ THUMB = 16
 
 @dataclass
 class Inspection:
-    """What the pictures of a listing are.
+    """What the images of a listing are.
 
     Attributes:
         md5: (F, 16) uint8, of each file's bytes.
-        usable: (F,) bool, whether the file is a picture that may be stored.
+        usable: (F,) bool, whether the file is an image that may be stored.
         suffix: (F,) int8, 0 where the file keeps its name, else the suffix `STORED_SUFFIXES` adds to it.
         valid: (N,) bool, whether the sample is usable: a usable file, and a box within it.
         dhash: (N, 8) uint8, the difference hash of the sample.
@@ -108,9 +108,9 @@ class Samples:
 
 
 def inspect(listing: Listing, limits: Limits, images: Path, findings: Findings, progress: Progress) -> Inspection:
-    """Look at every picture of `listing`, and copy those that are usable below `images`, under their own names.
+    """Look at every image of `listing`, and copy those that are usable below `images`, under their own names.
 
-    What is checked is what is stored: a file is read once. A picture that training could not decode as it is (BMP)
+    What is checked is what is stored: a file is read once. An image that training could not decode as it is (BMP)
     is stored as a PNG.
     """
     found = Inspection.empty(len(listing.files), len(listing.file))
@@ -122,15 +122,15 @@ def inspect(listing: Listing, limits: Limits, images: Path, findings: Findings, 
         for file in chunk:
             name = listing.files[file]
             try:
-                picture = _take(listing.root / name, name, file, limits=limits, images=images, found=found, findings=some)
+                image = _take(listing.root / name, name, file, limits=limits, images=images, found=found, findings=some)
             except Defect as defect:
                 some.defect(defect.kind, name, defect.text)
                 continue
             for row in order[starts[file] : starts[file + 1]]:
-                _look(picture, name, int(row), listing.box_array[row], found=found, findings=some)
+                _look(image, name, int(row), listing.box_array[row], found=found, findings=some)
         return some
 
-    for some in over_chunks(work, len(listing.files), "pictures checked", progress):
+    for some in over_chunks(work, len(listing.files), "images checked", progress):
         findings.defects += some.defects
         findings.warnings += some.warnings
     return found
@@ -140,43 +140,43 @@ def _take(path: Path, name: str, file: int, *, limits: Limits, images: Path, fou
     """Read, check and store one file; return its pixels."""
     data = read_file(path, limits)
     found.md5[file] = md5(data)
-    picture, stored, suffix = decode(data, path.suffix.lower(), limits)
+    image, stored, suffix = decode(data, path.suffix.lower(), limits)
     _store(stored, images, name + STORED_SUFFIXES[suffix])
     found.usable[file], found.suffix[file] = True, suffix
     if stored is not data:
         findings.warn("converted", name, "stored as a PNG")
-    return picture
+    return image
 
 
-def _look(picture: Tensor, name: str, row: int, box: NDArray[np.float32], *, found: Inspection, findings: Findings) -> None:
-    """Describe one sample of a picture, unless its box reaches out of it."""
-    part = _crop(picture, box)
+def _look(image: Tensor, name: str, row: int, box: NDArray[np.float32], *, found: Inspection, findings: Findings) -> None:
+    """Describe one sample of an image, unless its box reaches out of it."""
+    part = _crop(image, box)
     if part is None:
-        corners, size = ",".join(f"{value:g}" for value in box), f"{picture.shape[2]} x {picture.shape[1]}"
-        findings.defect("box outside", name, f"the box {corners} reaches out of the picture of {size} pixels")
+        corners, size = ",".join(f"{value:g}" for value in box), f"{image.shape[2]} x {image.shape[1]}"
+        findings.defect("box outside", name, f"the box {corners} reaches out of the image of {size} pixels")
         return
     found.valid[row] = True
     found.dhash[row], found.thumbs[row], found.colours[row] = describe(part)
 
 
 def decode(data: bytes, suffix: str, limits: Limits) -> tuple[Tensor, bytes, int]:
-    """Decode an encoded picture, its size in pixels checked first.
+    """Decode an encoded image, its size in pixels checked first.
 
     Returns:
         (3, H, W) uint8 RGB; the bytes to store; which of `STORED_SUFFIXES` its name needs.
     """
     header = _header(data, limits)
     if ends_early(data, header):
-        raise Defect("truncated", "the file ends before the picture does")
+        raise Defect("truncated", "the file ends before the image does")
     stored = _bmp_to_png(data) if header.format == "BMP" else data
     try:
-        picture = decode_picture(stored, max_bytes=max(len(stored), limits.max_bytes), max_pixels=limits.max_pixels)
+        image = decode_image(stored, max_bytes=max(len(stored), limits.max_bytes), max_pixels=limits.max_pixels)
     except InvalidInput as error:
         raise Defect("unreadable", error.headline) from error
     if stored is not data:
-        return picture, stored, 0 if suffix == ".png" else STORED_SUFFIXES.index(".png")
+        return image, stored, 0 if suffix == ".png" else STORED_SUFFIXES.index(".png")
     keeps = suffix in SUFFIXES and suffix != ".bmp"
-    return picture, stored, 0 if keeps else STORED_SUFFIXES.index("." + header.format.lower().replace("jpeg", "jpg"))
+    return image, stored, 0 if keeps else STORED_SUFFIXES.index("." + header.format.lower().replace("jpeg", "jpg"))
 
 
 def _header(data: bytes, limits: Limits) -> Header:
@@ -191,14 +191,14 @@ def _header(data: bytes, limits: Limits) -> Header:
 
 def _bmp_to_png(data: bytes) -> bytes:
     try:
-        with Image.open(io.BytesIO(data), formats=("BMP",)) as picture:
-            return _png(torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1))
+        with Image.open(io.BytesIO(data), formats=("BMP",)) as image:
+            return _png(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Defect("unreadable", f"the BMP cannot be decoded: {error}") from error
 
 
-def _png(picture: Tensor) -> bytes:
-    return bytes(encode_png(picture.contiguous()).numpy().tobytes())
+def _png(image: Tensor) -> bytes:
+    return bytes(encode_png(image.contiguous()).numpy().tobytes())
 
 
 def _store(data: bytes, images: Path, name: str) -> None:
@@ -210,27 +210,27 @@ def _store(data: bytes, images: Path, name: str) -> None:
         with target.open("xb") as stream:
             stream.write(data)
     except FileExistsError as error:
-        raise Defect("name taken", f"another picture is stored as {name}") from error
+        raise Defect("name taken", f"another image is stored as {name}") from error
 
 
-def _crop(picture: Tensor, box: NDArray[np.float32]) -> Tensor | None:
-    """The pixels of `box` (of the whole picture where it is NaN); None where it reaches out of the picture."""
+def _crop(image: Tensor, box: NDArray[np.float32]) -> Tensor | None:
+    """The pixels of `box` (of the whole image where it is NaN); None where it reaches out of the image."""
     if np.isnan(box[0]):
-        return picture
-    height, width = picture.shape[1:]
+        return image
+    height, width = image.shape[1:]
     left, top, right, bottom = (float(value) for value in box)
     if left < 0 or top < 0 or right > width or bottom > height:
         return None
-    return picture[:, int(top) : max(int(top) + 1, round(bottom)), int(left) : max(int(left) + 1, round(right))]
+    return image[:, int(top) : max(int(top) + 1, round(bottom)), int(left) : max(int(left) + 1, round(right))]
 
 
-def describe(picture: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """How a picture looks, in short: (8,) its difference hash, (256,) a grey thumbnail, (3,) its mean colour.
+def describe(image: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """How an image looks, in short: (8,) its difference hash, (256,) a grey thumbnail, (3,) its mean colour.
 
     The hash has one bit for each of 8 x 8 places: whether it is brighter than its right neighbour.
     """
-    step = max(1, min(picture.shape[1:]) // 128)
-    small = picture[:, ::step, ::step].float()
+    step = max(1, min(image.shape[1:]) // 128)
+    small = image[:, ::step, ::step].float()
     grey = small.mean(0, keepdim=True)
     cells = adaptive_avg_pool2d(grey, (8, 9))[0].numpy()
     thumb = adaptive_avg_pool2d(grey, (THUMB, THUMB))[0].round().to(torch.uint8).numpy()

@@ -1,4 +1,4 @@
-"""The same picture twice: exactly, by the hash of its bytes, or nearly, by how it looks."""
+"""The same image twice: exactly, by the hash of its bytes, or nearly, by how it looks."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ MOST_PAIRS = 100_000
 
 
 def exact_copies(samples: Samples, identity: NDArray[np.int64], drop_leaks: bool, findings: Findings) -> None:
-    """Name every picture (or box of one) that is there twice, byte for byte.
+    """Name every image (or box of one) that is there twice, byte for byte.
 
     Two classes, or two sides of the split: a defect, or, across the split and with `drop_leaks`, the sample on the
     training side is taken out of `samples.keep` and named. One class on one side: a warning.
@@ -33,14 +33,14 @@ def exact_copies(samples: Samples, identity: NDArray[np.int64], drop_leaks: bool
         remaining = group[sides[group] >= last]
         for row in group[sides[group] < last]:
             samples.keep[row] = False
-            text = f"the same picture as {samples.name(int(remaining[0]))}; left out of {SPLITS[sides[row]]}"
+            text = f"the same image as {samples.name(int(remaining[0]))}; left out of {SPLITS[sides[row]]}"
             findings.warn("leak dropped", samples.name(int(row)), text)
         for one, other in _pairs(remaining):
             _name_pair(samples, one, other, findings)
 
 
 def _name_pair(samples: Samples, one: int, other: int, findings: Findings) -> None:
-    sides, twin = samples.sides, f"the same picture as {samples.name(other)}"
+    sides, twin = samples.sides, f"the same image as {samples.name(other)}"
     if sides[one] != sides[other]:
         text = f"{twin}, on both sides of the split: {SPLITS[sides[one]]} and {SPLITS[sides[other]]}"
         findings.defect("leak", samples.name(one), text)

@@ -30,7 +30,7 @@ class Defect(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a picture may be at most."""
+    """What an image may be at most."""
 
     max_bytes: int
     max_pixels: int

@@ -1,4 +1,4 @@
-"""Import a data set: list it, look at every picture, split it by class, and make it a version. All or nothing."""
+"""Import a data set: list it, look at every image, split it by class, and make it a version. All or nothing."""
 
 import time
 from dataclasses import dataclass, replace
@@ -132,7 +132,7 @@ def _list(source: str, csv: Path | None, root: Path, findings: Findings, tell: P
         if root.is_file() and root.suffix.lower() == ".csv":
             root, csv = root.parent, root
         if not root.is_dir():
-            raise NotFound(f"There is no folder {source}.", "Give a folder with one folder of pictures per class, or a CSV.")
+            raise NotFound(f"There is no folder {source}.", "Give a folder with one folder of images per class, or a CSV.")
     tell(0, 0, "list the files")
     table = find_table(root, csv)
     listing = list_table(root, table, findings) if table else list_folders(root, findings)

@@ -1,4 +1,4 @@
-"""What, besides the pictures, decides what an import stores; and the hash over all of it."""
+"""What, besides the images, decides what an import stores; and the hash over all of it."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Options:
-    """What, besides the pictures, decides what is stored."""
+    """What, besides the images, decides what is stored."""
 
     split: str
     validation_fraction: float

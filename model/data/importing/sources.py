@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder per class, a CSV, or an `s3://` prefix. Listing opens no picture.
+"""Where images come from: a folder per class, a CSV, or an `s3://` prefix. Listing opens no image.
 
 A listing keeps its texts in one buffer and its numbers in arrays: a hundred thousand files are a few megabytes.
 """
@@ -52,14 +52,14 @@ class Texts:
 
 @dataclass
 class Listing:
-    """What a source holds, before any picture was opened.
+    """What a source holds, before any image was opened.
 
     Attributes:
         root: Where the file names start.
         files: Each distinct file, relative to `root`, with `/`.
         labels: Each distinct class name.
         file, label, given: One entry a sample: indices into `files` and `labels`; the split as in `splits`.
-        boxes: Four numbers a sample; NaN where the sample is the whole picture.
+        boxes: Four numbers a sample; NaN where the sample is the whole image.
         groups: One entry a sample; empty where it has no group.
     """
 
@@ -87,7 +87,7 @@ class Listing:
 
 
 def list_folders(root: Path, findings: Findings) -> Listing:
-    """List `<root>/<class>/<picture>`. What is hidden (`.DS_Store`, `Thumbs.db`) is passed over."""
+    """List `<root>/<class>/<image>`. What is hidden (`.DS_Store`, `Thumbs.db`) is passed over."""
     listing = Listing(root)
     for entry in _entries(root):
         if not entry.is_dir():
@@ -102,12 +102,12 @@ def list_folders(root: Path, findings: Findings) -> Listing:
         before = len(listing.files)
         seen = _list_class(listing, entry, findings)
         if len(listing.files) == before and not seen:
-            findings.defect("empty class", entry.name, "the folder holds no picture")
+            findings.defect("empty class", entry.name, "the folder holds no image")
     return listing
 
 
 def _list_class(listing: Listing, folder: os.DirEntry[str], findings: Findings) -> bool:
-    """Add one class folder's pictures; True where the folder held anything at all."""
+    """Add one class folder's images; True where the folder held anything at all."""
     seen = False
     for entry in _entries(Path(folder.path)):
         seen = True
@@ -170,7 +170,7 @@ def is_usable(root: Path, path: Path, name: str, findings: Findings) -> bool:
         findings.defect("broken link" if path.is_symlink() else "missing", name, error.strerror or "it cannot be opened")
         return False
     if stat.S_ISDIR(mode):
-        findings.defect("nested folder", name, "a class folder holds pictures only")
+        findings.defect("nested folder", name, "a class folder holds images only")
         return False
     if not stat.S_ISREG(mode):
         findings.defect("not a file", name, "it is a pipe, a socket or a device")

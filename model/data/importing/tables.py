@@ -1,4 +1,4 @@
-"""A CSV as a source: one row a picture, or a box in one, with its label and perhaps its split and its group."""
+"""A CSV as a source: one row an image, or a box in one, with its label and perhaps its split and its group."""
 
 import csv
 import math

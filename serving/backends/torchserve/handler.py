@@ -1,6 +1,6 @@
 """TorchServe's side of the engine. This file is copied into every archive; all it does is adapt.
 
-    POST /predictions/<name>[/<version>]     the picture's bytes as the body, application/octet-stream;
+    POST /predictions/<name>[/<version>]     the image's bytes as the body, application/octet-stream;
                                              how many neighbours in the header Glocal-K (TorchServe drops query parameters)
 
 answers 200 with what `Engine.search` returns, or a 4xx with `{"error": ..., "hint": ...}`. A bad item of a batch fails alone.
@@ -56,9 +56,9 @@ def _parse(item: dict[str, Any], headers: dict[str, Any]) -> tuple[bytes, int] |
     body = item.get("body")
     body = body.encode() if isinstance(body, str) else body
     if not isinstance(body, bytes | bytearray):
-        return InvalidInput("There is no picture in the request.", "Send its bytes as the body.")
+        return InvalidInput("There is no image in the request.", "Send its bytes as the body.")
     if len(body) > MAX_BYTES:
-        error = InvalidInput(f"The picture has more than {MAX_BYTES} bytes.")
+        error = InvalidInput(f"The image has more than {MAX_BYTES} bytes.")
         error.http_status = 413
         return error
     k = next((str(value) for name, value in headers.items() if name.lower() == K_HEADER.lower()), str(DEFAULT_K))

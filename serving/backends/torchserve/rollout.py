@@ -89,8 +89,8 @@ def replay_golden(release: Release, address: str, name: str, version: str) -> in
     """
     for golden in release.golden:
         expected = golden["neighbours"]
-        picture = release.folder / "golden" / golden["file"]
-        answer = query(address, name, picture, max(1, len(expected)), version=version)
+        image = release.folder / "golden" / golden["file"]
+        answer = query(address, name, image, max(1, len(expected)), version=version)
         if answer["release"] != release.id or not same_neighbours(answer["neighbours"], expected):
             raise GlocalError(
                 f"{name} {version} does not answer golden query {golden['file']} as release {release.id} must.",
@@ -157,11 +157,11 @@ def _drain(server: Management, name: str, version: str, release: Release) -> Non
     Its queue is first in, first out: once a query of ours has come back, whatever came before has at least reached a worker.
     What other workers still hold then gets a few times as long as that query took.
     """
-    picture = release.folder / "golden" / release.golden[0]["file"] if release.golden else None
+    image = release.folder / "golden" / release.golden[0]["file"] if release.golden else None
     time.sleep(_GRACE_S)
     began = time.monotonic()
     with contextlib.suppress(GlocalError):
-        if picture is not None:
-            query(server.inference, name, picture, 1, version=version)
+        if image is not None:
+            query(server.inference, name, image, 1, version=version)
     wait_until(lambda: not server.waiting(name, version), deadline_s=_DRAIN_S)
     time.sleep(_GRACE_S + min(3 * (time.monotonic() - began), _DRAIN_S))

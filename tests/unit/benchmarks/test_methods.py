@@ -1,4 +1,4 @@
-"""The benchmark end to end on a handful of drawn pictures, with a small trunk of random weights."""
+"""The benchmark end to end on a handful of drawn images, with a small trunk of random weights."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ CLASSES, VIEWS = 15, 3
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn")
     for label in range(CLASSES):
         (folder / f"{label:02}").mkdir()
@@ -33,11 +33,11 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture
-def run(pictures, home, monkeypatch, capsys):
+def run(images, home, monkeypatch, capsys):
     """Run the command with the small trunk; returns the last line of standard output, read."""
 
     def command(*arguments, data=1):
-        given = [part for _ in range(data) for part in ("--data", str(pictures))]
+        given = [part for _ in range(data) for part in ("--data", str(images))]
         changes = [part for change in SMALL for part in ("--set", change)]
         monkeypatch.setenv("GLOCAL_HOME", str(home))
         monkeypatch.setattr(sys, "argv", ["methods", *given, *changes, "--epochs", "1", "--json", *arguments])

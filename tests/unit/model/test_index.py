@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.config import ModelConfig, TrainConfig
-from model.data.images import decode_picture
+from model.data.images import decode_image
 from model.data.manifest import read_manifest, write_manifest
 from model.errors import InvalidInput
 from model.files import read_json, write_json
@@ -63,7 +63,7 @@ def release(dataset, frozen, tmp_path_factory):
     return build(dataset, checkpoint, tmp_path_factory.mktemp("release") / "release", work=work, golden_queries=3)
 
 
-def test_the_gallery_holds_every_picture_of_the_data(dataset, release):
+def test_the_gallery_holds_every_image_of_the_data(dataset, release):
     manifest = read_manifest(dataset)
     assert len(release.gallery) == SAMPLES
     assert sorted(release.gallery.ids) == sorted(manifest.ids)
@@ -77,12 +77,12 @@ def test_it_gives_its_golden_answers_itself(release):
     assert len(release.golden) == 3
     for golden in release.golden:
         data = (release.folder / "golden" / golden["file"]).read_bytes()
-        (found,) = retriever.search([decode_picture(data)], len(golden["neighbours"]))
+        (found,) = retriever.search([decode_image(data)], len(golden["neighbours"]))
         assert [neighbour.id for neighbour in found] == [each["id"] for each in golden["neighbours"]]
         assert [neighbour.score for neighbour in found] == pytest.approx(
             [each["score"] for each in golden["neighbours"]], abs=2e-3
         )
-        assert found[0].score == pytest.approx(1, abs=2e-3)  # a golden picture is in the gallery itself
+        assert found[0].score == pytest.approx(1, abs=2e-3)  # a golden image is in the gallery itself
 
 
 def test_the_thresholds_are_those_of_the_validation_classes(dataset, release):
@@ -115,7 +115,7 @@ def test_other_weights_are_another_space_and_other_data_another_release(dataset,
     assert enrolled.id != release.id
 
 
-def test_cached_maps_and_pictures_give_the_same_gallery_but_for_half_precision(dataset, frozen, release, tmp_path):
+def test_cached_maps_and_images_give_the_same_gallery_but_for_half_precision(dataset, frozen, release, tmp_path):
     checkpoint, _ = frozen
     anew = build(dataset, checkpoint, tmp_path / "anew")
     np.testing.assert_allclose(anew.gallery.vectors, release.gallery.vectors, atol=2e-3)
@@ -151,7 +151,7 @@ def test_random_trunks_of_two_seeds_do_not_share_their_maps(dataset, frozen, tmp
     )
 
 
-def test_boxes_are_entries_of_their_own_and_golden_pictures_are_cut_out(dataset, frozen, tmp_path):
+def test_boxes_are_entries_of_their_own_and_golden_images_are_cut_out(dataset, frozen, tmp_path):
     checkpoint, _ = frozen
     boxed = shutil.copytree(dataset, tmp_path / "boxed")
     boxes = [(0.0, 0.0, 24.0, 24.0), (24.0, 0.0, 48.0, 24.0), (0.0, 24.0, 24.0, 48.0), (24.0, 24.0, 48.0, 48.0)]
@@ -159,7 +159,7 @@ def test_boxes_are_entries_of_their_own_and_golden_pictures_are_cut_out(dataset,
     release = build(boxed, checkpoint, tmp_path / "release", golden_queries=4)
     assert len(set(release.gallery.ids)) == 4
     assert [each["file"] for each in release.golden] == ["0.png", "1.png", "2.png", "3.png"]
-    assert decode_picture((release.folder / "golden" / "0.png").read_bytes()).shape == (3, 24, 24)
+    assert decode_image((release.folder / "golden" / "0.png").read_bytes()).shape == (3, 24, 24)
     assert [each["neighbours"][0]["id"] for each in release.golden] == release.gallery.ids.tolist()
 
 

@@ -198,7 +198,7 @@ def test_events_are_lines_on_standard_error(capsys):
     ("source", "name"),
     [
         ("shop/grocery/images", "grocery"),
-        ("shop/My Pictures", "My-Pictures"),
+        ("shop/My Images", "My-Images"),
         ("grocery@0123abc", "grocery"),
         (".hidden", "hidden"),
         ("x" * 100, "x" * 64),
@@ -212,8 +212,8 @@ def test_a_data_set_is_called_after_its_folder(source, name):
 
 def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pictures").mkdir()
-    assert locate("pictures") == str(tmp_path / "pictures")
+    (tmp_path / "images").mkdir()
+    assert locate("images") == str(tmp_path / "images")
     assert locate("s3://bucket/prefix") == "s3://bucket/prefix"
     assert locate("grocery@0123abc") == "grocery@0123abc"
     with pytest.raises(InvalidInput, match="There is no folder nothing"):

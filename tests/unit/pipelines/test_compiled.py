@@ -99,7 +99,7 @@ def test_every_step_has_a_time_limit(nodes):
     assert all(limits[name] == 3600 for name in STEPS - GPU - {"version"})
 
 
-def test_steps_that_embed_pictures_ask_for_a_gpu_and_no_others(documents, nodes):
+def test_steps_that_embed_images_ask_for_a_gpu_and_no_others(documents, nodes):
     for name, container in containers(documents).items():
         accelerator = container.get("resources", {}).get("accelerator")
         if name in GPU:

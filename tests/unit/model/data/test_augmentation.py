@@ -10,13 +10,13 @@ def crops(seed, count=2000):
     return random_crops(np.random.default_rng(seed), count, SIDE)
 
 
-def test_crops_lie_within_the_picture_and_keep_their_area_and_proportion():
+def test_crops_lie_within_the_image_and_keep_their_area_and_proportion():
     top, left, height, width, mirrored = crops(0).T
     assert (top >= 0).all()
     assert (left >= 0).all()
     assert (top + height <= SIDE).all()
     assert (left + width <= SIDE).all()
-    whole = (height < SIDE) & (width < SIDE)  # not cut to the picture
+    whole = (height < SIDE) & (width < SIDE)  # not cut to the image
     assert (height * width)[whole].min() > 0.39 * SIDE**2
     assert 0.74 < (width / height)[whole].min() < (width / height)[whole].max() < 1.36
     assert 0.4 < mirrored.mean() < 0.6
@@ -28,10 +28,10 @@ def test_the_same_seed_draws_the_same_and_another_another():
     assert not np.array_equal(crops((1, 2, 3)), crops((1, 2, 4)))
 
 
-def test_a_crop_shows_its_part_of_the_picture_mirrored_where_asked():
-    picture = np.zeros((4, 4, 3), np.uint8)
-    picture[1, 2] = 200
-    found = cropped(np.stack([picture, picture]), np.array([[1, 2, 2, 2, 0], [1, 2, 2, 2, 1]]), 2)
+def test_a_crop_shows_its_part_of_the_image_mirrored_where_asked():
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[1, 2] = 200
+    found = cropped(np.stack([image, image]), np.array([[1, 2, 2, 2, 0], [1, 2, 2, 2, 1]]), 2)
     assert found.dtype == torch.uint8
     assert found[0, 0].tolist() == [[200, 0], [0, 0]]
     assert found[1, 0].tolist() == [[0, 200], [0, 0]]

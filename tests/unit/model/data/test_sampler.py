@@ -13,7 +13,7 @@ def batches(labels=LABELS, *, classes=3, images=2, seed=0, epoch=0):
     return epoch_batches(labels, classes_per_batch=classes, images_per_class=images, seed=seed, epoch=epoch)
 
 
-def test_every_batch_holds_m_pictures_of_each_of_its_classes():
+def test_every_batch_holds_m_images_of_each_of_its_classes():
     found = batches()
     assert found.shape == (len(LABELS) // 6, 6)
     for batch in found:
@@ -42,14 +42,14 @@ def test_fewer_classes_than_wanted_make_smaller_batches():
     assert all(set(labels[batch].tolist()) == {0, 1} for batch in found)
 
 
-def test_a_class_with_fewer_pictures_than_wanted_gives_some_of_them_twice():
+def test_a_class_with_fewer_images_than_wanted_gives_some_of_them_twice():
     labels = np.array([0, 0, 0, 0, 1])
     (batch,) = batches(labels, classes=2, images=4)
     assert Counter(labels[batch].tolist()) == {0: 4, 1: 4}
     assert set(batch[labels[batch] == 1].tolist()) == {4}
 
 
-def test_fewer_pictures_than_a_batch_still_make_a_step():
+def test_fewer_images_than_a_batch_still_make_a_step():
     assert batches(np.array([0, 1]), classes=2, images=4).shape == (1, 8)
 
 

@@ -46,21 +46,21 @@ def test_drawing_changes_no_global_random_state(tmp_path: Path) -> None:
     assert np.random.random() == expected
 
 
-def test_another_seed_gives_other_pictures(drawn: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_other_images(drawn: Path, tmp_path: Path) -> None:
     draw_catalogue(tmp_path / "other", **SMALL, seed=1)
     assert sha256_folder(tmp_path / "other") != sha256_folder(drawn)
 
 
-def test_no_two_pictures_are_the_same(drawn: Path) -> None:
-    pictures = [file.read_bytes() for file in drawn.rglob("*.jpg")]
-    assert len(set(pictures)) == len(pictures) == 9 * 2 + 3 + 1  # and the query
+def test_no_two_images_are_the_same(drawn: Path) -> None:
+    images = [file.read_bytes() for file in drawn.rglob("*.jpg")]
+    assert len(set(images)) == len(images) == 9 * 2 + 3 + 1  # and the query
 
 
 def test_the_manifest_has_the_columns_of_a_data_set(drawn: Path) -> None:
     assert (drawn / "manifest.csv").read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
 
 
-def test_every_product_has_its_views_as_whole_pictures_without_a_split(drawn: Path, rows: list[dict[str, str]]) -> None:
+def test_every_product_has_its_views_as_whole_images_without_a_split(drawn: Path, rows: list[dict[str, str]]) -> None:
     whole = [row for row in rows if row["path"].startswith("images/")]
     assert len(whole) == 9 * 2
     assert all(row[column] == "" for row in whole for column in ("split", "xmin", "ymin", "xmax", "ymax"))
@@ -70,7 +70,7 @@ def test_every_product_has_its_views_as_whole_pictures_without_a_split(drawn: Pa
     assert {cv2.imread(str(drawn / path)).shape for path in expected} == {(64, 64, 3)}
 
 
-def test_every_box_of_a_scene_lies_inside_its_picture(drawn: Path, rows: list[dict[str, str]]) -> None:
+def test_every_box_of_a_scene_lies_inside_its_image(drawn: Path, rows: list[dict[str, str]]) -> None:
     boxed = [row for row in rows if row["split"]]
     assert {row["split"] for row in boxed} == {"scene"}
     assert {row["path"] for row in boxed} == {f"scenes/{scene:02d}.jpg" for scene in range(3)}
@@ -133,7 +133,7 @@ def test_nothing_is_left_behind_when_drawing_fails_half_way(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_counts_every_picture_once(tmp_path: Path) -> None:
+def test_progress_counts_every_image_once(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     draw_catalogue(
         tmp_path / "out", products=3, views=2, scenes=2, size=48, progress=lambda done, total: seen.append((done, total))

@@ -43,7 +43,7 @@ def test_two_classes_are_drawn_whole():
     assert (means == 0.75).mean() == pytest.approx(0.5, abs=0.1)
 
 
-def test_pictures_alike_within_a_class_widen_the_interval_by_class_alone():
+def test_images_alike_within_a_class_widen_the_interval_by_class_alone():
     classes = np.repeat(np.arange(20), 50)
     values = (classes % 2).astype(np.float64)
     by_query = np.diff(bootstrap_interval(values))

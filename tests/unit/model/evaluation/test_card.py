@@ -66,7 +66,7 @@ def test_the_limits_follow_from_the_figures():
     assert "For 25.0 of 100 queries the nearest neighbour was of another class." in said
     assert "had a similarity above 0.625" in said
     assert "160 x 160 pixels" in said
-    assert "3 of 1,200 queries had no other picture" in said
+    assert "3 of 1,200 queries had no other image" in said
     assert "Of 2 classes the lowest MAP@R have: oat (0.200), rye (0.600)." in said
     assert "1 of 2 classes have a lower MAP@R than under the untrained trunk: oat." in said
     assert "The data name no groups" in said

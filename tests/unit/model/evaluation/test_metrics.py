@@ -40,7 +40,7 @@ def test_a_right_item_behind_the_first_r_counts_for_recall_alone():
     assert found.recall[0].tolist() == [False, False, True, True]
 
 
-def test_leaving_one_out_a_picture_does_not_find_itself():
+def test_leaving_one_out_an_image_does_not_find_itself():
     found = evaluate_retrieval(at(0, 1, 90, 91), [0, 0, 1, 1], list("abcd"))
     assert found.neighbours[:, 0].tolist() == [1, 0, 3, 2]
     assert found.map_at_r.tolist() == [1, 1, 1, 1]
@@ -48,7 +48,7 @@ def test_leaving_one_out_a_picture_does_not_find_itself():
 
 
 def test_rows_that_share_the_querys_id_are_neither_found_nor_expected():
-    # Two boxes of one picture: without the rule, q would find its own twin and R would be 2.
+    # Two boxes of one image: without the rule, q would find its own twin and R would be 2.
     found = one_query(at(0, 5, 2), [0, 0, 1], ["q", "other", "wrong"])
     assert found.neighbours[0, :3].tolist() == [2, 1, -1]
     assert found.map_at_r[0] == 0

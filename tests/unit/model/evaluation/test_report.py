@@ -35,12 +35,12 @@ EXTRA = {
 
 
 def samples(folder: Path) -> Manifest:
-    """Four pictures of each of three classes, and one class of a single picture."""
+    """Four images of each of three classes, and one class of a single image."""
     paths, labels = [], []
     for number in range(13):
         path = f"{number}.jpg"
-        picture = torch.full((3, 60, 90), 20 * number, dtype=torch.uint8)
-        write_jpeg(picture, str(folder / path))
+        image = torch.full((3, 60, 90), 20 * number, dtype=torch.uint8)
+        write_jpeg(image, str(folder / path))
         paths.append(path)
         labels.append(min(number // 4, 3))
     count = len(paths)
@@ -57,10 +57,10 @@ def searched(manifest: Manifest, noise: float) -> PerQuery:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The report as returned, and the folder it was written to. Picture 5 cannot be read."""
+    """The report as returned, and the folder it was written to. Image 5 cannot be read."""
     folder, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("work") / "new" / "report"
     manifest = samples(folder)
-    (folder / "5.jpg").write_text("no picture")
+    (folder / "5.jpg").write_text("no image")
     report = write_report(
         out,
         title=f"Evaluation {HOSTILE}",
@@ -137,7 +137,7 @@ def test_names_that_are_code_are_shown_and_not_run(page):
     assert any(attributes.get("alt") == f"Query: {HOSTILE}" for tag, attributes in parsed.tags if tag == "img")
 
 
-def test_the_page_is_well_formed_and_every_picture_and_chart_has_its_words(page):
+def test_the_page_is_well_formed_and_every_image_and_chart_has_its_words(page):
     parsed = Tags(page)
     assert parsed.open == []
     assert all(attributes.get("alt") for tag, attributes in parsed.tags if tag == "img")
@@ -158,7 +158,7 @@ def test_right_and_wrong_are_told_by_a_sign_and_a_word_not_by_colour_alone(page)
         assert sign == ("✓" if kind == "right" else "✗")
 
 
-def test_a_picture_that_cannot_be_read_is_said_so_and_the_report_is_made(page):
+def test_an_image_that_cannot_be_read_is_said_so_and_the_report_is_made(page):
     assert "cannot be read" in page
 
 
@@ -168,7 +168,7 @@ def test_the_page_names_the_data_the_settings_the_intervals_and_the_queries_left
         "train.epochs",
         "global, local",
         "50 resamples",
-        "1 of 13 queries have no other picture",
+        "1 of 13 queries have no other image",
         "12.5",
         "squeezed",
     ):
@@ -219,10 +219,10 @@ def thumbnail_of(file: Path, box: list[float] | None = None) -> torch.Tensor:
     return decode_image(torch.frombuffer(bytearray(base64.b64decode(data)), dtype=torch.uint8))
 
 
-def test_a_thumbnail_keeps_the_pictures_shape_and_shows_the_box_where_there_is_one(tmp_path):
-    picture = torch.zeros(3, 400, 800, dtype=torch.uint8)
-    picture[:, 100:300, 500:600] = 255
-    write_jpeg(picture, str(tmp_path / "a.jpg"), quality=95)
+def test_a_thumbnail_keeps_the_images_shape_and_shows_the_box_where_there_is_one(tmp_path):
+    image = torch.zeros(3, 400, 800, dtype=torch.uint8)
+    image[:, 100:300, 500:600] = 255
+    write_jpeg(image, str(tmp_path / "a.jpg"), quality=95)
     assert thumbnail_of(tmp_path / "a.jpg").shape == (3, THUMBNAIL // 2, THUMBNAIL)
     boxed = thumbnail_of(tmp_path / "a.jpg", [500, 100, 600, 300])
     assert boxed.shape == (3, THUMBNAIL, THUMBNAIL // 2)
@@ -230,12 +230,12 @@ def test_a_thumbnail_keeps_the_pictures_shape_and_shows_the_box_where_there_is_o
 
 
 @pytest.mark.parametrize("box", [[700, 300, 900, 500], [-50, -50, 20, 20], [900, 900, 950, 950], [5, 5, 5, 5]])
-def test_a_box_beyond_the_picture_is_cut_to_it_or_left_aside(tmp_path, box):
+def test_a_box_beyond_the_image_is_cut_to_it_or_left_aside(tmp_path, box):
     write_jpeg(torch.zeros(3, 400, 800, dtype=torch.uint8), str(tmp_path / "a.jpg"))
     assert thumbnail_of(tmp_path / "a.jpg", box).numel()
 
 
-def test_a_grey_picture_and_a_very_long_one_have_thumbnails(tmp_path):
+def test_a_grey_image_and_a_very_long_one_have_thumbnails(tmp_path):
     write_jpeg(torch.zeros(1, 1, 2000, dtype=torch.uint8), str(tmp_path / "a.jpg"))
     assert thumbnail_of(tmp_path / "a.jpg").shape == (3, 1, THUMBNAIL)
 
@@ -247,6 +247,6 @@ def test_typical_queries_run_from_the_best_to_the_lowest_and_worst_ones_are_of_d
     values = figures.map_at_r[typical]
     assert len(typical) == 5
     assert (values[0], values[-1]) == (figures.map_at_r[:12].max(), figures.map_at_r[:12].min())
-    assert sorted(figures.labels[worst]) == [0, 1, 2]  # the single picture has no match, and so is no failure
+    assert sorted(figures.labels[worst]) == [0, 1, 2]  # the single image has no match, and so is no failure
     for row in worst:
         assert figures.map_at_r[row] == figures.map_at_r[:12][figures.labels[:12] == figures.labels[row]].min()

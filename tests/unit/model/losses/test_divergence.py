@@ -14,20 +14,20 @@ def learners(count: int = 3) -> torch.Tensor:
 
 
 def slow(embeddings: torch.Tensor, margin: float) -> float:
-    """ABE's equation 8, pair by pair of learners and picture by picture."""
+    """ABE's equation 8, pair by pair of learners and image by image."""
     total = 0.0
-    count, pictures, _ = embeddings.shape
-    for picture in range(pictures):
+    count, images, _ = embeddings.shape
+    for image in range(images):
         for p in range(count):
             for q in range(p + 1, count):
-                one, other = embeddings[p, picture].tolist(), embeddings[q, picture].tolist()
+                one, other = embeddings[p, image].tolist(), embeddings[q, image].tolist()
                 distance = sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
                 total += max(0.0, margin - distance)
-    return total / pictures
+    return total / images
 
 
 def test_three_learners_by_hand():
-    # of one picture: at 0, 60 and 90 degrees; squared distances 1, 2 and 2 - sqrt(3)
+    # of one image: at 0, 60 and 90 degrees; squared distances 1, 2 and 2 - sqrt(3)
     embeddings = torch.tensor([[[1.0, 0.0]], [[0.5, 0.75**0.5]], [[0.0, 1.0]]])
     assert Divergence()(embeddings, LABELS[:1]).item() == pytest.approx(0 + 0 + (1 - (2 - 3**0.5)), abs=1e-6)
 
@@ -39,7 +39,7 @@ def test_it_is_the_equation_of_the_paper(margin):
     assert said > 0
 
 
-def test_pictures_are_not_compared_with_one_another():
+def test_images_are_not_compared_with_one_another():
     order = torch.tensor([2, 0, 3, 1])
     assert Divergence()(learners()[:, order], LABELS).item() == pytest.approx(Divergence()(learners(), LABELS).item())
 

@@ -12,7 +12,7 @@ from model.networks.heads import Embeddings
 from model.networks.methods import ABLATIONS, METHODS, PRINTED_PROXY, LossSpec, Method, hybrid
 
 LABELS = [0, 0, 1, 1, 1, 2]
-CLASSES = 4  # one of them has no picture in the batch
+CLASSES = 4  # one of them has no image in the batch
 
 
 def multi_similarity(vectors, labels, alpha=2.0, beta=50.0, threshold=0.5):
@@ -49,7 +49,7 @@ def contrastive(vectors, labels):
 
 
 def softmax_loss(logits, labels):
-    """The mean cross-entropy of logits, picture by picture."""
+    """The mean cross-entropy of logits, image by image."""
     return np.mean([math.log(sum(np.exp(row - row[label]))) for row, label in zip(logits, labels, strict=True)])
 
 
@@ -66,7 +66,7 @@ def normalized_softmax(vectors, labels, columns):
 
 
 def batch_hard(vectors, labels):
-    """Softplus of the furthest like picture's distance less the nearest unlike one's, over those that have a like one."""
+    """Softplus of the furthest like image's distance less the nearest unlike one's, over those that have a like one."""
     costs = []
     for i, one in enumerate(vectors):
         like = [np.linalg.norm(one - other) for j, other in enumerate(vectors) if j != i and labels[j] == labels[i]]
@@ -124,7 +124,7 @@ def test_the_loss_of_every_method_is_the_weighted_sum_of_its_terms(name):
     assert loss(embeddings, labels).item() == pytest.approx(float(np.dot(weights, said)), rel=1e-5)
 
 
-def test_two_pictures_on_one_spot_and_one_opposite_give_figures_a_person_can_check():
+def test_two_images_on_one_spot_and_one_opposite_give_figures_a_person_can_check():
     vectors = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
     loss = HybridLoss([LossSpec("multi_similarity", "merged", 1.0)], {"merged": 2}, 2)
     said = loss(Embeddings(vectors, {}), torch.tensor([0, 0, 1])).item()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from model.losses.second_order_similarity import HardTriplets, SecondOrderSimilarity, TripletLoss, second_order_similarity
 
-LABELS = [0, 0, 0, 1, 1, 2]  # the last picture is alone in its class: a negative only
+LABELS = [0, 0, 0, 1, 1, 2]  # the last image is alone in its class: a negative only
 
 
 def batch(seed: int = 0) -> torch.Tensor:

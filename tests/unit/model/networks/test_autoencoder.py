@@ -34,12 +34,12 @@ def slow(block: AttentiveAutoencoder, one: np.ndarray) -> tuple[list[np.ndarray]
 def test_what_it_says_in_training_is_delgs_equations(block):
     features = torch.randn(2, 6, 2, 3, dtype=torch.float64)
     said = block(features)
-    for picture, one in enumerate(features.numpy()):
+    for image, one in enumerate(features.numpy()):
         _, scores, restored = slow(block, one)
         attended = sum(score * vector for score, vector in zip(scores, restored, strict=True)) / sum(scores)
         errors = [((vector - one[:, y, x]) ** 2).mean() for vector, (y, x) in zip(restored, PLACES, strict=True)]
-        np.testing.assert_allclose(said["attended"][picture].detach(), attended, rtol=1e-10)
-        assert said["reconstruction_error"][picture].item() == pytest.approx(sum(errors) / len(errors))
+        np.testing.assert_allclose(said["attended"][image].detach(), attended, rtol=1e-10)
+        assert said["reconstruction_error"][image].item() == pytest.approx(sum(errors) / len(errors))
 
 
 def test_descriptors_are_codes_of_128_at_unit_length_and_scores_are_above_zero(block):
@@ -47,11 +47,11 @@ def test_descriptors_are_codes_of_128_at_unit_length_and_scores_are_above_zero(b
     descriptors, scores = block.describe(features)
     assert descriptors.shape == (2, 2, 3, 128)
     assert scores.shape == (2, 2, 3)
-    for picture, one in enumerate(features.numpy()):
+    for image, one in enumerate(features.numpy()):
         codes, expected, _ = slow(block, one)
         for (y, x), code, score in zip(PLACES, codes, expected, strict=True):
-            np.testing.assert_allclose(descriptors[picture, y, x].detach(), code / np.linalg.norm(code), rtol=1e-9)
-            assert scores[picture, y, x].item() == pytest.approx(score)
+            np.testing.assert_allclose(descriptors[image, y, x].detach(), code / np.linalg.norm(code), rtol=1e-9)
+            assert scores[image, y, x].item() == pytest.approx(score)
             assert score > 0
 
 

@@ -12,7 +12,7 @@ PLAIN = {"attention": "none", "pooling": "average", "layer_norm": False}
 
 
 def constant(*values: float) -> torch.Tensor:
-    """A map of one picture that is the same everywhere: (1, C, 2, 2)."""
+    """A map of one image that is the same everywhere: (1, C, 2, 2)."""
     return torch.tensor(values)[None, :, None, None].expand(1, len(values), 2, 2)
 
 
@@ -100,7 +100,7 @@ def test_every_method_builds_and_embeds_at_unit_length_in_512_dimensions(name, t
 
 
 def learning(name: str) -> tuple[MultiHead, Embeddings]:
-    """A method's heads in training and what they say of three pictures."""
+    """A method's heads in training and what they say of three images."""
     torch.manual_seed(0)
     heads = MultiHead((6, 10), get_method(name).architecture).train()
     return heads, heads(torch.rand(3, 6, 4, 4), torch.rand(3, 10, 2, 2))
@@ -164,13 +164,13 @@ def test_a_heads_weight_in_the_merged_vector_may_be_changed():
     assert merged.tolist() == pytest.approx([0.6 / 5**0.5, 0.8 / 5**0.5, 0.0, 2 / 5**0.5])
 
 
-def test_maps_made_before_and_pictures_give_the_same_embedding():
+def test_maps_made_before_and_images_give_the_same_embedding():
     torch.manual_seed(0)
     trunk = Trunk("test_efficientnet")
     network = RetrievalNetwork(trunk, MultiHead(trunk.channels, METHODS["multi_head"].architecture)).eval()
-    pictures = torch.randn(2, 3, 64, 64)
+    images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
-        assert torch.equal(network(pictures).merged, network(*trunk(pictures)).merged)
+        assert torch.equal(network(images).merged, network(*trunk(images)).merged)
 
 
 def test_an_unknown_method_is_an_error_that_lists_the_known_ones():
@@ -185,7 +185,7 @@ def test_the_untrained_embedding_is_the_deep_map_averaged_at_unit_length():
     assert torch.equal(untrained_embedding(deep), F.normalize(deep.mean(dim=(2, 3)), dim=1))
 
 
-def test_a_places_vector_is_what_the_head_makes_of_a_picture_of_that_place_alone():
+def test_a_places_vector_is_what_the_head_makes_of_an_image_of_that_place_alone():
     torch.manual_seed(0)
     head = Head(6, HeadSpec("shallow", 4, attention="none", pooling="average")).eval()
     features = torch.randn(2, 6, 3, 5)
@@ -200,13 +200,13 @@ def test_a_head_describes_places_by_their_own_vectors_and_scores_them_by_their_l
     features = torch.randn(2, 6, 3, 5)
     descriptors, scores = head.describe(features)
     places, whole = head.places(features).detach(), head(features).detach()
-    for picture in range(2):
+    for image in range(2):
         for y in range(3):
             for x in range(5):
-                own = places[picture, y, x] / places[picture, y, x].norm()
-                likeness = float(own @ whole[picture] / whole[picture].norm())
-                assert torch.allclose(descriptors[picture, y, x], own, atol=1e-6)
-                assert scores[picture, y, x].item() == pytest.approx((1 + likeness) / 2, abs=1e-5)
+                own = places[image, y, x] / places[image, y, x].norm()
+                likeness = float(own @ whole[image] / whole[image].norm())
+                assert torch.allclose(descriptors[image, y, x], own, atol=1e-6)
+                assert scores[image, y, x].item() == pytest.approx((1 + likeness) / 2, abs=1e-5)
 
 
 def test_without_standardisation_places_average_to_the_embedding():

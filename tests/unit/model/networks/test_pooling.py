@@ -38,7 +38,7 @@ def test_the_gradient_of_gem_is_right_and_finite_where_all_is_negative():
     assert torch.equal(features.grad[0, 1], torch.zeros(2, 2))
 
 
-def test_every_pooling_gives_one_vector_a_picture_whatever_the_shape():
+def test_every_pooling_gives_one_vector_an_image_whatever_the_shape():
     for name, pool in POOLING.items():
         length = 5 * 6 // 2 if name == "second_moment" else 5
         assert pool(torch.randn(3, 5, 2, 7)).shape == (3, length)

@@ -144,17 +144,17 @@ def test_the_weights_of_the_merged_vector_are_stored_and_restored(network, tmp_p
     loaded = load_network(SPEC, tmp_path / "weights.safetensors")
     assert loaded.heads.weights.tolist() == pytest.approx([1.0, 0.35])
     with torch.inference_mode():
-        pictures = torch.randn(2, 3, 32, 32)
-        assert torch.equal(loaded(pictures).merged, network(pictures).merged)
+        images = torch.randn(2, 3, 32, 32)
+        assert torch.equal(loaded(images).merged, network(images).merged)
         network.heads.weights.fill_(1.0)
-        assert not torch.allclose(loaded(pictures).merged, network(pictures).merged)
+        assert not torch.allclose(loaded(images).merged, network(images).merged)
 
 
 def test_a_shared_projection_comes_back_shared_and_says_the_same(tmp_path):
     torch.manual_seed(1)
-    network, pictures = spec_of("abe").build(), torch.randn(2, 3, 32, 32)
+    network, images = spec_of("abe").build(), torch.randn(2, 3, 32, 32)
     save_network(network, tmp_path / "weights.safetensors")
     loaded = load_network(spec_of("abe"), tmp_path / "weights.safetensors")
     assert len({id(head.projection) for _, head in loaded.heads.named_heads()}) == 1
     with torch.inference_mode():
-        assert torch.equal(loaded(pictures).merged, network(pictures).merged)
+        assert torch.equal(loaded(images).merged, network(images).merged)

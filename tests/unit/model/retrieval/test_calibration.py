@@ -12,7 +12,7 @@ def cosine(degrees: float) -> float:
     return float(np.cos(np.radians(degrees)))
 
 
-def test_four_pictures_by_hand():
+def test_four_images_by_hand():
     """Unlike pairs are 90, 130, 80 and 120 degrees apart; like pairs 10 and 40."""
     found = calibrate(VECTORS, LABELS)
     assert found["pairs"] == 8
@@ -22,7 +22,7 @@ def test_four_pictures_by_hand():
         assert found["identify"][rate]["threshold"] == pytest.approx(cosine(80), abs=1e-6)
 
 
-def test_like_pictures_farther_apart_than_unlike_ones_are_not_accepted():
+def test_like_images_farther_apart_than_unlike_ones_are_not_accepted():
     found = calibrate(VECTORS, np.array([0, 1, 0, 1]))  # like: 90 and 120; the nearest unlike: 10
     assert found["verify"]["0.01"] == {"threshold": pytest.approx(cosine(10), abs=1e-6), "true_accept_rate": 0.0}
 
@@ -44,8 +44,8 @@ def test_no_more_pairs_than_the_rate_pass_the_threshold():
     assert found["identify"]["0.01"]["threshold"] > found["verify"]["0.01"]["threshold"]  # the best of many strangers
 
 
-def test_a_picture_does_not_vouch_for_itself():
-    """Each class has one picture, so that there is no like pair."""
+def test_an_image_does_not_vouch_for_itself():
+    """Each class has one image, so that there is no like pair."""
     found = calibrate(VECTORS[[0, 2]], np.array([0, 1]))
     assert found["verify"]["0.01"]["true_accept_rate"] == 0.0
 

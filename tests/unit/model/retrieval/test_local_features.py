@@ -31,15 +31,15 @@ def network():
 
 
 def places(scores, dimensions=4):
-    """One picture's map whose places have these lengths, each in a direction of its own."""
+    """One image's map whose places have these lengths, each in a direction of its own."""
     scores = torch.as_tensor(scores, dtype=torch.float32)
     directions = torch.nn.functional.normalize(torch.randn(*scores.shape, dimensions), dim=-1)
     return (directions * scores[..., None])[None], scores[None]
 
 
 def test_a_shifted_crop_is_found_to_be_shifted_by_that_much(network):
-    picture = scenery()
-    first, second = extract(network, [picture[:, :SIZE, :SIZE], picture[:, 32 : 32 + SIZE, 48 : 48 + SIZE]], SIZE)
+    image = scenery()
+    first, second = extract(network, [image[:, :SIZE, :SIZE], image[:, 32 : 32 + SIZE, 48 : 48 + SIZE]], SIZE)
     matches = mutual_nearest(first, second)
     inliers = verify(first, second, matches)
     assert inliers.sum() >= 10
@@ -47,23 +47,23 @@ def test_a_shifted_crop_is_found_to_be_shifted_by_that_much(network):
     assert np.median(shifts, axis=0).tolist() == pytest.approx([-48, -32], abs=2)
 
 
-def test_the_picture_that_overlaps_the_query_is_ranked_before_others(network):
+def test_the_image_that_overlaps_the_query_is_ranked_before_others(network):
     query = scenery()
-    pictures = [query[:, :SIZE, :SIZE], scenery(1), scenery(2), query[:, 32 : 32 + SIZE, 32 : 32 + SIZE]]
-    query_features, *candidates = extract(network, pictures, SIZE)
+    images = [query[:, :SIZE, :SIZE], scenery(1), scenery(2), query[:, 32 : 32 + SIZE, 32 : 32 + SIZE]]
+    query_features, *candidates = extract(network, images, SIZE)
     result = rerank(query_features, candidates, np.float32([0.9, 0.8, 0.7]), budget_ms=1e9)
     assert result.order[0] == 2
 
 
-def test_extraction_says_the_same_every_time_and_of_one_picture_as_of_many(network):
-    pictures = [scenery(0), scenery(1)]
-    one, again = extract(network, pictures, SIZE)[1], extract(network, pictures, SIZE)[1]
+def test_extraction_says_the_same_every_time_and_of_one_image_as_of_many(network):
+    images = [scenery(0), scenery(1)]
+    one, again = extract(network, images, SIZE)[1], extract(network, images, SIZE)[1]
     assert (one.descriptors == again.descriptors).all()
-    (alone,) = extract(network, pictures[1:], SIZE)
+    (alone,) = extract(network, images[1:], SIZE)
     assert alone.scores == pytest.approx(one.scores, rel=1e-4)
 
 
-def test_descriptors_are_128_long_and_positions_lie_in_the_picture(network):
+def test_descriptors_are_128_long_and_positions_lie_in_the_image(network):
     (found,) = extract(network, [scenery(side=120)], SIZE)
     assert found.descriptors.shape == (100, 128)
     assert np.linalg.norm(found.descriptors, axis=1) == pytest.approx(np.ones(100), abs=1e-5)
@@ -82,25 +82,25 @@ def test_a_pyramid_adds_finer_keypoints_within_the_same_limit(network):
 
 
 @pytest.mark.parametrize("shade", [0, 90, 255])
-def test_a_blank_picture_has_no_keypoints_and_its_neighbour_in_the_batch_has(network, shade):
+def test_a_blank_image_has_no_keypoints_and_its_neighbour_in_the_batch_has(network, shade):
     blank, other = extract(network, [torch.full((3, SIZE, SIZE), shade, dtype=torch.uint8), scenery()], SIZE)
     assert (len(blank), len(other)) == (0, 100)
     assert blank.descriptors.shape == (0, 128)
     assert rerank(blank, [other], np.float32([1])).ended == "no_keypoints"
 
 
-def test_a_blank_part_of_a_picture_has_no_keypoints(network):
-    picture = scenery(side=SIZE)
-    picture[:, :, 80:] = 255
-    (found,) = extract(network, [picture], SIZE)
+def test_a_blank_part_of_an_image_has_no_keypoints(network):
+    image = scenery(side=SIZE)
+    image[:, :, 80:] = 255
+    (found,) = extract(network, [image], SIZE)
     assert len(found) == 50
     assert found.positions[:, 0].max() == 72
 
 
 def test_a_place_is_visible_where_any_channel_has_contrast():
-    picture = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
-    picture[0, 1, 0, 0], picture[0, 2, 3, 3] = 84, 115
-    assert visible_places(picture, 2, 2).tolist() == [[[True, False], [False, False]]]
+    image = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
+    image[0, 1, 0, 0], image[0, 2, 3, 3] = 84, 115
+    assert visible_places(image, 2, 2).tolist() == [[[True, False], [False, False]]]
 
 
 def test_the_highest_scores_come_first_and_no_more_than_the_limit():
@@ -137,7 +137,7 @@ def test_places_at_which_the_trunk_sees_nothing_give_none(network):
     assert found.positions[:, 1].min() == 40
 
 
-def test_a_place_is_scored_by_its_likeness_to_the_whole_picture():
+def test_a_place_is_scored_by_its_likeness_to_the_whole_image():
     head = Head(2, HeadSpec("shallow", 2, attention="none", pooling="average", layer_norm=False))
     with torch.no_grad():
         head.projection.weight.copy_(torch.eye(2))

@@ -26,7 +26,7 @@ ROWS, SCORES = np.array([0, 1, 2]), np.float32([0.9, 0.8, 0.7])
 
 
 @pytest.mark.parametrize(("method", "size"), [("multi_head", 160), ("multi_head_paper", 160), ("delg", 160), ("sona", 320)])
-def test_every_method_with_local_features_puts_the_picture_that_overlaps_the_query_first(method, size):
+def test_every_method_with_local_features_puts_the_image_that_overlaps_the_query_first(method, size):
     reranker = replace(make_reranker(network(method), lambda: GALLERY, size), budget_ms=1e9)  # sona's places are twice as wide
     assert {found.descriptors.shape[1] for found in reranker.features} == {128}
     (query,) = reranker.describe([QUERY[:, :SIZE, :SIZE]])

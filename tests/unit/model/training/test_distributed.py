@@ -23,7 +23,7 @@ REGIMES = ("frozen", "finetune")
 
 
 def settings(regime: str) -> TrainConfig:
-    """Rates low enough that AdamW does not blow the rounding of near-zero gradients up; 25 pictures a batch do not halve."""
+    """Rates low enough that AdamW does not blow the rounding of near-zero gradients up; 25 images a batch do not halve."""
     some = {"epochs": 2, "warmup_epochs": 0, "classes_per_batch": 5, "images_per_class": 5, "workers": 1, "device": "cpu"}
     return TrainConfig(trunk=regime, ema=0.5, **some)
 
@@ -70,8 +70,8 @@ def gradients(fabric):
     rest(network.train())
     loss = HybridLoss(METHODS["multi_head"].losses, network.heads.widths, 3)
     labels = torch.tensor([0, 0, 1, 1, 1, 2, 2])
-    pictures = torch.randn(7, 3, 32, 32)[share(fabric, 7)]
-    value = batch_gradients(fabric, network, network, loss, (pictures,), labels, chunk=2)
+    images = torch.randn(7, 3, 32, 32)[share(fabric, 7)]
+    value = batch_gradients(fabric, network, network, loss, (images,), labels, chunk=2)
     parts = {"network": network, "loss": loss}
     found = {f"{part}.{name}": p.grad for part, module in parts.items() for name, p in module.named_parameters()}
     return {"value": value, **{name: grad.contiguous() for name, grad in found.items() if grad is not None}}

@@ -36,7 +36,7 @@ def loss():
 
 
 @pytest.fixture
-def pictures():
+def images():
     return torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(2))
 
 
@@ -45,11 +45,11 @@ def gradients(*modules):
 
 
 @pytest.mark.parametrize("chunk", [0, 6, 4, 1])
-def test_any_cut_into_chunks_gives_the_plain_gradient(network, loss, pictures, chunk):
-    expected_loss = loss(network(pictures), LABELS)
+def test_any_cut_into_chunks_gives_the_plain_gradient(network, loss, images, chunk):
+    expected_loss = loss(network(images), LABELS)
     expected_loss.backward()
     expected = gradients(network, loss)
-    found_loss = batch_gradients(Fabric(accelerator="cpu"), network, network, loss, (pictures,), LABELS, chunk)
+    found_loss = batch_gradients(Fabric(accelerator="cpu"), network, network, loss, (images,), LABELS, chunk)
     found = gradients(network, loss)
     assert found.keys() == expected.keys()
     assert any("trunk." in name for name in found)
@@ -58,22 +58,22 @@ def test_any_cut_into_chunks_gives_the_plain_gradient(network, loss, pictures, c
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5 * float(value.abs().max()) + 1e-7)
 
 
-def test_gradients_of_the_batch_before_do_not_linger(network, loss, pictures):
+def test_gradients_of_the_batch_before_do_not_linger(network, loss, images):
     fabric = Fabric(accelerator="cpu")
-    batch_gradients(fabric, network, network, loss, (pictures,), LABELS)
+    batch_gradients(fabric, network, network, loss, (images,), LABELS)
     once = gradients(network, loss)
-    batch_gradients(fabric, network, network, loss, (pictures,), LABELS)
+    batch_gradients(fabric, network, network, loss, (images,), LABELS)
     assert all(torch.equal(value, once[name]) for name, value in gradients(network, loss).items())
 
 
-def test_in_bf16_embeddings_and_loss_are_float32_and_the_gradient_points_the_same_way(network, loss, pictures):
+def test_in_bf16_embeddings_and_loss_are_float32_and_the_gradient_points_the_same_way(network, loss, images):
     fabrics = (Fabric(accelerator="cpu"), Fabric(accelerator="cpu", precision="bf16-mixed"))
     flat = []
     for fabric in fabrics:
-        assert batch_gradients(fabric, network, network, loss, (pictures,), LABELS).dtype == torch.float32
+        assert batch_gradients(fabric, network, network, loss, (images,), LABELS).dtype == torch.float32
         flat.append(torch.cat([value.flatten() for value in gradients(network).values()]))
     with fabrics[1].autocast():
-        embeddings = network(pictures)
+        embeddings = network(images)
     assert {embeddings.merged.dtype, *(value.dtype for value in embeddings.heads.values())} == {torch.float32}
     torch.testing.assert_close(embeddings.merged.norm(dim=1), torch.ones(6))
     assert not torch.equal(*flat)

@@ -22,7 +22,7 @@ def batches(*counts: int):
     return [(*maps(count), torch.zeros(count, dtype=torch.int64)) for count in counts]
 
 
-def test_statistics_are_those_of_all_training_pictures():
+def test_statistics_are_those_of_all_training_images():
     some = heads()
     calibrate_norms(some, batches(6, 6))
     convolution, norm, _ = some.heads["global"].attention.query
@@ -40,12 +40,12 @@ def test_calibrating_again_forgets_what_was():
     assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in some.state_dict().items())
 
 
-def test_a_last_batch_of_one_picture_is_no_failure():
+def test_a_last_batch_of_one_image_is_no_failure():
     calibrate_norms(heads(), [*batches(4), (torch.ones(1, 4, 1, 1), torch.ones(1, 8, 1, 1), torch.zeros(1))])
 
 
 @pytest.mark.parametrize("attention", ["second_order", "second_order_nonlocal", "second_order_channel", "residual_mask"])
-def test_at_rest_a_picture_embeds_the_same_alone_and_in_a_batch_and_changes_no_statistics(attention):
+def test_at_rest_an_image_embeds_the_same_alone_and_in_a_batch_and_changes_no_statistics(attention):
     some = heads(attention)
     calibrate_norms(some, batches(6))
     for parameter in some.parameters():

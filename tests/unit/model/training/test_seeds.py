@@ -1,4 +1,4 @@
-"""Every system of the seeds, trained on a handful of drawn pictures: the loss falls, and what is stored says the same again.
+"""Every system of the seeds, trained on a handful of drawn images: the loss falls, and what is stored says the same again.
 
 Rows: 1 the claimed architecture, 2 its serving (tests/integration/test_serving.py), 3 Proxy Anchor, 4 ABE-M, 5 DELG, 6 SOLAR,
 7 SONA, 8 SAN's channel attention, 9 Wang's residual mask, 10 the inventors' paper and its ablations.
@@ -14,7 +14,7 @@ import torch
 
 from model.config import ModelConfig, TrainConfig
 from model.data.cache.feature_maps import feature_maps, features_folder
-from model.data.images import decode_picture, normalise, resize
+from model.data.images import decode_image, normalise, resize
 from model.data.manifest import read_manifest
 from model.evaluation.metrics import evaluate_retrieval
 from model.files import read_json
@@ -45,7 +45,7 @@ def last_epoch(path: Path, *rest):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: its report, its folder, and what the network said of every picture before it was stored."""
+    """What a training left: its report, its folder, and what the network said of every image before it was stored."""
 
     report: TrainReport
     out: Path
@@ -68,19 +68,19 @@ class Trainer:
         self.dataset = make_dataset(folder / "data")
         self.manifest = read_manifest(self.dataset)
 
-    def pictures(self, network: RetrievalNetwork) -> torch.Tensor:
-        """All pictures as the trunk is given them, in the manifest's order."""
-        decoded = [decode_picture((self.dataset / path).read_bytes()) for path in self.manifest.paths]
-        batch = torch.stack([resize(picture, SIZE) for picture in decoded])
+    def images(self, network: RetrievalNetwork) -> torch.Tensor:
+        """All images as the trunk is given them, in the manifest's order."""
+        decoded = [decode_image((self.dataset / path).read_bytes()) for path in self.manifest.paths]
+        batch = torch.stack([resize(image, SIZE) for image in decoded])
         return normalise(batch, network.trunk.mean, network.trunk.std)
 
     @torch.inference_mode()
     def embed(self, network: RetrievalNetwork) -> torch.Tensor:
-        """(N, D): the merged embedding of all pictures."""
-        return network.eval()(self.pictures(network)).merged
+        """(N, D): the merged embedding of all images."""
+        return network.eval()(self.images(network)).merged
 
     def train(self, method: str, *, epochs: int = 20, start: str = "random", rate: float = 1e-2, **attention: str) -> Trained:
-        """One step an epoch, on all pictures of four classes; what is stored is the last epoch's, not the best one's.
+        """One step an epoch, on all images of four classes; what is stored is the last epoch's, not the best one's.
 
         Whitening second moments takes seconds, so all but one training start at random.
         """
@@ -119,7 +119,7 @@ class Trainer:
         assert torch.equal(again, self.embed(trained.network))
         assert again.shape == (len(self.manifest), 512)
         assert again.norm(dim=1).numpy() == pytest.approx(np.ones(len(again)), abs=1e-5)
-        assert again.std(dim=0).max() > 1e-3, "pictures are told apart"
+        assert again.std(dim=0).max() > 1e-3, "images are told apart"
         assert trained.report.history[-1]["map_at_r"] == self.map_at_r(trained.network)
 
     @torch.inference_mode()
@@ -176,7 +176,7 @@ def test_row_1_either_loss_may_stand_on_either_head_alone(trainer, loss, head):
     for block in network.heads.heads.values():  # as trained: at the start no gradient goes through a psi of zero
         torch.nn.init.normal_(block.attention.psi.weight, std=0.01)
     term = HybridLoss([LossSpec(loss, head)], network.heads.widths, len(trainer.manifest.classes))
-    term(network(trainer.pictures(network)), torch.from_numpy(trainer.manifest.labels)).backward()
+    term(network(trainer.images(network)), torch.from_numpy(trainer.manifest.labels)).backward()
     for name, block in network.heads.named_heads():
         moved = [parameter.grad is not None and bool(parameter.grad.abs().max() > 0) for parameter in block.parameters()]
         assert any(moved) == (name == head)
@@ -196,8 +196,8 @@ def test_row_4_abe_keeps_one_embedding_behind_eight_masks_that_differ(trainer):
     assert len(blocks) == 8
     assert len({id(block.projection) for block in blocks}) == 1
     with torch.inference_mode():
-        said = network(trainer.pictures(network))
-    assert torch.pdist(said.on("heads")[:, 0]).min() > 0.01, "learners see one picture differently"
+        said = network(trainer.images(network))
+    assert torch.pdist(said.on("heads")[:, 0]).min() > 0.01, "learners see one image differently"
 
 
 @pytest.fixture(scope="module")
@@ -214,15 +214,15 @@ def test_row_5_delg_learns_global_and_local_features(trainer, delg):
     errors = []
     for network in (before, after):
         with torch.inference_mode():
-            shallow, _ = network.trunk(trainer.pictures(network))
+            shallow, _ = network.trunk(trainer.images(network))
             errors.append(network.heads.autoencoder(shallow)["reconstruction_error"].mean().item())
     assert errors[1] < 0.9 * errors[0]
 
 
 def test_row_5_delgs_local_descriptors_rank_a_shifted_copy_first(delg):
-    picture, side = scenery(side=224), 160
-    shifted, others = picture[:, 32 : 32 + side, 48 : 48 + side], [scenery(seed, 224)[:, :side, :side] for seed in (1, 2, 3)]
-    query, *candidates = extract(delg.network, [picture[:, :side, :side], *others, shifted], side)
+    image, side = scenery(side=224), 160
+    shifted, others = image[:, 32 : 32 + side, 48 : 48 + side], [scenery(seed, 224)[:, :side, :side] for seed in (1, 2, 3)]
+    query, *candidates = extract(delg.network, [image[:, :side, :side], *others, shifted], side)
     assert query.descriptors.shape == (100, 128)
     found = rerank(query, candidates, np.float32([0.9, 0.8, 0.7, 0.6]), budget_ms=1e9)
     assert found.order[0] == 3

@@ -1,4 +1,4 @@
-"""Training on a handful of drawn pictures, whole and interrupted; a network of random weights, so that nothing is downloaded."""
+"""Training on a handful of drawn images, whole and interrupted; a network of random weights, so that nothing is downloaded."""
 
 import json
 import signal
@@ -378,7 +378,7 @@ def test_other_settings_or_data_start_anew(dataset, tmp_path, change):
     second = train(dataset, MODEL, settings("frozen", epochs=1, seed=seed), data_md5=md5, progress=progress, **run)
     assert any(what.startswith("epochs") for what in epochs)
     after = load_file(tmp_path / "out" / "weights.safetensors")
-    if change == "data":  # the pictures are the same, only their name is not
+    if change == "data":  # the images are the same, only their name is not
         assert figures(second) == figures(first)
     else:
         assert any(not torch.equal(before[name], after[name]) for name in before)

@@ -90,7 +90,7 @@ def test_rows_beyond_the_channels_are_zero():
 
 
 @pytest.mark.parametrize("count", [2, 6])
-def test_fewer_pictures_than_channels_still_give_a_finite_projection(count):
+def test_fewer_images_than_channels_still_give_a_finite_projection(count):
     vectors, labels = samples(count, 16, 2)
     weight, bias = whitening(gathered(vectors, labels, 2, 2), 8)
     assert torch.isfinite(weight).all()
@@ -98,7 +98,7 @@ def test_fewer_pictures_than_channels_still_give_a_finite_projection(count):
     assert projected.square().sum(1).mean().item() == pytest.approx(1, abs=1e-3)
 
 
-def test_a_class_without_pictures_and_vectors_without_spread_leave_nothing_infinite():
+def test_a_class_without_images_and_vectors_without_spread_leave_nothing_infinite():
     statistics = ClassStatistics(3, 4)
     statistics.add(torch.ones(6, 4), torch.tensor([0, 0, 0, 1, 1, 1]))
     weight, bias = whitening(statistics, 4)
@@ -111,14 +111,14 @@ HEADS = {"global": HeadSpec("deep", 8), "local": HeadSpec("shallow", 5, channels
 
 
 def maps() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of 40 pictures: shallow, deep and labels; the shallow map's channels differ in spread and are not about zero."""
+    """Of 40 images: shallow, deep and labels; the shallow map's channels differ in spread and are not about zero."""
     torch.manual_seed(0)
     shallow = torch.randn(40, 6, 2, 2) * torch.tensor([3.0, 0.1, 1.0, 2.0, 0.5, 0.2])[:, None, None] + 4
     return shallow, torch.randn(40, 10, 1, 1), torch.arange(40) % 4
 
 
 def in_two_batches(*tensors: torch.Tensor):
-    """Each pass over the pictures anew."""
+    """Each pass over the images anew."""
     return lambda: iter([tuple(tensor[:25] for tensor in tensors), tuple(tensor[25:] for tensor in tensors)])
 
 

@@ -13,7 +13,7 @@ from serving.backends.torchserve.handler import Handler
 from serving.backends.torchserve.rollout import same_neighbours
 from serving.engine.engine import Engine
 from serving.limits import MAX_BYTES
-from tests.support.releases import ENTRIES, draw_picture, huge_png, make_parts, make_release, reseal
+from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
 
 @pytest.fixture(scope="module")
@@ -54,29 +54,29 @@ def handler(release, tmp_path_factory):
 
 
 def test_an_answer_names_its_release_its_space_and_its_version(engine, release):
-    answer = engine.search(draw_picture(100), 3)
+    answer = engine.search(draw_image(100), 3)
     assert same_neighbours(answer["neighbours"], release.golden[0]["neighbours"])
     assert (answer["release"], answer["embedding_space_id"]) == (release.id, release.embedding_space_id)
     assert answer["model_version"] == "7"
 
 
-def test_a_gallery_picture_finds_itself_first(engine):
-    (first,) = engine.search(draw_picture(3), 1)["neighbours"]
+def test_a_gallery_image_finds_itself_first(engine):
+    (first,) = engine.search(draw_image(3), 1)["neighbours"]
     assert first["id"] == "drawn/3.png"
     assert first["label"] == "class 3"
     assert first["score"] == pytest.approx(1, abs=1e-4)
 
 
 def test_k_beyond_the_gallery_is_clamped_and_k_below_one_is_refused(engine):
-    assert len(engine.search(draw_picture(0), 10 * ENTRIES)["neighbours"]) == ENTRIES
+    assert len(engine.search(draw_image(0), 10 * ENTRIES)["neighbours"]) == ENTRIES
     with pytest.raises(InvalidInput, match="k must be at least 1"):
-        engine.search(draw_picture(0), 0)
+        engine.search(draw_image(0), 0)
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello, I am a text", huge_png(), draw_picture(0)[:100]], ids=["empty", "text", "bomb", "cut"]
+    "data", [b"", b"hello, I am a text", huge_png(), draw_image(0)[:100]], ids=["empty", "text", "bomb", "cut"]
 )
-def test_bytes_that_are_no_usable_picture_are_refused(engine, data):
+def test_bytes_that_are_no_usable_image_are_refused(engine, data):
     with pytest.raises(InvalidInput):
         engine.search(data, 3)
 
@@ -135,20 +135,20 @@ def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
         Engine(reseal(parts, tmp_path / "release").folder)
 
 
-def test_one_bad_picture_of_a_batch_fails_alone(handler, release):
+def test_one_bad_image_of_a_batch_fails_alone(handler, release):
     context = Context()
-    batch = [{"body": draw_picture(100)}, {"body": b"no picture"}, {"body": bytearray(draw_picture(101))}]
+    batch = [{"body": draw_image(100)}, {"body": b"no image"}, {"body": bytearray(draw_image(101))}]
     first, second, third = [json.loads(text) for text in handler.handle(batch, context)]
     assert context.statuses == {1: 422}
     assert same_neighbours(first["neighbours"][:3], release.golden[0]["neighbours"])
     assert same_neighbours(third["neighbours"][:3], release.golden[1]["neighbours"])
-    assert second == {"error": "This is no picture of a known format (JPEG, PNG, WEBP).", "hint": ""}
+    assert second == {"error": "This is no image of a known format (JPEG, PNG, WEBP).", "hint": ""}
     assert set(context.types.values()) == {"application/json"}
 
 
 def test_every_item_has_its_own_k(handler):
     context = Context(headers=[{"Glocal-K": "1"}, {"glocal-k": "4"}, {"GLOCAL-K": "0"}, {"Glocal-K": "1e3"}, {}])
-    answers = [json.loads(text) for text in handler.handle([{"body": draw_picture(1)}] * 5, context)]
+    answers = [json.loads(text) for text in handler.handle([{"body": draw_image(1)}] * 5, context)]
     assert [len(answer.get("neighbours", [])) for answer in answers] == [1, 4, 0, 0, 5]
     assert context.statuses == {2: 422, 3: 422}
 
@@ -162,6 +162,6 @@ def test_a_request_without_a_body_or_with_too_large_a_one_is_refused(handler):
 def test_what_goes_wrong_inside_is_a_500_without_its_trace(release, tmp_path, handler, monkeypatch):
     context = Context()
     monkeypatch.setattr(handler.engine, "search_many", lambda queries: 1 / 0)
-    (text,) = handler.handle([{"body": draw_picture(1)}], context)
+    (text,) = handler.handle([{"body": draw_image(1)}], context)
     assert context.statuses == {0: 500}
     assert "division" not in text

@@ -11,12 +11,12 @@ from PIL import Image
 from model.data.importing.assembling import assemble
 from model.data.importing.findings import Findings
 from model.data.importing.import_dataset import _list
-from model.data.importing.import_dataset import checks as validation
+from model.data.importing import checks as validation
 from model.data.importing.options import Options
 from model.data.manifest import read_manifest
 
 
-def picture(seed: int, size: int = 48) -> Image.Image:
+def image(seed: int, size: int = 48) -> Image.Image:
     """Soft random blobs: no two seeds look alike."""
     cells = np.random.default_rng(seed).integers(0, 255, (5, 5, 3), dtype=np.uint8)
     return Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC)
@@ -24,12 +24,12 @@ def picture(seed: int, size: int = 48) -> Image.Image:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Four classes of two pictures each."""
+    """Four classes of two images each."""
     root = tmp_path / "source"
     for number, name in enumerate(("ant", "bee", "cat", "dog")):
         (root / name).mkdir(parents=True)
         for shot in range(2):
-            picture(10 * number + shot).save(root / name / f"{shot}.png")
+            image(10 * number + shot).save(root / name / f"{shot}.png")
     return root
 
 
@@ -63,18 +63,18 @@ def test_a_sound_folder_has_no_findings_and_keeps_its_names(source):
 
 
 def test_every_defect_is_named_at_once(source, tmp_path):
-    (source / "ant" / "text.jpg").write_text("no picture")
+    (source / "ant" / "text.jpg").write_text("no image")
     (source / "ant" / "empty.png").touch()
     (source / "bee" / "cut.png").write_bytes((source / "bee" / "0.png").read_bytes()[:-20])
-    picture(77).save(source / "bee" / "half.jpg")
+    image(77).save(source / "bee" / "half.jpg")
     half = (source / "bee" / "half.jpg").read_bytes()
     (source / "bee" / "half.jpg").write_bytes(half[: len(half) // 2])
     (source / "none").mkdir()
     (source / "lone").mkdir()
-    picture(99).save(source / "lone" / "only.png")
+    image(99).save(source / "lone" / "only.png")
     (source / "cat" / "sub").mkdir()
     os.mkfifo(source / "cat" / "pipe")
-    picture(98).save(tmp_path / "outside.png")
+    image(98).save(tmp_path / "outside.png")
     (source / "dog" / "link.png").symlink_to(tmp_path / "outside.png")
     (source / "dog" / "gone.png").symlink_to(source / "nothing.png")
     (source / "away").symlink_to(tmp_path)
@@ -99,7 +99,7 @@ def test_every_defect_is_named_at_once(source, tmp_path):
     )
 
 
-def test_a_huge_picture_is_refused_without_being_decoded(source, monkeypatch):
+def test_a_huge_image_is_refused_without_being_decoded(source, monkeypatch):
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -107,8 +107,8 @@ def test_a_huge_picture_is_refused_without_being_decoded(source, monkeypatch):
     huge = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     (source / "ant" / "huge.png").write_bytes(huge)
     decoded = []
-    decode = validation.decode_picture
-    monkeypatch.setattr(validation, "decode_picture", lambda data, **limits: decoded.append(data) or decode(data, **limits))
+    decode = validation.decode_image
+    monkeypatch.setattr(validation, "decode_image", lambda data, **limits: decoded.append(data) or decode(data, **limits))
     survey = Survey(source)
     assert survey.defects == [("oversized", "ant/huge.png")]
     assert huge not in decoded
@@ -122,7 +122,7 @@ def test_a_file_of_too_many_bytes_is_refused(source):
 
 @pytest.mark.parametrize("name", ["Äpfel, süß.png", "林檎.png", "🍎 1.png", "n" * 251 + ".png", '"quoted", and comma.png'])
 def test_unicode_and_long_names_survive(source, name):
-    picture(55).save(source / "ant" / name)
+    image(55).save(source / "ant" / name)
     survey = Survey(source)
     assert survey.defects == []
     assert f"ant/{name}" in read_manifest(survey.out).paths
@@ -137,10 +137,10 @@ def test_what_the_file_manager_left_is_passed_over(source):
 
 
 def test_content_decides_and_not_the_name(source):
-    picture(60).save(source / "ant" / "a.bmp")
-    picture(61).save(source / "ant" / "b.dvc", format="JPEG")
-    picture(62).save(source / "ant" / "c.webp")
-    picture(63).save(source / "ant" / "d.gif")
+    image(60).save(source / "ant" / "a.bmp")
+    image(61).save(source / "ant" / "b.dvc", format="JPEG")
+    image(62).save(source / "ant" / "c.webp")
+    image(63).save(source / "ant" / "d.gif")
     survey = Survey(source)
     assert survey.defects == [("unsupported", "ant/d.gif")]
     assert sorted(path.name for path in (survey.out / "ant").iterdir()) == [
@@ -151,17 +151,17 @@ def test_content_decides_and_not_the_name(source):
         "c.webp",
     ]
     stored = np.asarray(Image.open(survey.out / "ant/a.bmp.png"))
-    assert np.array_equal(stored, np.asarray(picture(60)))
+    assert np.array_equal(stored, np.asarray(image(60)))
 
 
-def test_the_same_picture_in_two_classes_names_the_pair(source):
+def test_the_same_image_in_two_classes_names_the_pair(source):
     (source / "dog" / "copy.png").write_bytes((source / "cat" / "0.png").read_bytes())
     survey = Survey(source)
     assert survey.defects == [("in two classes", "cat/0.png (cat, test)")]
     assert "dog/copy.png (dog, test)" in survey.findings.defects[0].text
 
 
-def test_the_same_picture_on_both_sides_fails(source):
+def test_the_same_image_on_both_sides_fails(source):
     (source / "dog" / "copy.png").write_bytes((source / "ant" / "0.png").read_bytes())
     survey = Survey(source)
     assert survey.defects == [("leak", "ant/0.png (ant, train)")]
@@ -169,7 +169,7 @@ def test_the_same_picture_on_both_sides_fails(source):
 
 
 def test_a_leak_is_dropped_from_the_training_side_on_request(source):
-    picture(70).save(source / "ant" / "2.png")
+    image(70).save(source / "ant" / "2.png")
     (source / "dog" / "copy.png").write_bytes((source / "ant" / "2.png").read_bytes())
     survey = Survey(source, leaks="drop")
     assert survey.defects == []
@@ -191,15 +191,15 @@ def test_a_copy_within_one_class_is_only_a_warning(source):
     assert survey.warnings == ["copy"]
 
 
-def test_a_recompressed_picture_in_another_class_is_warned_of(source):
-    picture(0, 64).save(source / "dog" / "again.jpg", quality=80)
+def test_a_recompressed_image_in_another_class_is_warned_of(source):
+    image(0, 64).save(source / "dog" / "again.jpg", quality=80)
     survey = Survey(source)
     assert survey.defects == []
     assert [found.name for found in survey.findings.warnings] == ["ant/0.png (ant, train)"]
     assert "dog/again.jpg" in survey.findings.warnings[0].text
 
 
-def test_flat_pictures_of_different_greys_are_no_near_duplicates(source):
+def test_flat_images_of_different_greys_are_no_near_duplicates(source):
     for number, name in enumerate(("ant", "bee", "cat", "dog")):
         Image.new("RGB", (32, 32), (60 * number,) * 3).save(source / name / "flat.png")
     assert Survey(source).warnings == []
@@ -216,7 +216,7 @@ def scenes(tmp_path: Path) -> Path:
     root = tmp_path / "cards"
     (root / "scenes").mkdir(parents=True)
     for number in range(3):
-        picture(number, 100).save(root / "scenes" / f"{number}.png")
+        image(number, 100).save(root / "scenes" / f"{number}.png")
     return root
 
 
@@ -246,7 +246,7 @@ def test_groups_in_a_csv_go_with_their_samples(source):
 
 
 def test_bad_rows_are_named_by_their_line(scenes, tmp_path):
-    picture(9).save(tmp_path / "secret.png")
+    image(9).save(tmp_path / "secret.png")
     header = ["file", "label", "split", "xmin", "ymin", "xmax", "ymax"]
     rows = [
         header,
@@ -281,8 +281,8 @@ def test_one_box_with_two_labels_is_in_two_classes(scenes):
     assert survey.defects == [("in two classes", "scenes/0.png#0,0,40,50 (ace, test)")]
 
 
-def test_a_link_within_the_folder_is_stored_as_the_picture_it_leads_to(source):
-    picture(80).save(source / "ant" / "real.png")
+def test_a_link_within_the_folder_is_stored_as_the_image_it_leads_to(source):
+    image(80).save(source / "ant" / "real.png")
     (source / "ant" / "real.png").rename(source / "ant" / "moved.png")
     (source / "ant" / "0.png").unlink()
     (source / "ant" / "0.png").symlink_to("moved.png")

@@ -60,7 +60,7 @@ def test_a_constant_map_gives_numbers_and_numbers_for_gradients(name, value):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_picture_is_refined_by_itself(name, as_trained):
+def test_each_image_is_refined_by_itself(name, as_trained):
     block, features = as_trained(ATTENTION[name](8)), torch.randn(3, 8, 5, 5, dtype=torch.float64)
     torch.testing.assert_close(block(features)[1:2], block(features[1:2]))
 

@@ -8,12 +8,12 @@ def slow(block: AttentionMask, features: np.ndarray) -> np.ndarray:
     """x * sigmoid(W2 relu(W1 x + b1) + b2), place by place."""
     weights = {name: value.numpy() for name, value in block.state_dict().items()}
     out = np.empty_like(features)
-    for picture, one in enumerate(features):
+    for image, one in enumerate(features):
         for y in range(one.shape[1]):
             for x in range(one.shape[2]):
                 inner = np.maximum(weights["mask.0.weight"][:, :, 0, 0] @ one[:, y, x] + weights["mask.0.bias"], 0)
                 raw = weights["mask.2.weight"][:, :, 0, 0] @ inner + weights["mask.2.bias"]
-                out[picture, :, y, x] = one[:, y, x] / (1 + np.exp(-raw))
+                out[image, :, y, x] = one[:, y, x] / (1 + np.exp(-raw))
     return out
 
 

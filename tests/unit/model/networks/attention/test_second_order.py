@@ -15,7 +15,7 @@ def slow(block: SecondOrderAttention, features: np.ndarray) -> np.ndarray:
         return np.maximum(normed * weights[f"{name}.1.weight"] + weights[f"{name}.1.bias"], 0)
 
     out = np.empty_like(features)
-    for picture, one in enumerate(features):
+    for image, one in enumerate(features):
         places = [(y, x) for y in range(one.shape[1]) for x in range(one.shape[2])]
         keys = [branch("key", one[:, y, x]) for y, x in places]
         values = [weights["value.weight"][:, :, 0, 0] @ one[:, y, x] + weights["value.bias"] for y, x in places]
@@ -24,7 +24,7 @@ def slow(block: SecondOrderAttention, features: np.ndarray) -> np.ndarray:
             likeness = np.exp([query @ key / np.sqrt(len(query)) for key in keys])
             share = likeness / likeness.sum()
             gathered = sum(part * value for part, value in zip(share, values, strict=True))
-            out[picture, :, y, x] = one[:, y, x] + weights["psi.weight"][:, :, 0, 0] @ gathered + weights["psi.bias"]
+            out[image, :, y, x] = one[:, y, x] + weights["psi.weight"][:, :, 0, 0] @ gathered + weights["psi.bias"]
     return out
 
 

@@ -26,12 +26,12 @@ def slow_root(matrix: np.ndarray, steps: int) -> np.ndarray:
 def slow(block: SecondOrderChannelAttention, features: np.ndarray) -> np.ndarray:
     weights = {name: value.numpy() for name, value in block.state_dict().items()}
     out = np.empty_like(features)
-    for picture, one in enumerate(features):
+    for image, one in enumerate(features):
         rows = np.array([row.mean() for row in slow_root(covariance(one), 5)])
         inner = np.maximum(weights["squeeze.weight"][:, :, 0, 0] @ rows + weights["squeeze.bias"], 0)
         gate = 1 / (1 + np.exp(-(weights["excite.weight"][:, :, 0, 0] @ inner + weights["excite.bias"])))
         for channel, share in enumerate(gate):
-            out[picture, channel] = share * one[channel]
+            out[image, channel] = share * one[channel]
     return out
 
 

@@ -16,7 +16,7 @@ def slow(block: SecondOrderNonLocalAttention, features: np.ndarray) -> np.ndarra
         return np.where(normed > 0, normed, 0.1 * normed)
 
     out = np.empty_like(features)
-    for picture, one in enumerate(features):
+    for image, one in enumerate(features):
         places = [(y, x) for y in range(one.shape[1]) for x in range(one.shape[2])]
         reduced = [theta(one[:, y, x]) for y, x in places]
         values = [weights["value.weight"][:, :, 0, 0] @ one[:, y, x] + weights["value.bias"] for y, x in places]
@@ -24,7 +24,7 @@ def slow(block: SecondOrderNonLocalAttention, features: np.ndarray) -> np.ndarra
             likeness = np.exp([np.cov(own, other, bias=True)[0, 1] / np.sqrt(len(own)) for other in reduced])
             gathered = sum(part * value for part, value in zip(likeness / likeness.sum(), values, strict=True))
             added = weights["projection.weight"][:, :, 0, 0] @ gathered + weights["projection.bias"]
-            out[picture, :, y, x] = one[:, y, x] + added
+            out[image, :, y, x] = one[:, y, x] + added
     return out
 
 

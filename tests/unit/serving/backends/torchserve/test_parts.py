@@ -16,7 +16,7 @@ from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
 from serving.backends.torchserve.rollout import same_neighbours
 from serving.locks import exclusive
-from tests.support.releases import draw_picture, huge_png
+from tests.support.releases import draw_image, huge_png
 
 
 def neighbours(*pairs):
@@ -44,10 +44,10 @@ def test_tied_neighbours_may_change_places():
 
 
 @pytest.mark.parametrize("data", [b"", b"text", huge_png()], ids=["empty", "text", "bomb"])
-def test_the_client_refuses_what_is_no_picture_before_it_sends_anything(data, tmp_path):
-    (tmp_path / "picture.jpg").write_bytes(data)
+def test_the_client_refuses_what_is_no_image_before_it_sends_anything(data, tmp_path):
+    (tmp_path / "image.jpg").write_bytes(data)
     with pytest.raises(InvalidInput) as caught:
-        client.query("http://127.0.0.1:9", "glocal", tmp_path / "picture.jpg")
+        client.query("http://127.0.0.1:9", "glocal", tmp_path / "image.jpg")
     assert "\n" not in str(caught.value)
 
 
@@ -55,17 +55,17 @@ def test_the_client_says_where_nothing_listens(tmp_path):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # bound, but nobody listens
         with pytest.raises(Unavailable, match="Nothing answers"):
-            client.query(f"http://127.0.0.1:{bound.getsockname()[1]}", "glocal", draw_picture(1))
+            client.query(f"http://127.0.0.1:{bound.getsockname()[1]}", "glocal", draw_image(1))
     with pytest.raises(NotFound):
         client.query("http://127.0.0.1:9", "glocal", tmp_path / "none.png")
     with pytest.raises(InvalidInput, match="k must be"):
-        client.query("http://127.0.0.1:9", "glocal", draw_picture(1), 0)
+        client.query("http://127.0.0.1:9", "glocal", draw_image(1), 0)
 
 
 @pytest.mark.parametrize(
     ("status", "body", "kind", "said"),
     [
-        (422, {"error": "The picture is empty.", "hint": "h"}, InvalidInput, "The picture is empty. h"),
+        (422, {"error": "The image is empty.", "hint": "h"}, InvalidInput, "The image is empty. h"),
         (413, None, InvalidInput, "413"),
         (404, {"code": 404, "message": "Model not found: x"}, NotFound, "Model not found"),
         (503, {"code": 503, "message": "busy"}, Unavailable, "busy"),
