@@ -32,7 +32,8 @@ from model.config import RunConfig, load_config
 from model.data.importing.import_dataset import import_dataset
 from model.data.versions.repository import fetch
 from model.errors import GlocalError, InvalidInput
-from model.files import turn, write_json, write_text
+from model.files import write_json, write_text
+from model.locks import hold
 from model.networks.methods import ABLATIONS, METHODS, get_method
 from model.progress import Progress
 
@@ -183,7 +184,7 @@ def benchmark(
     (out / "cells").mkdir(parents=True, exist_ok=True)  # now rather than after the first training
     settings = settings_of(trunk, image_size, epochs, set_ or ())
     # Two at a time would measure each other.
-    with turn(home / ".lock", lambda: say("waiting for another benchmark to end")):
+    with hold(home / ".lock", waiting=lambda: say("waiting for another benchmark to end")):
         pace = Pace(planned(chosen, trunk, seeds) * len(data))
         found: dict[str, dict[str, Any]] = {}
         for name, source in zip(names_of(data), data, strict=True):

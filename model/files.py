@@ -5,9 +5,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -66,25 +65,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def turn(lock: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Wait until no other process is between here and the end of the block with the same lock file.
-
-    Args:
-        lock: Is created, and stays.
-        waiting: Called where there is one to wait for.
-    """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            if waiting:
-                waiting()
-            flock(file, LOCK_EX)
-        yield
 
 
 def write_text(path: Path, text: str) -> None:

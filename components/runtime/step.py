@@ -1,6 +1,5 @@
 """What surrounds every step: its log, its record in MLflow, its progress, and an end when the run that wants it is gone."""
 
-import fcntl
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ import psutil
 from model.environment import Environment
 from model.errors import GlocalError
 from model.files import atomic_folder, sha256_sources, write_json
+from model.locks import wait_for
 
 EVENT = "@glocal "
 """Before every event that a step prints for whoever started it, as one line of JSON."""
@@ -186,8 +186,7 @@ def _end_with_the_run(environment: Environment) -> None:
         return
 
     def watch() -> None:
-        with alive.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            os._exit(137)
+        wait_for(alive)
+        os._exit(137)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -20,7 +20,8 @@ from model.config import ModelConfig, TrainConfig
 from model.data.manifest import read_manifest
 from model.data.sampler import epoch_batches
 from model.errors import GlocalError, InvalidInput, Terminated
-from model.files import atomic_folder, sha256_json, turn, write_json
+from model.files import atomic_folder, sha256_json, write_json
+from model.locks import hold
 from model.networks.stored import NetworkSpec, save_network
 from model.progress import Progress
 from model.training.checkpoint import Counters, load_checkpoint, save_checkpoint
@@ -81,7 +82,7 @@ def train(
     folder = work / "training" / key[:16]
     fabric = make_fabric(config)
     told = progress if fabric.is_global_zero else None
-    with _turn(fabric, folder):
+    with _alone(fabric, folder):
         torch.manual_seed(config.seed)
         with fabric.rank_zero_first():  # the others find the maps made
             learner = make_learner(manifest, model, config, data_md5=data_md5, work=work, progress=told, fabric=fabric)
@@ -193,10 +194,10 @@ def _set_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int,
 
 
 @contextmanager
-def _turn(fabric: Fabric, folder: Path) -> Iterator[None]:
+def _alone(fabric: Fabric, folder: Path) -> Iterator[None]:
     """Wait until no other training is at work in this folder; of several processes the first one waits for all."""
     if fabric.is_global_zero:
-        with turn(folder / "lock"):
+        with hold(folder / "lock"):
             yield
             fabric.barrier()
     else:

@@ -6,19 +6,19 @@ KFP's local runner prints, patches `print` and `logging`, and keeps its state in
 prints goes to the run's log; the events among it (see `components.runtime.step`) and its word on cached steps are handed on.
 """
 
-import fcntl
 import json
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.runtime.step import EVENT, code_revision
+from model.locks import hold, is_held
 
 CACHE_HIT = " cache hit (key="
 Listener = Callable[[dict[str, Any]], None]
@@ -95,25 +95,14 @@ def run_local(
     return outcome
 
 
-@contextmanager
-def alive(folder: Path) -> Iterator[None]:
+def alive(folder: Path) -> AbstractContextManager[None]:
     """Hold a lock in a run's folder that comes free when this process ends, however it ends: the steps of the run end then."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "alive").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    return hold(folder / "alive")
 
 
 def is_alive(folder: Path) -> bool:
     """Whether whoever started the run in `folder` still lives."""
-    try:
-        with (folder / "alive").open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return is_held(folder / "alive")
 
 
 def _events(lines: Any, log: Any) -> Iterator[dict[str, Any]]:

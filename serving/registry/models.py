@@ -11,7 +11,7 @@ import yaml
 
 from model.errors import GlocalError, InvalidInput, NotFound
 from model.files import atomic_folder
-from serving.locks import exclusive
+from model.locks import hold
 from serving.registry.runs import experiment_id, open_client, sqlite_file
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Registry:
         """One writer at a time on this machine; a server's own transactions are all there is between machines."""
         file = sqlite_file(self._uri)
         lock = file.with_name("registry.lock") if file else Path(tempfile.gettempdir()) / f"glocal-registry-{self.name}.lock"
-        return exclusive(lock, wait_s=_WAIT_S, busy="Another process is changing the registry.")
+        return hold(lock, wait_s=_WAIT_S, busy="Another process is changing the registry.")
 
 
 def _save_model(release: "Release", out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from model.errors import NotFound, Unavailable
-from serving.locks import exclusive
+from model.locks import hold
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,7 +42,7 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             client.search_experiments(max_results=1)  # does it answer?
             return client
         lock = file.with_name(file.name + ".lock")
-        with exclusive(lock, wait_s=_STORE_WAIT_S, busy="MLflow's store is being made by another process."):
+        with hold(lock, wait_s=_STORE_WAIT_S, busy="MLflow's store is being made by another process."):
             client = MlflowClient(tracking_uri, tracking_uri)
             client.search_experiments(max_results=1)  # makes the tables
             client.search_registered_models(max_results=1)

@@ -214,9 +214,9 @@ def test_a_release_that_a_worker_cannot_load_is_given_up_and_the_old_one_serves(
 
 
 def test_a_second_deployment_at_the_same_time_is_a_conflict(home, releases, address):
-    from serving.locks import exclusive
+    from model.locks import hold
 
-    held = exclusive(Places(home).lock, wait_s=0, busy="x")
+    held = hold(Places(home).lock, wait_s=0, busy="x")
     with held, pytest.raises(Conflict, match="Another deployment"):
         deploy(releases[2].folder, "3", home=home, lock_wait_s=0.2)
 

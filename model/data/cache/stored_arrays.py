@@ -9,7 +9,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from model.files import read_json, turn, write_json
+from model.files import read_json, write_json
+from model.locks import hold
 
 Arrays = tuple[NDArray[Any], ...]
 _FLUSH_EVERY = 10
@@ -28,7 +29,7 @@ def stored_arrays(
         told: Called after every batch with how many rows are done.
     """
     if not cache.is_dir():
-        with turn(cache.with_name(cache.name + ".lock")):
+        with hold(cache.with_name(cache.name + ".lock")):
             if not cache.is_dir():
                 partial = cache.with_name(cache.name + ".partial")
                 _fill(partial, names, rows, batches, told)

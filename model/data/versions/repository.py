@@ -25,7 +25,8 @@ from typing import Any
 
 from model.data.versions.integrity import file_md5, folder_md5, table_hash
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
-from model.files import read_json, turn, write_json, write_text
+from model.files import read_json, write_json, write_text
+from model.locks import hold
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 RECORDS = ".glocal"
@@ -103,7 +104,7 @@ def writing(store: Path, waiting: Callable[[], None]) -> Iterator[Path]:
     Two imports do not mix: the second waits, after it called `waiting`.
     """
     store.mkdir(parents=True, exist_ok=True)
-    with turn(store / ".lock", waiting):
+    with hold(store / ".lock", waiting=waiting):
         staging = store / "staging"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
@@ -257,7 +258,7 @@ def fetch(pin: DataPin, store: Path, out_root: Path) -> Path:
     """
     target, table = out_root / pin.md5, out_root / f"{pin.md5}.json"
     out_root.mkdir(parents=True, exist_ok=True)
-    with turn(out_root / f".{pin.md5}.lock"):
+    with hold(out_root / f".{pin.md5}.lock"):
         if target.is_dir() and table.is_file() and read_json(table).get("table") == table_hash(target):
             return target
         table.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import Conflict, GlocalError
+from model.locks import hold
 from model.release import Release, open_release
 from serving.backends.torchserve.archive import build_archive, remove_archive
 from serving.backends.torchserve.configuration import Places
@@ -19,7 +20,6 @@ from serving.backends.torchserve.management import Management
 from serving.backends.torchserve.process import wait_until
 from serving.backends.torchserve.server import bring_up, connect, ensure, restore, tidy
 from serving.client import query
-from serving.locks import exclusive
 
 SCORE_TOLERANCE = 2e-3
 """How far a score may lie from the golden one: other processors round otherwise."""
@@ -58,7 +58,7 @@ def deploy(
     """
     opened = open_release(release)
     places = Places(home.resolve())
-    with exclusive(places.lock, wait_s=lock_wait_s, busy="Another deployment is under way."):
+    with hold(places.lock, wait_s=lock_wait_s, busy="Another deployment is under way."):
         running = ensure(places)
         with connect(places, running) as server:
             with contextlib.suppress(GlocalError):  # what cannot be brought back must not stand in the way of what replaces it

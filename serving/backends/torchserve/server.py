@@ -10,12 +10,12 @@ from typing import Any
 import psutil
 
 from model.errors import GlocalError, Unavailable
+from model.locks import hold
 from serving.backends.torchserve.archive import remove_archive, verify_archive
 from serving.backends.torchserve.configuration import Limits, Places, Ports
 from serving.backends.torchserve.deployed import Deployed, read_deployed
 from serving.backends.torchserve.management import Management
 from serving.backends.torchserve.process import Running, end, find, launch, wait_until
-from serving.locks import exclusive
 
 _ATTEMPTS = 3
 _LOCK_WAIT_S = 180.0
@@ -40,7 +40,7 @@ def start(home: Path, *, ports: Ports | None = None, limits: Limits | None = Non
         Conflict: Another process is starting or stopping it and does not finish.
     """
     places = Places(home.resolve())
-    with exclusive(places.lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
+    with hold(places.lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
         running = ensure(places, ports=ports, limits=limits or Limits(), deadline_s=deadline_s)
         with connect(places, running) as server:
             restore(server, places)
@@ -50,7 +50,7 @@ def start(home: Path, *, ports: Ports | None = None, limits: Limits | None = Non
 def ensure(places: Places, *, ports: Ports | None = None, limits: Limits = Limits(), deadline_s: float = 90) -> Running:  # noqa: B008 # frozen
     """The running server, started if need be; whatever is registered there."""
     busy = "TorchServe is being started or stopped by another process."
-    with exclusive(places.folder / "start.lock", wait_s=_LOCK_WAIT_S, busy=busy):
+    with hold(places.folder / "start.lock", wait_s=_LOCK_WAIT_S, busy=busy):
         running = find(places)
         if running is not None and _answers(running, places, _PATIENCE_S):
             return running
@@ -91,7 +91,7 @@ def stop(home: Path) -> bool:
     places = Places(home.resolve())
     if not places.state.exists():
         return False
-    with exclusive(places.folder / "start.lock", wait_s=_LOCK_WAIT_S, busy="TorchServe is being started by another process."):
+    with hold(places.folder / "start.lock", wait_s=_LOCK_WAIT_S, busy="TorchServe is being started by another process."):
         return end(places)
 
 

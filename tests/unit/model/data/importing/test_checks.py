@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.data.importing import checks as validation
 from model.data.importing.assembling import assemble
 from model.data.importing.findings import Findings
 from model.data.importing.import_dataset import _list
-from model.data.importing import checks as validation
 from model.data.importing.options import Options
 from model.data.manifest import read_manifest
 

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from model.errors import Conflict, InvalidInput, NotFound, Unavailable
+from model.locks import hold
 from serving import client
 from serving.backends.torchserve import configuration, process
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
 from serving.backends.torchserve.rollout import same_neighbours
-from serving.locks import exclusive
 from tests.support.releases import draw_image, huge_png
 
 
@@ -81,12 +81,12 @@ def test_refusals_become_errors_of_their_kind(status, body, kind, said):
 
 def test_a_lock_that_is_held_is_a_conflict_and_a_dead_holder_lets_go(tmp_path):
     file = tmp_path / "deep" / "lock"
-    with exclusive(file, wait_s=0, busy="x"), pytest.raises(Conflict, match="busy"), exclusive(file, wait_s=0.05, busy="busy"):
+    with hold(file, wait_s=0, busy="x"), pytest.raises(Conflict, match="busy"), hold(file, wait_s=0.05, busy="busy"):
         pass
     code = f"import fcntl, os; fcntl.flock(open({str(file)!r}, 'a'), fcntl.LOCK_EX); print('held'); os.kill(os.getpid(), 9)"
     held = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert held.returncode == -9
-    with exclusive(file, wait_s=0, busy="x"):
+    with hold(file, wait_s=0, busy="x"):
         pass
 
 
