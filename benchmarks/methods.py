@@ -31,8 +31,10 @@ from benchmarks.tuning import TUNED, choose, trials
 from model.config import RunConfig, load_config
 from model.data.importing.import_dataset import import_dataset
 from model.data.versions.repository import fetch
+from model.environment import Environment
 from model.errors import GlocalError, InvalidInput
 from model.files import write_json, write_text
+from model.home import Home
 from model.locks import hold
 from model.networks.methods import ABLATIONS, METHODS, get_method
 from model.progress import Progress
@@ -98,13 +100,13 @@ def planned(methods: Sequence[str], regime: str, seeds: int) -> int:
     return len(tried) + sum(seeds - any(cell.method == method for cell in tried) for method in methods)
 
 
-def prepare(data: str, name: str, settings: RunConfig, home: Path, out: Path, progress: Progress) -> Bench:
+def prepare(data: str, name: str, settings: RunConfig, home: Home, out: Path, progress: Progress) -> Bench:
     """Import a data set as the project does, and pin what is compared on."""
     data_config = settings.data
     report = import_dataset(
         data,
         name,
-        home / "data",
+        home.data.root,
         split=data_config.split,
         validation_fraction=data_config.validation_fraction,
         leaks=data_config.leaks,
@@ -115,8 +117,8 @@ def prepare(data: str, name: str, settings: RunConfig, home: Path, out: Path, pr
     if report.classes.get("val", 0) < 2:
         say(f"{name}: fewer than two validation classes, so no recipe and no epoch can be told from another.")
         say("  Seven classes are needed at least.")
-    folder = fetch(report.pin, home / "data", home / "datasets")
-    return Bench(name, folder, report.pin.md5, settings.model, settings.train, home / "work", out)
+    folder = fetch(report.pin, home.data.root, home.datasets)
+    return Bench(name, folder, report.pin.md5, settings.model, settings.train, home.work, out)
 
 
 def selected(names: Sequence[str], ablation: bool) -> list[str]:
@@ -178,13 +180,13 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line of standard output.")] = False,
 ) -> None:
     """Compare the methods on the test classes of one or several data sets."""
-    home = Path(os.environ.get("GLOCAL_HOME") or ".glocal").absolute() / "benchmarks"
-    out = (out or home / "results").absolute()
+    home = Environment().home.benchmarks
+    out = (out or home.root / "results").absolute()
     chosen = selected(methods or (), ablation or write_ablation is not None)
     (out / "cells").mkdir(parents=True, exist_ok=True)  # now rather than after the first training
     settings = settings_of(trunk, image_size, epochs, set_ or ())
     # Two at a time would measure each other.
-    with hold(home / ".lock", waiting=lambda: say("waiting for another benchmark to end")):
+    with hold(home.root / ".lock", waiting=lambda: say("waiting for another benchmark to end")):
         pace = Pace(planned(chosen, trunk, seeds) * len(data))
         found: dict[str, dict[str, Any]] = {}
         for name, source in zip(names_of(data), data, strict=True):

@@ -11,7 +11,7 @@ from model.data.versions.repository import DataPin, fetch, resolve
 
 def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) -> dict[str, Any]:
     """Import `source`, or resolve it where it is `name@revision`."""
-    store = current.environment.root / "data"
+    store = current.environment.home.data.root
     if "@" in source and not Path(source).exists():
         return resolve(store, source).to_json()
     config = DataConfig(**settings)
@@ -36,5 +36,4 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
 def fetch_data(pin: dict[str, Any], current: Step) -> tuple[DataPin, Path]:
     """The pinned data as a folder, verified."""
     parsed = DataPin.from_json(pin)
-    root = current.environment.root
-    return parsed, fetch(parsed, root / "data", root / "datasets")
+    return parsed, fetch(parsed, current.environment.home.data.root, current.environment.home.datasets)

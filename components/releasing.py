@@ -34,7 +34,7 @@ def deploy_release(settings: dict[str, Any], version: str, release: Path, why: s
     registry, by = Registry(environment.mlflow_uri, config.name), environment.user or getpass.getuser()
     registry.tags(version)  # before anything is switched over: fails where there is no such version
     try:
-        deployed = deploy(release, version, home=environment.root, name=config.name, workers=config.workers)
+        deployed = deploy(release, version, home=environment.home, name=config.name, workers=config.workers)
     except GlocalError as error:
         registry.promote(version, by=by, why=f"{why}: {error}", outcome="failed")
         raise

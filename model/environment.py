@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model.home import Home
 
 
 class Environment(BaseSettings):
     """The settings that name places and secrets.
 
     Attributes:
-        home: State of this machine (`GLOCAL_HOME`): databases, data repository, logs, models.
+        home: State of this machine (`GLOCAL_HOME`): databases, data, logs, models; empty: `.glocal` in the current folder.
         data_remote: Where data versions are pushed (`GLOCAL_DATA_REMOTE`): a folder or `s3://...`; empty: a folder in home.
         tracking_uri: The MLflow server (`GLOCAL_TRACKING_URI`); empty for a database in home.
         run_id: The MLflow run that this process's steps belong to (`GLOCAL_RUN_ID`).
@@ -23,7 +25,7 @@ class Environment(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore")
 
-    home: Path = Path(".glocal").absolute()
+    home: Home = Field(default_factory=lambda: Home.at(".glocal"))
     data_remote: str = ""
     tracking_uri: str = ""
     run_id: str = ""
@@ -32,12 +34,14 @@ class Environment(BaseSettings):
     user: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("home")
+    @field_validator("home", mode="before")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
+    def _at(cls, home: object) -> object:
+        if not isinstance(home, str | Path):
+            return home
         try:
-            return home.expanduser().absolute()
-        except RuntimeError as error:
+            return Home.at(home or ".glocal")
+        except (RuntimeError, OSError) as error:
             raise ValueError(str(error)) from error
 
     @field_validator("log_level", mode="before")
@@ -46,11 +50,6 @@ class Environment(BaseSettings):
         return level.upper() if isinstance(level, str) else level
 
     @property
-    def root(self) -> Path:
-        """`home`, absolute."""
-        return self.home
-
-    @property
     def mlflow_uri(self) -> str:
         """The tracking server, or the database in home."""
-        return self.tracking_uri or f"sqlite:///{self.root / 'mlflow.db'}"
+        return self.tracking_uri or self.home.tracking_uri

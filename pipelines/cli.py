@@ -111,7 +111,7 @@ def query(
     from serving.backends.torchserve import server as torchserve
     from serving.client import query as ask
 
-    state = torchserve.status(Environment().root)
+    state = torchserve.status(Environment().home)
     if not state["running"]:
         raise _not_serving()
     answer = ask(state["address"], name, image, k)
@@ -141,7 +141,7 @@ def import_(
     report = import_dataset(
         source,
         name,
-        environment.root / "data",
+        environment.home.data.root,
         csv=csv,
         split=settings.split,
         validation_fraction=settings.validation_fraction,
@@ -166,7 +166,7 @@ def list_(as_json: Json = False) -> None:
     """The data sets of this machine and their newest versions."""
     from model.data.versions.repository import datasets
 
-    pins = datasets(Environment().root / "data")
+    pins = datasets(Environment().home.data.root)
     if as_json:
         print(json.dumps([pin.to_json() for pin in pins]))
     else:
@@ -193,7 +193,7 @@ def start(as_json: Json = False) -> None:
     """Start TorchServe on loopback, with what was deployed last."""
     from serving.backends.torchserve import server as torchserve
 
-    _show_server(torchserve.start(Environment().root), as_json)
+    _show_server(torchserve.start(Environment().home), as_json)
 
 
 @serve.command()
@@ -201,7 +201,7 @@ def status(as_json: Json = False) -> None:
     """Whether it runs, where, and what it serves."""
     from serving.backends.torchserve import server as torchserve
 
-    _show_server(torchserve.status(Environment().root), as_json)
+    _show_server(torchserve.status(Environment().home), as_json)
 
 
 @serve.command()
@@ -209,7 +209,7 @@ def stop(as_json: Json = False) -> None:
     """Stop TorchServe and its workers."""
     from serving.backends.torchserve import server as torchserve
 
-    stopped = torchserve.stop(Environment().root)
+    stopped = torchserve.stop(Environment().home)
     print(json.dumps({"stopped": stopped}) if as_json else "stopped" if stopped else "was not running")
 
 

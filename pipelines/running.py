@@ -86,7 +86,7 @@ def run_training(
         why: Recorded with the promotion.
     """
     source = locate(source)
-    folder = environment.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent)
     with alive(folder):
@@ -95,11 +95,11 @@ def run_training(
         outcome = run_local(
             compile_pipeline(folder / "pipeline.yaml"),
             pipeline_arguments(source, name, config, why),
-            home=environment.root,
+            home=environment.home,
             folder=folder,
             listener=listener,
             environment={
-                "GLOCAL_HOME": str(environment.root),
+                "GLOCAL_HOME": str(environment.home.root),
                 "GLOCAL_RUN_ID": run_id,
                 "GLOCAL_RUN_FOLDER": str(folder),
                 "GLOCAL_CODE_REVISION": code_revision(),

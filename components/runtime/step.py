@@ -62,7 +62,7 @@ class Step:
     @property
     def work(self) -> Path:
         """Where what this step may resume from or share lies, by content."""
-        return self.environment.root / "work"
+        return self.environment.home.work
 
 
 def emit(**event: Any) -> None:

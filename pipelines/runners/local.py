@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from components.runtime.step import EVENT, code_revision
+from model.home import Home
 from model.locks import hold, is_held
 
 CACHE_HIT = " cache hit (key="
@@ -53,7 +54,7 @@ def run_local(
     pipeline: Path,
     arguments: dict[str, Any],
     *,
-    home: Path,
+    home: Home,
     folder: Path,
     listener: Listener,
     environment: dict[str, str],
@@ -69,7 +70,7 @@ def run_local(
         environment: `GLOCAL_*` variables for the steps.
     """
     outcome = Outcome(False, folder / "run.log")
-    order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home)}
+    order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home.root)}
     command = [sys.executable, "-m", "pipelines.runners.local"]
     with outcome.log.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
@@ -123,12 +124,12 @@ def main() -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # KFP says at this level what it takes from its cache
     order = json.load(sys.stdin)
-    home = Path(order["home"])
+    home = Home.at(order["home"])
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(home / "artifacts"),
+        pipeline_root=str(home.artifacts),
         enable_caching=True,
-        cache_root=str(home / "cache" / code_revision()),
+        cache_root=str(home.step_cache / code_revision()),
     )
     pipeline = components.load_component_from_file(order["pipeline"])
     try:

@@ -15,10 +15,10 @@ import pytest
 
 from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.files import read_json, write_json
+from model.home import Home
 from serving.backends.torchserve import process
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.archive import build_archive
-from serving.backends.torchserve.configuration import Places
 from serving.backends.torchserve.process import wait_until
 from serving.backends.torchserve.rollout import deploy, same_neighbours
 from serving.client import query
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.integration
 def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     yield folder
-    torchserve.stop(folder)
+    torchserve.stop(Home.at(folder))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def releases(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(home, releases):
     """The endpoint with the first release deployed as version 1."""
-    done = deploy(releases[0].folder, "1", home=home)
+    done = deploy(releases[0].folder, "1", home=Home.at(home))
     assert (done["version"], done["release"], done["golden"]) == ("1", releases[0].id, 2)
     return done["address"]
 
@@ -56,7 +56,7 @@ def serves(address, release, version):
 
 
 def processes(home):
-    pid = read_json(Places(home).state).get("pid", -1)
+    pid = read_json(Home.at(home).serve.state).get("pid", -1)
     return [each for each in psutil.process_iter() if str(home) in " ".join(_line(each)) or _session(each) == pid]
 
 
@@ -76,7 +76,7 @@ def _session(each):
 
 def test_a_deployed_release_answers_and_is_what_status_says(home, releases, address):
     assert serves(address, releases[0], "1")
-    state = torchserve.status(home)
+    state = torchserve.status(Home.at(home))
     assert state["running"] is True
     assert state["address"] == address
     assert state["models"]["glocal"]["default"] == "1"
@@ -85,15 +85,15 @@ def test_a_deployed_release_answers_and_is_what_status_says(home, releases, addr
 
 
 def test_deploying_what_serves_only_verifies_it(home, releases, address):
-    pid = torchserve.status(home)["models"]["glocal"]["versions"][0]["workers"][0]["pid"]
-    assert deploy(releases[0].folder, "1", home=home)["golden"] == 2
-    assert torchserve.status(home)["models"]["glocal"]["versions"][0]["workers"][0]["pid"] == pid
+    pid = torchserve.status(Home.at(home))["models"]["glocal"]["versions"][0]["workers"][0]["pid"]
+    assert deploy(releases[0].folder, "1", home=Home.at(home))["golden"] == 2
+    assert torchserve.status(Home.at(home))["models"]["glocal"]["versions"][0]["workers"][0]["pid"] == pid
     with pytest.raises(Conflict, match="serves release"):
-        deploy(releases[1].folder, "1", home=home)
+        deploy(releases[1].folder, "1", home=Home.at(home))
 
 
 def test_every_listening_socket_is_on_loopback(home, address):
-    places = Places(home)
+    places = Home.at(home).serve
     listening = [
         connection.laddr.ip
         for each in process._members(process.find(places).pid, places)
@@ -140,7 +140,7 @@ def test_a_release_that_fails_its_golden_queries_leaves_the_old_one_serving(home
     write_json(parts / "golden" / "answers.json", answers)
     bad = reseal(parts, tmp_path / "bad")
     with pytest.raises(GlocalError, match=r"golden query 1\.png"):
-        deploy(bad.folder, "66", home=home)
+        deploy(bad.folder, "66", home=Home.at(home))
     assert serves(address, releases[0], "1")
     assert only_version(home) == "1"
 
@@ -156,7 +156,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_serves(home, releases, add
     else:
         (folder / "more.txt").write_text("x")
     with pytest.raises(InvalidInput):
-        deploy(folder, "67", home=home)
+        deploy(folder, "67", home=Home.at(home))
     assert serves(address, releases[0], "1")
 
 
@@ -172,7 +172,7 @@ def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, relea
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask)
         try:
-            done = deploy(releases[1].folder, "2", home=home)
+            done = deploy(releases[1].folder, "2", home=Home.at(home))
             seen = len(answers)
             assert wait_until(lambda: len(answers) > seen + 3 or asking.done(), deadline_s=30)
         finally:
@@ -186,17 +186,17 @@ def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, relea
     }
     assert answers[-1][1] == releases[1].id
     assert only_version(home) == "2"
-    assert [path.name for path in Places(home).store.glob("*.mar")] == ["glocal-2.mar"]
+    assert [path.name for path in Home.at(home).serve.store.glob("*.mar")] == ["glocal-2.mar"]
 
 
 def test_what_a_killed_deployment_left_is_tidied_by_the_next(home, releases, address):
     """It had registered its version and made it the default, and died before it was recorded."""
-    places = Places(home)
+    places = Home.at(home).serve
     stray = build_archive(releases[2].folder, places.store, name="glocal", version="99")
     with torchserve.connect(places, process.find(places)) as server:
         server.register(stray.path.name, "glocal")
         server.set_default("glocal", "99")
-    deploy(releases[1].folder, "2", home=home)
+    deploy(releases[1].folder, "2", home=Home.at(home))
     assert only_version(home) == "2"
     assert not stray.path.exists()
     assert serves(address, releases[1], "2")
@@ -208,7 +208,7 @@ def test_a_release_that_a_worker_cannot_load_is_given_up_and_the_old_one_serves(
     vectors[:, 0] = 1
     np.save(parts / "gallery" / "vectors.npy", vectors)
     with pytest.raises(Unavailable, match="became ready"):
-        deploy(reseal(parts, tmp_path / "bad").folder, "68", home=home)
+        deploy(reseal(parts, tmp_path / "bad").folder, "68", home=Home.at(home))
     assert serves(address, releases[1], "2")
     assert only_version(home) == "2"
 
@@ -216,13 +216,13 @@ def test_a_release_that_a_worker_cannot_load_is_given_up_and_the_old_one_serves(
 def test_a_second_deployment_at_the_same_time_is_a_conflict(home, releases, address):
     from model.locks import hold
 
-    held = hold(Places(home).lock, wait_s=0, busy="x")
+    held = hold(Home.at(home).serve.deploy_lock, wait_s=0, busy="x")
     with held, pytest.raises(Conflict, match="Another deployment"):
-        deploy(releases[2].folder, "3", home=home, lock_wait_s=0.2)
+        deploy(releases[2].folder, "3", home=Home.at(home), lock_wait_s=0.2)
 
 
 def test_a_killed_worker_comes_back(home, releases, address):
-    worker = torchserve.status(home)["models"]["glocal"]["versions"][0]["workers"][0]["pid"]
+    worker = torchserve.status(Home.at(home))["models"]["glocal"]["versions"][0]["workers"][0]["pid"]
     os.kill(worker, signal.SIGKILL)
 
     def recovered():
@@ -232,32 +232,32 @@ def test_a_killed_worker_comes_back(home, releases, address):
             return False
 
     assert wait_until(recovered, deadline_s=60)
-    assert torchserve.status(home)["models"]["glocal"]["versions"][0]["workers"][0]["pid"] != worker
+    assert torchserve.status(Home.at(home))["models"]["glocal"]["versions"][0]["workers"][0]["pid"] != worker
 
 
 def test_what_was_deployed_serves_again_after_the_server_was_killed(home, releases, address):
-    places = Places(home)
+    places = Home.at(home).serve
     before = process.find(places).pid
     os.kill(before, signal.SIGKILL)
     assert wait_until(lambda: process.find(places) is None, deadline_s=10)
-    state = torchserve.start(home)
+    state = torchserve.start(Home.at(home))
     assert state["pid"] != before
     assert state["address"] == address  # its ports were free again
     assert serves(address, releases[1], "2")
-    assert torchserve.start(home)["pid"] == state["pid"]
+    assert torchserve.start(Home.at(home))["pid"] == state["pid"]
 
 
 def test_stopping_twice_leaves_no_process_behind(home, address):
-    scratch = process.find(Places(home)).scratch
+    scratch = process.find(Home.at(home).serve).scratch
     assert processes(home)
-    assert torchserve.stop(home) is True
-    assert torchserve.stop(home) is False
+    assert torchserve.stop(Home.at(home)) is True
+    assert torchserve.stop(Home.at(home)) is False
     assert processes(home) == []
     assert not os.path.exists(scratch)  # noqa: PTH110
-    assert torchserve.status(home)["running"] is False
-    assert json.loads(Places(home).deployed.read_text())["glocal"]["version"] == "2"
+    assert torchserve.status(Home.at(home))["running"] is False
+    assert json.loads(Home.at(home).serve.deployed.read_text())["glocal"]["version"] == "2"
 
 
 def only_version(home):
-    (version,) = [each["version"] for each in torchserve.status(home)["models"]["glocal"]["versions"]]
+    (version,) = [each["version"] for each in torchserve.status(Home.at(home))["models"]["glocal"]["versions"]]
     return version

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from model.errors import Unavailable
+from model.home import ServeFolder
 from serving.limits import MAX_BYTES
 
 LOOPBACK = "127.0.0.1"
@@ -27,53 +28,6 @@ class Ports:
     metrics: int
     grpc_inference: int
     grpc_management: int
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where one home keeps what serving needs."""
-
-    home: Path
-
-    @property
-    def folder(self) -> Path:
-        """Everything but the logs."""
-        return self.home / "serve"
-
-    @property
-    def state(self) -> Path:
-        """Which process, on which ports."""
-        return self.folder / "state.json"
-
-    @property
-    def deployed(self) -> Path:
-        """What serves, by model name."""
-        return self.folder / "deployed.json"
-
-    @property
-    def store(self) -> Path:
-        """The archives."""
-        return self.folder / "store"
-
-    @property
-    def config(self) -> Path:
-        """TorchServe's configuration. Its path, on a command line, marks a process as this home's."""
-        return self.folder / "config.properties"
-
-    @property
-    def logging(self) -> Path:
-        """How TorchServe logs."""
-        return self.folder / "log4j2.xml"
-
-    @property
-    def lock(self) -> Path:
-        """Held by whoever changes what serves."""
-        return self.folder / "deploy.lock"
-
-    @property
-    def logs(self) -> Path:
-        """TorchServe's logs."""
-        return self.home / "logs" / "torchserve"
 
 
 @dataclass(frozen=True)
@@ -124,7 +78,7 @@ def logging_xml() -> str:
     return f"<Configuration><Appenders>{appenders}</Appenders><Loggers>{loggers}{quiet}{root}</Loggers></Configuration>\n"
 
 
-def properties(places: Places, ports: Ports, limits: Limits) -> str:
+def properties(folder: ServeFolder, ports: Ports, limits: Limits) -> str:
     """TorchServe's config.properties."""
     values = {
         "inference_address": f"http://{LOOPBACK}:{ports.inference}",
@@ -134,8 +88,8 @@ def properties(places: Places, ports: Ports, limits: Limits) -> str:
         "grpc_inference_port": ports.grpc_inference,
         "grpc_management_address": LOOPBACK,
         "grpc_management_port": ports.grpc_management,
-        "model_store": places.store,
-        "workflow_store": places.store,
+        "model_store": folder.store,
+        "workflow_store": folder.store,
         "allowed_urls": "file:///nowhere/.*",  # archives come from the store, by name
         "disable_token_authorization": "true",
         "enable_model_api": "true",
@@ -155,7 +109,7 @@ def properties(places: Places, ports: Ports, limits: Limits) -> str:
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
-def environment(places: Places, scratch: str, limits: Limits) -> dict[str, str]:
+def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, str]:
     """The environment of the server and its workers."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     threads = str(limits.threads)
@@ -164,8 +118,8 @@ def environment(places: Places, scratch: str, limits: Limits) -> dict[str, str]:
         "PYTHONPATH": str(Path(__file__).parents[3]),
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": scratch,
-        "LOG_LOCATION": str(places.logs),
-        "METRICS_LOCATION": str(places.logs),
+        "LOG_LOCATION": str(folder.logs),
+        "METRICS_LOCATION": str(folder.logs),
         "TS_DECODE_INPUT_REQUEST": "false",  # a body is bytes, whatever its content type says
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
     }

@@ -18,10 +18,10 @@ import psutil
 
 from model.errors import Unavailable
 from model.files import read_json, write_json, write_text
+from model.home import ServeFolder
 from serving.backends.torchserve.configuration import (
     LOOPBACK,
     Limits,
-    Places,
     Ports,
     environment,
     java_program,
@@ -53,28 +53,28 @@ class Running:
         return f"http://{LOOPBACK}:{self.ports.management}"
 
 
-def find(places: Places) -> Running | None:
+def find(folder: ServeFolder) -> Running | None:
     """The server that the state file names, if it is alive and ours."""
     try:
-        state = read_json(places.state)
+        state = read_json(folder.state)
         running = Running(int(state["pid"]), Ports(**state["ports"]), str(state["scratch"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return running if _is_server(running.pid, places) else None
+    return running if _is_server(running.pid, folder) else None
 
 
-def launch(places: Places, wanted: Ports | None, limits: Limits) -> Running:
+def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running:
     """Start a server in a session of its own and write the state file; it may not answer yet.
 
     Raises:
         Unavailable: There is no Java to run it with, or it cannot be started.
     """
-    ports = _free_ports(wanted or _last_ports(places))
-    for folder in (places.folder, places.store, places.logs):
-        folder.mkdir(parents=True, exist_ok=True)
-    scratch = _scratch(places)
-    write_text(places.config, properties(places, ports, limits))
-    write_text(places.logging, logging_xml())
+    ports = _free_ports(wanted or _last_ports(folder))
+    for each in (folder.root, folder.store, folder.logs):
+        each.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(folder)
+    write_text(folder.config, properties(folder, ports, limits))
+    write_text(folder.logging, logging_xml())
     command = [
         java_program(),
         f"-Xmx{limits.heap_mb}m",
@@ -82,18 +82,18 @@ def launch(places: Places, wanted: Ports | None, limits: Limits) -> Running:
         "-XX:-UsePerfData",
         "-XX:TieredStopAtLevel=1",
         f"-Djava.io.tmpdir={scratch}",
-        f"-Dlog4j.configurationFile={places.logging.as_uri()}",
+        f"-Dlog4j.configurationFile={folder.logging.as_uri()}",
         f"-Dmodel_server_home={_torchserve().parent}",
         *("-cp", str(_torchserve() / "frontend" / "*"), _MAIN),
-        *("--python", sys.executable, "-f", str(places.config), "-s", str(places.store), "-w", str(places.store)),
+        *("--python", sys.executable, "-f", str(folder.config), "-s", str(folder.store), "-w", str(folder.store)),
         *("-ncs", "--disable-token-auth", "--enable-model-api"),
     ]
-    with (places.logs / "console.log").open("ab") as log:
+    with (folder.logs / "console.log").open("ab") as log:
         try:
             started = subprocess.Popen(
                 command,
-                cwd=places.folder,
-                env=environment(places, scratch, limits),
+                cwd=folder.root,
+                env=environment(folder, scratch, limits),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -102,31 +102,31 @@ def launch(places: Places, wanted: Ports | None, limits: Limits) -> Running:
         except OSError as error:
             raise Unavailable("TorchServe cannot be started.", f"{command[0]}: {error.strerror}") from error
     running = Running(started.pid, ports, scratch)
-    write_json(places.state, {"pid": running.pid, "ports": asdict(ports), "scratch": scratch})
+    write_json(folder.state, {"pid": running.pid, "ports": asdict(ports), "scratch": scratch})
     return running
 
 
-def end(places: Places, *, wait_s: float = 15) -> bool:
+def end(folder: ServeFolder, *, wait_s: float = 15) -> bool:
     """End the server with all its workers, and what an earlier one left. Returns whether there was anything to end.
 
     The state file stays, without a process, so that the next server listens where this one did.
     """
     try:
-        state = read_json(places.state)
+        state = read_json(folder.state)
         pid, scratch = int(state["pid"]), Path(state["scratch"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    members = _members(pid, places)
-    if _is_server(pid, places):
+    members = _members(pid, folder)
+    if _is_server(pid, folder):
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(pid).send_signal(signal.SIGTERM)
     _, alive = psutil.wait_procs(members, timeout=wait_s)
-    for process in {*alive, *_members(pid, places)}:
+    for process in {*alive, *_members(pid, folder)}:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs([*alive, *_members(pid, places)], timeout=wait_s)
+    psutil.wait_procs([*alive, *_members(pid, folder)], timeout=wait_s)
     shutil.rmtree(scratch, ignore_errors=True)
-    write_json(places.state, {"ports": state["ports"]})
+    write_json(folder.state, {"ports": state["ports"]})
     return bool(members)
 
 
@@ -147,14 +147,14 @@ def _torchserve() -> Path:
     return Path(found.origin).parent
 
 
-def _scratch(places: Places) -> str:
+def _scratch(folder: ServeFolder) -> str:
     """Where archives are unpacked and workers' sockets lie; a socket's path must be short."""
-    folder = places.folder / "tmp"
-    if len(str(folder)) > _LONGEST_SOCKET_FOLDER:
+    scratch = folder.scratch
+    if len(str(scratch)) > _LONGEST_SOCKET_FOLDER:
         return tempfile.mkdtemp(prefix="glocal-serve-")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    return str(folder)
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    return str(scratch)
 
 
 def _free_ports(wanted: Ports | None) -> Ports:
@@ -172,23 +172,23 @@ def _free_ports(wanted: Ports | None) -> Ports:
     return Ports(**chosen)
 
 
-def _last_ports(places: Places) -> Ports | None:
+def _last_ports(folder: ServeFolder) -> Ports | None:
     try:
-        return Ports(**read_json(places.state)["ports"])
+        return Ports(**read_json(folder.state)["ports"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _is_server(pid: int, places: Places) -> bool:
-    return _runs(pid, _MAIN, str(places.config))
+def _is_server(pid: int, folder: ServeFolder) -> bool:
+    return _runs(pid, _MAIN, str(folder.config))
 
 
-def _members(pid: int, places: Places) -> list[psutil.Process]:
+def _members(pid: int, folder: ServeFolder) -> list[psutil.Process]:
     """The living processes of the server's session: itself and its workers; nobody who was given its number since."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-            if os.getsid(process.pid) == pid and (_is_server(process.pid, places) or _runs(process.pid, _WORKER)):
+            if os.getsid(process.pid) == pid and (_is_server(process.pid, folder) or _runs(process.pid, _WORKER)):
                 found.append(process)
     return found
 

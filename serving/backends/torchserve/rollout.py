@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import Conflict, GlocalError
+from model.home import Home, ServeFolder
 from model.locks import hold
 from model.release import Release, open_release
 from serving.backends.torchserve.archive import build_archive, remove_archive
-from serving.backends.torchserve.configuration import Places
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
 from serving.backends.torchserve.management import Management
 from serving.backends.torchserve.process import wait_until
@@ -31,7 +31,7 @@ def deploy(
     release: Path,
     version: str,
     *,
-    home: Path,
+    home: Home,
     name: str = "glocal",
     workers: int = 1,
     deadline_s: float = 120,
@@ -57,16 +57,16 @@ def deploy(
         GlocalError, Unavailable: The release cannot be loaded, or its golden queries fail; what served before still serves.
     """
     opened = open_release(release)
-    places = Places(home.resolve())
-    with hold(places.lock, wait_s=lock_wait_s, busy="Another deployment is under way."):
-        running = ensure(places)
-        with connect(places, running) as server:
+    folder = home.serve
+    with hold(folder.deploy_lock, wait_s=lock_wait_s, busy="Another deployment is under way."):
+        running = ensure(folder)
+        with connect(folder, running) as server:
             with contextlib.suppress(GlocalError):  # what cannot be brought back must not stand in the way of what replaces it
-                restore(server, places)
-            tidy(server, places, name)
-            old = _serving(server, places, name)
+                restore(server, folder)
+            tidy(server, folder, name)
+            old = _serving(server, folder, name)
             if old is None or old.version != version:
-                _replace(server, places, name, opened, version, old, workers, deadline_s)
+                _replace(server, folder, name, opened, version, old, workers, deadline_s)
             elif old.release != opened.id:
                 headline = f"{name} {version} serves release {old.release}, not {opened.id}."
                 raise Conflict(headline, "Register the release as a new version.")
@@ -109,14 +109,14 @@ def same_neighbours(found: list[dict[str, Any]], expected: list[dict[str, Any]])
     return near and all(abs(each["score"] - scores.get(each["id"], last)) <= SCORE_TOLERANCE for each in found)
 
 
-def _serving(server: Management, places: Places, name: str) -> Deployed | None:
-    entry = read_deployed(places.deployed).get(name)
+def _serving(server: Management, folder: ServeFolder, name: str) -> Deployed | None:
+    entry = read_deployed(folder.deployed).get(name)
     return entry if entry is not None and entry.version in [each["version"] for each in server.versions(name)] else None
 
 
 def _replace(
     server: Management,
-    places: Places,
+    folder: ServeFolder,
     name: str,
     release: Release,
     version: str,
@@ -124,31 +124,31 @@ def _replace(
     workers: int,
     deadline_s: float,
 ) -> None:
-    archive = build_archive(release.folder, places.store, name=name, version=version)
+    archive = build_archive(release.folder, folder.store, name=name, version=version)
     new = Deployed(version, archive.path.name, archive.sha256, release.id, release.embedding_space_id, workers)
     try:
-        bring_up(server, places, name, new, deadline_s=deadline_s)
+        bring_up(server, folder, name, new, deadline_s=deadline_s)
         replay_golden(release, server.inference, name, version)
         server.set_default(name, version)
-        write_deployed(places.deployed, name, new)
+        write_deployed(folder.deployed, name, new)
     except BaseException:
-        if read_deployed(places.deployed).get(name) != new:
-            _undo(server, places, name, new, old)
+        if read_deployed(folder.deployed).get(name) != new:
+            _undo(server, folder, name, new, old)
         raise
     if old is not None:
         _drain(server, name, old.version, release)
         server.unregister(name, old.version)
-        remove_archive(places.store / old.archive)
+        remove_archive(folder.store / old.archive)
 
 
-def _undo(server: Management, places: Places, name: str, new: Deployed, old: Deployed | None) -> None:
+def _undo(server: Management, folder: ServeFolder, name: str, new: Deployed, old: Deployed | None) -> None:
     """Leave nothing of the new version. The server may be what failed, so what it answers does not hide why we are here."""
     with contextlib.suppress(GlocalError):
         if old is not None:
             server.set_default(name, old.version)
     with contextlib.suppress(GlocalError):
         server.unregister(name, new.version)
-    remove_archive(places.store / new.archive)
+    remove_archive(folder.store / new.archive)
 
 
 def _drain(server: Management, name: str, version: str, release: Release) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from model.errors import Conflict, InvalidInput, NotFound, Unavailable
+from model.home import Home
 from model.locks import hold
 from serving import client
 from serving.backends.torchserve import configuration, process
@@ -107,14 +108,14 @@ def test_nothing_runs_in_a_fresh_home(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x", "ports": {}}', '{"ports": {"inference": 1}}'])
 def test_a_damaged_state_file_names_no_server(tmp_path, text):
-    places = configuration.Places(tmp_path)
+    places = Home.at(tmp_path).serve
     places.folder.mkdir()
     places.state.write_text(text)
     assert process.find(places) is None
 
 
 def test_somebody_elses_process_under_the_recorded_number_is_not_ours(tmp_path):
-    places = configuration.Places(tmp_path)
+    places = Home.at(tmp_path).serve
     places.folder.mkdir()
     ports = dict.fromkeys(("inference", "management", "metrics", "grpc_inference", "grpc_management"), 1)
     places.state.write_text(json.dumps({"pid": os.getpid(), "ports": ports, "scratch": str(tmp_path / "none")}))
@@ -146,7 +147,7 @@ def test_java_is_the_one_of_java_home_else_the_packaged_one(monkeypatch, tmp_pat
 def test_the_server_inherits_no_secrets_and_no_ts_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("TS_CONFIG_FILE", "/tmp/evil")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    environment = configuration.environment(configuration.Places(tmp_path), "/tmp/x", configuration.Limits())
+    environment = configuration.environment(Home.at(tmp_path).serve, "/tmp/x", configuration.Limits())
     assert "TS_CONFIG_FILE" not in environment
     assert "secret" not in environment.values()
 
@@ -160,7 +161,7 @@ def test_the_logging_configuration_is_xml():
 
 
 def test_every_address_in_the_configuration_is_loopback(tmp_path):
-    text = configuration.properties(configuration.Places(tmp_path), configuration.Ports(1, 2, 3, 4, 5), configuration.Limits())
+    text = configuration.properties(Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4, 5), configuration.Limits())
     addresses = [line.split("=", 1)[1] for line in text.splitlines() if "_address=" in line]
     assert len(addresses) == 5
     assert all(address.removeprefix("http://").split(":")[0] == "127.0.0.1" for address in addresses)

@@ -1,0 +1,150 @@
+"""The layout of GLOCAL_HOME. Only this file joins those paths."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DataStore:
+    """Where the versions of data sets lie: `GLOCAL_HOME/data`."""
+
+    root: Path
+
+    @property
+    def repo(self) -> Path:
+        """The git and DVC repository."""
+        return self.root / "repo"
+
+    @property
+    def remote(self) -> Path:
+        """The DVC remote, unless another address is set."""
+        return self.root / "remote"
+
+    @property
+    def staging(self) -> Path:
+        """What is being imported. The next import empties it."""
+        return self.root / "staging"
+
+    @property
+    def site(self) -> Path:
+        """DVC's own index."""
+        return self.root / "site"
+
+    @property
+    def reports(self) -> Path:
+        """The findings of the last import of each name."""
+        return self.root / "reports"
+
+    @property
+    def lock(self) -> Path:
+        """Held by an import."""
+        return self.root / ".lock"
+
+
+@dataclass(frozen=True)
+class ServeFolder:
+    """Where the endpoint keeps what it needs: `GLOCAL_HOME/serve`, and its logs."""
+
+    root: Path
+    logs: Path
+
+    @property
+    def state(self) -> Path:
+        """Which process serves, on which ports."""
+        return self.root / "state.json"
+
+    @property
+    def deployed(self) -> Path:
+        """Which version serves under each name."""
+        return self.root / "deployed.json"
+
+    @property
+    def store(self) -> Path:
+        """The archives."""
+        return self.root / "store"
+
+    @property
+    def config(self) -> Path:
+        """The server's configuration. This path on a command line marks a process as this home's."""
+        return self.root / "config.properties"
+
+    @property
+    def logging(self) -> Path:
+        """The server's logging configuration."""
+        return self.root / "log4j2.xml"
+
+    @property
+    def scratch(self) -> Path:
+        """The server's temporary files."""
+        return self.root / "tmp"
+
+    @property
+    def deploy_lock(self) -> Path:
+        """Held by a change of what serves."""
+        return self.root / "deploy.lock"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held by a start or stop of the server."""
+        return self.root / "start.lock"
+
+
+@dataclass(frozen=True)
+class Home:
+    """One GLOCAL_HOME: all state of one machine.
+
+    Attributes:
+        root: The folder, absolute.
+    """
+
+    root: Path
+
+    @classmethod
+    def at(cls, folder: Path | str) -> "Home":
+        """The home in `folder`, its links followed."""
+        return cls(Path(folder).expanduser().resolve())
+
+    @property
+    def data(self) -> DataStore:
+        """Versions of data sets."""
+        return DataStore(self.root / "data")
+
+    @property
+    def datasets(self) -> Path:
+        """Versions of data sets as folders, by hash."""
+        return self.root / "datasets"
+
+    @property
+    def work(self) -> Path:
+        """Feature maps, decoded images and training checkpoints, by content."""
+        return self.root / "work"
+
+    @property
+    def artifacts(self) -> Path:
+        """What pipeline steps wrote."""
+        return self.root / "artifacts"
+
+    @property
+    def step_cache(self) -> Path:
+        """Which steps are finished, by code revision."""
+        return self.root / "cache"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run: logs, report, decision, result."""
+        return self.root / "runs"
+
+    @property
+    def tracking_uri(self) -> str:
+        """The address of MLflow's database."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def serve(self) -> ServeFolder:
+        """The endpoint's state and archives."""
+        return ServeFolder(self.root / "serve", self.root / "logs" / "torchserve")
+
+    @property
+    def benchmarks(self) -> "Home":
+        """A home of its own for the benchmarks."""
+        return Home(self.root / "benchmarks")

@@ -1,0 +1,62 @@
+"""One at a time, between processes: a lock that the system releases when its holder ends, however it ends."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from model.errors import Conflict
+
+_POLL_S = 0.05
+FOREVER = -1.0
+
+
+@contextmanager
+def hold(
+    file: Path, *, wait_s: float = FOREVER, busy: str = "Another process is at work.", waiting: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Hold the lock of `file` for the block.
+
+    Args:
+        file: The lock file. It is created and stays.
+        wait_s: Seconds to wait for the present holder.
+        busy: Headline of the error.
+        waiting: Called once if another process holds the lock.
+
+    Raises:
+        Conflict: The lock was not free in time.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file, poll_interval=_POLL_S)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if waiting:
+            waiting()
+        try:
+            lock.acquire(timeout=wait_s)
+        except Timeout as error:
+            raise Conflict(busy, "Try again when it has finished.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process holds the lock of `file`; False if there is no such file."""
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def wait_for(file: Path) -> None:
+    """Return when no process holds the lock of `file` any more."""
+    FileLock(file, poll_interval=_POLL_S).acquire()
