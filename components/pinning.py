@@ -6,7 +6,8 @@ from typing import Any
 from components.runtime.step import Step
 from model.config import DataConfig
 from model.data.importing.import_dataset import import_dataset
-from model.data.versions.repository import DataPin, fetch, resolve
+from model.data.versions.repository import fetch, resolve
+from model.schemas.data_pin import DataPin
 
 
 def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) -> dict[str, Any]:

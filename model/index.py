@@ -12,7 +12,6 @@ from torchvision.io import encode_png
 from model.data.cache.feature_maps import box_of, known_maps
 from model.data.images import crop, decode_image
 from model.data.manifest import Manifest, read_manifest
-from model.data.versions.repository import DataPin
 from model.files import read_json, write_json
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
@@ -21,6 +20,7 @@ from model.retrieval.calibration import calibrate
 from model.retrieval.embedding import embed_manifest, merged_embedding
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
+from model.schemas.data_pin import DataPin
 
 GOLDEN_NEIGHBOURS = 5
 

@@ -9,15 +9,15 @@ golden/               a few query images and the answers they must give
 """
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.data.versions.repository import DataPin
 from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder, read_json, sha256_file, sha256_json, write_json
 from model.retrieval.gallery import Gallery, load_gallery
+from model.schemas.data_pin import DataPin
 
 if TYPE_CHECKING:
     from model.networks.stored import NetworkSpec
@@ -48,7 +48,7 @@ class Release:
     @property
     def pin(self) -> DataPin:
         """The data it was made from."""
-        return DataPin(**self.manifest["data"])
+        return DataPin.from_json(self.manifest["data"])
 
     @cached_property
     def spec(self) -> "NetworkSpec":
@@ -99,7 +99,7 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
         manifest = {
             "format": FORMAT,
             "embedding_space_id": space_id(partial),
-            "data": asdict(pin),
+            "data": pin.to_json(),
             "code_revision": code_revision,
             "files": {name: _describe(partial / name) for name in _files(partial)},
         }

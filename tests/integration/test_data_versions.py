@@ -1,6 +1,5 @@
 """Data versions with the real DVC and git, and S3 as moto serves it on loopback."""
 
-import dataclasses
 import shutil
 import subprocess
 import threading
@@ -19,8 +18,9 @@ from model.data.importing.import_dataset import import_dataset
 from model.data.manifest import read_manifest
 from model.data.versions import repository as versioning
 from model.data.versions.integrity import folder_md5
-from model.data.versions.repository import DataPin, fetch, resolve
+from model.data.versions.repository import fetch, resolve
 from model.errors import GlocalError, InvalidInput, NotFound, Unavailable
+from model.schemas.data_pin import DataPin
 
 pytestmark = pytest.mark.integration
 
@@ -271,9 +271,9 @@ def test_a_changed_cache_is_healed_from_the_remote(pinned, source, store, tmp_pa
 
 def test_a_wrong_md5_or_revision_is_refused(pinned, store, tmp_path):
     with pytest.raises(InvalidInput, match="md5"):
-        fetch(dataclasses.replace(pinned, md5="0" * 32), store, tmp_path / "out")
+        fetch(pinned.model_copy(update={"md5": "0" * 32}), store, tmp_path / "out")
     with pytest.raises(NotFound, match="revision"):
-        fetch(dataclasses.replace(pinned, rev="0" * 40), store, tmp_path / "out")
+        fetch(pinned.model_copy(update={"rev": "0" * 40}), store, tmp_path / "out")
     for reference in ("zoo@nothing", "zoo@" + "0" * 40, "other", "other@main"):
         with pytest.raises(NotFound):
             resolve(store, reference)
@@ -284,7 +284,7 @@ def test_a_wrong_md5_or_revision_is_refused(pinned, store, tmp_path):
 def test_another_store_fetches_by_the_pins_own_address(pinned, store, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     assert folder_md5(fetch(pinned, elsewhere, tmp_path / "out")) == pinned.md5
-    as_url = dataclasses.replace(pinned, repo=f"file://{store / 'repo'}")
+    as_url = pinned.model_copy(update={"repo": f"file://{store / 'repo'}"})
     shutil.rmtree(tmp_path / "out")
     with pytest.raises((NotFound, Unavailable)):  # a clone does not reach a remote that is a folder beside the original
         fetch(as_url, elsewhere, tmp_path / "out")
@@ -334,7 +334,7 @@ def test_s3_is_a_remote_and_a_source(source, store, tmp_path, bucket):
     assert import_dataset("s3://images/raw", "zoo", store, remote="s3://images/dvc").unchanged
     shutil.rmtree(store / "repo/.dvc/cache")
     assert folder_md5(fetch(pin, store, tmp_path / "out")) == pin.md5
-    as_url = dataclasses.replace(pin, repo=f"file://{store / 'repo'}")
+    as_url = pin.model_copy(update={"repo": f"file://{store / 'repo'}"})
     assert folder_md5(fetch(as_url, tmp_path / "elsewhere", tmp_path / "other")) == pin.md5
     assert not (store / "remote").exists()
     with pytest.raises(NotFound):

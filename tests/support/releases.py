@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from model.data.images import decode_image
-from model.data.versions.repository import DataPin
 from model.files import write_json
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import Release, seal_release, space_id
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
+from model.schemas.data_pin import DataPin
 
 TRUNK = "test_efficientnet"
 ENTRIES = 10

@@ -12,10 +12,11 @@ from model.data.importing.options import Options, fingerprint
 from model.data.importing.sources import Listing, download_s3, list_folders
 from model.data.importing.tables import find_table, list_table
 from model.data.splits import MODES
-from model.data.versions.repository import DataPin, check_name, is_complete, publish, recorded, writing
+from model.data.versions.repository import check_name, is_complete, publish, recorded, writing
 from model.errors import InvalidInput, NotFound
 from model.licences import of_folder
 from model.progress import Progress
+from model.schemas.data_pin import DataPin
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,11 @@ is to be kept in it.
 import json
 import logging
 import os
-import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +25,8 @@ from model.data.versions.integrity import file_md5, folder_md5, table_hash
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
 from model.files import read_json, write_json, write_text
 from model.locks import hold
+from model.schemas.data_pin import NAME, DataPin
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 RECORDS = ".glocal"
 _IDENTITY = {
     "user.name": "glocal",
@@ -47,47 +45,6 @@ _CONFIG = """[core]
 ['remote "storage"']
     url = ../../remote
 """
-
-
-@dataclass(frozen=True)
-class DataPin:
-    """One version of one data set, for good.
-
-    Attributes:
-        repo: The data repository: a folder or a git address.
-        rev: The full commit, 40 hexadecimal digits.
-        path: The data set's folder in it, which is its name.
-        md5: DVC's hash of that folder (without `.dir`).
-        files, bytes: How many files it holds, and how large they are together.
-        classes: How many classes.
-        licence: Under which terms the data may be used, as stated when they were imported; empty where nobody said.
-    """
-
-    repo: str
-    rev: str
-    path: str
-    md5: str
-    files: int
-    bytes: int
-    classes: int
-    licence: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The pin as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "DataPin":
-        """The pin that `to_json` wrote; InvalidInput where it is none. Whole numbers may come as floats, as KFP passes them."""
-        try:
-            whole: dict[str, Any] = {key: int(each) if isinstance(each, float) else each for key, each in value.items()}
-            pin = cls(**whole)
-        except TypeError as error:
-            raise InvalidInput(f"This is no data pin: {error}.", "Import the data again.") from error
-        patterns = (r"[0-9a-f]{40}", pin.rev), (r"[0-9a-f]{32}", pin.md5), (NAME, pin.path)
-        if not all(re.fullmatch(pattern, str(text)) for pattern, text in patterns):
-            raise InvalidInput(f"This is no data pin: {value}.", "Import the data again.")
-        return pin
 
 
 def check_name(name: str) -> None:
@@ -328,7 +285,16 @@ def _pin(repo: Path, rev: str, name: str) -> DataPin:
     out = yaml.safe_load(text)["outs"][0]
     md5, record = str(out["md5"]).removesuffix(".dir"), _record(repo, rev, name)
     classes, licence = int(record.get("classes", 0)), str(record.get("options", {}).get("licence", ""))
-    return DataPin(str(repo.absolute()), rev, name, md5, int(out["nfiles"]), int(out["size"]), classes, licence)
+    return DataPin(
+        repo=str(repo.absolute()),
+        rev=rev,
+        path=name,
+        md5=md5,
+        files=int(out["nfiles"]),
+        bytes=int(out["size"]),
+        classes=classes,
+        licence=licence,
+    )
 
 
 def _record(repo: Path, rev: str, name: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 import re
 import shlex
-from dataclasses import asdict
 
 import pytest
 
@@ -29,7 +28,7 @@ def report(**changes):
         "by_class": {"oat": row(0.2, 0.3), "rye": row(0.6, 0.2), "lone": NONE},
         "by_group": {},
         "bootstrap": {"samples": 100, "confidence": 0.95, "seed": 0, "drawn": "classes"},
-        "data": {**asdict(make_pin()), "path": "grains"},
+        "data": {**make_pin().to_json(), "path": "grains"},
         "settings": {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump(), "evaluate": {"samples": 1000}},
         **{"release": "r" * 16, "embedding_space_id": "s" * 16, "code_revision": "0.1+abc", "latency_ms": 12.5, "size_mb": 20.0},
         "gallery": {"samples": 5000, "classes": 81},
@@ -119,7 +118,7 @@ def test_of_many_groups_the_worst_stand_in_the_card_and_the_rest_is_counted():
 
 def test_a_licence_that_nobody_stated_is_not_guessed():
     assert NOT_STATED.replace("_", r"\_") in render_card("grains", report())
-    stated = report(data={**asdict(make_pin()), "licence": "CC BY 4.0"})
+    stated = report(data={**make_pin().to_json(), "licence": "CC BY 4.0"})
     assert "- The data: CC BY 4.0." in render_card("grains", stated)
     assert "terms of their own" in render_card("grains", stated)
 

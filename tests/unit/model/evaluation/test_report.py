@@ -1,7 +1,7 @@
 import base64
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,7 +22,7 @@ HOSTILE = '<script>alert("1")</script>'
 CLASSES = (HOSTILE, "<img src=x onerror=alert(2)>", "pear & 'plum'")
 WHOLE = np.full(4, np.nan, dtype=np.float32)
 VOID = {"meta", "img"}
-DATA = {**asdict(make_pin()), "md5": "0a1b2c.dir", "rev": HOSTILE}
+DATA = {**make_pin().to_json(), "md5": "0a1b2c.dir", "rev": HOSTILE}
 SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump()}
 EXTRA = {
     **{"release": "0" * 16, "embedding_space_id": "1" * 16, "code_revision": "test", "latency_ms": 12.5, "size_mb": 20.0},

@@ -1,0 +1,1 @@
+"""The nouns that travel between steps and to people: typed, immutable, with a JSON schema."""

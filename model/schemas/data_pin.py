@@ -1,0 +1,50 @@
+"""The pin: one version of one data set, for good."""
+
+import re
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from model.errors import InvalidInput
+from model.schemas.schema import Schema
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+"""Of a data set."""
+
+
+class DataPin(Schema):
+    """One version of one data set."""
+
+    repo: str = Field(description="The data repository: a folder or a git address")
+    rev: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit")
+    path: str = Field(description="The data set's folder in the repository, which is its name")
+    md5: str = Field(pattern=r"^[0-9a-f]{32}$", description="DVC's hash of that folder, without `.dir`")
+    files: int = Field(ge=0, description="Number of files")
+    bytes: int = Field(ge=0, description="Size of all files together")
+    classes: int = Field(ge=0, description="Number of classes")
+    licence: str = Field("", description="Terms of the data as stated at the import; empty if none were stated")
+
+    @field_validator("path")
+    @classmethod
+    def _name(cls, path: str) -> str:
+        if not NAME.fullmatch(path):
+            raise ValueError("this is no name of a data set")
+        return path
+
+    def to_json(self) -> dict[str, Any]:
+        """The pin as a JSON object."""
+        return self.model_dump()
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "DataPin":
+        """The pin that `to_json` wrote. KFP passes whole numbers as floats.
+
+        Raises:
+            InvalidInput: This is no pin.
+        """
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InvalidInput(f"This is no data pin: {name}: {first['msg']}.", "Import the data again.") from error
