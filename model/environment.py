@@ -1,10 +1,10 @@
 """Where things lie and who may be spoken to: read from `GLOCAL_*` variables, never from run parameters."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.home import Home
 
@@ -25,7 +25,7 @@ class Environment(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore")
 
-    home: Home = Field(default_factory=lambda: Home.at(".glocal"))
+    home: Annotated[Home, NoDecode] = Field(default_factory=lambda: Home.at(".glocal"))
     data_remote: str = ""
     tracking_uri: str = ""
     run_id: str = ""

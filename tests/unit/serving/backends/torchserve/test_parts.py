@@ -101,22 +101,22 @@ def test_what_is_deployed_is_read_back(tmp_path):
 
 
 def test_nothing_runs_in_a_fresh_home(tmp_path):
-    assert torchserve.status(tmp_path)["running"] is False
-    assert torchserve.stop(tmp_path) is False
+    assert torchserve.status(Home.at(tmp_path))["running"] is False
+    assert torchserve.stop(Home.at(tmp_path)) is False
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x", "ports": {}}', '{"ports": {"inference": 1}}'])
 def test_a_damaged_state_file_names_no_server(tmp_path, text):
     places = Home.at(tmp_path).serve
-    places.folder.mkdir()
+    places.root.mkdir()
     places.state.write_text(text)
     assert process.find(places) is None
 
 
 def test_somebody_elses_process_under_the_recorded_number_is_not_ours(tmp_path):
     places = Home.at(tmp_path).serve
-    places.folder.mkdir()
+    places.root.mkdir()
     ports = dict.fromkeys(("inference", "management", "metrics", "grpc_inference", "grpc_management"), 1)
     places.state.write_text(json.dumps({"pid": os.getpid(), "ports": ports, "scratch": str(tmp_path / "none")}))
     assert process.find(places) is None
