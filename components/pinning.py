@@ -6,13 +6,14 @@ from typing import Any
 from components.runtime.step import Step
 from model.config import DataConfig
 from model.data.importing.import_dataset import import_dataset
-from model.data.versions.repository import fetch, resolve
+from model.data.versions.fetch import fetch
+from model.data.versions.pin import resolve
 from model.schemas.data_pin import DataPin
 
 
 def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) -> dict[str, Any]:
     """Import `source`, or resolve it where it is `name@revision`."""
-    store = current.environment.home.data.root
+    store = current.environment.home.data
     if "@" in source and not Path(source).exists():
         return resolve(store, source).to_json()
     config = DataConfig(**settings)
@@ -37,4 +38,4 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
 def fetch_data(pin: dict[str, Any], current: Step) -> tuple[DataPin, Path]:
     """The pinned data as a folder, verified."""
     parsed = DataPin.from_json(pin)
-    return parsed, fetch(parsed, current.environment.home.data.root, current.environment.home.datasets)
+    return parsed, fetch(parsed, current.environment.home.data, current.environment.home.datasets)

@@ -1,11 +1,11 @@
 """How a release reaches its users: into the registry, behind the endpoint, and asked once more from outside."""
 
-import getpass
 from pathlib import Path
 from typing import Any
 
 from components.runtime.step import Step, run_evidence
 from model.config import ServeConfig
+from model.environment import current_user
 from model.errors import GlocalError
 from model.evaluation.card import CARD
 from model.evaluation.report import RECORDED
@@ -31,7 +31,7 @@ def register_release(name: str, release: Path, report: Path, current: Step) -> s
 def deploy_release(settings: dict[str, Any], version: str, release: Path, why: str, current: Step) -> str:
     """Roll out and, once the golden queries are answered, move the alias; a failure goes into the ledger too."""
     config, environment = ServeConfig(**settings), current.environment
-    registry, by = Registry(environment.mlflow_uri, config.name), environment.user or getpass.getuser()
+    registry, by = Registry(environment.mlflow_uri, config.name), current_user()
     registry.tags(version)  # before anything is switched over: fails where there is no such version
     try:
         deployed = deploy(release, version, home=environment.home, name=config.name, workers=config.workers)

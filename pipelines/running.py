@@ -1,7 +1,6 @@
 """A pipeline run from its arguments to its result: recorded, logged, and told as one JSON object."""
 
 import contextlib
-import getpass
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from components.runtime.step import code_revision
+from model.claim import claim
 from model.config import RunConfig
-from model.environment import Environment
+from model.environment import Environment, current_user
 from model.errors import InvalidInput, NotFound
 from model.evaluation.metrics import FIGURES
 from model.files import read_json, write_json
@@ -86,6 +86,7 @@ def run_training(
         why: Recorded with the promotion.
     """
     source = locate(source)
+    claim(environment.home)
     folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent)
@@ -103,7 +104,7 @@ def run_training(
                 "GLOCAL_RUN_ID": run_id,
                 "GLOCAL_RUN_FOLDER": str(folder),
                 "GLOCAL_CODE_REVISION": code_revision(),
-                "GLOCAL_USER": environment.user or getpass.getuser(),
+                "GLOCAL_USER": current_user(),
             },
         )
         result = _result(outcome, folder, runs, run_id)

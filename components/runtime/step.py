@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from model.claim import claim
 from model.environment import Environment
 from model.errors import GlocalError
 from model.files import atomic_folder, sha256_sources, write_json
@@ -74,6 +75,7 @@ def emit(**event: Any) -> None:
 def step(name: str) -> Iterator[Step]:
     """Do a step's work: log it, record it, say when it begins and ends, and explain a failure in one line and a hint."""
     environment = Environment()
+    claim(environment.home)
     current = Step(name, environment)
     failed = environment.run_folder / f"{name}.failed.json" if environment.run_folder else None
     if failed and failed.is_file():  # a retry of what cannot succeed by being tried again

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from model.claim import claim
 from model.errors import GlocalError, Unavailable
 from model.home import Home, ServeFolder
 from model.locks import hold
@@ -39,7 +40,7 @@ def start(home: Home, *, ports: Ports | None = None, limits: Limits | None = Non
         Unavailable: It does not come up; the hint names its log.
         Conflict: Another process is starting or stopping it and does not finish.
     """
-    folder = home.serve
+    folder = claim(home).serve
     with hold(folder.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
         running = ensure(folder, ports=ports, limits=limits or Limits(), deadline_s=deadline_s)
         with connect(folder, running) as server:
