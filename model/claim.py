@@ -33,9 +33,7 @@ def claim(home: Home) -> Home:
             raise Conflict(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
         if foreign := _taken(home):
             headline = f"{home.root} holds files that are not Glocal's, under names that it uses: {', '.join(foreign)}."
-            raise Conflict(
-                headline, "Set GLOCAL_HOME to an empty folder, or to one that does not exist yet. Nothing was changed."
-            )
+            raise Conflict(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
         write_text(home.marker, _TEXT)
     return home
 
@@ -54,9 +52,8 @@ def made_before_markers(home: Home) -> bool:
         return True
     if home.serve.config.is_file() and f"model_store={home.serve.store}" in _text(home.serve.config):
         return True
-    return _IDENTITY in _text(home.data.repo / ".git" / "config") and "remote = storage" in _text(
-        home.data.repo / ".dvc" / "config"
-    )
+    git, dvc = (_text(home.data.repo / folder / "config") for folder in (".git", ".dvc"))
+    return _IDENTITY in git and "remote = storage" in dvc
 
 
 def _text(file: Path) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from model.data.versions.git_command import CREDENTIALS, NO_SETTINGS
 from model.disk import disk_error, full_place, no_room
 from model.environment import current_user
 from model.errors import GlocalError, NotFound, Unavailable
@@ -28,9 +29,15 @@ def open_dvc(store: DataStore) -> Iterator[Any]:
 
 
 @contextmanager
-def dvc_class(store: DataStore, missing: str = "") -> Iterator[Any]:
-    """DVC's Repo class for the block, quiet, without the user's settings; `missing` is said if something is not there."""
-    with _ALONE, _environment(store), _explained(store, missing):
+def dvc_class(store: DataStore, missing: str = "", *, shared: bool = False) -> Iterator[Any]:
+    """DVC's Repo class for the block, quiet and without the user's settings.
+
+    Args:
+        store: The store that is worked on.
+        missing: Headline of the error if something is not there.
+        shared: Whether a git repository elsewhere is read, with the user's credentials.
+    """
+    with _ALONE, _environment(store, shared), _explained(store, missing):
         from dvc.repo import Repo
 
         for name in ("dvc", "dvc_data", "dvc_objects"):
@@ -39,7 +46,7 @@ def dvc_class(store: DataStore, missing: str = "") -> Iterator[Any]:
 
 
 @contextmanager
-def _environment(store: DataStore) -> Iterator[None]:
+def _environment(store: DataStore, shared: bool) -> Iterator[None]:
     """Take away every variable that DVC and git read, and name settings files that do not exist."""
     before = dict(os.environ)
     nowhere = str(store.site / "no-settings")
@@ -49,11 +56,11 @@ def _environment(store: DataStore) -> Iterator[None]:
         "DVC_SYSTEM_CONFIG_DIR": nowhere,
         "DVC_SITE_CACHE_DIR": str(store.site.absolute()),
         "LOGNAME": current_user(),  # DVC asks for it, also where the user has no name
+        **({} if shared else NO_SETTINGS),
     }
-    for name in [
-        name for name in before if name.startswith(("DVC_", "GIT_")) and not name.startswith(("GIT_SSH", "GIT_ASKPASS"))
-    ]:
-        del os.environ[name]
+    for name in before:
+        if name.startswith(("DVC_", "GIT_")) and name not in CREDENTIALS:
+            del os.environ[name]
     os.environ.update(own)
     try:
         yield

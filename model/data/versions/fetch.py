@@ -114,7 +114,7 @@ def _download(pin: DataPin, store: DataStore, out: Path) -> None:
         raise NotFound(f"There is no data repository {redacted(repo)}.", "Was the store moved? Import the data again.")
     missing = f"The data of {where} is neither in the cache nor in the remote."
     # never a hard link: whoever writes to what was fetched must not write to the cache
-    with dvc_class(store, missing) as dvc:
+    with dvc_class(store, missing, shared=not Path(repo).is_dir()) as dvc:
         dvc.get(repo, pin.path, out=str(out), rev=pin.rev, config={"cache": {"type": ["reflink", "copy"]}})
     if not out.is_dir():
         raise NotFound(missing, "Restore the remote, or import the data again.")

@@ -23,13 +23,13 @@ SETTINGS = {
     "push.gpgSign": "false",
     "gc.auto": "0",
 }
-_OWN = {
+NO_SETTINGS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
 }
-_CREDENTIALS = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS")
+CREDENTIALS = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS")
 """What a shared remote may be reached with, of the variables that git reads."""
 
 
@@ -81,5 +81,5 @@ def commit_of(repo: Path, revision: str) -> str | None:
 
 
 def _environment(shared: bool) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in _CREDENTIALS}
-    return kept | ({} if shared else _OWN) | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in CREDENTIALS}
+    return kept | ({} if shared else NO_SETTINGS) | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
