@@ -16,10 +16,11 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from model.errors import NotFound, Unavailable
 from model.locks import hold
+from model.redaction import without_credentials
 from model.schemas.data_pin import DataPin
 from model.schemas.run_record import CurvePoint, RunRecord
 from model.schemas.training_gain import TrainingGain
@@ -67,18 +68,14 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             client.search_registered_models(max_results=1)
             return client
     except (OSError, ImportError, MlflowException) as error:  # ImportError: of a database's driver
-        reason = str(error).replace(tracking_uri, _without_password(tracking_uri)).splitlines()[0][:200]
-        raise Unavailable(f"MLflow's store at {_without_password(tracking_uri)} cannot be opened.", reason) from error
+        reason = str(error).replace(tracking_uri, without_credentials(tracking_uri)).splitlines()[0][:200]
+        raise Unavailable(f"MLflow's store at {without_credentials(tracking_uri)} cannot be opened.", reason) from error
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The file of a `sqlite:///` address, else None."""
-    return Path(urlsplit(tracking_uri).path[1:]) if tracking_uri.startswith("sqlite:///") else None
-
-
-def _without_password(address: str) -> str:
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    found = urlsplit(tracking_uri)
+    return Path(unquote(found.path[1:])) if found.scheme.partition("+")[0] == "sqlite" and found.path else None
 
 
 def experiment_id(client: "MlflowClient", tracking_uri: str, name: str, artifact_root: Path | None) -> str:
