@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from model.disk import disk_errors
+from model.environment import settle
 from model.errors import InvalidInput
 from model.files import write_text
 from model.home import Home
@@ -19,6 +20,8 @@ _IDENTITY = "glocal@localhost"
 def claim(home: Home) -> Home:
     """Mark `home` as Glocal's, unless it is marked already; called before anything is written into it.
 
+    The process is settled as well: see `model.environment.settle`.
+
     A folder is taken if it is new or empty, if none of its files bears a name that Glocal uses, or if an earlier version of
     Glocal made it.
 
@@ -27,15 +30,19 @@ def claim(home: Home) -> Home:
         StorageFailed: The folder cannot be written to.
     """
     with disk_errors(home.root):
-        if home.marker.is_file():
-            return home
-        if home.root.exists() and not home.root.is_dir():
-            raise InvalidInput(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
-        if foreign := _taken(home):
-            headline = f"{home.root} holds files that are not Glocal's, under names that it uses: {', '.join(foreign)}."
-            raise InvalidInput(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
-        write_text(home.marker, _TEXT)
+        if not home.marker.is_file():
+            _mark(home)
+        settle(home)
     return home
+
+
+def _mark(home: Home) -> None:
+    if home.root.exists() and not home.root.is_dir():
+        raise InvalidInput(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
+    if foreign := _taken(home):
+        headline = f"{home.root} holds files that are not Glocal's, under names that it uses: {', '.join(foreign)}."
+        raise InvalidInput(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
+    write_text(home.marker, _TEXT)
 
 
 def _taken(home: Home) -> list[str]:

@@ -101,12 +101,16 @@ def _has_no_room(place: Path) -> bool:
     return False
 
 
-def temporary_folder() -> Path | None:
-    """The system's temporary folder, if one can be written; the current folder, Python's last resort, does not count."""
+def temporary_folder(needed: int) -> Path | None:
+    """The system's temporary folder, if files can be made in it and `needed` bytes are free.
+
+    The current folder, which Python takes as its last resort, does not count.
+    """
     with suppress(OSError):
         found = Path(tempfile.gettempdir())
-        if found != Path.cwd():
+        disk = os.statvfs(found)
+        if found != Path.cwd() and disk.f_bavail * disk.f_frsize >= needed:
             with tempfile.TemporaryFile(dir=found) as probe:
-                probe.write(bytes(_LEAST_BYTES))
+                probe.write(b"probe")
             return found
     return None

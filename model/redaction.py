@@ -1,5 +1,6 @@
 """Passwords and keys in addresses: hidden wherever an address is printed, logged or recorded."""
 
+import logging
 import re
 
 HIDDEN = "***"
@@ -28,6 +29,14 @@ def without_credentials(address: str) -> str:
 def has_credentials(address: str) -> bool:
     """Whether an address holds a password, a token or a key."""
     return redacted(address) != address
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats log records, tracebacks included, without the passwords in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as text."""
+        return redacted(super().format(record))
 
 
 def _hide(found: re.Match[str]) -> str:

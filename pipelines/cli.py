@@ -18,8 +18,10 @@ from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from model.config import load_config
+from model.disk import disk_error
 from model.environment import Environment
 from model.errors import GlocalError
+from model.redaction import redacted
 
 app = typer.Typer(
     help="Train, gate, register, promote and serve image retrieval models.", no_args_is_help=True, add_completion=False
@@ -53,23 +55,33 @@ def main() -> None:
         first = error.errors()[0]
         _say(f"Error: GLOCAL_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}, not {first['input']!r}.")
         sys.exit(2)
-    except OSError as error:
-        _say(f"Error: {error.strerror or error}: {error.filename or ''}")
-        _say("  Make room, or set GLOCAL_HOME to a folder that can be written.")
-        sys.exit(1)
-    except GlocalError as error:
-        _say(f"Error: {error.headline}")
-        for finding in getattr(getattr(error, "findings", None), "defects", [])[:_SHOWN]:
-            _say(f"  {finding}")
-        if error.hint:
-            _say(f"  {error.hint}")
-        sys.exit(error.exit_code)
-    except Exception as error:  # a fault of ours: one line for the person, the trace into a file
-        with tempfile.NamedTemporaryFile("w", prefix="glocal-", suffix=".log", delete=False) as log:
-            log.write(traceback.format_exc())
-        _say(f"Error: {type(error).__name__}: {error}")
-        _say(f"  This is a fault of glocal's. The trace is in {log.name}.")
-        sys.exit(1)
+    except Exception as error:
+        explained = error if isinstance(error, GlocalError) else _explained(error)
+        if explained is None:  # a fault of ours: one line for the person, the trace into a file
+            with tempfile.NamedTemporaryFile("w", prefix="glocal-", suffix=".log", delete=False) as log:
+                log.write(redacted(traceback.format_exc()))
+            explained = GlocalError(
+                f"{type(error).__name__}: {error}", f"This is a fault of glocal's. The trace is in {log.name}."
+            )
+        _show_error(explained)
+        sys.exit(explained.exit_code)
+
+
+def _explained(error: Exception) -> GlocalError | None:
+    """What the system refused, in our words; None where it is a fault of ours."""
+    if disk := disk_error(error, Environment().home.root, Path(tempfile.gettempdir())):
+        return disk
+    if isinstance(error, OSError) and error.strerror:
+        return GlocalError(f"{error.strerror}: {error.filename or 'a file'}.", "Is GLOCAL_HOME a folder that can be written to?")
+    return None
+
+
+def _show_error(error: GlocalError) -> None:
+    _say(f"Error: {error.headline}")
+    for finding in getattr(getattr(error, "findings", None), "defects", [])[:_SHOWN]:
+        _say(f"  {finding}")
+    if error.hint:
+        _say(f"  {error.hint}")
 
 
 @app.command()
@@ -293,7 +305,7 @@ def _not_serving() -> GlocalError:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(redacted(text), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from model.errors import NotFound, Unavailable
 from model.locks import hold
-from model.redaction import without_credentials
+from model.redaction import redacted, without_credentials
 from model.schemas.data_pin import DataPin
 from model.schemas.run_record import CurvePoint, RunRecord
 from model.schemas.training_gain import TrainingGain
@@ -164,7 +164,9 @@ class Runs:
 
         now = int(time.time() * 1000)
         figures = [Metric(name, float(value), now, 0) for name, value in (metrics or {}).items()]
-        self._client.log_batch(run_id, metrics=figures, tags=[RunTag(name, str(value)) for name, value in (tags or {}).items()])
+        self._client.log_batch(
+            run_id, metrics=figures, tags=[RunTag(name, redacted(str(value))) for name, value in (tags or {}).items()]
+        )
 
     def log_dataset(self, run_id: str, pin: DataPin) -> None:
         """Record the data of a run as MLflow's dataset: the name, the md5 as digest, and the whole pin as source."""
@@ -239,7 +241,7 @@ class Runs:
         from mlflow.entities import Param
 
         run_id = str(self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id)
-        pairs = [Param(key, str(value)) for key, value in (params or {}).items()]
+        pairs = [Param(key, redacted(str(value))) for key, value in (params or {}).items()]
         for start in range(0, len(pairs), _BATCH):
             self._client.log_batch(run_id, params=pairs[start : start + _BATCH])
         return run_id
