@@ -14,7 +14,6 @@ from model.home import Home
 
 _TEXT = "Glocal keeps its state in this folder. Without this file it writes nothing here.\nlayout 1\n"
 _RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
-_IDENTITY = "glocal@localhost"
 
 
 def claim(home: Home) -> Home:
@@ -59,8 +58,8 @@ def made_before_markers(home: Home) -> bool:
         return True
     if home.serve.config.is_file() and f"model_store={home.serve.store}" in _text(home.serve.config):
         return True
-    git, dvc = (_text(home.data.repo / folder / "config") for folder in (".git", ".dvc"))
-    return _IDENTITY in git and "remote = storage" in dvc
+    settings = _text(home.data.repo / ".dvc" / "config")  # of a clone of a shared repository too
+    return "remote = storage" in settings and "url = ../../remote" in settings
 
 
 def _text(file: Path) -> str:

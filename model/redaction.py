@@ -23,7 +23,9 @@ def without_credentials(address: str) -> str:
     if "://" not in address or redacted(address) == address:
         return address
     shown = _USERINFO.sub(lambda found: found["scheme"] + _user(found), address, count=1)
-    return re.sub(r"[?&;]$", "", re.sub(_QUERY.pattern, "", shown, flags=re.IGNORECASE))
+    place, question, query = shown.partition("?")
+    kept = "&".join(each for each in query.split("&") if not _QUERY.match(f"?{each}"))
+    return f"{place}{question}{kept}" if kept else place
 
 
 def has_credentials(address: str) -> bool:

@@ -80,7 +80,6 @@ def emit(**event: Any) -> None:
 def step(name: str) -> Iterator[Step]:
     """Do a step's work: log it, record it, say when it begins and ends, and explain a failure in one line and a hint."""
     environment = Environment()
-    claim(environment.home)
     current = Step(name, environment)
     failed = environment.run_folder / f"{name}.failed.json" if environment.run_folder else None
     if failed and failed.is_file():  # a retry of what cannot succeed by being tried again
@@ -90,6 +89,7 @@ def step(name: str) -> Iterator[Step]:
     emit(step=name, event="started")
     record = None
     try:
+        claim(environment.home)
         record = _Record.open(environment, name)
         current.record_id = record.run_id
         yield current

@@ -68,17 +68,23 @@ def writing(store: DataStore, waiting: Callable[[], None]) -> Iterator[Path]:
                 _restore(store.repo)
             else:
                 _create(store, staging / "repo")
-            yield staging
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)  # first: it makes room
-            if store.repo.is_dir():
-                with suppress(GlocalError, OSError):  # the next import does it
-                    _restore(store.repo)
-            raise
+            with _restored_on_failure(store.repo, staging):
+                yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
             with suppress(OSError):
                 store.staging.rmdir()
+
+
+@contextmanager
+def _restored_on_failure(repo: Path, staging: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)  # first: it makes room
+        with suppress(GlocalError, OSError):  # the next import does it
+            _restore(repo)
+        raise
 
 
 def publish(
