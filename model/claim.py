@@ -25,14 +25,23 @@ def claim(home: Home) -> Home:
     Glocal made it.
 
     Raises:
-        InvalidInput: The folder holds files under names that Glocal uses, and Glocal did not make them.
+        InvalidInput: The path cannot be used, or files that Glocal did not make lie under names that it uses.
         StorageFailed: The folder cannot be written to.
     """
+    _check_path(str(home.root))
     with disk_errors(home.root):
         if not home.marker.is_file():
             _mark(home)
         settle(home)
     return home
+
+
+def _check_path(path: str) -> None:
+    """Refuse a path that DVC or the server's settings would read as another one."""
+    if not path.isprintable() or "\\" in path:  # bytes that are no UTF-8 are not printable either
+        shown = path.encode("utf-8", "backslashreplace").decode().encode("unicode_escape").decode("ascii")
+        headline = f"The path of GLOCAL_HOME holds a backslash, a control character or bytes that are no text: {shown}"
+        raise InvalidInput(headline, "Set GLOCAL_HOME to a folder with another name.")
 
 
 def _mark(home: Home) -> None:

@@ -76,6 +76,15 @@ def test_a_users_own_runs_database_and_repository_are_no_sign_of_an_earlier_gloc
         claim(home)
 
 
+@pytest.mark.parametrize("name", ["back\\slash", "new\nline", "no\udcfftext"])
+def test_a_path_that_tools_would_read_as_another_is_refused(tmp_path, name):
+    with pytest.raises(InvalidInput, match="The path of GLOCAL_HOME") as caught:
+        claim(Home(tmp_path / name))
+    assert str(caught.value).isprintable()
+    assert str(caught.value).isascii()
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_home_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "home").write_text("mine")
     with pytest.raises(InvalidInput, match="which is a file"):
