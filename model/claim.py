@@ -6,7 +6,7 @@ Every function that writes into a home calls `claim` first. What only reads (`st
 import re
 from pathlib import Path
 
-from model.disk import disk_errors
+from model.disk import check_writable, disk_errors
 from model.environment import settle
 from model.errors import InvalidInput
 from model.files import write_text
@@ -32,6 +32,7 @@ def claim(home: Home) -> Home:
     with disk_errors(home.root):
         if not home.marker.is_file():
             _mark(home)
+        check_writable(home.root)
         settle(home)
     return home
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from model.disk import disk_error
 from model.errors import NotFound, Unavailable
 from model.locks import hold
 from model.redaction import redacted, without_credentials
@@ -37,7 +38,13 @@ _PAGE = "custom_model_development"
 _BATCH = 100
 """Parameters or tags that MLflow takes at once."""
 _STORE_WAIT_S = 120.0
-_QUIET = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "sqlalchemy": logging.WARNING, "urllib3": logging.ERROR}
+_QUIET = {
+    "mlflow": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+    "urllib3": logging.ERROR,
+}
 
 
 def open_client(tracking_uri: str) -> "MlflowClient":

@@ -122,11 +122,11 @@ def test_a_home_that_became_read_only_is_named(photos, tmp_path):
     home = tmp_path / "disk" / "home"
     home.parent.mkdir()
     script = f"""mount -t tmpfs tmpfs {home.parent} && {run_import(photos)} >&2 && mount -o remount,ro {home.parent}
-{GLOCAL} data list && {run_import(photos)}"""
+{GLOCAL} data list && {{ {GLOCAL} run --data {photos}; {GLOCAL} serve start; {run_import(photos)}; }}"""
     done = shell(script, home, unshared=True)
     assert done.returncode == 1
     assert "p@" in done.stdout
-    assert any(line.startswith("Error: ") and line.endswith("lies on a read-only disk.") for line in lines(done))
+    assert [line for line in lines(done) if "Error" in line] == [f"Error: {home} lies on a read-only disk."] * 3
 
 
 @needs_mounts

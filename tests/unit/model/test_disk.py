@@ -1,12 +1,13 @@
 """What a disk refuses, in our words."""
 
 import errno
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from model.disk import disk_error, disk_errors, full_place, temporary_folder
+from model.disk import check_writable, disk_error, disk_errors, full_place, temporary_folder
 from model.errors import GlocalError, InvalidInput, StorageFailed
 from model.files import atomic_file
 
@@ -56,6 +57,13 @@ def test_our_own_errors_pass_through_the_block_as_they_are():
 
 def test_a_disk_with_room_is_not_full(tmp_path):
     assert full_place(tmp_path / "not" / "there") is None
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_this_user_may_not_write_to_is_refused(tmp_path):
+    tmp_path.chmod(0o555)
+    with pytest.raises(StorageFailed, match="may not be written to by this user"):
+        check_writable(tmp_path)
 
 
 def test_a_failed_write_says_which_file(tmp_path):
