@@ -75,6 +75,8 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             client.search_registered_models(max_results=1)
             return client
     except (OSError, ImportError, MlflowException) as error:  # ImportError: of a database's driver
+        if file is not None and (disk := disk_error(error, file.parent)):
+            raise disk from error
         reason = str(error).replace(tracking_uri, without_credentials(tracking_uri)).splitlines()[0][:200]
         raise Unavailable(f"MLflow's store at {without_credentials(tracking_uri)} cannot be opened.", reason) from error
 
