@@ -56,9 +56,11 @@ def begun(runs):
 def whole(runs, home):
     """A run as the pipeline records it, registered and deployed."""
     config = load_config(None, ["train.epochs=2", "data.licence=CC BY 4.0"])
-    environment = Environment(home=home, user="ann")
     name = run_name("grocery", config, datetime(2026, 11, 25, 4, 50))
-    run_id = runs.start_run(name, run_params("/images", "grocery", config), run_tags(environment, home / "runs" / "1", "spring"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLOCAL_USER", "ann")
+        tags = run_tags(home / "runs" / "1", "spring")
+    run_id = runs.start_run(name, run_params("/images", "grocery", config), tags)
     step = runs.start_step(run_id, "train")
     for each in (run_id, step):
         runs.log_dataset(each, make_pin(path="grocery"))
