@@ -35,16 +35,20 @@ class Limits:
     """What the server may use.
 
     Attributes:
-        heap_mb: Of the JVM.
+        heap_mb: Most megabytes of the JVM's heap. Every waiting request holds its body there: two full queues of the largest
+            bodies are 1024.
+        direct_mb: Most megabytes of the JVM outside its heap. Bodies lie there while they arrive and while they go to a
+            worker: forty of the largest size at once fit.
         threads: Of one worker's arithmetic. Two that share busy cores with others wait for each other: on two such cores a
             query of 30 ms then took up to 1.6 s, and with one thread never more than 50 ms.
         queue: Requests that may wait for one model; more get a 503.
         response_s, startup_s: After which a worker is given up.
     """
 
-    heap_mb: int = 256
+    heap_mb: int = 1536
+    direct_mb: int = 1536
     threads: int = 1
-    queue: int = 32
+    queue: int = 16
     response_s: int = 30
     startup_s: int = 120
 

@@ -78,7 +78,9 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
     command = [
         java_program(),
         f"-Xmx{limits.heap_mb}m",
+        f"-XX:MaxDirectMemorySize={limits.direct_mb}m",
         "-XX:+UseSerialGC",
+        "-Dio.netty.allocator.type=unpooled",  # a pool keeps what large bodies once needed, and is full before its limit
         "-XX:-UsePerfData",
         "-XX:TieredStopAtLevel=1",
         f"-Djava.io.tmpdir={scratch}",

@@ -55,7 +55,7 @@ def handler(release, tmp_path_factory):
 
 def test_an_answer_names_its_release_its_space_and_its_version(engine, release):
     answer = engine.search(draw_image(100), 3)
-    assert same_neighbours(answer["neighbours"], release.golden[0]["neighbours"])
+    assert same_neighbours(answer["neighbours"], release.golden[0].neighbours)
     assert (answer["release"], answer["embedding_space_id"]) == (release.id, release.embedding_space_id)
     assert answer["model_version"] == "7"
 
@@ -140,8 +140,8 @@ def test_one_bad_image_of_a_batch_fails_alone(handler, release):
     batch = [{"body": draw_image(100)}, {"body": b"no image"}, {"body": bytearray(draw_image(101))}]
     first, second, third = [json.loads(text) for text in handler.handle(batch, context)]
     assert context.statuses == {1: 422}
-    assert same_neighbours(first["neighbours"][:3], release.golden[0]["neighbours"])
-    assert same_neighbours(third["neighbours"][:3], release.golden[1]["neighbours"])
+    assert same_neighbours(first["neighbours"][:3], release.golden[0].neighbours)
+    assert same_neighbours(third["neighbours"][:3], release.golden[1].neighbours)
     assert second == {"error": "This is no image of a known format (JPEG, PNG, WEBP).", "hint": ""}
     assert set(context.types.values()) == {"application/json"}
 
