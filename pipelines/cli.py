@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -20,6 +20,9 @@ from typer.exceptions import TyperException
 from model.config import load_config
 from model.environment import Environment
 from model.errors import GlocalError
+
+if TYPE_CHECKING:
+    from model.schemas.status import ServerStatus
 
 app = typer.Typer(
     help="Train, gate, register, promote and serve image retrieval models.", no_args_is_help=True, add_completion=False
@@ -30,7 +33,7 @@ app.add_typer(data, name="data")
 app.add_typer(serve, name="serve")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of standard output.")]
-Name = Annotated[str, typer.Option(help="Name of the registered and served model.")]
+Name = Annotated[str, typer.Option(help="Name of the served model; default: the only one.")]
 _SHOWN = 20
 _STOPPED = 130
 
@@ -104,17 +107,16 @@ def compile_(out: Annotated[Path, typer.Option(help="The file to write (.yaml)."
 def query(
     image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP file.")],
     k: Annotated[int, typer.Option(help="How many neighbours.")] = 5,
-    name: Name = "glocal",
+    name: Name = "",
     as_json: Json = False,
 ) -> None:
     """Ask the endpoint what an image shows."""
     from serving.backends.torchserve import server as torchserve
+    from serving.client import choose_model
     from serving.client import query as ask
 
     state = torchserve.status(Environment().home)
-    if not state["running"]:
-        raise _not_serving()
-    answer = ask(state["address"], name, image, k)
+    answer = ask(state.address, choose_model(state, name), image, k)
     if as_json:
         print(json.dumps(answer))
         return
@@ -190,18 +192,21 @@ def demo(
 
 @serve.command()
 def start(as_json: Json = False) -> None:
-    """Start TorchServe on loopback, with what was deployed last."""
-    from serving.backends.torchserve import server as torchserve
+    """Start TorchServe on loopback, with what was deployed last, and reconcile it with the registry."""
+    from serving.reconcile import start_server
 
-    _show_server(torchserve.start(Environment().home), as_json)
+    environment = Environment()
+    state = start_server(environment.home, environment.mlflow_uri)
+    _show_server(state, as_json, idle_is_fine=True)
 
 
 @serve.command()
 def status(as_json: Json = False) -> None:
-    """Whether it runs, where, and what it serves."""
-    from serving.backends.torchserve import server as torchserve
+    """Whether it runs, where, what it serves, and where the records differ. Exit code 5: it runs and does not serve."""
+    from serving.reconcile import server_status
 
-    _show_server(torchserve.status(Environment().home), as_json)
+    environment = Environment()
+    _show_server(server_status(environment.home, environment.mlflow_uri), as_json)
 
 
 @serve.command()
@@ -273,23 +278,21 @@ def _summarise(body: dict[str, Any]) -> None:
         _say(f"Error: {error['step']}: {error['headline']}\n  {error['hint']}\n  Log: {error['log']}")
 
 
-def _show_server(state: dict[str, Any], as_json: bool) -> None:
+def _show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = False) -> None:
+    """Print what serves. Exits with 5 where the server runs and does not do its work."""
+    for difference in state.differences:
+        _say(f"Warning: {difference}")
     if as_json:
-        print(json.dumps(state))
-    elif not state["running"]:
+        print(state.model_dump_json())
+    elif not state.running:
         print("not running")
     else:
-        print(f"running at {state['address']}, {state['memory_mb']:.0f} MB, log {state['log']}")
-        for name, model in state["models"].items():
-            print(f"  {name}: version {model['default']}")
-
-
-def _not_serving() -> GlocalError:
-    from model.errors import Unavailable
-
-    return Unavailable(
-        "The endpoint does not run.", "Start it: glocal serve start (or deploy a model first: glocal run --data DIR)."
-    )
+        print(f"running at {state.address}, {state.memory_mb:.0f} MB, log {state.log}")
+        for name, model in state.models.items():
+            print(f"  {name}: version {model.default}{'' if model.ready else ', no worker is ready'}")
+    idle = state.state == "empty" and not state.missing
+    if state.fault and not (idle and idle_is_fine):
+        raise state.fault
 
 
 def _say(text: str) -> None:

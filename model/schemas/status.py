@@ -4,7 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from model.errors import GlocalError, Unavailable
 from model.schemas.schema import Schema
+
+_REPLACE = "glocal serve start replaces it."
+_RESTORE = "glocal serve start brings back what can be."
 
 
 class Worker(Schema):
@@ -72,6 +76,12 @@ class ServerStatus(Schema):
     differences: tuple[Difference, ...] = Field((), description="Differences between the records, and what was done")
 
     @property
-    def serves(self) -> bool:
-        """Whether every model that is on record answers, and there is one."""
-        return self.state == "serving"
+    def fault(self) -> GlocalError | None:
+        """Why a server that runs does not do its work, as an error; None where it does, or where none runs."""
+        if self.state == "deaf":
+            return Unavailable(f"TorchServe (process {self.pid}) does not answer.", f"{_REPLACE} Its logs: {self.log}.")
+        if self.missing:
+            return Unavailable(f"On record, but not served: {', '.join(self.missing)}.", f"{_RESTORE} Logs: {self.log}.")
+        if self.state == "empty":
+            return Unavailable("TorchServe runs and serves no model.", "Deploy one: glocal run --data DIR.")
+        return None

@@ -113,6 +113,17 @@ def properties(folder: ServeFolder, ports: Ports, limits: Limits) -> str:
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
+def read_ports(folder: ServeFolder) -> Ports | None:
+    """The ports in this home's config.properties; None where there is none."""
+    try:
+        values = dict(line.split("=", 1) for line in folder.config.read_text(encoding="utf-8").splitlines())
+        web = {kind: int(values[f"{kind}_address"].rsplit(":", 1)[1]) for kind in ("inference", "management", "metrics")}
+        grpc = {name: int(values[f"{name}_port"]) for name in ("grpc_inference", "grpc_management")}
+        return Ports(**web, **grpc)
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+
+
 def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, str]:
     """The environment of the server and its workers."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}

