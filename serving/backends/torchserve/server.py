@@ -98,10 +98,12 @@ def _served(folder: ServeFolder, running: Running) -> tuple[bool, dict[str, Serv
     try:
         with connect(folder, running) as site:
             server = site.server
+            if not server.healthy():
+                return False, {}
             models = {
                 name: ServedModel(default=server.default(name), versions=tuple(server.versions(name))) for name in server.names()
             }
-            return server.healthy(), models
+            return True, models
     except GlocalError:
         return False, {}
 
