@@ -1,32 +1,20 @@
-"""A real registry and a real TorchServe: promote, be killed at every point, move aliases by hand, serve several models."""
+"""A real registry and a real TorchServe: a promotion, and one that is killed at every point. One server for the whole file."""
 
-import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-import psutil
 import pytest
-from mlflow import MlflowClient
 
 from model.config import ServeConfig
-from model.errors import Conflict, GlocalError, InvalidInput, NotFound
-from model.evaluation.report import RECORDED
-from model.files import read_json, write_json
+from model.errors import GlocalError, InvalidInput, NotFound
 from model.home import Home
-from model.release import seal_release
 from serving.backends.torchserve import server as torchserve
-from serving.backends.torchserve.discovery import find, server_pids
-from serving.backends.torchserve.process import wait_until
-from serving.client import query
-from serving.promotion import promote, register_release, smoke
-from serving.reconcile import reconcile, server_status, start_server
+from serving.promotion import promote, smoke
+from serving.reconcile import server_status, start_server
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
-from tests.support.releases import draw_image, make_parts, make_pin, make_release, reseal
+from tests.support.promotions import assert_one_truth, make_releases, register, to
 
 pytestmark = pytest.mark.integration
 
@@ -49,12 +37,7 @@ def registry(home):
 def releases(tmp_path_factory, home):
     """Two good releases, registered as versions 1 and 2, and one that fails its golden queries, as 3."""
     root = tmp_path_factory.mktemp("releases")
-    made = [make_release(root / str(seed), seed=seed) for seed in range(2)]
-    parts = make_parts(root / "parts", seed=2)
-    answers = read_json(parts / "golden" / "answers.json")
-    answers[0]["neighbours"][0]["score"] -= 0.1
-    write_json(parts / "golden" / "answers.json", answers)
-    made.append(reseal(parts, root / "2"))
+    made = make_releases(root)
     for number, release in enumerate(made, 1):
         registered = register(release, home, root / f"report{number}")
         assert (registered.version, registered.model, registered.data_name) == (str(number), NAME, "drawn")
@@ -65,61 +48,26 @@ def releases(tmp_path_factory, home):
 @pytest.fixture
 def first(home, releases):
     """Version 1 serves and is champion, whatever was before."""
-    to(home, "1")
-
-
-def register(release, home, report, **settings):
-    write_report(report, release)
-    return register_release(release.folder, report, ServeConfig(**settings), tracking_uri=home.tracking_uri)
-
-
-def write_report(folder, release, **changes):
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = dict.fromkeys(RECORDED, 0.5)
-    write_json(folder / "report.json", {**figures, "release": release.id, "data": release.pin.to_json(), **changes})
-    (folder / "model_card.md").write_text("# Card\n")
-
-
-def to(home, version, name=NAME):
-    return promote(version, home=home, tracking_uri=home.tracking_uri, name=name, why="test", by="ann")
-
-
-def answers(home, name=NAME):
-    """The version and the release that answer at the endpoint."""
-    answer = query(torchserve.status(home).address, name, draw_image(1), 1)
-    return answer["model_version"], answer["release"]
-
-
-def agree(home, registry, releases, version):
-    """Served, on record and champion are one version, and the endpoint names its release."""
-    release = releases[int(version) - 1].id
-    status = torchserve.status(home)
-    deployed = read_json(home.serve.deployed)[registry.name]
-    assert answers(home, registry.name) == (version, release)
-    assert (deployed["version"], deployed["release"]) == (version, release)
-    assert registry.alias("champion") == version
-    assert [each.version for each in status.models[registry.name].versions] == [version]
-    stored = sorted(path.name for path in home.serve.store.iterdir() if path.name.startswith((registry.name, ".")))
-    assert stored == [f"{registry.name}-{version}.mar", f"{registry.name}-{version}.mar.sha256"]
+    to(home, "1", NAME)
 
 
 def test_a_promotion_serves_is_champion_and_is_written_down(home, registry, releases):
-    done = to(home, "1")
+    done = to(home, "1", NAME)
     assert (done.name, done.version, done.release, done.golden) == (NAME, "1", releases[0].id, 2)
-    agree(home, registry, releases, "1")
+    assert_one_truth(home, NAME, "1", releases[0])
     (entry,) = Ledger(home.tracking_uri, NAME).entries()
     assert (entry.by, entry.before, entry.version, entry.outcome) == ("ann", "", "1", "promoted")
     smoke(done.address, releases[0].folder, ServeConfig())
     with pytest.raises(GlocalError, match="golden query"):
         smoke(done.address, releases[1].folder, ServeConfig())
-    to(home, "1")  # once more only verifies
+    to(home, "1", NAME)  # once more only verifies
     assert len(Ledger(home.tracking_uri, NAME).entries()) == 1
 
 
 def test_a_version_that_fails_its_golden_queries_moves_nothing_and_the_ledger_says_why(home, registry, releases, first):
     with pytest.raises(GlocalError, match="golden query"):
-        to(home, "3")
-    agree(home, registry, releases, "1")
+        to(home, "3", NAME)
+    assert_one_truth(home, NAME, "1", releases[0])
     entry = Ledger(home.tracking_uri, NAME).entries()[0]
     assert (entry.version, entry.outcome) == ("3", "failed")
     assert "golden query" in entry.why
@@ -127,10 +75,10 @@ def test_a_version_that_fails_its_golden_queries_moves_nothing_and_the_ledger_sa
 
 def test_a_version_that_is_not_there_or_is_another_release_is_refused(home, registry, releases, first):
     with pytest.raises(NotFound, match="no version 99"):
-        to(home, "99")
+        to(home, "99", NAME)
     with pytest.raises(InvalidInput, match="is release"):
         promote("2", home=home, tracking_uri=home.tracking_uri, name=NAME, why="x", release=releases[0].folder)
-    agree(home, registry, releases, "1")
+    assert_one_truth(home, NAME, "1", releases[0])
 
 
 POINTS = {
@@ -207,7 +155,7 @@ def test_whatever_a_deployment_is_killed_at_the_next_start_finds_one_truth(home,
     registry.set_alias("2", "challenger")
     killed(home, target, count, when)
     started = start_server(home, home.tracking_uri)
-    agree(home, registry, releases, version)
+    assert_one_truth(home, NAME, version, releases[int(version) - 1])
     assert started.state == "serving"
     ledger = Ledger(home.tracking_uri, NAME)
     assert ledger.unfinished() == []

@@ -29,6 +29,7 @@ from serving.backends.torchserve.configuration import (
     read_ports,
 )
 from serving.backends.torchserve.discovery import MAIN, Running, last_ports, members, recorded, scratch_of, server_pids
+from serving.backends.torchserve.forms import write_form_class
 
 _SCRATCH_PREFIX = "glocal-serve-"
 _HOME_NOTE = ".home"
@@ -45,6 +46,7 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
     for each in (folder.root, folder.store, folder.logs):
         each.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(folder)
+    write_form_class(_torchserve() / "frontend" / "model-server.jar", _classes(scratch))
     write_text(folder.config, properties(folder, ports, limits))
     write_text(folder.logging, logging_xml())
     command = _command(folder, scratch, limits)
@@ -120,10 +122,15 @@ def _command(folder: ServeFolder, scratch: str, limits: Limits) -> list[str]:
         f"-Djava.io.tmpdir={scratch}",
         f"-Dlog4j.configurationFile={folder.logging.as_uri()}",
         f"-Dmodel_server_home={_torchserve().parent}",
-        *("-cp", str(_torchserve() / "frontend" / "*"), MAIN),
+        *("-cp", f"{_classes(scratch)}:{_torchserve() / 'frontend' / '*'}", MAIN),
         *("--python", sys.executable, "-f", str(folder.config), "-s", str(folder.store), "-w", str(folder.store)),
         *("-ncs", "--disable-token-auth", "--enable-model-api"),
     ]
+
+
+def _classes(scratch: str) -> Path:
+    """Java classes that come before TorchServe's own."""
+    return Path(scratch, "classes")
 
 
 def _torchserve() -> Path:
