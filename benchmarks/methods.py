@@ -28,9 +28,10 @@ from benchmarks.pace import Pace, say
 from benchmarks.report import table, write_page
 from benchmarks.summary import difference, over_seeds, row, untrained_row
 from benchmarks.tuning import TUNED, choose, trials
+from model.claim import claim
 from model.config import RunConfig, load_config
 from model.data.importing.import_dataset import import_dataset
-from model.data.versions.repository import fetch
+from model.data.versions.fetch import fetch
 from model.environment import Environment
 from model.errors import GlocalError, InvalidInput
 from model.files import write_json, write_text
@@ -106,7 +107,7 @@ def prepare(data: str, name: str, settings: RunConfig, home: Home, out: Path, pr
     report = import_dataset(
         data,
         name,
-        home.data.root,
+        home.data,
         split=data_config.split,
         validation_fraction=data_config.validation_fraction,
         leaks=data_config.leaks,
@@ -117,7 +118,7 @@ def prepare(data: str, name: str, settings: RunConfig, home: Home, out: Path, pr
     if report.classes.get("val", 0) < 2:
         say(f"{name}: fewer than two validation classes, so no recipe and no epoch can be told from another.")
         say("  Seven classes are needed at least.")
-    folder = fetch(report.pin, home.data.root, home.datasets)
+    folder = fetch(report.pin, home.data, home.datasets)
     return Bench(name, folder, report.pin.md5, settings.model, settings.train, home.work, out)
 
 
@@ -180,7 +181,7 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line of standard output.")] = False,
 ) -> None:
     """Compare the methods on the test classes of one or several data sets."""
-    home = Environment().home.benchmarks
+    home = claim(Environment().home).benchmarks
     out = (out or home.root / "results").absolute()
     chosen = selected(methods or (), ablation or write_ablation is not None)
     (out / "cells").mkdir(parents=True, exist_ok=True)  # now rather than after the first training

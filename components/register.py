@@ -21,7 +21,7 @@ def register(settings: dict, release: dsl.Input[dsl.Model], report: dsl.Input[ds
     """
     from pathlib import Path
 
-    from components.runtime.step import step
+    from components.runtime.step import run_evidence, step
     from model.config import ServeConfig
     from serving.promotion import register_release
 
@@ -31,4 +31,5 @@ def register(settings: dict, release: dsl.Input[dsl.Model], report: dsl.Input[ds
             Path(release.path), Path(report.path), ServeConfig(**settings), tracking_uri=place, run_id=run_id
         )
         current.tags |= {"model": registered.model, "version": registered.version}
+        run_evidence(current.environment, {}, {"model": registered.model, "model_version": registered.version}, {})
         return registered.version

@@ -1,5 +1,7 @@
 """Where things lie and who may be spoken to: read from `GLOCAL_*` variables, never from run parameters."""
 
+import getpass
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,3 +55,13 @@ class Environment(BaseSettings):
     def mlflow_uri(self) -> str:
         """The tracking server, or the database in home."""
         return self.tracking_uri or self.home.tracking_uri
+
+
+def current_user() -> str:
+    """Who acts: `GLOCAL_USER`, else the name of the account, else its number where it has no name."""
+    if named := os.environ.get("GLOCAL_USER"):
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"

@@ -1,5 +1,7 @@
 """The errors a person may see: one line that says what is wrong, one that says what to do next."""
 
+from model.redaction import redacted
+
 
 class GlocalError(Exception):
     """A failure that is explained rather than traced.
@@ -17,9 +19,9 @@ class GlocalError(Exception):
     retry = False
 
     def __init__(self, headline: str, hint: str = "") -> None:
-        super().__init__(headline)
-        self.headline = headline
-        self.hint = hint
+        self.headline = redacted(headline)  # an address in it may hold a password
+        self.hint = redacted(hint)
+        super().__init__(self.headline)
 
     def __str__(self) -> str:
         return f"{self.headline} {self.hint}".strip()
@@ -52,6 +54,12 @@ class Unavailable(GlocalError):
     exit_code = 5
     http_status = 503
     retry = True
+
+
+class StorageFailed(GlocalError):
+    """A disk is full, read-only, or closed to this user. What was stored before is as it was."""
+
+    http_status = 507
 
 
 class Terminated(GlocalError):

@@ -35,6 +35,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
         _fsync(partial)
         os.replace(partial, path)
         _fsync(path.parent)
+    except OSError as error:
+        if error.filename is None:  # of a write: the system does not say to which file
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

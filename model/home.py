@@ -21,8 +21,13 @@ class DataStore:
         return self.root / "remote"
 
     @property
+    def home(self) -> "Home":
+        """The home that the store belongs to."""
+        return Home(self.root.parent)
+
+    @property
     def staging(self) -> Path:
-        """What is being imported. The next import empties it."""
+        """What is being imported, a folder for each import. The next import removes what a killed one left."""
         return self.root / "staging"
 
     @property
@@ -148,3 +153,20 @@ class Home:
     def benchmarks(self) -> "Home":
         """A home of its own for the benchmarks."""
         return Home(self.root / "benchmarks")
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files, where the system's temporary folder cannot be used."""
+        return self.root / "tmp"
+
+    @property
+    def marker(self) -> Path:
+        """The file that says that Glocal made this folder. See `model.claim`."""
+        return self.root / ".glocal-home"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names in this folder that Glocal takes for itself."""
+        folders = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
+        served = (self.serve.root, self.serve.logs.parent, self.benchmarks.root)
+        return frozenset({each.name for each in (*folders, *served)} | {"mlflow.db", "mlartifacts"})

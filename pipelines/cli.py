@@ -143,7 +143,7 @@ def import_(
     report = import_dataset(
         source,
         name,
-        environment.home.data.root,
+        environment.home.data,
         csv=csv,
         split=settings.split,
         validation_fraction=settings.validation_fraction,
@@ -166,9 +166,9 @@ def import_(
 @data.command("list")
 def list_(as_json: Json = False) -> None:
     """The data sets of this machine and their newest versions."""
-    from model.data.versions.repository import datasets
+    from model.data.versions.pin import datasets
 
-    pins = datasets(Environment().home.data.root)
+    pins = datasets(Environment().home.data)
     if as_json:
         print(json.dumps([pin.to_json() for pin in pins]))
     else:

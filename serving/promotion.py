@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from model.claim import claim
 from model.config import ServeConfig, served_name
+from model.environment import current_user
 from model.errors import Conflict, InvalidInput
 from model.evaluation.card import CARD
 from model.evaluation.report import RECORDED
@@ -25,7 +27,7 @@ from serving.backends.torchserve.rollout import deployment, retire, switch_over
 from serving.backends.torchserve.server import ensure
 from serving.backends.torchserve.site import connect
 from serving.golden import replay_golden
-from serving.reconcile import log_differences, place, reconcile_site, user_name
+from serving.reconcile import log_differences, place, reconcile_site
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 
@@ -116,6 +118,7 @@ def promote(
         Conflict: Another deployment does not finish, or the champion was made from another data set.
         GlocalError: The version cannot be loaded or does not verify; what served before still serves, and no alias moved.
     """
+    claim(home)
     registry = Registry(tracking_uri, name)
     found = registry.version(version)
     with (
@@ -131,7 +134,7 @@ def promote(
             return deployment(site, opened, version, name)
         ledger = Ledger(tracking_uri, name)
         entry = ledger.begin(
-            by=user_name(by), why=why, before=before or "", version=version, release=opened.id, place=place(home)
+            by=by or current_user(), why=why, before=before or "", version=version, release=opened.id, place=place(home)
         )
         with _closed_if_failed(ledger, entry, why):
             old = switch_over(site, opened, version, name=name, workers=workers)

@@ -9,14 +9,14 @@ The rules, and why, are in docs/decisions/0009-one-truth-of-what-serves.md:
 4. A version that serves and was deleted from the registry serves on, and this is said each time.
 """
 
-import getpass
 import logging
-import os
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.claim import claim
+from model.environment import current_user
 from model.errors import Conflict, GlocalError, InvalidInput
 from model.home import Home, ServeFolder
 from model.locks import hold
@@ -40,6 +40,7 @@ _AT_START = "It will be deployed by glocal serve start."
 
 def start_server(home: Home, tracking_uri: str) -> ServerStatus:
     """Start the endpoint unless it runs, bring back what was deployed, and reconcile it with the registry."""
+    claim(home)
     with hold(home.serve.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
         damaged = torchserve.status(home).differences
         running = torchserve.ensure(home.serve)
@@ -98,14 +99,6 @@ def log_differences(found: Iterable[Difference]) -> None:
     """Say what was found in this process's log."""
     for difference in found:
         _log.warning("%s", difference)
-
-
-def user_name(by: str = "") -> str:
-    """Who acts: as given, else the user of this process."""
-    try:
-        return by or getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
-        return f"user {os.getuid()}"
 
 
 def place(home: Home) -> str:
@@ -229,7 +222,7 @@ def _deploy_wish(model: _Model, version: str, serving: Deployed | None) -> str:
     why = f"the alias champion was moved from {before or 'nothing'} to {version} in the registry"
     found = model.registry.version(version)
     entry = model.ledger.begin(
-        by=user_name(), why=why, before=before, version=version, release=found.release, place=place(model.home)
+        by=current_user(), why=why, before=before, version=version, release=found.release, place=place(model.home)
     )
     try:
         with scratch_folder("deploy") as scratch:

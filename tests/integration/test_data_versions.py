@@ -17,9 +17,11 @@ from model.data.importing.findings import Rejected
 from model.data.importing.import_dataset import import_dataset
 from model.data.manifest import read_manifest
 from model.data.versions import repository as versioning
+from model.data.versions.fetch import fetch
 from model.data.versions.integrity import folder_md5
-from model.data.versions.repository import fetch, resolve
+from model.data.versions.pin import resolve
 from model.errors import GlocalError, InvalidInput, NotFound, Unavailable
+from model.home import DataStore, Home
 from model.schemas.data_pin import DataPin
 
 pytestmark = pytest.mark.integration
@@ -41,20 +43,20 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "store"
+def store(tmp_path: Path) -> DataStore:
+    return Home(tmp_path / "home").data
 
 
-def commits(store: Path) -> int:
-    return int(subprocess.check_output(["git", "-C", str(store / "repo"), "rev-list", "--count", "HEAD"]))
+def commits(store: DataStore) -> int:
+    return int(subprocess.check_output(["git", "-C", str(store.repo), "rev-list", "--count", "HEAD"]))
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def working_tree(store: Path) -> list[str]:
-    return sorted(path.name for path in (store / "repo").iterdir())
+def working_tree(store: DataStore) -> list[str]:
+    return sorted(path.name for path in store.repo.iterdir())
 
 
 def test_an_import_is_pinned_fetched_and_leaves_its_source_alone(source, store, tmp_path):
@@ -118,7 +120,7 @@ def test_defects_change_nothing_and_are_all_in_the_report(source, store):
     assert "ant/b.jpg" in text
     assert str(caught.value.report) in caught.value.hint
     assert resolve(store, "zoo") == old
-    assert not any((store / "staging").glob("*"))
+    assert not store.staging.exists()
 
 
 class Crash(BaseException):
@@ -130,8 +132,8 @@ def crash(*_args, **_kwargs):
 
 
 def crash_in_git(command: str):
-    git = versioning._git
-    return lambda repo, *arguments: crash() if arguments[0] == command else git(repo, *arguments)
+    git = versioning.git
+    return lambda repo, *arguments, **options: crash() if arguments[0] == command else git(repo, *arguments, **options)
 
 
 POINTS = {
@@ -140,7 +142,7 @@ POINTS = {
     "before the add": lambda patch: patch.setattr("dvc.repo.Repo.add", crash),
     "before the push": lambda patch: patch.setattr("dvc.repo.Repo.push", crash),
     "before the record": lambda patch: patch.setattr(versioning, "write_json", crash),
-    "before the commit": lambda patch: patch.setattr(versioning, "_git", crash_in_git("commit")),
+    "before the commit": lambda patch: patch.setattr(versioning, "git", crash_in_git("commit")),
 }
 
 
@@ -149,9 +151,9 @@ POINTS = {
 def test_an_import_that_stops_leaves_the_old_version_and_the_next_one_works(source, store, tmp_path, monkeypatch, point, killed):
     if "base" not in CACHED:
         import_dataset(source, "zoo", store)
-        CACHED["base"] = shutil.copytree(store, tmp_path.parent / "base-store", dirs_exist_ok=True)
+        CACHED["base"] = shutil.copytree(store.home.root, tmp_path.parent / "base-home", dirs_exist_ok=True)
     else:
-        shutil.copytree(CACHED["base"], store)
+        shutil.copytree(CACHED["base"], store.home.root)
     old = resolve(store, "zoo")
     tree = working_tree(store)
     draw(source / "ant" / "2.png", 50)
@@ -227,13 +229,13 @@ def test_a_finished_fetch_is_used_again_and_a_damaged_one_is_made_anew(pinned, s
 
 
 def test_without_its_cache_the_data_comes_from_the_remote(pinned, store, tmp_path):
-    shutil.rmtree(store / "repo/.dvc/cache")
+    shutil.rmtree(store.repo / ".dvc/cache")
     assert folder_md5(fetch(pinned, store, tmp_path / "out")) == pinned.md5
 
 
 def test_lost_objects_are_a_clear_error_and_a_new_import_brings_them_back(pinned, source, store, tmp_path):
-    shutil.rmtree(store / "repo/.dvc/cache")
-    shutil.rmtree(store / "remote")
+    shutil.rmtree(store.repo / ".dvc/cache")
+    shutil.rmtree(store.remote)
     with pytest.raises(NotFound, match="neither in the cache nor in the remote"):
         fetch(pinned, store, tmp_path / "out")
     assert not (tmp_path / "out" / pinned.md5).exists()
@@ -242,15 +244,15 @@ def test_lost_objects_are_a_clear_error_and_a_new_import_brings_them_back(pinned
 
 
 def test_one_lost_object_is_a_clear_error(pinned, store, tmp_path):
-    shutil.rmtree(store / "repo/.dvc/cache")
-    next(path for path in (store / "remote").rglob("*") if path.is_file() and path.suffix != ".dir").unlink()
+    shutil.rmtree(store.repo / ".dvc/cache")
+    next(path for path in (store.remote).rglob("*") if path.is_file() and path.suffix != ".dir").unlink()
     with pytest.raises(NotFound, match="neither in the cache nor in the remote"):
         fetch(pinned, store, tmp_path / "out")
 
 
 def test_an_object_that_was_changed_is_noticed(pinned, source, store, tmp_path):
     wanted = (source / "ant/0.png").read_bytes()
-    for part in (store / "repo/.dvc/cache", store / "remote"):
+    for part in (store.repo / ".dvc/cache", store.remote):
         for path in part.rglob("*"):
             if path.is_file() and path.read_bytes() == wanted:
                 path.chmod(0o644)
@@ -262,7 +264,7 @@ def test_an_object_that_was_changed_is_noticed(pinned, source, store, tmp_path):
 
 def test_a_changed_cache_is_healed_from_the_remote(pinned, source, store, tmp_path):
     wanted = (source / "ant/0.png").read_bytes()
-    for path in (store / "repo/.dvc/cache").rglob("*"):
+    for path in (store.repo / ".dvc/cache").rglob("*"):
         if path.is_file() and path.read_bytes() == wanted:
             path.chmod(0o644)
             path.write_bytes(b"changed")
@@ -278,13 +280,13 @@ def test_a_wrong_md5_or_revision_is_refused(pinned, store, tmp_path):
         with pytest.raises(NotFound):
             resolve(store, reference)
     with pytest.raises(NotFound, match="Nothing was imported"):
-        resolve(tmp_path / "empty", "zoo")
+        resolve(Home(tmp_path / "empty").data, "zoo")
 
 
 def test_another_store_fetches_by_the_pins_own_address(pinned, store, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
+    elsewhere = Home(tmp_path / "elsewhere").data
     assert folder_md5(fetch(pinned, elsewhere, tmp_path / "out")) == pinned.md5
-    as_url = pinned.model_copy(update={"repo": f"file://{store / 'repo'}"})
+    as_url = pinned.model_copy(update={"repo": f"file://{store.repo}"})
     shutil.rmtree(tmp_path / "out")
     with pytest.raises((NotFound, Unavailable)):  # a clone does not reach a remote that is a folder beside the original
         fetch(as_url, elsewhere, tmp_path / "out")
@@ -332,13 +334,13 @@ def test_s3_is_a_remote_and_a_source(source, store, tmp_path, bucket):
     stored = bucket.list_objects_v2(Bucket="images", Prefix="dvc/")["Contents"]
     assert len(stored) == 8
     assert import_dataset("s3://images/raw", "zoo", store, remote="s3://images/dvc").unchanged
-    shutil.rmtree(store / "repo/.dvc/cache")
+    shutil.rmtree(store.repo / ".dvc/cache")
     assert folder_md5(fetch(pin, store, tmp_path / "out")) == pin.md5
-    as_url = pin.model_copy(update={"repo": f"file://{store / 'repo'}"})
-    assert folder_md5(fetch(as_url, tmp_path / "elsewhere", tmp_path / "other")) == pin.md5
-    assert not (store / "remote").exists()
+    as_url = pin.model_copy(update={"repo": f"file://{store.repo}"})
+    assert folder_md5(fetch(as_url, Home(tmp_path / "elsewhere").data, tmp_path / "other")) == pin.md5
+    assert not (store.remote).exists()
     with pytest.raises(NotFound):
         import_dataset("s3://nothing/raw", "zoo", store)
     with pytest.raises(NotFound):
         import_dataset("s3://images/elsewhere", "zoo", store)
-    assert not (store / "staging").exists()
+    assert not (store.staging).exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from model.claim import claim
 from model.files import read_json
 from model.home import Home
 from model.release import open_release
@@ -30,7 +31,7 @@ BINARY = {"content-type": "application/octet-stream"}
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = Home.at(tmp_path_factory.mktemp("home"))
+    home = claim(Home.at(tmp_path_factory.mktemp("home")))
     yield home
     torchserve.stop(home)
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from model.claim import claim
 from model.config import ServeConfig
 from model.errors import GlocalError, InvalidInput, NotFound
 from model.home import Home
@@ -23,7 +24,7 @@ NAME = "drawn"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = Home.at(tmp_path_factory.mktemp("home"))
+    home = claim(Home.at(tmp_path_factory.mktemp("home")))
     yield home
     torchserve.stop(home)
 
@@ -109,6 +110,7 @@ POINTS = {
 KILLED = """
 import importlib, os, signal, sys
 from model.home import Home
+from model.claim import claim
 target, count, when, home, name = sys.argv[1:]
 import serving.promotion, serving.backends.torchserve.leftovers, mlflow
 parts = target.split(".")

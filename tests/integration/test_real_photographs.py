@@ -7,8 +7,9 @@ import pytest
 
 from model.config import ModelConfig, TrainConfig
 from model.data.importing.import_dataset import import_dataset
-from model.data.versions.repository import fetch
+from model.data.versions.fetch import fetch
 from model.evaluation.evaluate import evaluate_release
+from model.home import Home
 from model.index import build_release
 from model.training.train import train
 
@@ -24,8 +25,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    report = import_dataset(GROCERY, "grocery", home / "data")
-    return home, report, fetch(report.pin, home / "data", home / "datasets")
+    report = import_dataset(GROCERY, "grocery", Home(home).data)
+    return home, report, fetch(report.pin, Home(home).data, home / "datasets")
 
 
 def test_half_of_the_classes_train_and_validate_and_the_others_test(imported):

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
+from model.claim import claim
 from model.config import ServeConfig
 from model.errors import Conflict, InvalidInput
 from model.files import read_json, write_json
@@ -38,7 +39,7 @@ NAME = "drawn"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = Home.at(tmp_path_factory.mktemp("home"))
+    home = claim(Home.at(tmp_path_factory.mktemp("home")))
     yield home
     torchserve.stop(home)
 
@@ -143,6 +144,7 @@ def test_a_server_that_was_started_and_is_not_on_record_is_taken_over(home, rele
     code = f"""
 import os
 from model.home import Home
+from model.claim import claim
 from serving.backends.torchserve import process, server
 process.remember = lambda *_: os.kill(os.getpid(), 9)
 server.start(Home.at({str(home.root)!r}))
@@ -201,6 +203,7 @@ def test_the_first_promotion_of_a_model_is_completed_as_well(home, releases, tmp
 import os
 import serving.registry.models as models
 from model.home import Home
+from model.claim import claim
 from serving.promotion import promote
 home = Home.at({str(home.root)!r})
 models.Registry.make_champion = lambda *_: os.kill(os.getpid(), 9)

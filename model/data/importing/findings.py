@@ -2,12 +2,15 @@
 
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from model.errors import InvalidInput
 from model.files import write_json, write_text
+
+_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +86,10 @@ def write_report(folder: Path, name: str, findings: Findings) -> Path:
 def summary(findings: list[Finding]) -> str:
     """How many of each kind: `2 unreadable, 1 leak`."""
     return ", ".join(f"{count} {kind}" for kind, count in Counter(finding.kind for finding in findings).items())
+
+
+def shown(findings: Sequence[Finding], report: Path) -> list[str]:
+    """The findings that a person is shown, a line each: the first 20, and how many more the report file names."""
+    lines = [str(finding) for finding in findings[:_SHOWN]]
+    more = len(findings) - _SHOWN
+    return [*lines, f"and {more} more in {report}"] if more > 0 else lines

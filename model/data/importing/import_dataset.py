@@ -12,8 +12,11 @@ from model.data.importing.options import Options, fingerprint
 from model.data.importing.sources import Listing, download_s3, list_folders
 from model.data.importing.tables import find_table, list_table
 from model.data.splits import MODES
-from model.data.versions.repository import check_name, is_complete, publish, recorded, writing
+from model.data.versions.fetch import is_complete
+from model.data.versions.pin import check_name, recorded
+from model.data.versions.repository import publish, writing
 from model.errors import InvalidInput, NotFound
+from model.home import DataStore
 from model.licences import of_folder
 from model.progress import Progress
 from model.schemas.data_pin import DataPin
@@ -56,7 +59,7 @@ class ImportReport:
 def import_dataset(
     source: Path | str,
     name: str,
-    store: Path,
+    store: DataStore,
     *,
     csv: Path | None = None,
     split: str = "zero-shot",
@@ -90,11 +93,11 @@ def import_dataset(
         options = replace(options, licence=licence or of_folder(listing.root))
         before = None if findings.defects else _unchanged(store, name, listing, options, tell)
         if before is not None:
-            return _report(*before, True, store / "reports" / f"{name}.txt", begun)
+            return _report(*before, True, store.reports / f"{name}.txt", begun)
         from model.data.importing.assembling import assemble  # torch, which an unchanged source does without
 
         record = assemble(listing, options, staging / "data", findings, tell)
-        report = write_report(store / "reports", name, findings)
+        report = write_report(store.reports, name, findings)
         if findings.defects:
             headline = f"{source} has {len(findings.defects)} defects: {summary(findings.defects)}. Nothing was imported."
             raise Rejected(headline, f"Every one is named in {report}.", findings, report)
@@ -143,7 +146,7 @@ def _list(source: str, csv: Path | None, root: Path, findings: Findings, tell: P
 
 
 def _unchanged(
-    store: Path, name: str, listing: Listing, options: Options, tell: Progress
+    store: DataStore, name: str, listing: Listing, options: Options, tell: Progress
 ) -> tuple[DataPin, dict[str, Any]] | None:
     """The newest version and its record, if it was made of this very source and is all there."""
     known = recorded(store, name)

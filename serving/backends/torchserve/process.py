@@ -1,6 +1,7 @@
 """TorchServe's process: started detached on loopback, and ended with everything it started."""
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -48,7 +49,7 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
     scratch = _scratch(folder)
     write_form_class(_torchserve() / "frontend" / "model-server.jar", _classes(scratch))
     write_text(folder.config, properties(folder, ports, limits))
-    write_text(folder.logging, logging_xml())
+    write_text(folder.logging, logging_xml(folder))
     command = _command(folder, scratch, limits)
     with (folder.logs / "console.log").open("ab") as log:
         try:
@@ -122,7 +123,7 @@ def _command(folder: ServeFolder, scratch: str, limits: Limits) -> list[str]:
         f"-Djava.io.tmpdir={scratch}",
         f"-Dlog4j.configurationFile={folder.logging.as_uri()}",
         f"-Dmodel_server_home={_torchserve().parent}",
-        *("-cp", f"{_classes(scratch)}:{_torchserve() / 'frontend' / '*'}", MAIN),
+        *("-cp", f"{os.path.relpath(_classes(scratch), folder.root)}:{_torchserve() / 'frontend' / '*'}", MAIN),
         *("--python", sys.executable, "-f", str(folder.config), "-s", str(folder.store), "-w", str(folder.store)),
         *("-ncs", "--disable-token-auth", "--enable-model-api"),
     ]

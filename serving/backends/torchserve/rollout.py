@@ -9,6 +9,7 @@ import contextlib
 import time
 from pathlib import Path
 
+from model.claim import claim
 from model.errors import Conflict, GlocalError
 from model.home import Home
 from model.locks import hold
@@ -58,7 +59,7 @@ def deploy(
         GlocalError, Unavailable: The release cannot be loaded, or its golden queries fail; what served before still serves.
     """
     opened = open_release(release)
-    folder = home.serve
+    folder = claim(home).serve
     with hold(folder.deploy_lock, wait_s=lock_wait_s, busy="Another deployment is under way."):
         running = ensure(folder)
         with connect(folder, running) as site:

@@ -6,6 +6,7 @@ version, `serve/store` holds the archives, `logs/torchserve` the logs.
 
 import psutil
 
+from model.claim import claim
 from model.errors import GlocalError, InvalidInput, Unavailable
 from model.home import Home, ServeFolder
 from model.locks import hold
@@ -35,7 +36,7 @@ def start(home: Home, *, ports: Ports | None = None, limits: Limits | None = Non
         Unavailable: It does not come up; the hint names its log.
         Conflict: Another process is starting or stopping it and does not finish.
     """
-    folder = home.serve
+    folder = claim(home).serve
     with hold(folder.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
         running = ensure(folder, ports=ports, limits=limits or Limits(), deadline_s=deadline_s)
         with connect(folder, running) as site:

@@ -155,8 +155,8 @@ def test_every_item_has_its_own_k(handler):
 
 def test_a_request_without_a_body_or_with_too_large_a_one_is_refused(handler):
     context = Context()
-    handler.handle([{"data": b"x"}, {"body": bytes(MAX_BYTES + 1)}, {"body": {"already": "parsed"}}], context)
-    assert context.statuses == {0: 422, 1: 413, 2: 422}
+    handler.handle([{}, {"body": bytes(MAX_BYTES + 1)}, {"body": {"already": "parsed"}}, {"body": b""}], context)
+    assert context.statuses == {0: 415, 1: 413, 2: 415, 3: 422}
 
 
 def test_what_goes_wrong_inside_is_a_500_without_its_trace(release, tmp_path, handler, monkeypatch):

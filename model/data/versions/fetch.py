@@ -1,0 +1,120 @@
+"""From a pin to a folder: exactly the files that were pinned, checked by their hash."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.claim import claim
+from model.data.versions.dvc_session import dvc_class, open_dvc
+from model.data.versions.git_command import commit_of
+from model.data.versions.integrity import file_md5, folder_md5, table_hash
+from model.data.versions.ownership import has_repository
+from model.data.versions.pin import read_pin
+from model.disk import disk_errors
+from model.errors import InvalidInput, NotFound
+from model.files import read_json, write_json
+from model.home import DataStore
+from model.locks import hold
+from model.redaction import redacted
+from model.schemas.data_pin import DataPin
+
+
+def fetch(pin: DataPin, store: DataStore, out_root: Path) -> Path:
+    """Materialise exactly what `pin` names as the folder `out_root/<md5>`, and return it.
+
+    A finished folder is used again if no file in it has changed, is missing or was added since.
+
+    Raises:
+        NotFound: The revision, or what it names, is gone.
+        InvalidInput: What is there is not what was pinned.
+        StorageFailed: The disk is full or read-only.
+    """
+    claim(store.home)
+    target, table = out_root / pin.md5, out_root / f"{pin.md5}.json"
+    with disk_errors(out_root), _alone(pin, out_root):
+        if target.is_dir() and table.is_file() and read_json(table).get("table") == table_hash(target):
+            return target
+        table.unlink(missing_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{pin.md5}.", dir=out_root))
+        try:
+            _download_checked(pin, store, partial / "data")
+            shutil.rmtree(target, ignore_errors=True)
+            (partial / "data").replace(target)
+            write_json(table, {"pin": pin.to_json(), "table": table_hash(target)})
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def is_complete(store: DataStore, pin: DataPin) -> bool:
+    """Whether everything `pin` names is still in the cache, and its list of files in the remote (where it goes last)."""
+    with open_dvc(store) as dvc:
+        cache = dvc.cache.local
+        listing = Path(cache.oid_to_path(f"{pin.md5}.dir"))
+        if not listing.is_file() or not dvc.cloud.get_remote_odb().exists(f"{pin.md5}.dir"):
+            return False
+        return all(Path(cache.oid_to_path(entry["md5"])).is_file() for entry in json.loads(listing.read_bytes()))
+
+
+@contextmanager
+def _alone(pin: DataPin, out_root: Path) -> Iterator[None]:
+    """Hold the version alone; a folder that a killed fetch left is removed."""
+    out_root.mkdir(parents=True, exist_ok=True)
+    with hold(out_root / f".{pin.md5}.lock"):
+        for left in out_root.glob(f".{pin.md5}.*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _download_checked(pin: DataPin, store: DataStore, out: Path) -> None:
+    """Download, and once more from the remote where the cache turns out to be damaged."""
+    _download(pin, store, out)
+    if (md5 := folder_md5(out)) != pin.md5 and _drop_damaged(pin, store):
+        shutil.rmtree(out)
+        _download(pin, store, out)
+        md5 = folder_md5(out)
+    if md5 != pin.md5:
+        _drop_damaged(pin, store)
+        hint = "A stored object was changed. Restore the remote, or import the data again."
+        raise InvalidInput(f"The data of {pin.path}@{pin.rev[:12]} has the md5 {md5}, not {pin.md5}.", hint)
+
+
+def _drop_damaged(pin: DataPin, store: DataStore) -> bool:
+    """Remove from the cache what is not what its name says, so that the remote's copy is used; True where there was any."""
+    if not has_repository(store):
+        return False
+    with open_dvc(store) as dvc:
+        cache = dvc.cache.local
+        listing = Path(cache.oid_to_path(f"{pin.md5}.dir"))
+        if not listing.is_file():
+            return False
+        if file_md5(listing) != pin.md5:
+            listing.unlink()
+            return True
+        objects = {entry["md5"]: Path(cache.oid_to_path(entry["md5"])) for entry in json.loads(listing.read_bytes())}
+        damaged = [path for md5, path in objects.items() if path.is_file() and file_md5(path) != md5]
+        for path in damaged:
+            path.unlink()
+        return bool(damaged)
+
+
+def _download(pin: DataPin, store: DataStore, out: Path) -> None:
+    """Get the folder through DVC, from the cache or the remote."""
+    where = f"{pin.path}@{pin.rev[:12]}"
+    repo = str(store.repo) if has_repository(store) and commit_of(store.repo, pin.rev) else pin.repo
+    if Path(repo).is_dir() and commit_of(Path(repo), pin.rev) is None:
+        raise NotFound(f"{repo} has no revision {pin.rev}.", "Was the store moved or made anew? Import the data again.")
+    if Path(repo).is_dir() and (stated := read_pin(Path(repo), pin.rev, pin.path).md5) != pin.md5:
+        raise InvalidInput(f"{where} has the md5 {stated}, not {pin.md5}.", "The pin does not belong to this revision.")
+    if not Path(repo).is_dir() and "://" not in repo and ":" not in repo:
+        raise NotFound(f"There is no data repository {redacted(repo)}.", "Was the store moved? Import the data again.")
+    missing = f"The data of {where} is neither in the cache nor in the remote."
+    # never a hard link: whoever writes to what was fetched must not write to the cache
+    with dvc_class(store, missing, shared=not Path(repo).is_dir()) as dvc:
+        dvc.get(repo, pin.path, out=str(out), rev=pin.rev, config={"cache": {"type": ["reflink", "copy"]}})
+    if not out.is_dir():
+        raise NotFound(missing, "Restore the remote, or import the data again.")

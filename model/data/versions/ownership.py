@@ -1,0 +1,46 @@
+"""Whose the data repository is, checked before anything in it is read or changed."""
+
+from pathlib import Path
+
+from model.data.versions.git_command import IDENTITY, git
+from model.errors import GlocalError, InvalidInput
+from model.files import write_text
+from model.home import DataStore
+
+FIRST_COMMIT = "An empty data repository"
+
+
+def has_repository(store: DataStore) -> bool:
+    """Whether the store has a data repository that Glocal made, here or where it was cloned from.
+
+    Raises:
+        InvalidInput: What lies in its place is somebody else's.
+    """
+    if not store.repo.exists() and not store.repo.is_symlink():
+        return False
+    if is_marked(store.repo) or _begins_as_ours(store.repo):
+        return True
+    hint = "Set GLOCAL_HOME to an empty folder, or move this one away. Nothing in it was changed."
+    raise InvalidInput(f"{store.repo} is not a data repository that Glocal made.", hint)
+
+
+def is_marked(repo: Path) -> bool:
+    """Whether the repository bears the marker, which a clone and an older version's repository do not."""
+    return _marker(repo).is_file()
+
+
+def mark(repo: Path) -> None:
+    """Mark a repository as one that Glocal made. The marker is no part of any commit."""
+    write_text(_marker(repo), "Glocal made this repository.\n")
+
+
+def _marker(repo: Path) -> Path:
+    return repo / ".git" / "glocal"
+
+
+def _begins_as_ours(repo: Path) -> bool:
+    try:
+        first = git(repo, "log", "--max-parents=0", "--format=%ae %s", "HEAD")
+    except GlocalError:
+        return False
+    return first == f"{IDENTITY} {FIRST_COMMIT}"

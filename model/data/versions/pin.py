@@ -1,0 +1,101 @@
+"""Pins: from a name, or a name and a revision, to one version of one data set. Only reads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from model.data.versions.git_command import commit_of, git, show
+from model.data.versions.ownership import has_repository
+from model.errors import InvalidInput, NotFound
+from model.home import DataStore
+from model.schemas.data_pin import NAME, DataPin
+
+RECORDS = ".glocal"
+"""Folder of the repository with a JSON file for each data set: how it was imported."""
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be a data set's."""
+    if not NAME.fullmatch(name) or name.endswith(".dvc") or name in {"dvc.yaml", "dvc.lock"}:
+        hint = "Use 1 to 64 of A-Z a-z 0-9 . _ - with no dot in front, and not ending in .dvc."
+        raise InvalidInput(f"{name!r} cannot be the name of a data set.", hint)
+
+
+def pin_file(name: str) -> str:
+    """DVC's file of a data set, in the repository."""
+    return f"{name}.dvc"
+
+
+def record_file(name: str) -> str:
+    """The record of a data set's import, in the repository."""
+    return f"{RECORDS}/{name}.json"
+
+
+def recorded(store: DataStore, name: str) -> tuple[DataPin, dict[str, Any]] | None:
+    """The newest pin of `name` and what was recorded when it was imported; None where it was never imported."""
+    rev = last_change(store.repo, "HEAD", name)
+    return (read_pin(store.repo, rev, name), _record(store.repo, rev, name)) if rev else None
+
+
+def resolve(store: DataStore, reference: str) -> DataPin:
+    """The pin of `name` (its newest version) or `name@revision`: a commit, or anything git resolves to one.
+
+    Raises:
+        NotFound: There is no such data set or revision.
+        InvalidInput: The data repository is somebody else's.
+    """
+    name, _, revision = reference.partition("@")
+    check_name(name)
+    repo = store.repo
+    if not has_repository(store):
+        raise NotFound("Nothing was imported yet.", "Import a folder first: glocal data import DIR --name NAME")
+    commit = commit_of(repo, revision or "HEAD")
+    if commit is None:
+        raise NotFound(f"There is no revision {revision} of the data.", f"glocal data list shows what there is of {name}.")
+    found = commit if revision and show(repo, commit, pin_file(name)) is not None else last_change(repo, commit, name)
+    if not found or show(repo, found, pin_file(name)) is None:
+        raise NotFound(f"There is no data set {reference}.", "Import it first: glocal data import DIR --name NAME")
+    return read_pin(repo, found, name)
+
+
+def datasets(store: DataStore) -> list[DataPin]:
+    """The newest pin of every data set, by name."""
+    if not has_repository(store):
+        return []
+    files = git(store.repo, "ls-tree", "--name-only", "HEAD").splitlines()
+    return [resolve(store, file.removesuffix(".dvc")) for file in files if file.endswith(".dvc") and file != ".dvc"]
+
+
+def read_pin(repo: Path, rev: str, name: str) -> DataPin:
+    """Read a pin out of a commit.
+
+    Raises:
+        NotFound: The commit holds no data set of that name.
+    """
+    import yaml
+
+    text = show(repo, rev, pin_file(name))
+    if text is None:
+        raise NotFound(f"{repo} has no data set {name} at {rev}.", "glocal data list shows what there is.")
+    out = yaml.safe_load(text)["outs"][0]
+    record = _record(repo, rev, name)
+    return DataPin(
+        repo=str(repo.absolute()),
+        rev=rev,
+        path=name,
+        md5=str(out["md5"]).removesuffix(".dir"),
+        files=int(out["nfiles"]),
+        bytes=int(out["size"]),
+        classes=int(record.get("classes", 0)),
+        licence=str(record.get("options", {}).get("licence", "")),
+    )
+
+
+def last_change(repo: Path, rev: str, name: str) -> str:
+    """The last commit up to `rev` that touched `name`; empty where none did."""
+    return git(repo, "log", "-1", "--format=%H", rev, "--", pin_file(name), record_file(name))
+
+
+def _record(repo: Path, rev: str, name: str) -> dict[str, Any]:
+    text = show(repo, rev, record_file(name))
+    return dict(json.loads(text)) if text else {}

@@ -1,0 +1,112 @@
+"""What a full, read-only or closed disk looks like, whichever tool reports it, and what to do about it."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from model.errors import GlocalError, StorageFailed
+
+_FULL = ("no space left on device", "disk quota exceeded", "database or disk is full")
+_READ_ONLY = ("read-only file system", "attempt to write a readonly database")
+_FULL_CODES = {errno.ENOSPC, errno.EDQUOT}
+_CLOSED_CODES = {errno.EACCES, errno.EPERM}
+_LEAST_BYTES = 64 * 1024
+_PERMISSION = "Change its permissions; GLOCAL_HOME must be a folder that this user can write to."
+
+
+def disk_error(error: BaseException, *places: Path) -> StorageFailed | None:
+    """The error of a disk that took no more, in our words; None if `error` has another cause.
+
+    Args:
+        error: What was raised. Its causes are looked at as well, and what a tool wrote into its message.
+        places: Folders that were written to. The error names the one without room, if it names no file itself.
+    """
+    for each in _chain(error):
+        code, text = getattr(each, "errno", None), str(each).lower()
+        name = _name(each)
+        if code in _FULL_CODES or any(words in text for words in _FULL):
+            return no_room(name or _fullest(places))
+        if code == errno.EROFS or any(words in text for words in _READ_ONLY):
+            return read_only(name or _first(places))
+        if isinstance(each, OSError) and code in _CLOSED_CODES and name:
+            return StorageFailed(f"{name} may not be opened by this user.", _PERMISSION)
+    return None
+
+
+def full_place(*places: Path) -> Path | None:
+    """The first of the folders whose disk has no room left."""
+    return next((place for place in places if _has_no_room(place)), None)
+
+
+def no_room(place: object) -> StorageFailed:
+    """The error of a full disk."""
+    return StorageFailed(f"There is no room left on the disk of {place}.", _elsewhere("Make room there"))
+
+
+def read_only(place: object) -> StorageFailed:
+    """The error of a disk that is mounted read-only."""
+    return StorageFailed(f"{place} lies on a read-only disk.", _elsewhere("Make it writable"))
+
+
+@contextmanager
+def disk_errors(*places: Path) -> Iterator[None]:
+    """Raise what a disk refuses within the block as `StorageFailed`; every other error passes as it is."""
+    try:
+        yield
+    except GlocalError:
+        raise
+    except Exception as error:
+        explained = disk_error(error, *places)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def _elsewhere(remedy: str) -> str:
+    return f"{remedy}, or set GLOCAL_HOME to a folder on another disk; then repeat the command."
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _name(error: BaseException) -> str:
+    name = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    return os.fsdecode(name) if isinstance(name, str | bytes) else ""
+
+
+def _fullest(places: tuple[Path, ...]) -> str:
+    return str(full_place(*places) or _first(places))
+
+
+def _first(places: tuple[Path, ...]) -> str:
+    return str(places[0]) if places else "the temporary folder or GLOCAL_HOME"
+
+
+def _has_no_room(place: Path) -> bool:
+    existing = next((each for each in (place, *place.parents) if each.exists()), None)
+    with suppress(OSError):
+        if existing is not None:
+            found = os.statvfs(existing)
+            no_names = found.f_files > 0 and found.f_favail == 0
+            return no_names or found.f_bavail * found.f_frsize < _LEAST_BYTES
+    return False
+
+
+def temporary_folder() -> Path | None:
+    """The system's temporary folder, if one can be written; the current folder, Python's last resort, does not count."""
+    with suppress(OSError):
+        found = Path(tempfile.gettempdir())
+        if found != Path.cwd():
+            with tempfile.TemporaryFile(dir=found) as probe:
+                probe.write(bytes(_LEAST_BYTES))
+            return found
+    return None

@@ -1,0 +1,42 @@
+"""Passwords and keys in addresses: hidden wherever an address is printed, logged or recorded."""
+
+import re
+
+HIDDEN = "***"
+_USERINFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<info>[^\s/?#'\"]*)@")
+_QUERY = re.compile(
+    r"(?P<name>[?&;][\w.-]*(?:key|secret|token|passw(?:or)?d|passwd|pwd|signature|credential|sig|auth)[\w.-]*=)[^\s&;#'\"]+",
+    re.IGNORECASE,
+)
+_WITHOUT_PASSWORD = ("ssh://", "git+ssh://", "sftp://")
+"""Schemes whose user is part of the address (`git@`) and no secret."""
+
+
+def redacted(text: str) -> str:
+    """`text` with the passwords and keys of every address in it replaced by `***`."""
+    return _QUERY.sub(rf"\g<name>{HIDDEN}", _USERINFO.sub(_hide, text))
+
+
+def without_credentials(address: str) -> str:
+    """An address that names the same place and holds no secret: whoever uses it brings credentials of their own."""
+    if "://" not in address or redacted(address) == address:
+        return address
+    shown = _USERINFO.sub(lambda found: found["scheme"] + _user(found), address, count=1)
+    return re.sub(r"[?&;]$", "", re.sub(_QUERY.pattern, "", shown, flags=re.IGNORECASE))
+
+
+def has_credentials(address: str) -> bool:
+    """Whether an address holds a password, a token or a key."""
+    return redacted(address) != address
+
+
+def _hide(found: re.Match[str]) -> str:
+    user, colon, _ = found["info"].partition(":")
+    if found["scheme"].lower() in _WITHOUT_PASSWORD and not colon:
+        return found[0]
+    return f"{found['scheme']}{user + ':' if colon else ''}{HIDDEN}@"
+
+
+def _user(found: re.Match[str]) -> str:
+    user = found["info"].partition(":")[0]
+    return f"{user}@" if found["scheme"].lower() in _WITHOUT_PASSWORD and user else ""
