@@ -23,12 +23,12 @@ def test_the_server_inherits_no_secrets_and_no_ts_settings(monkeypatch, tmp_path
     assert "secret" not in environment.values()
 
 
-def test_the_logging_configuration_is_xml():
+def test_the_logging_configuration_is_xml(tmp_path):
     from xml.etree import ElementTree
 
-    assert [logger.get("name") for logger in ElementTree.fromstring(configuration.logging_xml()).iter("Logger")][:1] == [
-        "org.pytorch.serve"
-    ]
+    assert [
+        logger.get("name") for logger in ElementTree.fromstring(configuration.logging_xml(Home.at(tmp_path).serve)).iter("Logger")
+    ][:1] == ["org.pytorch.serve"]
 
 
 def test_every_address_in_the_configuration_is_loopback(tmp_path):
