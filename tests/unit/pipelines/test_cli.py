@@ -6,6 +6,7 @@ import pytest
 
 from model.config import RunConfig
 from model.errors import GlocalError, InvalidInput
+from model.schemas.status import Difference, ServerStatus
 from pipelines import cli
 from pipelines.cli import Console, default_name
 from pipelines.running import locate, pipeline_arguments
@@ -226,3 +227,24 @@ def test_the_pipeline_is_told_every_section_of_the_configuration():
     told = [value for value in arguments.values() if isinstance(value, dict)]
     assert told == list(config.model_dump().values())
     assert (arguments["served_name"], arguments["golden_queries"]) == (config.serve.name, config.serve.golden_queries)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"state": "deaf", "pid": 7}, "TorchServe (process 7) does not answer."),
+        ({"state": "empty"}, "TorchServe runs and serves no model."),
+        ({"state": "partial", "missing": ("mugs",)}, "On record, but not served: mugs."),
+    ],
+    ids=["deaf", "empty", "partial"],
+)
+def test_a_server_that_does_not_do_its_work_is_exit_code_5_with_words(glocal, monkeypatch, state, said):
+    found = ServerStatus(
+        running=True, log="logs", differences=(Difference(model="mugs", found="It was.", done="Done."),), **state
+    )
+    monkeypatch.setattr("serving.reconcile.server_status", lambda *_: found)
+    code, out, error = glocal("serve", "status", "--json")
+    assert code == 5
+    assert json.loads(out)["state"] == state["state"]
+    assert f"Error: {said}" in error
+    assert "Warning: mugs: It was. Done." in error
