@@ -21,8 +21,16 @@ def deploy(settings: dict, version: str, release: dsl.Input[dsl.Model], why: str
     """
     from pathlib import Path
 
-    from components.releasing import deploy_release
-    from components.runtime.step import step
+    from components.runtime.step import run_evidence, step
+    from model.config import ServeConfig
+    from serving.promotion import promote_release
 
     with step("deploy") as current:
-        return deploy_release(settings, version, Path(release.path), why, current)
+        place, config = current.environment, ServeConfig(**settings)
+        done = promote_release(
+            Path(release.path), version, config, home=place.home, tracking_uri=place.mlflow_uri, by=place.user, why=why
+        )
+        tags = {"model": done.name, "model_version": done.version, "address": done.address}
+        current.tags |= tags
+        run_evidence(place, {}, tags, {})
+        return done.address

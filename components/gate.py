@@ -19,7 +19,7 @@ def gate(
     Reads:
         pin: The data; the champion answers the same queries.
         settings: The `gate` section of the configuration.
-        name: The registered model whose champion is compared.
+        name: The registered model whose champion is compared; empty: the data set's.
         release, report: What `index` and `evaluate` wrote.
 
     Writes:

@@ -7,13 +7,14 @@ from typing import Any
 from components.pinning import fetch_data
 from components.runtime.step import Step, run_evidence
 from components.training_record import record_training
-from model.config import GateConfig
+from model.config import GateConfig, ServeConfig, served_name
 from model.data.manifest import read_manifest
 from model.evaluation.gate import Rules, decide
 from model.evaluation.metrics import PerQuery
 from model.evaluation.report import RECORDED
 from model.files import read_json
 from model.release import open_release
+from serving.reconcile import log_differences, reconcile
 from serving.registry.models import Registry
 
 
@@ -49,11 +50,12 @@ def judge(
 
 def _champion(pin: dict[str, Any], name: str, release: Path, report: Path, current: Step) -> PerQuery | None:
     """What the serving champion makes of the same queries; None before there is one."""
-    registry = Registry(current.environment.mlflow_uri, name)
+    log_differences(reconcile(current.environment.home, current.environment.mlflow_uri))
+    registry = Registry(current.environment.mlflow_uri, served_name(ServeConfig(name=name), pin["path"]))
     version = registry.alias("champion")
     if version is None:
         return None
-    if registry.tags(version).get("release") == open_release(release).id:
+    if registry.version(version).release == open_release(release).id:
         return PerQuery.load(report / "candidate.npz")
     from model.evaluation.evaluate import query_test_classes  # torch, which most gates do without
 

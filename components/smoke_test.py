@@ -6,20 +6,22 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def smoke_test(address: str, name: str, version: str, release: dsl.Input[dsl.Model]) -> None:
-    """Query the default version at the address with a golden image and compare release and answer.
+def smoke_test(address: str, settings: dict, release: dsl.Input[dsl.Model]) -> None:  # type: ignore[type-arg]
+    """Query the default version at the address with the golden images and compare release and answers.
 
     Reads:
-        address, name: The endpoint and the served model.
-        version: Which version must answer.
-        release: Whose golden queries are asked.
+        address: The endpoint.
+        settings: The `serve` section of the configuration.
+        release: Which release must answer, and its golden queries.
 
     Fails when the endpoint does not answer, or another release does.
     """
     from pathlib import Path
 
-    from components.releasing import smoke
     from components.runtime.step import step
+    from model.config import ServeConfig
+    from serving.promotion import smoke
 
     with step("smoke-test") as current:
-        smoke(address, name, version, Path(release.path), current)
+        smoke(address, Path(release.path), ServeConfig(**settings))
+        current.tags |= {"address": address}

@@ -148,8 +148,9 @@ class ServeConfig(_Section):
     """How the promoted release answers."""
 
     name: str = Field(
-        "glocal", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the registered model and of the served one"
+        "", pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Name of the registered and served model; empty: the data set's name"
     )
+    replace_other_data: bool = Field(False, description="Replace a champion that was made from another data set")
     workers: int = Field(1, ge=1, le=64, description="Worker processes behind the endpoint")
     golden_queries: int = Field(4, ge=1, le=64, description="Images whose answers a release must reproduce before it serves")
 
@@ -211,6 +212,11 @@ def _override(tree: dict[str, Any], override: str) -> None:
         tree[keys[-1]] = yaml.safe_load(text)
     except _UNREADABLE as error:
         raise InvalidInput(f"--set {override}: the value cannot be read.") from error
+
+
+def served_name(config: ServeConfig, data_name: str) -> str:
+    """The name of the registered and served model: as set, else the data set's, with dashes in place of dots."""
+    return config.name or data_name.replace(".", "-")
 
 
 def setting_names() -> list[str]:

@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torchvision.io import encode_png
@@ -21,6 +20,7 @@ from model.retrieval.embedding import embed_manifest, merged_embedding
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
 from model.schemas.data_pin import DataPin
+from model.schemas.golden import GoldenQuery
 
 GOLDEN_NEIGHBOURS = 5
 
@@ -69,7 +69,7 @@ def build_release(
 def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:
     """Keep images spread over the whole gallery, each with the answers that this release gives."""
     folder.mkdir()
-    answers: list[dict[str, Any]] = []
+    answers: list[GoldenQuery] = []
     for number, row in enumerate(np.unique(np.linspace(0, len(manifest) - 1, count).astype(int))):
         source, box = manifest.folder / manifest.paths[row], box_of(manifest, row)
         data = source.read_bytes()
@@ -78,5 +78,5 @@ def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) 
         file = f"{number}{'.png' if box else source.suffix.lower()}"
         (folder / file).write_bytes(data)
         (neighbours,) = retriever.search([decode_image(data)], GOLDEN_NEIGHBOURS)
-        answers.append({"file": file, "neighbours": [asdict(neighbour) for neighbour in neighbours]})
-    write_json(folder / "answers.json", answers)
+        answers.append(GoldenQuery(file=file, neighbours=tuple(neighbours)))
+    write_json(folder / "answers.json", [answer.model_dump(mode="json") for answer in answers])

@@ -18,6 +18,7 @@ from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder, read_json, sha256_file, sha256_json, write_json
 from model.retrieval.gallery import Gallery, load_gallery
 from model.schemas.data_pin import DataPin
+from model.schemas.golden import GoldenQuery
 
 if TYPE_CHECKING:
     from model.networks.stored import NetworkSpec
@@ -62,11 +63,21 @@ class Release:
         """What its queries are compared with."""
         return load_gallery(self.folder / "gallery", self.embedding_space_id)
 
-    @property
-    def golden(self) -> list[dict[str, Any]]:
-        """The golden queries: `file` (below golden/) and `neighbours`, the answers it must give."""
-        answers: list[dict[str, Any]] = read_json(self.folder / "golden" / "answers.json")
-        return answers
+    @cached_property
+    def golden(self) -> list[GoldenQuery]:
+        """The golden queries and the answers that this release must give.
+
+        Raises:
+            InvalidInput: They cannot be read.
+        """
+        try:
+            return [GoldenQuery.model_validate(each) for each in read_json(self.folder / "golden" / "answers.json")]
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidInput(f"The golden queries of release {self.id} are damaged.", "Run the pipeline again.") from error
+
+    def golden_image(self, query: GoldenQuery) -> Path:
+        """The image file of a golden query."""
+        return self.folder / "golden" / query.file
 
     def retriever(self) -> "Retriever":
         """The network, loaded, over the gallery."""

@@ -57,9 +57,9 @@ def training(
         judged = on_node(gate(pin=pin, settings=gating, name=served_name, release=release, report=report))
         judged.set_caching_options(False)  # the champion may have changed
         with dsl.If(judged.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition, compares nothing
-            registered = on_node(register(name=served_name, release=release, report=report))
+            registered = on_node(register(settings=serving, release=release, report=report))
             registered.set_caching_options(False)  # the registry may have changed
             deployed = on_node(deploy(settings=serving, version=registered.output, release=release, why=why))
             deployed.set_caching_options(False)  # what serves may have changed
-            smoked = on_node(smoke_test(address=deployed.output, name=served_name, version=registered.output, release=release))
+            smoked = on_node(smoke_test(address=deployed.output, settings=serving, release=release))
             smoked.set_caching_options(False)

@@ -9,6 +9,7 @@ import httpx
 
 from model.data.headers import read_header
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
+from model.schemas.status import ServerStatus
 from serving.limits import K_HEADER, MAX_BYTES, MAX_DIGITS, MAX_PIXELS
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -54,6 +55,27 @@ def query(
         found: dict[str, Any] = answer.json()
         return found
     raise _error(answer)
+
+
+def choose_model(state: ServerStatus, name: str) -> str:
+    """The served model to ask: the named one, else the only one.
+
+    Raises:
+        Unavailable: The endpoint does not run.
+        InvalidInput: None is named, and several serve.
+        NotFound: No such model serves.
+    """
+    if not state.running:
+        hint = "Start it: glocal serve start (or deploy a model first: glocal run --data DIR)."
+        raise Unavailable("The endpoint does not run.", hint)
+    if state.fault and not state.models:
+        raise state.fault
+    served = ", ".join(sorted(state.models))
+    if name and name not in state.models:
+        raise NotFound(f"No model {name} is served.", f"Served: {served}.")
+    if not name and len(state.models) > 1:
+        raise InvalidInput("Several models are served.", f"Name one with --name: {served}.")
+    return name or next(iter(state.models))
 
 
 def _read(image: Path | bytes) -> bytes:

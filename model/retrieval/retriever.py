@@ -11,15 +11,7 @@ from torch import Tensor
 from model.data.images import normalise, resize
 from model.networks.heads import RetrievalNetwork
 from model.retrieval.gallery import Gallery
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """One answer to a query: which gallery entry, what it is, and its cosine similarity."""
-
-    id: str
-    label: str
-    score: float
+from model.schemas.golden import Neighbour
 
 
 @dataclass(frozen=True)
@@ -48,4 +40,5 @@ class Retriever:
 
     def _neighbour(self, row: int, score: float) -> Neighbour:
         gallery = self.gallery
-        return Neighbour(str(gallery.ids[row]), gallery.classes[gallery.labels[row]], round(float(score), 6))
+        label = gallery.classes[gallery.labels[row]]
+        return Neighbour(id=str(gallery.ids[row]), label=label, score=round(float(score), 6))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from model.environment import Environment
-from model.errors import InvalidInput, Unavailable
+from model.errors import InvalidInput
 from pipelines.cli.options import Json
 from serving.limits import MAX_DIGITS
 
@@ -15,19 +15,18 @@ from serving.limits import MAX_DIGITS
 def query(
     image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP file.")],
     k: Annotated[int, typer.Option(help="Number of neighbours.")] = 5,
-    name: Annotated[str, typer.Option(help="Name of the served model.")] = "glocal",
+    name: Annotated[str, typer.Option(help="Name of the served model; default: the only one.")] = "",
     as_json: Json = False,
 ) -> None:
     """Ask the endpoint what an image shows."""
     if not 1 <= k < 10**MAX_DIGITS:
         raise InvalidInput(f"--k must be a number from 1 to {10**MAX_DIGITS - 1}.", "5 is the default.")
     from serving.backends.torchserve import server as torchserve
+    from serving.client import choose_model
     from serving.client import query as ask
 
     state = torchserve.status(Environment().home)
-    if not state["running"]:
-        raise Unavailable("The endpoint does not run.", "Start it: glocal serve start (or deploy a model first: glocal run DIR).")
-    answer = ask(state["address"], name, image, k)
+    answer = ask(state.address, choose_model(state, name), image, k)
     if as_json:
         print(json.dumps(answer))
         return

@@ -1,31 +1,36 @@
 """`glocal serve`: the endpoint on this machine."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from model.environment import Environment
-from model.errors import Unavailable
+from pipelines.cli.console import say
 from pipelines.cli.options import Json
+
+if TYPE_CHECKING:
+    from model.schemas.status import ServerStatus
 
 commands = typer.Typer(help="The endpoint on this machine.", no_args_is_help=True)
 
 
 @commands.command()
 def start(as_json: Json = False) -> None:
-    """Start TorchServe on loopback, with what was deployed last."""
-    from serving.backends.torchserve import server as torchserve
+    """Start TorchServe on loopback, with what was deployed last, and reconcile it with the registry."""
+    from serving.reconcile import start_server
 
-    show_server(torchserve.start(Environment().home), as_json)
+    environment = Environment()
+    show_server(start_server(environment.home, environment.mlflow_uri), as_json, idle_is_fine=True)
 
 
 @commands.command()
 def status(as_json: Json = False) -> None:
-    """Whether it runs, where, and what it serves. Exit code 5: it runs and does not answer."""
-    from serving.backends.torchserve import server as torchserve
+    """Whether it runs, where, what it serves, and where the records differ. Exit code 5: it runs and does not serve."""
+    from serving.reconcile import server_status
 
-    show_server(torchserve.status(Environment().home), as_json)
+    environment = Environment()
+    show_server(server_status(environment.home, environment.mlflow_uri), as_json)
 
 
 @commands.command()
@@ -37,22 +42,27 @@ def stop(as_json: Json = False) -> None:
     print(json.dumps({"stopped": stopped}) if as_json else "stopped" if stopped else "was not running")
 
 
-def show_server(state: dict[str, Any], as_json: bool) -> None:
+def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = False) -> None:
     """Print what serves.
 
+    Args:
+        state: The endpoint as it was found.
+        as_json: Print one JSON object.
+        idle_is_fine: A server without a model is no error.
+
     Raises:
-        Unavailable: The server runs and does not answer.
+        GlocalError: The server runs and does not do its work.
     """
+    for difference in state.differences:
+        say(f"Warning: {difference}")
     if as_json:
-        print(json.dumps(state))
-    elif not state["running"]:
+        print(state.model_dump_json())
+    elif not state.running:
         print("not running")
     else:
-        print(f"running at {state['address']}, {state['memory_mb']:.0f} MB, log {state['log']}")
-        for name, model in state["models"].items():
-            print(f"  {name}: version {model['default']}")
-    if state["running"] and not state["healthy"]:
-        raise Unavailable(
-            f"TorchServe runs (process {state['pid']}) and does not answer.",
-            f"glocal serve start replaces it; its log: {state['log']}",
-        )
+        print(f"running at {state.address}, {state.memory_mb:.0f} MB, log {state.log}")
+        for name, model in state.models.items():
+            print(f"  {name}: version {model.default}{'' if model.ready else ', no worker is ready'}")
+    idle = state.state == "empty" and not state.missing
+    if state.fault and not (idle and idle_is_fine):
+        raise state.fault

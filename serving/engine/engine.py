@@ -1,7 +1,6 @@
 """The stored model at work behind an endpoint: one image's bytes to one answer. Knows no server."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from model.errors import GlocalError, InvalidInput
 from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings
 from model.retrieval.retriever import Retriever
+from model.schemas.golden import Neighbour
 from serving.limits import MAX_BYTES, MAX_PIXELS
 
 Answer = dict[str, Any]
@@ -64,9 +64,9 @@ class Engine:
         found = iter(self._retriever.search([image for image, _ in good], max(k for _, k in good)))
         return [self._answer(next(found)[: query[1]]) if isinstance(query, tuple) else query for query in checked]
 
-    def _answer(self, neighbours: Sequence[Any]) -> Answer:
+    def _answer(self, neighbours: Sequence[Neighbour]) -> Answer:
         answer: Answer = {
-            "neighbours": [asdict(neighbour) for neighbour in neighbours],
+            "neighbours": [neighbour.model_dump() for neighbour in neighbours],
             "release": self.release.id,
             "embedding_space_id": self.release.embedding_space_id,
         }

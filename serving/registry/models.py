@@ -1,34 +1,32 @@
-"""The registry of releases: versions with evidence, aliases, and the ledger of promotions. Only this file knows MLflow's."""
+"""The registry of releases: versions with evidence, and the aliases that say which of them serves."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import version as installed
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
-import yaml
-
-from model.errors import GlocalError, InvalidInput, NotFound
+from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder
 from model.locks import hold
+from model.release import Release, open_release
+from model.schemas.model_version import Alias, ModelVersion
+from model.scratch import scratch_folder
 from serving.registry.runs import experiment_id, open_client, sqlite_file
+from serving.registry.stored import release_in, save_model
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion as Row
 
-    from model.release import Release
-
-Alias = Literal["challenger", "champion", "previous"]
-Outcome = Literal["promoted", "rolled back", "failed"]
-ALIASES: tuple[Alias, ...] = ("challenger", "champion", "previous")
+ALIASES: tuple[Alias, ...] = get_args(Alias)
 RELEASES = "glocal-releases"
-PROMOTIONS = "glocal-promotions"
 _MODEL = "model"
 _CARD = "model_card.md"
 _DESCRIPTION = 5000
 """Characters that MLflow's column for a description holds."""
-_REQUIREMENTS = ("torch", "torchvision", "timm", "faiss-cpu", "safetensors", "numpy", "mlflow")
+_TEXTS = ("release", "embedding_space_id", "data_name", "data_md5", "data_rev", "code_revision", "run_id")
 _WAIT_S = 300.0
 _PATIENCE_S = 60
 
@@ -43,6 +41,8 @@ class Registry:
     """
 
     def __init__(self, tracking_uri: str, name: str = "glocal", artifact_root: Path | None = None) -> None:
+        if not name:
+            raise InvalidInput("A registered model needs a name.", "Set serve.name, or give the data a name.")
         self.name = name
         self._uri = tracking_uri
         self._root = artifact_root
@@ -64,11 +64,9 @@ class Registry:
         Raises:
             InvalidInput: The release is not whole.
         """
-        from model.release import open_release
-
         opened = open_release(release)
         with self._alone():
-            known = self._find(opened.id)
+            known = self.find(opened.id)
             return known if known is not None else self._register(opened, evidence, run_id, card)
 
     def set_alias(self, version: str, alias: Alias) -> None:
@@ -83,28 +81,68 @@ class Registry:
         self._get(version)
         self._client.set_registered_model_alias(self.name, alias, version)
 
+    def drop_alias(self, alias: Alias) -> None:
+        """Point an alias at nothing."""
+        self._client.delete_registered_model_alias(self.name, alias)
+
+    def make_champion(self, version: str, before: str | None) -> None:
+        """Move the aliases to a version that has answered its golden queries at the endpoint.
+
+        `champion` goes to `version`, `previous` to what was champion, `challenger` away if it was this version. Done a second
+        time, it changes nothing.
+
+        Args:
+            version: The version that serves.
+            before: The version that was champion.
+        """
+        with self._alone():
+            if before is not None and before != version and self.has(before):
+                self.set_alias(before, "previous")
+            self.set_alias(version, "champion")
+            if self.alias("challenger") == version:
+                self.drop_alias("challenger")
+
     def alias(self, alias: Alias) -> str | None:
         """The version an alias points at, if it does."""
         return self._aliases().get(alias)
 
-    def versions(self) -> list[dict[str, Any]]:
-        """Every version, newest first: `version`, `created` (ms), `aliases`, `tags`."""
+    def versions(self) -> list[ModelVersion]:
+        """Every version, newest first."""
         aliases = self._aliases()
         found = self._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
-        rows = [
-            {
-                "version": str(each.version),
-                "created": each.creation_timestamp,
-                "aliases": [alias for alias, version in aliases.items() if version == str(each.version)],
-                "tags": dict(each.tags),
-            }
-            for each in found
-        ]
-        return sorted(rows, key=lambda row: -int(row["version"]))
+        return sorted((self._typed(each, aliases) for each in found), key=lambda each: -int(each.version))
 
-    def tags(self, version: str) -> dict[str, str]:
-        """The evidence beside a version."""
-        return dict(self._get(version).tags)
+    def version(self, version: str) -> ModelVersion:
+        """One version.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        return self._typed(self._get(version), self._aliases())
+
+    def has(self, version: str) -> bool:
+        """Whether there is such a version."""
+        with contextlib.suppress(NotFound):
+            return bool(self._get(version))
+        return False
+
+    def champion(self) -> ModelVersion | None:
+        """The version with the alias `champion`."""
+        version = self.alias("champion")
+        return self.version(version) if version is not None else None
+
+    def find(self, release_id: str) -> str | None:
+        """The version that holds a release."""
+        found = self._client.search_model_versions(f"name = '{self.name}' and tags.release = '{release_id}'", max_results=1)
+        return str(found[0].version) if found else None
+
+    def data_name(self, version: ModelVersion) -> str:
+        """The data set that a version was made from; read from its release where it was not recorded; empty if unreadable."""
+        if version.data_name:
+            return version.data_name
+        with contextlib.suppress(Exception), scratch_folder("manifest") as scratch:  # whatever hides it, it is not known
+            return open_release(self.fetch(version.version, scratch / "release")).pin.path
+        return ""
 
     def fetch(self, version: str, out: Path) -> Path:
         """Copy a version's release to `out`, whole or not at all, and verify it.
@@ -115,12 +153,10 @@ class Registry:
         """
         from mlflow.artifacts import download_artifacts
 
-        from model.release import open_release
-
         found = self._get(version)
-        with tempfile.TemporaryDirectory(prefix="glocal-fetch-") as scratch:
-            model = Path(download_artifacts(artifact_uri=found.source, dst_path=scratch, tracking_uri=self._uri))
-            stored = open_release(_release_in(model))
+        with scratch_folder("fetch") as scratch:
+            model = Path(download_artifacts(artifact_uri=found.source, dst_path=str(scratch), tracking_uri=self._uri))
+            stored = open_release(release_in(model))
             if stored.id != found.tags.get("release"):
                 raise InvalidInput(f"What is stored as {self.name} {version} is another release than was registered.")
             with atomic_folder(out) as partial:
@@ -128,56 +164,27 @@ class Registry:
         open_release(out)
         return out
 
-    def promote(
-        self, version: str, *, by: str, why: str, outcome: Literal["promoted", "rolled back", "failed"] = "promoted"
-    ) -> str:
-        """Record a promotion, rollback or failed deployment in the ledger and, unless it failed, move the aliases.
+    def remove_halves(self) -> int:
+        """Remove the stored releases whose registration was cut short; returns their number.
 
-        `champion` goes to `version`, `previous` to what was champion, `challenger` away if it was this version. To be called
-        after the release has answered its golden queries at the endpoint, or has not.
-
-        Args:
-            version: The version that was deployed, or could not be.
-            by: Who.
-            why: The reason given, or what failed.
-            outcome: How it ended.
-
-        Returns:
-            The id of the ledger's run.
-
-        Raises:
-            NotFound: There is no such version.
+        Only in a SQLite store: there whoever registers holds the lock, so what is not ended is nobody's.
         """
-        found = self._get(version)
+        if sqlite_file(self._uri) is None:
+            return 0
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         with self._alone():
-            before = self.alias("champion")
-            entry = {"by": by, "why": why, "from": before or "", "to": version, "release": found.tags.get("release", "")}
-            experiment = experiment_id(self._client, self._uri, PROMOTIONS, self._root)
-            tags = {**entry, "model": self.name, "outcome": "begun"}
-            run = self._client.create_run(experiment, run_name=f"{outcome} {version}", tags=tags)
-            if outcome != "failed":
-                self._move(version, before)
-            self._client.set_tag(run.info.run_id, "outcome", outcome)
-            self._client.set_terminated(run.info.run_id, "FAILED" if outcome == "failed" else "FINISHED")
-        return str(run.info.run_id)
+            experiment, removed = experiment_id(self._client, self._uri, RELEASES, self._root), 0
+            for run in self._client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+                if self._client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=1):
+                    self._client.set_terminated(run.info.run_id)
+                    continue
+                get_artifact_repository(run.info.artifact_uri).delete_artifacts()  # type: ignore[no-untyped-call]
+                self._client.delete_run(run.info.run_id)
+                removed += 1
+        return removed
 
-    def promotions(self, limit: int = 100) -> list[dict[str, Any]]:
-        """The ledger, newest first: `when` (ms), `by`, `why`, `from`, `to`, `outcome`, `release`. 'begun': was cut short."""
-        experiment = experiment_id(self._client, self._uri, PROMOTIONS, self._root)
-        runs = self._client.search_runs(
-            [experiment], f"tags.model = '{self.name}'", max_results=limit, order_by=["attributes.start_time DESC"]
-        )
-        keys = ("by", "why", "from", "to", "outcome", "release")
-        return [{"when": run.info.start_time, **{key: run.data.tags.get(key, "") for key in keys}} for run in runs]
-
-    def _move(self, version: str, before: str | None) -> None:
-        if before is not None and before != version:
-            self.set_alias(before, "previous")
-        self.set_alias(version, "champion")
-        if self.alias("challenger") == version:
-            self._client.delete_registered_model_alias(self.name, "challenger")
-
-    def _register(self, release: "Release", evidence: Mapping[str, str | float], run_id: str | None, card: str) -> str:
+    def _register(self, release: Release, evidence: Mapping[str, str | float], run_id: str | None, card: str) -> str:
         from mlflow.exceptions import MlflowException
 
         own = self._client.create_run(
@@ -185,12 +192,11 @@ class Registry:
             run_name=f"release {release.id}",
             tags={"release": release.id},
         )
-        with tempfile.TemporaryDirectory(prefix="glocal-register-") as scratch:
-            _save_model(release, Path(scratch) / _MODEL)
-            self._client.log_artifacts(own.info.run_id, str(Path(scratch) / _MODEL), _MODEL)
+        with scratch_folder("register") as scratch:
+            save_model(release, scratch / _MODEL)
+            self._client.log_artifacts(own.info.run_id, str(scratch / _MODEL), _MODEL)
         if card:
             self._client.log_text(own.info.run_id, card, _CARD)
-        self._client.set_terminated(own.info.run_id)
         try:
             self._client.get_registered_model(self.name)
         except MlflowException:
@@ -203,13 +209,10 @@ class Registry:
             description=_shortened(card),
             await_creation_for=_PATIENCE_S,
         )
+        self._client.set_terminated(own.info.run_id)  # last: what is not ended is not whole
         return str(made.version)
 
-    def _find(self, release_id: str) -> str | None:
-        found = self._client.search_model_versions(f"name = '{self.name}' and tags.release = '{release_id}'", max_results=1)
-        return str(found[0].version) if found else None
-
-    def _get(self, version: str) -> "ModelVersion":
+    def _get(self, version: str) -> "Row":
         from mlflow.exceptions import MlflowException
 
         try:
@@ -226,23 +229,23 @@ class Registry:
             return {}
         return {str(alias): str(version) for alias, version in found.items()}
 
+    def _typed(self, row: "Row", aliases: Mapping[str, str]) -> ModelVersion:
+        version, tags = str(row.version), dict(row.tags)
+        texts = {name: tags.pop(name, "") for name in _TEXTS}
+        return ModelVersion(
+            model=self.name,
+            version=version,
+            created=row.creation_timestamp,
+            aliases=tuple(alias for alias, at in aliases.items() if at == version),
+            figures=_figures(tags),
+            **texts,
+        )
+
     def _alone(self) -> Any:
         """One writer at a time on this machine; a server's own transactions are all there is between machines."""
         file = sqlite_file(self._uri)
         lock = file.with_name("registry.lock") if file else Path(tempfile.gettempdir()) / f"glocal-registry-{self.name}.lock"
         return hold(lock, wait_s=_WAIT_S, busy="Another process is changing the registry.")
-
-
-def _save_model(release: "Release", out: Path) -> None:
-    """A folder that MLflow can load: the release, and the code that opens it. Nothing is pickled, nothing is inferred."""
-    from mlflow.pyfunc import save_model
-
-    save_model(  # the signature follows from the types of `ReleaseModel.predict`
-        str(out),
-        python_model=str(Path(__file__).with_name("pyfunc.py")),
-        artifacts={"release": str(release.folder.resolve())},
-        pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
-    )
 
 
 def _shortened(card: str) -> str:
@@ -253,25 +256,35 @@ def _shortened(card: str) -> str:
     return card[: card.rfind("\n", 0, _DESCRIPTION - len(rest))].rstrip() + rest
 
 
-def _release_in(model: Path) -> Path:
-    try:
-        flavour = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))["flavors"]["python_function"]
-        path: Path = (model / flavour["artifacts"]["release"]["path"]).resolve()
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise GlocalError("The stored model holds no release.", "Register it again.") from error
-    if not path.is_relative_to(model.resolve()):
-        raise InvalidInput("The stored model names a release outside its folder.")
-    return path
-
-
-def _tags(release: "Release", evidence: Mapping[str, str | float], run_id: str) -> dict[str, str]:
+def _tags(release: Release, evidence: Mapping[str, str | float], run_id: str) -> dict[str, str]:
     figures = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in evidence.items()}
     return {
         **figures,
         "release": release.id,
         "embedding_space_id": release.embedding_space_id,
+        "data_name": release.pin.path,
         "data_md5": release.pin.md5,
         "data_rev": release.pin.rev,
         "code_revision": str(release.manifest["code_revision"]),
         "run_id": run_id,
     }
+
+
+def _figures(tags: Mapping[str, str]) -> dict[str, float]:
+    """Those of the evidence that are numbers."""
+    found = {}
+    for name, value in tags.items():
+        with contextlib.suppress(ValueError):
+            if isfinite(number := float(value)):
+                found[name] = number
+    return found
+
+
+def champions(tracking_uri: str) -> dict[str, str]:
+    """The champion of every registered model that holds releases, by the model's name."""
+    client, found = open_client(tracking_uri), {}
+    for model in client.search_registered_models(max_results=1000):
+        version = model.aliases.get("champion")
+        if version is not None and "release" in client.get_model_version(model.name, version).tags:
+            found[str(model.name)] = str(version)
+    return found

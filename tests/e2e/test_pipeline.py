@@ -109,7 +109,7 @@ def cached(body):
 
 
 def champion(home):
-    return Registry(f"sqlite:///{home}/mlflow.db", "glocal").alias("champion")
+    return Registry(f"sqlite:///{home}/mlflow.db", "drawn").alias("champion")
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_the_next_run_carries_on_and_deploys_what_the_pipeline_made(first, home)
 
 def test_whoever_looks_at_the_version_finds_the_model_card_of_its_run(first, home):
     card = (Path(first[0]["report"]["path"]).parent / "model_card.md").read_text()
-    version = MlflowClient(f"sqlite:///{home}/mlflow.db").get_model_version("glocal", "1")
+    version = MlflowClient(f"sqlite:///{home}/mlflow.db").get_model_version("drawn", "1")
     assert card.startswith(version.description.split("\n\nThe whole card is")[0])
     assert "## Out of scope and limits" in version.description
     assert f"glocal run --data drawn@{first[0]['data']['rev']} --set model.image_size=64" in card
@@ -232,13 +232,13 @@ def test_a_query_is_answered_over_http(first, home, catalogue):
 )
 def test_a_file_that_is_no_image_gets_one_line_and_the_server_lives_on(first, home, catalogue, tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    pid = torchserve.status(Home.at(home))["pid"]
+    pid = torchserve.status(Home.at(home)).pid
     code, out, error = glocal(home, command("query", tmp_path / name, "--json"))
     assert (code, out) == (2, "")
     assert error.startswith("Error: ")
     assert len(error.splitlines()) == 1
     state = torchserve.status(Home.at(home))
-    assert (state["pid"], state["healthy"]) == (pid, True)
+    assert (state.pid, state.healthy) == (pid, True)
 
 
 def test_a_second_run_takes_what_is_finished_from_the_cache(first, home, catalogue):
@@ -299,4 +299,4 @@ def torchserve_release(home):
     """Which version serves, and which release's archive."""
     state = torchserve.status(Home.at(home))
     deployed = json.loads((home / "serve" / "deployed.json").read_text())
-    return state["pid"], state["models"]["glocal"]["default"], deployed["glocal"]
+    return state.pid, state.models["drawn"].default, deployed["drawn"]

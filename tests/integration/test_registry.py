@@ -9,7 +9,9 @@ from mlflow import MlflowClient
 from model.errors import InvalidInput, NotFound
 from model.files import sha256_folder
 from model.release import open_release
-from serving.registry.models import Registry
+from model.schemas.model_version import ModelVersion
+from serving.registry.ledger import Ledger
+from serving.registry.models import Registry, champions
 from tests.support.releases import draw_image, make_release
 
 pytestmark = pytest.mark.integration
@@ -57,20 +59,29 @@ def registry(uri, releases):
 
 def test_the_same_release_keeps_its_version(registry, releases):
     assert registry.register(releases[1].folder, {"recall_at_1": 0.9}) == "2"
-    assert [row["version"] for row in registry.versions()] == ["3", "2", "1"]
+    assert [each.version for each in registry.versions()] == ["3", "2", "1"]
 
 
-def test_evidence_stands_beside_a_version(registry, releases):
-    assert registry.tags("1") == {
-        "recall_at_1": "0.5",
-        "note": "n",
-        "release": releases[0].id,
-        "embedding_space_id": releases[0].embedding_space_id,
-        "data_md5": "d" * 32,
-        "data_rev": "0" * 40,
-        "code_revision": "test",
-        "run_id": "run",
-    }
+def test_a_version_tells_its_release_its_data_and_its_figures(registry, releases):
+    found = registry.version("1")
+    assert found == ModelVersion(
+        model="glocal",
+        version="1",
+        created=found.created,
+        release=releases[0].id,
+        embedding_space_id=releases[0].embedding_space_id,
+        data_name="drawn",
+        data_md5="d" * 32,
+        data_rev="0" * 40,
+        code_revision="test",
+        figures={"recall_at_1": 0.5},
+        run_id="run",
+    )
+    assert registry.data_name(found) == "drawn"
+
+
+def test_the_data_of_a_version_of_before_is_read_from_its_release(registry):
+    assert registry.data_name(registry.version("1").model_copy(update={"data_name": ""})) == "drawn"
 
 
 def test_the_model_card_is_a_versions_description_and_lies_whole_beside_the_release(registry, uri, home):
@@ -96,7 +107,7 @@ def test_artifacts_lie_beside_the_store_and_hold_no_pickle(registry, home):
 
 def test_what_was_changed_in_the_store_is_refused(registry, home, tmp_path):
     stored = (home / "mlartifacts").rglob("weights.safetensors")
-    (weights,) = [path for path in stored if open_release(path.parent).id == registry.tags("3")["release"]]
+    (weights,) = [path for path in stored if open_release(path.parent).id == registry.version("3").release]
     good = weights.read_bytes()
     weights.write_bytes(good[:-1] + b"\x00\x01"[good[-1] == 0 :][:1])
     try:
@@ -118,11 +129,7 @@ def test_a_damaged_release_is_not_registered(registry, releases, tmp_path):
 
 
 def test_an_unknown_version_or_alias_is_named(registry, tmp_path):
-    for ask in (
-        registry.tags,
-        lambda version: registry.fetch(version, tmp_path / "x"),
-        lambda v: registry.promote(v, by="x", why="y"),
-    ):
+    for ask in (registry.version, lambda version: registry.fetch(version, tmp_path / "x")):
         for version in ("99", "x", "../1"):
             with pytest.raises(NotFound, match="There is no version"):
                 ask(version)
@@ -130,31 +137,56 @@ def test_an_unknown_version_or_alias_is_named(registry, tmp_path):
         registry.set_alias("1", "production")
 
 
-def test_promotions_move_aliases_and_are_written_down_and_a_failed_one_moves_nothing(registry):
+def test_the_champion_moves_and_says_what_it_was_before(registry):
     aliases = lambda: [registry.alias(name) for name in ("challenger", "champion", "previous")]  # noqa: E731
     assert aliases() == [None, None, None]
+    assert registry.champion() is None
     registry.set_alias("1", "challenger")
-    registry.promote("1", by="ann", why="first")
+    registry.make_champion("1", None)
     assert aliases() == [None, "1", None]
     registry.set_alias("2", "challenger")
-    registry.promote("2", by="ann", why="better")
+    registry.make_champion("2", "1")
     assert aliases() == [None, "2", "1"]
     registry.set_alias("3", "challenger")
-    registry.promote("3", by="bob", why="golden query 1.png", outcome="failed")
-    assert aliases() == ["3", "2", "1"]
-    registry.promote("1", by="bob", why="2 is worse", outcome="rolled back")
+    registry.make_champion("1", "2")
     assert aliases() == ["3", "1", "2"]
-    registry.promote("1", by="bob", why="again")
+    registry.make_champion("1", "2")  # once more changes nothing
     assert aliases() == ["3", "1", "2"]
-    ledger = [(row["by"], row["from"], row["to"], row["why"], row["outcome"]) for row in registry.promotions()]
-    assert ledger == [
-        ("bob", "1", "1", "again", "promoted"),
-        ("bob", "2", "1", "2 is worse", "rolled back"),
-        ("bob", "2", "3", "golden query 1.png", "failed"),
-        ("ann", "1", "2", "better", "promoted"),
-        ("ann", "", "1", "first", "promoted"),
+    assert registry.champion().aliases == ("champion",)
+    assert champions(registry._uri) == {"glocal": "1"}
+
+
+def test_promotions_are_written_down_newest_first(uri):
+    ledger = Ledger(uri, "glocal")
+    first = ledger.begin(by="ann", why="first", before="", version="1", release="r1")
+    second = ledger.begin(by="bob", why="better", before="1", version="2", release="r2", place="here")
+    assert [(entry.id, entry.outcome) for entry in ledger.unfinished()] == [(second, "begun"), (first, "begun")]
+    ledger.close(first, "promoted")
+    ledger.close(second, "failed", why="better: golden query 1.png")
+    assert ledger.unfinished() == []
+    assert [(e.by, e.before, e.version, e.release, e.why, e.outcome, e.place) for e in ledger.entries()] == [
+        ("bob", "1", "2", "r2", "better: golden query 1.png", "failed", "here"),
+        ("ann", "", "1", "r1", "first", "promoted", ""),
     ]
-    assert [row["when"] for row in registry.promotions()] == sorted((row["when"] for row in registry.promotions()), reverse=True)
+    assert Ledger(uri, "other").entries() == []
+
+
+def test_a_registration_that_was_cut_short_leaves_nothing(registry, uri, home, tmp_path):
+    before = sorted(path for path in (home / "mlartifacts").rglob("weights.safetensors"))
+    release = make_release(tmp_path / "release", seed=7)
+    code = f"""
+import os
+from pathlib import Path
+from mlflow import MlflowClient
+from serving.registry.models import Registry
+MlflowClient.create_model_version = lambda *_, **__: os.kill(os.getpid(), 9)
+Registry({uri!r}).register(Path({str(release.folder)!r}), {{}})
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert len(list((home / "mlartifacts").rglob("weights.safetensors"))) == len(before) + 1
+    assert registry.remove_halves() == 1
+    assert registry.remove_halves() == 0
+    assert sorted(path for path in (home / "mlartifacts").rglob("weights.safetensors")) == before
 
 
 def test_mlflow_itself_can_load_and_ask_a_version(registry, uri, releases, tmp_path):

@@ -16,12 +16,14 @@ import pytest
 from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.files import read_json, write_json
 from model.home import Home
-from serving.backends.torchserve import process
+from serving.backends.torchserve import discovery
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.archive import build_archive
+from serving.backends.torchserve.discovery import find
 from serving.backends.torchserve.process import wait_until
-from serving.backends.torchserve.rollout import deploy, same_neighbours
+from serving.backends.torchserve.rollout import deploy
 from serving.client import query
+from serving.golden import same_neighbours
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
 pytestmark = pytest.mark.integration
@@ -44,14 +46,14 @@ def releases(tmp_path_factory):
 def address(home, releases):
     """The endpoint with the first release deployed as version 1."""
     done = deploy(releases[0].folder, "1", home=Home.at(home))
-    assert (done["version"], done["release"], done["golden"]) == ("1", releases[0].id, 2)
-    return done["address"]
+    assert (done.version, done.release, done.golden) == ("1", releases[0].id, 2)
+    return done.address
 
 
 def serves(address, release, version):
     answer = query(address, "glocal", release.folder / "golden" / "0.png", 3)
     return (answer["release"], answer["model_version"]) == (release.id, version) and same_neighbours(
-        answer["neighbours"], release.golden[0]["neighbours"]
+        answer["neighbours"], release.golden[0].neighbours
     )
 
 
@@ -77,17 +79,17 @@ def _session(each):
 def test_a_deployed_release_answers_and_is_what_status_says(home, releases, address):
     assert serves(address, releases[0], "1")
     state = torchserve.status(Home.at(home))
-    assert state["running"] is True
-    assert state["address"] == address
-    assert state["models"]["glocal"]["default"] == "1"
-    assert [worker["status"] for worker in state["models"]["glocal"]["versions"][0]["workers"]] == ["READY"]
-    assert 100 < state["memory_mb"] < 1536
+    assert (state.running, state.state, state.fault) == (True, "serving", None)
+    assert state.address == address
+    assert state.models["glocal"].default == "1"
+    assert [worker.status for worker in state.models["glocal"].versions[0].workers] == ["READY"]
+    assert 100 < state.memory_mb < 1536
 
 
 def test_deploying_what_serves_only_verifies_it(home, releases, address):
-    pid = torchserve.status(Home.at(home))["models"]["glocal"]["versions"][0]["workers"][0]["pid"]
-    assert deploy(releases[0].folder, "1", home=Home.at(home))["golden"] == 2
-    assert torchserve.status(Home.at(home))["models"]["glocal"]["versions"][0]["workers"][0]["pid"] == pid
+    pid = torchserve.status(Home.at(home)).models["glocal"].versions[0].workers[0].pid
+    assert deploy(releases[0].folder, "1", home=Home.at(home)).golden == 2
+    assert torchserve.status(Home.at(home)).models["glocal"].versions[0].workers[0].pid == pid
     with pytest.raises(Conflict, match="serves release"):
         deploy(releases[1].folder, "1", home=Home.at(home))
 
@@ -96,7 +98,7 @@ def test_every_listening_socket_is_on_loopback(home, address):
     places = Home.at(home).serve
     listening = [
         connection.laddr.ip
-        for each in process._members(process.find(places).pid, places)
+        for each in discovery.members({find(places).pid}, places)
         for connection in each.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     ]
@@ -178,7 +180,7 @@ def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, relea
         finally:
             stop.set()
         asking.result()
-    assert done["address"] == address
+    assert done.address == address
     assert {status for status, _, _ in answers} == {200}
     assert {named for _, *named in map(tuple, answers) for named in [tuple(named)]} == {
         (releases[0].id, "1"),
@@ -193,9 +195,9 @@ def test_what_a_killed_deployment_left_is_tidied_by_the_next(home, releases, add
     """It had registered its version and made it the default, and died before it was recorded."""
     places = Home.at(home).serve
     stray = build_archive(releases[2].folder, places.store, name="glocal", version="99")
-    with torchserve.connect(places, process.find(places)) as server:
-        server.register(stray.path.name, "glocal")
-        server.set_default("glocal", "99")
+    with torchserve.connect(places, find(places)) as site:
+        site.server.register(stray.path.name, "glocal")
+        site.server.set_default("glocal", "99")
     deploy(releases[1].folder, "2", home=Home.at(home))
     assert only_version(home) == "2"
     assert not stray.path.exists()
@@ -222,7 +224,7 @@ def test_a_second_deployment_at_the_same_time_is_a_conflict(home, releases, addr
 
 
 def test_a_killed_worker_comes_back(home, releases, address):
-    worker = torchserve.status(Home.at(home))["models"]["glocal"]["versions"][0]["workers"][0]["pid"]
+    worker = torchserve.status(Home.at(home)).models["glocal"].versions[0].workers[0].pid
     os.kill(worker, signal.SIGKILL)
 
     def recovered():
@@ -232,32 +234,32 @@ def test_a_killed_worker_comes_back(home, releases, address):
             return False
 
     assert wait_until(recovered, deadline_s=60)
-    assert torchserve.status(Home.at(home))["models"]["glocal"]["versions"][0]["workers"][0]["pid"] != worker
+    assert torchserve.status(Home.at(home)).models["glocal"].versions[0].workers[0].pid != worker
 
 
 def test_what_was_deployed_serves_again_after_the_server_was_killed(home, releases, address):
     places = Home.at(home).serve
-    before = process.find(places).pid
+    before = find(places).pid
     os.kill(before, signal.SIGKILL)
-    assert wait_until(lambda: process.find(places) is None, deadline_s=10)
+    assert wait_until(lambda: find(places) is None, deadline_s=10)
     state = torchserve.start(Home.at(home))
-    assert state["pid"] != before
-    assert state["address"] == address  # its ports were free again
+    assert state.pid != before
+    assert state.address == address  # its ports were free again
     assert serves(address, releases[1], "2")
-    assert torchserve.start(Home.at(home))["pid"] == state["pid"]
+    assert torchserve.start(Home.at(home)).pid == state.pid
 
 
 def test_stopping_twice_leaves_no_process_behind(home, address):
-    scratch = process.find(Home.at(home).serve).scratch
+    scratch = find(Home.at(home).serve).scratch
     assert processes(home)
     assert torchserve.stop(Home.at(home)) is True
     assert torchserve.stop(Home.at(home)) is False
     assert processes(home) == []
     assert not os.path.exists(scratch)  # noqa: PTH110
-    assert torchserve.status(Home.at(home))["running"] is False
+    assert torchserve.status(Home.at(home)).running is False
     assert json.loads(Home.at(home).serve.deployed.read_text())["glocal"]["version"] == "2"
 
 
 def only_version(home):
-    (version,) = [each["version"] for each in torchserve.status(Home.at(home))["models"]["glocal"]["versions"]]
+    (version,) = [each.version for each in torchserve.status(Home.at(home)).models["glocal"].versions]
     return version

@@ -4,7 +4,6 @@ import io
 import shutil
 import struct
 import zlib
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +69,7 @@ def make_parts(folder: Path, *, seed: int = 0, trunk: str = TRUNK, image_size: i
         image = draw_image(100 + number)
         (folder / "golden" / f"{number}.png").write_bytes(image)
         (found,) = retriever.search([decode_image(image)], 3)
-        answers.append({"file": f"{number}.png", "neighbours": [asdict(neighbour) for neighbour in found]})
+        answers.append({"file": f"{number}.png", "neighbours": [neighbour.model_dump() for neighbour in found]})
     write_json(folder / "golden" / "answers.json", answers)
     return folder
 

@@ -6,13 +6,13 @@ import re
 import stat
 import subprocess
 import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from model.errors import GlocalError, InvalidInput, NotFound
 from model.files import atomic_file, sha256_file, write_text
+from model.scratch import scratch_folder
 from serving.limits import RELEASE
 
 MAX_ENTRIES = 10_000
@@ -52,8 +52,8 @@ def build_archive(release: Path, store: Path, *, name: str, version: str) -> Arc
 
     open_release(release)
     target = store / f"{name}-{version}.mar"
-    with tempfile.TemporaryDirectory(prefix="glocal-archive-") as scratch:
-        folder = _lay_out(release.resolve(), Path(scratch), name, version)
+    with scratch_folder("archive") as scratch:
+        folder = _lay_out(release.resolve(), scratch, name, version)
         open_release(folder / RELEASE)
         with atomic_file(target) as partial:
             _zip(folder, partial)

@@ -37,16 +37,20 @@ class Limits:
     """What the server may use.
 
     Attributes:
-        heap_mb: Of the JVM.
+        heap_mb: Most megabytes of the JVM's heap. Every waiting request holds its body there: two full queues of the largest
+            bodies are 1024.
+        direct_mb: Most megabytes of the JVM outside its heap. Bodies lie there while they arrive and while they go to a
+            worker: forty of the largest size at once fit.
         threads: Of one worker's arithmetic. Two that share busy cores with others wait for each other: on two such cores a
             query of 30 ms then took up to 1.6 s, and with one thread never more than 50 ms.
         queue: Requests that may wait for one model; more get a 503.
         response_s, startup_s: After which a worker is given up.
     """
 
-    heap_mb: int = 256
+    heap_mb: int = 1536
+    direct_mb: int = 1536
     threads: int = 1
-    queue: int = 32
+    queue: int = 16
     response_s: int = 30
     startup_s: int = 120
 
@@ -120,6 +124,17 @@ def _escaped(value: str) -> str:
     units = value.replace("\\", "\\\\").encode("utf-16-be")
     characters = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
     return "".join(chr(each) if 0x20 <= each < 0x7F else f"\\u{each:04x}" for each in characters)
+
+
+def read_ports(folder: ServeFolder) -> Ports | None:
+    """The ports in this home's config.properties; None where there is none."""
+    try:
+        values = dict(line.split("=", 1) for line in folder.config.read_text(encoding="utf-8").splitlines())
+        web = {kind: int(values[f"{kind}_address"].rsplit(":", 1)[1]) for kind in ("inference", "management", "metrics")}
+        grpc = {name: int(values[f"{name}_port"]) for name in ("grpc_inference", "grpc_management")}
+        return Ports(**web, **grpc)
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
 
 
 def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, str]:

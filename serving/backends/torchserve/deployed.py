@@ -1,38 +1,43 @@
 """What serves, on disk, so that it serves again after a restart."""
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import Field, TypeAdapter
+
+from model.errors import InvalidInput
 from model.files import read_json, write_json
+from model.schemas.schema import Schema
 
 
-@dataclass(frozen=True)
-class Deployed:
-    """One model's version that was verified at the endpoint and made its default.
+class Deployed(Schema):
+    """One model's version that was verified at the endpoint and made its default."""
 
-    Attributes:
-        version: The model version.
-        archive: The archive's file name in the store.
-        sha256: Of the archive.
-        release, embedding_space_id: What it answers with.
-        workers: How many serve it.
-    """
+    version: str = Field(description="The model version")
+    archive: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.mar$", description="File name of the archive in the store")
+    sha256: str = Field(description="Hash of the archive")
+    release: str = Field(description="Id of the release that answers")
+    embedding_space_id: str = Field(description="Embedding space of the answers")
+    workers: int = Field(ge=1, description="Number of worker processes")
 
-    version: str
-    archive: str
-    sha256: str
-    release: str
-    embedding_space_id: str
-    workers: int
+
+_ENTRIES = TypeAdapter(dict[str, Deployed])
 
 
 def read_deployed(file: Path) -> dict[str, Deployed]:
-    """What serves, by model name; nothing where nothing was deployed."""
-    if not file.exists():
+    """What serves, by model name; nothing where nothing was deployed.
+
+    Raises:
+        InvalidInput: The file is damaged.
+    """
+    try:
+        return _ENTRIES.validate_python(read_json(file))
+    except FileNotFoundError:
         return {}
-    return {name: Deployed(**entry) for name, entry in read_json(file).items()}
+    except ValueError as error:
+        raise InvalidInput(f"{file} is damaged.", "glocal serve start makes it again from the registry.") from error
 
 
 def write_deployed(file: Path, name: str, entry: Deployed) -> None:
     """Record what serves as `name`."""
-    write_json(file, {key: asdict(value) for key, value in {**read_deployed(file), name: entry}.items()})
+    entries = {**read_deployed(file), name: entry}
+    write_json(file, {key: value.model_dump() for key, value in entries.items()})

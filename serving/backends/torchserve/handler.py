@@ -53,15 +53,31 @@ class Handler:
 
 
 def _parse(item: dict[str, Any], headers: dict[str, Any]) -> tuple[bytes, int] | GlocalError:
-    body = item.get("body")
-    body = body.encode() if isinstance(body, str) else body
-    if not isinstance(body, bytes | bytearray):
-        return InvalidInput("There is no image in the request.", "Send its bytes as the body.")
+    named = {name.lower(): str(value) for name, value in headers.items()}
+    body = _body(item, named.get("content-type", ""))
+    if isinstance(body, GlocalError):
+        return body
+    if not body:  # TorchServe does not say whether this was a GET
+        return InvalidInput("The image is empty.", "Send its bytes as the body of a POST.")
     if len(body) > MAX_BYTES:
-        error = InvalidInput(f"The image has more than {MAX_BYTES} bytes.")
-        error.http_status = 413
-        return error
-    k = next((str(value) for name, value in headers.items() if name.lower() == K_HEADER.lower()), str(DEFAULT_K))
+        return _refusal(413, f"The image has more than {MAX_BYTES} bytes.")
+    k = named.get(K_HEADER.lower(), str(DEFAULT_K))
     if not (k.isascii() and k.isdigit() and len(k) <= MAX_DIGITS and int(k) > 0):
         return InvalidInput("k must be a whole number of at least 1.")
     return bytes(body), int(k)
+
+
+def _body(item: dict[str, Any], content_type: str) -> bytes | GlocalError:
+    """The image's bytes: the body itself, or the only field of a multipart form. TorchServe takes forms apart."""
+    form = content_type.lower().startswith("application/x-www-form-urlencoded")
+    values = [item["body"]] if "body" in item else list(item.values())
+    if form or len(values) != 1 or not isinstance(values[0], str | bytes | bytearray):
+        return _refusal(415, "A form is no image.", "Send the image's bytes as the body, as application/octet-stream.")
+    (value,) = values
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _refusal(status: int, headline: str, hint: str = "") -> GlocalError:
+    error = InvalidInput(headline, hint)
+    error.http_status = status
+    return error

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from model.errors import Unavailable
+from model.schemas.status import ServedVersion, Worker
 
 
 class Management:
@@ -44,8 +45,8 @@ class Management:
         listed = self._ask("GET", "/models", params={"limit": 100})
         return [str(model["modelName"]) for model in listed["models"]]
 
-    def versions(self, name: str) -> list[dict[str, Any]]:
-        """Every registered version of a model: `version`, `workers` (id, pid and status of each) and `waiting` requests."""
+    def versions(self, name: str) -> list[ServedVersion]:
+        """Every registered version of a model."""
         answer = self._send("GET", f"/models/{name}/all")
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
@@ -60,7 +61,7 @@ class Management:
 
     def waiting(self, name: str, version: str) -> int:
         """How many requests wait for a worker of that version."""
-        return sum(each["waiting"] for each in self.versions(name) if each["version"] == version)
+        return sum(each.waiting for each in self.versions(name) if each.version == version)
 
     def register(self, archive: str, name: str) -> None:
         """Register an archive of the store, without workers. The first version of a name becomes its default."""
@@ -83,10 +84,10 @@ class Management:
         deadline = time.monotonic() + deadline_s
         tried: set[int] = set()
         while True:
-            found = [worker for entry in self.versions(name) if entry["version"] == version for worker in entry["workers"]]
-            if sum(worker["status"] == "READY" for worker in found) >= workers:
+            found = [entry for entry in self.versions(name) if entry.version == version]
+            if sum(entry.ready for entry in found) >= workers:
                 return
-            tried |= {worker["pid"] for worker in found if worker["pid"] > 0}
+            tried |= {worker.pid for entry in found for worker in entry.workers if worker.pid > 0}
             if time.monotonic() > deadline or len(tried) > workers + retries:
                 raise Unavailable(f"No worker of {name} {version} became ready.", f"See {self._log}/model_log.log.")
             time.sleep(0.1)
@@ -118,7 +119,7 @@ class Management:
         raise Unavailable(f"TorchServe answered {answer.status_code}.", f"See {self._log}/ts_log.log.")
 
 
-def _version(model: dict[str, Any]) -> dict[str, Any]:
-    workers = [{"id": each["id"], "pid": int(each["pid"]), "status": each["status"]} for each in model["workers"]]
+def _version(model: dict[str, Any]) -> ServedVersion:
+    workers = tuple(Worker(id=str(each["id"]), pid=int(each["pid"]), status=each["status"]) for each in model["workers"])
     waiting = (model.get("jobQueueStatus") or {}).get("pendingRequests", 0)
-    return {"version": str(model["modelVersion"]), "workers": workers, "waiting": int(waiting)}
+    return ServedVersion(version=str(model["modelVersion"]), workers=workers, waiting=int(waiting))

@@ -1,4 +1,4 @@
-"""TorchServe's process: started detached on loopback, found again, ended with everything it started."""
+"""TorchServe's process: started detached on loopback, and ended with everything it started."""
 
 import contextlib
 import os
@@ -10,14 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
 from model.errors import Unavailable
-from model.files import read_json, write_json, write_text
+from model.files import write_json, write_text
 from model.home import ServeFolder
 from serving.backends.torchserve.configuration import (
     LOOPBACK,
@@ -27,40 +27,14 @@ from serving.backends.torchserve.configuration import (
     java_program,
     logging_xml,
     properties,
+    read_ports,
 )
+from serving.backends.torchserve.discovery import MAIN, Running, last_ports, members, recorded, scratch_of, server_pids
+from serving.backends.torchserve.forms import write_form_class
 
-_MAIN = "org.pytorch.serve.ModelServer"
-_WORKER = "model_service_worker.py"
+_SCRATCH_PREFIX = "glocal-serve-"
+_HOME_NOTE = ".home"
 _LONGEST_SOCKET_FOLDER = 80
-
-
-@dataclass(frozen=True)
-class Running:
-    """A TorchServe that is alive."""
-
-    pid: int
-    ports: Ports
-    scratch: str
-
-    @property
-    def address(self) -> str:
-        """Where queries go."""
-        return f"http://{LOOPBACK}:{self.ports.inference}"
-
-    @property
-    def management(self) -> str:
-        """Where models are registered."""
-        return f"http://{LOOPBACK}:{self.ports.management}"
-
-
-def find(folder: ServeFolder) -> Running | None:
-    """The server that the state file names, if it is alive and ours."""
-    try:
-        state = read_json(folder.state)
-        running = Running(int(state["pid"]), Ports(**state["ports"]), str(state["scratch"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return running if _is_server(running.pid, folder) else None
 
 
 def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running:
@@ -69,25 +43,14 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
     Raises:
         Unavailable: There is no Java to run it with, or it cannot be started.
     """
-    ports = _free_ports(wanted or _last_ports(folder))
+    ports = _free_ports(wanted or last_ports(folder))
     for each in (folder.root, folder.store, folder.logs):
         each.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(folder)
+    write_form_class(_torchserve() / "frontend" / "model-server.jar", _classes(scratch))
     write_text(folder.config, properties(folder, ports, limits))
     write_text(folder.logging, logging_xml(folder))
-    command = [
-        java_program(),
-        f"-Xmx{limits.heap_mb}m",
-        "-XX:+UseSerialGC",
-        "-XX:-UsePerfData",
-        "-XX:TieredStopAtLevel=1",
-        f"-Djava.io.tmpdir={scratch}",
-        f"-Dlog4j.configurationFile={folder.logging.as_uri()}",
-        f"-Dmodel_server_home={_torchserve().parent}",
-        *("-cp", str(_torchserve() / "frontend" / "*"), _MAIN),
-        *("--python", sys.executable, "-f", str(folder.config), "-s", str(folder.store), "-w", str(folder.store)),
-        *("-ncs", "--disable-token-auth", "--enable-model-api"),
-    ]
+    command = _command(folder, scratch, limits)
     with (folder.logs / "console.log").open("ab") as log:
         try:
             started = subprocess.Popen(
@@ -102,32 +65,40 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
         except OSError as error:
             raise Unavailable("TorchServe cannot be started.", f"{command[0]}: {error.strerror}") from error
     running = Running(started.pid, ports, scratch)
-    write_json(folder.state, {"pid": running.pid, "ports": asdict(ports), "scratch": scratch})
+    remember(folder, running)
     return running
 
 
+def remember(folder: ServeFolder, running: Running) -> None:
+    """Put a server on record."""
+    if recorded(folder) != running:
+        write_json(folder.state, {"pid": running.pid, "ports": asdict(running.ports), "scratch": running.scratch})
+
+
 def end(folder: ServeFolder, *, wait_s: float = 15) -> bool:
-    """End the server with all its workers, and what an earlier one left. Returns whether there was anything to end.
+    """End every server of this home with its workers, and what an earlier one left. Returns whether there was one.
 
     The state file stays, without a process, so that the next server listens where this one did.
     """
-    try:
-        state = read_json(folder.state)
-        pid, scratch = int(state["pid"]), Path(state["scratch"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    members = _members(pid, folder)
-    if _is_server(pid, folder):
+    known, servers = recorded(folder), set(server_pids(folder))
+    pids = servers | ({known.pid} if known else set())
+    scratches = {scratch_of(pid) for pid in servers} | ({known.scratch} if known else set())
+    ports = last_ports(folder) or read_ports(folder)
+    processes = members(pids, folder)
+    for pid in servers:
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(pid).send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(members, timeout=wait_s)
-    for process in {*alive, *_members(pid, folder)}:
+    _, alive = psutil.wait_procs(processes, timeout=wait_s)
+    for process in {*alive, *members(pids, folder)}:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs([*alive, *_members(pid, folder)], timeout=wait_s)
-    shutil.rmtree(scratch, ignore_errors=True)
-    write_json(folder.state, {"ports": state["ports"]})
-    return bool(members)
+    psutil.wait_procs([*alive, *members(pids, folder)], timeout=wait_s)
+    for scratch in scratches:
+        if scratch and _is_scratch(Path(scratch), folder):
+            shutil.rmtree(scratch, ignore_errors=True)
+    if ports is not None:
+        write_json(folder.state, {"ports": asdict(ports)})
+    return bool(processes)
 
 
 def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 0.1) -> bool:
@@ -138,6 +109,29 @@ def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 
             return False
         time.sleep(pause_s)
     return True
+
+
+def _command(folder: ServeFolder, scratch: str, limits: Limits) -> list[str]:
+    return [
+        java_program(),
+        f"-Xmx{limits.heap_mb}m",
+        f"-XX:MaxDirectMemorySize={limits.direct_mb}m",
+        "-XX:+UseSerialGC",
+        "-Dio.netty.allocator.type=unpooled",  # a pool keeps what large bodies once needed, and is full before its limit
+        "-XX:-UsePerfData",
+        "-XX:TieredStopAtLevel=1",
+        f"-Djava.io.tmpdir={scratch}",
+        f"-Dlog4j.configurationFile={folder.logging.as_uri()}",
+        f"-Dmodel_server_home={_torchserve().parent}",
+        *("-cp", f"{os.path.relpath(_classes(scratch), folder.root)}:{_torchserve() / 'frontend' / '*'}", MAIN),
+        *("--python", sys.executable, "-f", str(folder.config), "-s", str(folder.store), "-w", str(folder.store)),
+        *("-ncs", "--disable-token-auth", "--enable-model-api"),
+    ]
+
+
+def _classes(scratch: str) -> Path:
+    """Java classes that come before TorchServe's own."""
+    return Path(scratch, "classes")
 
 
 def _torchserve() -> Path:
@@ -151,10 +145,29 @@ def _scratch(folder: ServeFolder) -> str:
     """Where archives are unpacked and workers' sockets lie; a socket's path must be short."""
     scratch = folder.scratch
     if len(str(scratch)) > _LONGEST_SOCKET_FOLDER:
-        return tempfile.mkdtemp(prefix="glocal-serve-")
+        return _short_scratch(folder)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     return str(scratch)
+
+
+def _short_scratch(folder: ServeFolder) -> str:
+    """A folder in the system's temporary folder; those that earlier servers of this home left there are removed."""
+    home = str(folder.config)
+    for note in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*/{_HOME_NOTE}"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if note.read_text(encoding="utf-8") == home and _is_scratch(note.parent, folder):
+                shutil.rmtree(note.parent, ignore_errors=True)
+    scratch = tempfile.mkdtemp(prefix=_SCRATCH_PREFIX)
+    write_text(Path(scratch) / _HOME_NOTE, home)
+    return scratch
+
+
+def _is_scratch(scratch: Path, folder: ServeFolder) -> bool:
+    """Whether a folder is one that `_scratch` makes: what else a state file names is not removed."""
+    return scratch == folder.scratch or (
+        scratch.name.startswith(_SCRATCH_PREFIX) and scratch.parent == Path(tempfile.gettempdir()) and not scratch.is_symlink()
+    )
 
 
 def _free_ports(wanted: Ports | None) -> Ports:
@@ -170,33 +183,3 @@ def _free_ports(wanted: Ports | None) -> Ports:
                 bound.bind((LOOPBACK, 0))
             chosen[field.name] = bound.getsockname()[1]
     return Ports(**chosen)
-
-
-def _last_ports(folder: ServeFolder) -> Ports | None:
-    try:
-        return Ports(**read_json(folder.state)["ports"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _is_server(pid: int, folder: ServeFolder) -> bool:
-    return _runs(pid, _MAIN, str(folder.config))
-
-
-def _members(pid: int, folder: ServeFolder) -> list[psutil.Process]:
-    """The living processes of the server's session: itself and its workers; nobody who was given its number since."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-            if os.getsid(process.pid) == pid and (_is_server(process.pid, folder) or _runs(process.pid, _WORKER)):
-                found.append(process)
-    return found
-
-
-def _runs(pid: int, *words: str) -> bool:
-    try:
-        process = psutil.Process(pid)
-        line = " ".join(process.cmdline())
-        return process.status() != psutil.STATUS_ZOMBIE and all(word in line for word in words)
-    except psutil.Error:
-        return False

@@ -4,19 +4,18 @@ Everything lies below one home: `serve/state.json` says which process and which 
 version, `serve/store` holds the archives, `logs/torchserve` the logs.
 """
 
-from typing import Any
-
 import psutil
 
 from model.claim import claim
-from model.errors import GlocalError, Unavailable
+from model.errors import GlocalError, InvalidInput, Unavailable
 from model.home import Home, ServeFolder
 from model.locks import hold
-from serving.backends.torchserve.archive import remove_archive, verify_archive
+from model.schemas.status import Difference, ServedModel, ServerStatus
 from serving.backends.torchserve.configuration import Limits, Ports
-from serving.backends.torchserve.deployed import Deployed, read_deployed
-from serving.backends.torchserve.management import Management
-from serving.backends.torchserve.process import Running, end, find, launch, wait_until
+from serving.backends.torchserve.deployed import read_deployed
+from serving.backends.torchserve.discovery import Running, find, is_damaged
+from serving.backends.torchserve.process import end, launch, remember, wait_until
+from serving.backends.torchserve.site import connect, restore, tidy
 
 _ATTEMPTS = 3
 _LOCK_WAIT_S = 180.0
@@ -24,7 +23,7 @@ _PATIENCE_S = 20.0
 """With a server that is alive and does not answer, before it is replaced."""
 
 
-def start(home: Home, *, ports: Ports | None = None, limits: Limits | None = None, deadline_s: float = 90) -> dict[str, Any]:
+def start(home: Home, *, ports: Ports | None = None, limits: Limits | None = None, deadline_s: float = 90) -> ServerStatus:
     """Start TorchServe unless it runs, and bring back what was deployed.
 
     Args:
@@ -33,9 +32,6 @@ def start(home: Home, *, ports: Ports | None = None, limits: Limits | None = Non
         limits: What the server may use.
         deadline_s: For the server to answer.
 
-    Returns:
-        What `status` returns.
-
     Raises:
         Unavailable: It does not come up; the hint names its log.
         Conflict: Another process is starting or stopping it and does not finish.
@@ -43,109 +39,95 @@ def start(home: Home, *, ports: Ports | None = None, limits: Limits | None = Non
     folder = claim(home).serve
     with hold(folder.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
         running = ensure(folder, ports=ports, limits=limits or Limits(), deadline_s=deadline_s)
-        with connect(folder, running) as server:
-            restore(server, folder)
-    return status(home)
+        with connect(folder, running) as site:
+            failed = [*restore(site), *tidy(site)]
+    return status(home).model_copy(update={"differences": tuple(failed)})
 
 
 def ensure(folder: ServeFolder, *, ports: Ports | None = None, limits: Limits = Limits(), deadline_s: float = 90) -> Running:  # noqa: B008 # frozen
-    """The running server, started if need be; whatever is registered there."""
+    """The running server, started if need be; whatever is registered there. One that is not on record is taken over."""
     busy = "TorchServe is being started or stopped by another process."
     with hold(folder.start_lock, wait_s=_LOCK_WAIT_S, busy=busy):
         running = find(folder)
         if running is not None and _answers(running, folder, _PATIENCE_S):
+            remember(folder, running)
             return running
         return _start_afresh(folder, ports, limits, deadline_s)
 
 
-def status(home: Home) -> dict[str, Any]:
-    """Whether TorchServe runs, where, and what it serves.
+def answering(folder: ServeFolder) -> Running | None:
+    """The running server if it answers."""
+    running = find(folder)
+    return running if running is not None and _answers(running, folder, 0) else None
 
-    Returns:
-        `running`, `log`, and if it runs `healthy`, `pid`, `address`, `management`, `memory_mb` (Java and workers) and `models`:
-        by name the `default` version and every version's workers.
-    """
+
+def status(home: Home) -> ServerStatus:
+    """Whether TorchServe runs, where, and what it serves."""
     folder = home.serve
+    notes = _damages(folder)
     running = find(folder)
     if running is None:
-        return {"running": False, "log": str(folder.logs)}
-    try:
-        with connect(folder, running) as server:
-            healthy = server.healthy()
-            models = {name: {"default": server.default(name), "versions": server.versions(name)} for name in server.names()}
-    except Unavailable:
-        healthy, models = False, {}
-    return {
-        "running": True,
-        "healthy": healthy,
-        "pid": running.pid,
-        "address": running.address,
-        "management": running.management,
-        "memory_mb": _memory_mb(running.pid),
-        "models": models,
-        "log": str(folder.logs),
-    }
+        return ServerStatus(running=False, state="stopped", log=str(folder.logs), differences=notes)
+    healthy, models = _served(folder, running)
+    missing = _missing(folder, models)
+    serves = any(model.ready for model in models.values())
+    return ServerStatus(
+        running=True,
+        state="deaf" if not healthy else "empty" if not serves else "partial" if missing else "serving",
+        healthy=healthy,
+        pid=running.pid,
+        address=running.address,
+        management=running.management,
+        memory_mb=_memory_mb(running.pid),
+        models=models,
+        missing=missing,
+        log=str(folder.logs),
+        differences=notes,
+    )
 
 
 def stop(home: Home) -> bool:
     """End TorchServe and its workers; what was deployed serves again after `start`. Returns whether it ran."""
     folder = home.serve
-    if not folder.state.exists():
+    if not folder.state.exists() and not folder.config.exists():
         return False
     with hold(folder.start_lock, wait_s=_LOCK_WAIT_S, busy="TorchServe is being started by another process."):
         return end(folder)
 
 
-def connect(folder: ServeFolder, running: Running) -> Management:
-    """A client of a running server's management address."""
-    return Management(running.address, running.management, log=str(folder.logs))
+def _served(folder: ServeFolder, running: Running) -> tuple[bool, dict[str, ServedModel]]:
+    try:
+        with connect(folder, running) as site:
+            server = site.server
+            if not server.healthy():
+                return False, {}
+            models = {
+                name: ServedModel(default=server.default(name), versions=tuple(server.versions(name))) for name in server.names()
+            }
+            return True, models
+    except GlocalError:
+        return False, {}
 
 
-def bring_up(server: Management, folder: ServeFolder, name: str, entry: Deployed, *, deadline_s: float) -> None:
-    """Check an archive's hash and structure, register it and wait for its workers.
-
-    Raises:
-        InvalidInput, NotFound: The archive is not the one that was built.
-        Unavailable: Its workers do not get ready.
-    """
-    verify_archive(folder.store / entry.archive, entry.sha256)
-    server.register(entry.archive, name)
-    server.scale(name, entry.version, entry.workers, deadline_s=deadline_s, retries=0)
+def _missing(folder: ServeFolder, models: dict[str, ServedModel]) -> tuple[str, ...]:
+    try:
+        recorded = read_deployed(folder.deployed)
+    except InvalidInput:
+        return ()
+    return tuple(name for name in recorded if name not in models or not models[name].ready)
 
 
-def restore(server: Management, folder: ServeFolder) -> None:
-    """Register what was deployed where it is missing, and wait for its workers. To be called under the deployment's lock.
-
-    Raises:
-        GlocalError: Some version cannot be brought back; the server stays.
-    """
-    for name, entry in read_deployed(folder.deployed).items():
-        registered = [each["version"] for each in server.versions(name)]
-        try:
-            if entry.version in registered:
-                server.scale(name, entry.version, entry.workers, deadline_s=Limits().startup_s)
-                continue
-            bring_up(server, folder, name, entry, deadline_s=Limits().startup_s)
-            server.set_default(name, entry.version)
-        except GlocalError as error:
-            if entry.version not in registered:
-                server.unregister(name, entry.version)
-            raise type(error)(f"{name} {entry.version} cannot be brought back: {error.headline}", error.hint) from error
-
-
-def tidy(server: Management, folder: ServeFolder, name: str) -> None:
-    """Put back what a killed deployment left: only the deployed version is registered, is the default, and has an archive."""
-    kept = read_deployed(folder.deployed)
-    entry = kept.get(name)
-    registered = [each["version"] for each in server.versions(name)]
-    if entry is not None and entry.version in registered and server.default(name) != entry.version:
-        server.set_default(name, entry.version)
-    for version in registered:
-        if entry is None or version != entry.version:
-            server.unregister(name, version)
-    for archive in folder.store.glob(f"{name}-*.mar"):
-        if archive.name not in {each.archive for each in kept.values()}:
-            remove_archive(archive)
+def _damages(folder: ServeFolder) -> tuple[Difference, ...]:
+    """What is wrong with the server's own files."""
+    found = []
+    if is_damaged(folder):
+        remedy = "The server is looked for by its configuration; glocal serve start writes the file again."
+        found.append(Difference(model="", found=f"{folder.state} is damaged.", done=remedy))
+    try:
+        read_deployed(folder.deployed)
+    except InvalidInput as error:
+        found.append(Difference(model="", found=error.headline, done=error.hint))
+    return tuple(found)
 
 
 def _start_afresh(folder: ServeFolder, ports: Ports | None, limits: Limits, deadline_s: float) -> Running:
@@ -161,8 +143,8 @@ def _start_afresh(folder: ServeFolder, ports: Ports | None, limits: Limits, dead
 
 
 def _answers(running: Running, folder: ServeFolder, deadline_s: float) -> bool:
-    with connect(folder, running) as server:
-        healthy = wait_until(lambda: server.healthy() or find(folder) is None, deadline_s=deadline_s)
+    with connect(folder, running) as site:
+        healthy = wait_until(lambda: site.server.healthy() or find(folder) is None, deadline_s=deadline_s)
         return healthy and find(folder) is not None
 
 

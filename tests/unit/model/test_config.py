@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from model.config import Attention, MethodName, RunConfig, load_config, parse_config, setting_names
+from model.config import Attention, MethodName, RunConfig, ServeConfig, load_config, parse_config, served_name, setting_names
 from model.errors import InvalidInput
 from model.networks.attention import ATTENTION
 from model.networks.methods import ABLATIONS, METHODS
@@ -163,3 +163,10 @@ def test_no_setting_is_null_as_a_pipeline_cannot_say_so():
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         parse_config({}).train.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("set_", "data_name", "name"), [("", "mugs", "mugs"), ("", "mugs.v2", "mugs-v2"), ("shop", "mugs", "shop")]
+)
+def test_a_model_is_served_under_the_name_of_its_data_unless_a_setting_says_otherwise(set_, data_name, name):
+    assert served_name(ServeConfig(name=set_), data_name) == name

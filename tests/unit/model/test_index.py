@@ -76,12 +76,10 @@ def test_it_gives_its_golden_answers_itself(release):
     retriever = release.retriever()
     assert len(release.golden) == 3
     for golden in release.golden:
-        data = (release.folder / "golden" / golden["file"]).read_bytes()
-        (found,) = retriever.search([decode_image(data)], len(golden["neighbours"]))
-        assert [neighbour.id for neighbour in found] == [each["id"] for each in golden["neighbours"]]
-        assert [neighbour.score for neighbour in found] == pytest.approx(
-            [each["score"] for each in golden["neighbours"]], abs=2e-3
-        )
+        data = release.golden_image(golden).read_bytes()
+        (found,) = retriever.search([decode_image(data)], len(golden.neighbours))
+        assert [neighbour.id for neighbour in found] == [each.id for each in golden.neighbours]
+        assert [neighbour.score for neighbour in found] == pytest.approx([each.score for each in golden.neighbours], abs=2e-3)
         assert found[0].score == pytest.approx(1, abs=2e-3)  # a golden image is in the gallery itself
 
 
@@ -158,9 +156,9 @@ def test_boxes_are_entries_of_their_own_and_golden_images_are_cut_out(dataset, f
     write_manifest(boxed, [("images/0/0.png", f"class {number % 2}", "test", box) for number, box in enumerate(boxes)])
     release = build(boxed, checkpoint, tmp_path / "release", golden_queries=4)
     assert len(set(release.gallery.ids)) == 4
-    assert [each["file"] for each in release.golden] == ["0.png", "1.png", "2.png", "3.png"]
+    assert [each.file for each in release.golden] == ["0.png", "1.png", "2.png", "3.png"]
     assert decode_image((release.folder / "golden" / "0.png").read_bytes()).shape == (3, 24, 24)
-    assert [each["neighbours"][0]["id"] for each in release.golden] == release.gallery.ids.tolist()
+    assert [each.neighbours[0].id for each in release.golden] == release.gallery.ids.tolist()
 
 
 def test_a_network_that_says_nothing_finite_is_not_released(dataset, tmp_path):

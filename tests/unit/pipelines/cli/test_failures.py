@@ -27,7 +27,7 @@ SHOWN = [f"  unreadable: {number}.jpg: it ends early" for number in range(20)]
         (
             OSError(28, "No space left on device", "x"),
             1,
-            ["Error: No space left on device: x", "  Make room, or set"],
+            ["Error: There is no room left on the disk of x.", "  Make room there"],
         ),
         (rejected(20), 2, ["Error: x has 20 defects.", *SHOWN, "  Every one is named in x.txt."]),
         (rejected(23), 2, ["Error: x has 23 defects.", *SHOWN, "  and 3 more in x.txt", "  Every one is named in x.txt."]),

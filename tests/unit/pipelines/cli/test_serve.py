@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from model.errors import Unavailable
-from pipelines.cli.serve import show_server
+from model.schemas.status import Difference, ServerStatus
 
 
 def test_a_server_that_does_not_run_is_said_to_be_stopped(glocal):
@@ -16,9 +15,22 @@ def test_a_server_that_does_not_run_is_said_to_be_stopped(glocal):
     assert "glocal serve start" in error
 
 
-def test_a_server_that_runs_and_does_not_answer_is_told_and_exits_5(capsys):
-    state = {"running": True, "healthy": False, "pid": 7, "address": "http://x", "memory_mb": 1.0, "models": {}, "log": "logs"}
-    with pytest.raises(Unavailable, match="does not answer") as error:
-        show_server(state, as_json=True)
-    assert error.value.exit_code == 5
-    assert json.loads(capsys.readouterr().out) == state
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"state": "deaf", "pid": 7}, "TorchServe (process 7) does not answer."),
+        ({"state": "empty"}, "TorchServe runs and serves no model."),
+        ({"state": "partial", "missing": ("mugs",)}, "On record, but not served: mugs."),
+    ],
+    ids=["deaf", "empty", "partial"],
+)
+def test_a_server_that_does_not_do_its_work_is_exit_code_5_with_words(glocal, monkeypatch, state, said):
+    found = ServerStatus(
+        running=True, log="logs", differences=(Difference(model="mugs", found="It was.", done="Done."),), **state
+    )
+    monkeypatch.setattr("serving.reconcile.server_status", lambda *_: found)
+    code, out, error = glocal("serve", "status", "--json")
+    assert code == 5
+    assert json.loads(out)["state"] == state["state"]
+    assert f"Error: {said}" in error
+    assert "Warning: mugs: It was. Done." in error

@@ -10,8 +10,8 @@ from model.errors import InvalidInput, NotFound
 from model.files import read_json, write_json
 from model.release import MANIFEST, space_id
 from serving.backends.torchserve.handler import Handler
-from serving.backends.torchserve.rollout import same_neighbours
 from serving.engine.engine import Engine
+from serving.golden import same_neighbours
 from serving.limits import MAX_BYTES
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
@@ -55,7 +55,7 @@ def handler(release, tmp_path_factory):
 
 def test_an_answer_names_its_release_its_space_and_its_version(engine, release):
     answer = engine.search(draw_image(100), 3)
-    assert same_neighbours(answer["neighbours"], release.golden[0]["neighbours"])
+    assert same_neighbours(answer["neighbours"], release.golden[0].neighbours)
     assert (answer["release"], answer["embedding_space_id"]) == (release.id, release.embedding_space_id)
     assert answer["model_version"] == "7"
 
@@ -140,8 +140,8 @@ def test_one_bad_image_of_a_batch_fails_alone(handler, release):
     batch = [{"body": draw_image(100)}, {"body": b"no image"}, {"body": bytearray(draw_image(101))}]
     first, second, third = [json.loads(text) for text in handler.handle(batch, context)]
     assert context.statuses == {1: 422}
-    assert same_neighbours(first["neighbours"][:3], release.golden[0]["neighbours"])
-    assert same_neighbours(third["neighbours"][:3], release.golden[1]["neighbours"])
+    assert same_neighbours(first["neighbours"][:3], release.golden[0].neighbours)
+    assert same_neighbours(third["neighbours"][:3], release.golden[1].neighbours)
     assert second == {"error": "This is no image of a known format (JPEG, PNG, WEBP).", "hint": ""}
     assert set(context.types.values()) == {"application/json"}
 
@@ -155,8 +155,8 @@ def test_every_item_has_its_own_k(handler):
 
 def test_a_request_without_a_body_or_with_too_large_a_one_is_refused(handler):
     context = Context()
-    handler.handle([{"data": b"x"}, {"body": bytes(MAX_BYTES + 1)}, {"body": {"already": "parsed"}}], context)
-    assert context.statuses == {0: 422, 1: 413, 2: 422}
+    handler.handle([{}, {"body": bytes(MAX_BYTES + 1)}, {"body": {"already": "parsed"}}, {"body": b""}], context)
+    assert context.statuses == {0: 415, 1: 413, 2: 415, 3: 422}
 
 
 def test_what_goes_wrong_inside_is_a_500_without_its_trace(release, tmp_path, handler, monkeypatch):

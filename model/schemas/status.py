@@ -1,0 +1,87 @@
+"""What the endpoint on this machine serves, and where the records of it differed."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from model.errors import GlocalError, Unavailable
+from model.schemas.schema import Schema
+
+_REPLACE = "glocal serve start replaces it."
+_RESTORE = "glocal serve start brings back what can be."
+
+
+class Worker(Schema):
+    """One worker process."""
+
+    id: str = Field(description="The server's number for it")
+    pid: int = Field(description="Its process; not above 0 while it starts")
+    status: str = Field(description="READY, or what the server says instead")
+
+
+class ServedVersion(Schema):
+    """One version of a served model at the server."""
+
+    version: str = Field(description="The version")
+    workers: tuple[Worker, ...] = Field(description="Its worker processes")
+    waiting: int = Field(description="Requests that wait for a worker")
+
+    @property
+    def ready(self) -> int:
+        """Number of workers that answer."""
+        return sum(worker.status == "READY" for worker in self.workers)
+
+
+class ServedModel(Schema):
+    """One served model."""
+
+    default: str | None = Field(description="The version that answers queries which name none")
+    versions: tuple[ServedVersion, ...] = Field(description="All versions at the server")
+
+    @property
+    def ready(self) -> bool:
+        """Whether a worker of the default version answers."""
+        return any(each.version == self.default and each.ready for each in self.versions)
+
+
+class Difference(Schema):
+    """One difference between what serves, `deployed.json` and the alias `champion`."""
+
+    model: str = Field(description="The served model; empty if it concerns the server")
+    found: str = Field(description="What served and what was on record")
+    done: str = Field(description="What was done about it")
+
+    def __str__(self) -> str:
+        """The difference in one line."""
+        return f"{self.model + ': ' if self.model else ''}{self.found} {self.done}".strip()
+
+
+class ServerStatus(Schema):
+    """The endpoint on this machine.
+
+    `state` is `stopped` (no process), `deaf` (a process that does not answer), `empty` (no model serves), `partial` (a model
+    that is on record does not serve) or `serving`.
+    """
+
+    running: bool = Field(description="Whether the server's process lives")
+    state: Literal["stopped", "deaf", "empty", "partial", "serving"] = Field(description="Whether it does its work")
+    log: str = Field(description="Folder of its logs")
+    healthy: bool = Field(False, description="Whether both addresses answer")
+    pid: int | None = Field(None, description="The server's process")
+    address: str = Field("", description="Where queries go")
+    management: str = Field("", description="Where models are registered")
+    memory_mb: float = Field(0.0, description="Memory of the server and its workers")
+    models: dict[str, ServedModel] = Field({}, description="Served models by name")
+    missing: tuple[str, ...] = Field((), description="Models on record that do not serve")
+    differences: tuple[Difference, ...] = Field((), description="Differences between the records, and what was done")
+
+    @property
+    def fault(self) -> GlocalError | None:
+        """Why a server that runs does not do its work, as an error; None where it does, or where none runs."""
+        if self.state == "deaf":
+            return Unavailable(f"TorchServe (process {self.pid}) does not answer.", f"{_REPLACE} Its logs: {self.log}.")
+        if self.missing:
+            return Unavailable(f"On record, but not served: {', '.join(self.missing)}.", f"{_RESTORE} Logs: {self.log}.")
+        if self.state == "empty":
+            return Unavailable("TorchServe runs and serves no model.", "Deploy one: glocal run --data DIR.")
+        return None

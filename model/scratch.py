@@ -1,0 +1,46 @@
+"""Temporary folders that say whose they are: what a killed process left is found and removed."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.locks import hold, is_held
+
+_PREFIX = "glocal-"
+_OWNER = ".owner"
+
+
+@contextmanager
+def scratch_folder(use: str) -> Iterator[Path]:
+    """A folder in the system's temporary folder, for the block.
+
+    Its owner holds the lock of a file in it, which the system releases however the owner ends.
+
+    Args:
+        use: What it is for; part of its name.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{use}-"))
+    try:
+        with hold(folder / _OWNER):
+            inside = folder / use
+            inside.mkdir()
+            yield inside
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned() -> list[Path]:
+    """Remove the scratch folders whose owners are dead; returns them."""
+    removed = []
+    for owner in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_OWNER}"):
+        with contextlib.suppress(OSError):  # somebody else's, or gone by now
+            folder = owner.parent
+            ours = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+            if ours and not is_held(owner):
+                shutil.rmtree(folder)
+                removed.append(folder)
+    return removed

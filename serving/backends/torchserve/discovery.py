@@ -1,0 +1,113 @@
+"""Which TorchServe is ours: by the state file, else by the configuration on a process's command line."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from model.files import read_json
+from model.home import ServeFolder
+from serving.backends.torchserve.configuration import LOOPBACK, Ports, read_ports
+
+MAIN = "org.pytorch.serve.ModelServer"
+_WORKER = "model_service_worker.py"
+_SCRATCH = "-Djava.io.tmpdir="
+
+
+@dataclass(frozen=True)
+class Running:
+    """A TorchServe that is alive."""
+
+    pid: int
+    ports: Ports
+    scratch: str
+
+    @property
+    def address(self) -> str:
+        """Where queries go."""
+        return f"http://{LOOPBACK}:{self.ports.inference}"
+
+    @property
+    def management(self) -> str:
+        """Where models are registered."""
+        return f"http://{LOOPBACK}:{self.ports.management}"
+
+
+def find(folder: ServeFolder) -> Running | None:
+    """The server of this home, if one is alive: the recorded one, else one that was started and is not on record."""
+    known = recorded(folder)
+    if known is not None and _is_server(known.pid, folder):
+        return known
+    found = (_described(pid, folder) for pid in server_pids(folder))
+    return next((each for each in found if each is not None), None)
+
+
+def recorded(folder: ServeFolder) -> Running | None:
+    """What the state file says, whether the process lives or not; None where the file is missing or damaged."""
+    try:
+        state = read_json(folder.state)
+        return Running(int(state["pid"]), Ports(**state["ports"]), str(state["scratch"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def last_ports(folder: ServeFolder) -> Ports | None:
+    """Where the last server of this home listened."""
+    try:
+        return Ports(**read_json(folder.state)["ports"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_damaged(folder: ServeFolder) -> bool:
+    """Whether there is a state file that cannot be read."""
+    return folder.state.exists() and last_ports(folder) is None
+
+
+def server_pids(folder: ServeFolder) -> list[int]:
+    """Every living server that was started with this home's configuration."""
+    if not folder.config.exists():
+        return []
+    return [pid for pid in psutil.pids() if _is_server(pid, folder)]
+
+
+def members(pids: set[int], folder: ServeFolder) -> list[psutil.Process]:
+    """The living processes of these servers' sessions: servers and workers; nobody who was given their numbers since."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+            ours = os.getsid(process.pid) in pids
+            if (ours and (_is_server(process.pid, folder) or _is_worker(process.pid))) or _is_worker(process.pid, folder.scratch):
+                found.append(process)
+    return found
+
+
+def scratch_of(pid: int) -> str | None:
+    """The temporary folder that a server was started with."""
+    return next((word.removeprefix(_SCRATCH) for word in _line(pid) if word.startswith(_SCRATCH)), None)
+
+
+def _described(pid: int, folder: ServeFolder) -> Running | None:
+    scratch, ports = scratch_of(pid), read_ports(folder)
+    return Running(pid, ports, scratch) if scratch and ports else None
+
+
+def _is_server(pid: int, folder: ServeFolder) -> bool:
+    line = _line(pid)
+    return MAIN in line and str(folder.config) in line
+
+
+def _is_worker(pid: int, scratch: Path | None = None) -> bool:
+    line = _line(pid)
+    named = any(Path(word).name == _WORKER for word in line)
+    return named and (scratch is None or any(word.startswith(f"{scratch}/") for word in line))
+
+
+def _line(pid: int) -> list[str]:
+    try:
+        process = psutil.Process(pid)
+        return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
+    except psutil.Error:
+        return []

@@ -1,0 +1,80 @@
+"""What killed deployments leave in the store, and what damaged records can be made from."""
+
+import json
+import re
+import zipfile
+
+from model.errors import GlocalError, InvalidInput
+from model.files import sha256_json
+from model.home import ServeFolder
+from model.release import MANIFEST
+from model.schemas.status import Difference
+from serving.backends.torchserve.archive import remove_archive, verify_archive
+from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
+from serving.limits import RELEASE
+
+_ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)-(?P<version>[A-Za-z0-9._]+)\.mar")
+
+
+def clear_store(folder: ServeFolder) -> list[Difference]:
+    """Remove archives that are not on record, and files that were being written when their writer died.
+
+    To be called under the deployment's lock.
+    """
+    kept = {entry.archive for entry in read_deployed(folder.deployed).values()}
+    strays = [file for file in folder.store.glob("*.mar") if file.name not in kept]
+    hashes = [file for file in folder.store.glob("*.mar.sha256") if not file.with_suffix("").exists()]
+    partial = list(folder.store.glob(".*.mar*.*"))
+    for archive in strays:
+        remove_archive(archive)
+    for file in (*hashes, *partial):
+        file.unlink(missing_ok=True)
+    names = sorted(file.name for file in (*strays, *hashes, *partial))
+    return [Difference(model="", found=f"The store held {', '.join(names)}, not on record.", done="Removed.")] if names else []
+
+
+def stored_names(folder: ServeFolder) -> set[str]:
+    """The models that the store holds archives of."""
+    matches = (_ARCHIVE.fullmatch(file.name) for file in folder.store.glob("*.mar"))
+    return {match["name"] for match in matches if match}
+
+
+def set_damaged_aside(folder: ServeFolder) -> Difference | None:
+    """Rename a record of what serves that cannot be read, so that it can be made again."""
+    try:
+        read_deployed(folder.deployed)
+    except InvalidInput as error:
+        aside = folder.deployed.with_name(folder.deployed.name + ".damaged")
+        folder.deployed.replace(aside)
+        return Difference(model="", found=error.headline, done=f"It is kept as {aside.name} and made again from the registry.")
+    return None
+
+
+def record_from_store(folder: ServeFolder, name: str, version: str, release: str) -> Deployed | None:
+    """Put a version on record from its archive in the store, if that is whole and holds the release.
+
+    Args:
+        folder: Where the endpoint keeps its files.
+        name: Of the served model.
+        version: The version that is known to have served.
+        release: The id of that version's release.
+    """
+    file = folder.store / f"{name}-{version}.mar"
+    try:
+        archive = verify_archive(file)
+        with zipfile.ZipFile(file) as packed:
+            manifest = json.loads(packed.read(f"{RELEASE}/{MANIFEST}"))
+        found = Deployed(
+            version=version,
+            archive=file.name,
+            sha256=archive.sha256,
+            release=sha256_json(manifest)[:16],
+            embedding_space_id=manifest["embedding_space_id"],
+            workers=1,
+        )
+    except (GlocalError, OSError, ValueError, KeyError, TypeError):
+        return None
+    if found.release != release:
+        return None
+    write_deployed(folder.deployed, name, found)
+    return found

@@ -1,0 +1,169 @@
+"""A real registry and a real TorchServe: a promotion, and one that is killed at every point. One server for the whole file."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from model.claim import claim
+from model.config import ServeConfig
+from model.errors import GlocalError, InvalidInput, NotFound
+from model.home import Home
+from serving.backends.torchserve import server as torchserve
+from serving.promotion import promote, smoke
+from serving.reconcile import server_status, start_server
+from serving.registry.ledger import Ledger
+from serving.registry.models import Registry
+from tests.support.promotions import assert_one_truth, make_releases, register, to
+
+pytestmark = pytest.mark.integration
+
+NAME = "drawn"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = claim(Home.at(tmp_path_factory.mktemp("home")))
+    yield home
+    torchserve.stop(home)
+
+
+@pytest.fixture(scope="module")
+def registry(home):
+    return Registry(home.tracking_uri, NAME)
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory, home):
+    """Two good releases, registered as versions 1 and 2, and one that fails its golden queries, as 3."""
+    root = tmp_path_factory.mktemp("releases")
+    made = make_releases(root)
+    for number, release in enumerate(made, 1):
+        registered = register(release, home, root / f"report{number}")
+        assert (registered.version, registered.model, registered.data_name) == (str(number), NAME, "drawn")
+        assert registered.aliases == ("challenger",)
+    return made
+
+
+@pytest.fixture
+def first(home, releases):
+    """Version 1 serves and is champion, whatever was before."""
+    to(home, "1", NAME)
+
+
+def test_a_promotion_serves_is_champion_and_is_written_down(home, registry, releases):
+    done = to(home, "1", NAME)
+    assert (done.name, done.version, done.release, done.golden) == (NAME, "1", releases[0].id, 2)
+    assert_one_truth(home, NAME, "1", releases[0])
+    (entry,) = Ledger(home.tracking_uri, NAME).entries()
+    assert (entry.by, entry.before, entry.version, entry.outcome) == ("ann", "", "1", "promoted")
+    smoke(done.address, releases[0].folder, ServeConfig())
+    with pytest.raises(GlocalError, match="golden query"):
+        smoke(done.address, releases[1].folder, ServeConfig())
+    to(home, "1", NAME)  # once more only verifies
+    assert len(Ledger(home.tracking_uri, NAME).entries()) == 1
+
+
+def test_a_version_that_fails_its_golden_queries_moves_nothing_and_the_ledger_says_why(home, registry, releases, first):
+    with pytest.raises(GlocalError, match="golden query"):
+        to(home, "3", NAME)
+    assert_one_truth(home, NAME, "1", releases[0])
+    entry = Ledger(home.tracking_uri, NAME).entries()[0]
+    assert (entry.version, entry.outcome) == ("3", "failed")
+    assert "golden query" in entry.why
+
+
+def test_a_version_that_is_not_there_or_is_another_release_is_refused(home, registry, releases, first):
+    with pytest.raises(NotFound, match="no version 99"):
+        to(home, "99", NAME)
+    with pytest.raises(InvalidInput, match="is release"):
+        promote("2", home=home, tracking_uri=home.tracking_uri, name=NAME, why="x", release=releases[0].folder)
+    assert_one_truth(home, NAME, "1", releases[0])
+
+
+POINTS = {
+    # the point: what is called there, which of its calls, whether the kill comes after it, and the version that serves then
+    "before the ledger's entry": ("serving.registry.ledger.Ledger.begin", 1, "before", "1"),
+    "after the ledger's entry": ("serving.registry.ledger.Ledger.begin", 1, "after", "1"),
+    "while the archive is written": ("serving.backends.torchserve.archive._zip", 1, "after", "1"),
+    "before the archive's hash": ("serving.backends.torchserve.archive.write_text", 1, "before", "1"),
+    "after the archive": ("serving.backends.torchserve.rollout.build_archive", 1, "after", "1"),
+    "after it was registered at the server": ("serving.backends.torchserve.management.Management.register", 1, "after", "1"),
+    "while its workers start": ("serving.backends.torchserve.management.Management._ask", 2, "after", "1"),
+    "before the golden queries": ("serving.backends.torchserve.rollout.replay_golden", 1, "before", "1"),
+    "after the golden queries": ("serving.backends.torchserve.rollout.replay_golden", 1, "after", "1"),
+    "after the switch-over": ("serving.backends.torchserve.management.Management.set_default", 1, "after", "1"),
+    "while deployed.json is written": ("model.files.json.dumps", 2, "before", "1"),
+    "after deployed.json": ("serving.backends.torchserve.rollout.write_deployed", 1, "after", "2"),
+    "before the aliases": ("serving.registry.models.Registry.make_champion", 1, "before", "2"),
+    "between previous and champion": ("serving.registry.models.Registry.set_alias", 1, "after", "2"),
+    "after champion": ("serving.registry.models.Registry.set_alias", 2, "after", "2"),
+    "before challenger is dropped": ("serving.registry.models.Registry.drop_alias", 1, "before", "2"),
+    "before the ledger's entry is closed": ("serving.registry.ledger.Ledger.close", 1, "before", "2"),
+    "while the ledger's entry is closed": ("mlflow.MlflowClient.set_terminated", 1, "before", "2"),
+    "before the old one is retired": ("serving.promotion.retire", 1, "before", "2"),
+    "after the old one was unregistered": ("serving.backends.torchserve.management.Management.unregister", 1, "after", "2"),
+    "while the old archive is removed": ("serving.backends.torchserve.rollout.remove_archive", 1, "before", "2"),
+}
+
+KILLED = """
+import importlib, os, signal, sys
+from model.home import Home
+from model.claim import claim
+target, count, when, home, name = sys.argv[1:]
+import serving.promotion, serving.backends.torchserve.leftovers, mlflow
+parts = target.split(".")
+for cut in range(len(parts) - 1, 0, -1):
+    try:
+        owner = importlib.import_module(".".join(parts[:cut])); break
+    except ImportError:
+        continue
+for part in parts[cut:-1]:
+    owner = getattr(owner, part)
+real, calls, armed = getattr(owner, parts[-1]), [], []
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+def hooked(*args, **kwargs):
+    if not armed:
+        return real(*args, **kwargs)
+    calls.append(1)
+    if len(calls) == int(count) and when == "before":
+        die()
+    done = real(*args, **kwargs)
+    if len(calls) == int(count):
+        die()
+    return done
+settle = serving.promotion.reconcile_site
+def settled(*args):  # what is killed is the deployment, not what puts an earlier one right
+    found = settle(*args)
+    armed.append(1)
+    return found
+serving.promotion.reconcile_site = settled
+setattr(owner, parts[-1], hooked)
+home = Home.at(home)
+serving.promotion.promote("2", home=home, tracking_uri=home.tracking_uri, name=name, why="killed", by="bob")
+"""
+
+
+def killed(home, target, count, when):
+    done = subprocess.run([sys.executable, "-c", KILLED, target, str(count), when, str(home.root), NAME], check=False)
+    assert done.returncode == -signal.SIGKILL, "the point was never reached"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_whatever_a_deployment_is_killed_at_the_next_start_finds_one_truth(home, registry, releases, first, point):
+    target, count, when, version = POINTS[point]
+    registry.set_alias("2", "challenger")
+    killed(home, target, count, when)
+    started = start_server(home, home.tracking_uri)
+    assert_one_truth(home, NAME, version, releases[int(version) - 1])
+    assert started.state == "serving"
+    ledger = Ledger(home.tracking_uri, NAME)
+    assert ledger.unfinished() == []
+    entry = ledger.entries()[0]
+    if target.endswith("Ledger.begin") and when == "before":
+        assert entry.by == "ann"
+    else:
+        assert (entry.why, entry.by, entry.outcome) == ("killed", "bob", "promoted" if version == "2" else "killed")
+    assert server_status(home, home.tracking_uri).differences == ()

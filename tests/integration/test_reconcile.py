@@ -1,0 +1,270 @@
+"""A real registry and a real TorchServe whose records differ, by whomever. One server for the whole file."""
+
+import shutil
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from model.claim import claim
+from model.config import ServeConfig
+from model.errors import Conflict, InvalidInput
+from model.files import read_json, write_json
+from model.home import Home
+from serving.backends.torchserve import server as torchserve
+from serving.backends.torchserve.discovery import find, server_pids
+from serving.backends.torchserve.process import wait_until
+from serving.backends.torchserve.site import connect
+from serving.promotion import register_release
+from serving.reconcile import reconcile, server_status, start_server
+from serving.registry.ledger import Ledger
+from serving.registry.models import Registry
+from tests.support.promotions import (
+    answers,
+    assert_one_truth,
+    make_release_of,
+    make_releases,
+    register,
+    to,
+    write_report,
+)
+
+pytestmark = pytest.mark.integration
+
+NAME = "drawn"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = claim(Home.at(tmp_path_factory.mktemp("home")))
+    yield home
+    torchserve.stop(home)
+
+
+@pytest.fixture(scope="module")
+def registry(home):
+    return Registry(home.tracking_uri, NAME)
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory, home):
+    """Two good releases, registered as versions 1 and 2, and one that fails its golden queries, as 3."""
+    root = tmp_path_factory.mktemp("releases")
+    made = make_releases(root)
+    assert [register(release, home, root / f"report{number}").version for number, release in enumerate(made)] == ["1", "2", "3"]
+    return made
+
+
+@pytest.fixture
+def first(home, releases):
+    """Version 1 serves and is champion, whatever was before."""
+    to(home, "1", NAME)
+
+
+def said(found):
+    return " | ".join(map(str, found))
+
+
+def test_an_alias_that_was_moved_by_hand_is_deployed_at_the_next_start(home, registry, releases, first):
+    registry.set_alias("2", "champion")
+    looked = server_status(home, home.tracking_uri)
+    assert said(looked.differences) == (
+        "drawn: Version 1 serves, and the alias champion points at version 2. It will be deployed by glocal serve start."
+    )
+    assert answers(home, NAME)[0] == "1"  # looking changes nothing
+    started = start_server(home, home.tracking_uri)
+    assert "Version 2 answered its golden queries and serves." in said(started.differences)
+    assert_one_truth(home, NAME, "2", releases[1])
+    assert registry.alias("previous") == "1"
+    entry = Ledger(home.tracking_uri, NAME).entries()[0]
+    assert (entry.before, entry.version, entry.outcome) == ("1", "2", "promoted")
+    assert "moved from 1 to 2 in the registry" in entry.why
+
+
+def test_an_alias_that_was_moved_to_what_does_not_verify_goes_back(home, registry, releases, first):
+    registry.set_alias("3", "champion")
+    found = said(reconcile(home, home.tracking_uri))  # as before a gate
+    assert "could not be deployed" in found
+    assert "golden query" in found
+    assert "The alias points at version 1 again." in found
+    assert_one_truth(home, NAME, "1", releases[0])
+    assert Ledger(home.tracking_uri, NAME).entries()[0].outcome == "failed"
+
+
+def test_an_alias_that_was_removed_is_set_again(home, registry, releases, first):
+    registry.drop_alias("champion")
+    assert "It has it again." in said(server_status(home, home.tracking_uri).differences)
+    assert_one_truth(home, NAME, "1", releases[0])
+
+
+def test_a_version_that_was_deleted_serves_on_and_this_is_said(home, releases, tmp_path):
+    release = make_release_of("fleeting", tmp_path)
+    register(release, home, tmp_path / "report")
+    to(home, "1", "fleeting")
+    MlflowClient(home.tracking_uri).delete_model_version("fleeting", "1")
+    for _ in range(2):
+        assert "does not have it any more. It serves until another" in said(start_server(home, home.tracking_uri).differences)
+    assert answers(home, "fleeting") == ("1", release.id)
+
+
+def test_a_damaged_record_of_what_serves_is_made_again_from_the_registry(home, registry, releases, first):
+    pid = torchserve.status(home).models[NAME].versions[0].workers[0].pid
+    home.serve.deployed.write_text("{")
+    assert "is damaged. glocal serve start makes it again" in said(torchserve.status(home).differences)
+    started = start_server(home, home.tracking_uri)
+    assert "kept as deployed.json.damaged and made again" in said(started.differences)
+    assert_one_truth(home, NAME, "1", releases[0])
+    assert torchserve.status(home).models[NAME].versions[0].workers[0].pid == pid  # it served on
+
+
+def test_without_record_and_archive_the_champion_comes_from_the_registry(home, registry, releases, first):
+    torchserve.stop(home)
+    home.serve.deployed.write_text("[]")
+    shutil.rmtree(home.serve.store)
+    start_server(home, home.tracking_uri)
+    assert_one_truth(home, NAME, "1", releases[0])
+
+
+def test_a_server_with_a_damaged_state_file_is_found_and_stays(home, releases, first):
+    pid = torchserve.status(home).pid
+    home.serve.state.write_text("}")
+    looked = torchserve.status(home)
+    assert (looked.pid, looked.state) == (pid, "serving")
+    assert "state.json is damaged" in said(looked.differences)
+    started = start_server(home, home.tracking_uri)
+    assert "state.json is damaged" in said(started.differences)
+    assert (started.pid, read_json(home.serve.state)["pid"]) == (pid, pid)
+
+
+def test_a_server_that_was_started_and_is_not_on_record_is_taken_over(home, releases, first):
+    torchserve.stop(home)
+    code = f"""
+import os
+from model.home import Home
+from model.claim import claim
+from serving.backends.torchserve import process, server
+process.remember = lambda *_: os.kill(os.getpid(), 9)
+server.start(Home.at({str(home.root)!r}))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    (pid,) = server_pids(home.serve)
+    started = start_server(home, home.tracking_uri)
+    assert (started.pid, server_pids(home.serve)) == (pid, [pid])
+    assert_one_truth(home, NAME, "1", releases[0])
+
+
+def test_a_stopped_server_ends_even_where_no_record_names_it(home, releases, first):
+    home.serve.state.unlink()
+    assert torchserve.stop(home) is True
+    assert server_pids(home.serve) == []
+    assert server_status(home, home.tracking_uri).state == "stopped"
+
+
+def test_a_server_without_its_model_is_reported_and_brought_back(home, releases, first):
+    with connect(home.serve, find(home.serve)) as site:
+        for name in site.server.names():
+            for version in site.registered(name):
+                site.server.unregister(name, version)
+    looked = server_status(home, home.tracking_uri)
+    assert looked.state == "empty"
+    assert looked.fault.exit_code == 5
+    assert looked.fault.headline.startswith("On record, but not served: drawn")
+    assert start_server(home, home.tracking_uri).state == "serving"
+    assert_one_truth(home, NAME, "1", releases[0])
+
+
+def test_a_deaf_server_is_reported_as_such(home, releases, first):
+    server = psutil.Process(torchserve.status(home).pid)
+    server.suspend()
+    try:
+        looked = torchserve.status(home)
+    finally:
+        server.resume()
+    assert (looked.running, looked.state, looked.fault.exit_code) == (True, "deaf", 5)
+    assert wait_until(lambda: torchserve.status(home).state == "serving", deadline_s=30)
+
+
+def test_what_killed_deployments_leave_is_removed(home, releases, first):
+    store = home.serve.store
+    for name in (".drawn-9.mar.ab12", ".drawn-1.mar.sha256.cd34", "drawn-9.mar", "drawn-9.mar.sha256", "old-3.mar.sha256"):
+        (store / name).write_text("x")
+    assert "drawn-9.mar" in said(reconcile(home, home.tracking_uri))
+    assert_one_truth(home, NAME, "1", releases[0])
+    assert not list(store.glob("old-*"))
+
+
+def test_the_first_promotion_of_a_model_is_completed_as_well(home, releases, tmp_path):
+    release = make_release_of("early", tmp_path)
+    register(release, home, tmp_path / "report")
+    code = f"""
+import os
+import serving.registry.models as models
+from model.home import Home
+from model.claim import claim
+from serving.promotion import promote
+home = Home.at({str(home.root)!r})
+models.Registry.make_champion = lambda *_: os.kill(os.getpid(), 9)
+promote("1", home=home, tracking_uri=home.tracking_uri, name="early", why="w")
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert "cut short after it had verified. Its aliases were moved." in said(server_status(home, home.tracking_uri).differences)
+    assert_one_truth(home, "early", "1", release)
+
+
+def test_models_of_two_data_sets_serve_side_by_side_and_come_back_alone(home, registry, releases, first, tmp_path):
+    other = make_release_of("mugs.v2", tmp_path, seed=4)
+    assert register(other, home, tmp_path / "report").model == "mugs-v2"
+    to(home, "1", "mugs-v2")
+    assert_one_truth(home, "mugs-v2", "1", other)
+    assert_one_truth(home, NAME, "1", releases[0])
+    torchserve.stop(home)
+    archive = home.serve.store / "mugs-v2-1.mar"
+    good = archive.read_bytes()
+    archive.write_bytes(good[:-1])
+    try:
+        started = start_server(home, home.tracking_uri)
+        assert (started.state, started.missing, started.fault.exit_code) == ("partial", ("mugs-v2",), 5)
+        assert "cannot be brought back" in said(started.differences)
+        assert_one_truth(home, NAME, "1", releases[0])
+    finally:
+        archive.write_bytes(good)
+    assert start_server(home, home.tracking_uri).state == "serving"
+    assert_one_truth(home, "mugs-v2", "1", other)
+
+
+def test_a_model_of_other_data_is_replaced_only_where_a_setting_says_so(home, registry, releases, first, tmp_path):
+    other = make_release_of("cups", tmp_path, seed=5)
+    with pytest.raises(Conflict, match=r"The champion of drawn is version 1, of drawn data; this is cups\."):
+        register(other, home, tmp_path / "report", name=NAME)
+    registered = register(other, home, tmp_path / "report", name=NAME, replace_other_data=True)
+    with pytest.raises(Conflict, match=r"of drawn data; this is cups"):
+        to(home, registered.version, NAME)
+    assert_one_truth(home, NAME, "1", releases[0])
+    to(home, registered.version, NAME, replace_other_data=True)
+    assert_one_truth(home, NAME, registered.version, other)
+    to(home, "1", NAME, replace_other_data=True)
+
+
+def test_a_report_on_another_release_is_refused(home, releases, tmp_path):
+    report = write_report(tmp_path / "report", releases[1])
+    with pytest.raises(InvalidInput, match=f"is on release {releases[1].id}, not on {releases[0].id}"):
+        register_release(releases[0].folder, report, ServeConfig(), tracking_uri=home.tracking_uri)
+
+
+def test_a_report_on_other_data_is_refused(home, releases, tmp_path):
+    report = write_report(tmp_path / "report", releases[0], data={"path": "drawn", "rev": "2" * 40, "md5": "d" * 32})
+    with pytest.raises(InvalidInput, match="is on other data"):
+        register_release(releases[0].folder, report, ServeConfig(), tracking_uri=home.tracking_uri)
+
+
+def test_a_release_whose_provenance_was_edited_is_refused(home, releases, tmp_path):
+    folder = shutil.copytree(releases[0].folder, tmp_path / "release")
+    manifest = read_json(folder / "manifest.json")
+    manifest["data"]["rev"] = "1" * 40
+    write_json(folder / "manifest.json", manifest)
+    report = write_report(tmp_path / "report", releases[0])
+    with pytest.raises(InvalidInput, match="is on release"):
+        register_release(folder, report, ServeConfig(), tracking_uri=home.tracking_uri)

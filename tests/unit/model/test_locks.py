@@ -1,0 +1,20 @@
+"""Locks between processes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from model.errors import Conflict
+from model.locks import hold
+
+
+def test_a_lock_that_is_held_is_a_conflict_and_a_dead_holder_lets_go(tmp_path):
+    file = tmp_path / "deep" / "lock"
+    with hold(file, wait_s=0, busy="x"), pytest.raises(Conflict, match="busy"), hold(file, wait_s=0.05, busy="busy"):
+        pass
+    code = f"import fcntl, os; fcntl.flock(open({str(file)!r}, 'a'), fcntl.LOCK_EX); print('held'); os.kill(os.getpid(), 9)"
+    held = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert held.returncode == -9
+    with hold(file, wait_s=0, busy="x"):
+        pass
