@@ -1,4 +1,4 @@
-"""The stored model at work: images to embeddings, embeddings to neighbours. What evaluation and serving both call."""
+"""The retriever: images to embeddings, embeddings to neighbours. Evaluation and serving both use it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from model.retrieval.gallery import Gallery
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One answer to a query: which gallery entry, what it is, and its cosine similarity."""
+    """One answer to a query: the gallery entry's id, its label, and the cosine similarity."""
 
     id: str
     label: str
@@ -24,7 +24,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Retriever:
-    """A network in evaluation mode, the size of image it takes, and the gallery it searches."""
+    """A network in evaluation mode, the side of its square input, and the gallery that it searches."""
 
     network: RetrievalNetwork
     image_size: int

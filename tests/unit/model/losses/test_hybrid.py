@@ -7,9 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.losses.hybrid import TERMS, HybridLoss
+from model.errors import InvalidInput
+from model.losses.hybrid import HybridLoss
+from model.losses.terms import TERMS, LossSpec
 from model.networks.heads import Embeddings
-from model.networks.methods import ABLATIONS, METHODS, PRINTED_PROXY, LossSpec, Method, hybrid
+from model.networks.methods import ABLATIONS, METHODS, PRINTED_PROXY, Method, hybrid
 
 LABELS = [0, 0, 1, 1, 1, 2]
 CLASSES = 4  # one of them has no image in the batch
@@ -226,13 +228,13 @@ def test_the_gradient_of_every_term_is_right(name):
 
 def test_proxies_are_placed_at_the_class_means_and_keep_their_length():
     loss = HybridLoss(hybrid("merged", 1.0, PRINTED_PROXY) + hybrid("global", 1.0, PRINTED_PROXY), {"merged": 3, "global": 3}, 2)
-    assert loss.proxied == ("merged", "global")
+    assert loss.proxy_inputs == ("merged", "global")
     lengths = [term.proxies.norm(dim=1).mean().item() for term in loss.terms if hasattr(term, "proxies")]
     means = {
         "merged": torch.tensor([[2.0, 0.0, 0.0], [0.0, 3.0, 4.0]]),
         "global": torch.tensor([[0.0, 0.0, 9.0], [0.0, 5.0, 0.0]]),
     }
-    loss.place_proxies(means)
+    loss.init_proxies(means)
     placed = [term.proxies for term in loss.terms if hasattr(term, "proxies")]
     assert torch.allclose(placed[0], lengths[0] * torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.6, 0.8]]), atol=1e-6)
     assert torch.allclose(placed[1], lengths[1] * torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), atol=1e-6)
@@ -242,13 +244,63 @@ def test_proxies_are_placed_at_the_class_means_and_keep_their_length():
 def test_a_classifiers_columns_are_placed_as_proxies_are(name):
     loss = HybridLoss([LossSpec(name, "merged"), LossSpec("batch_hard", "merged")], {"merged": 3}, 2)
     length = loss.terms[0].W.norm(dim=0).mean().item()
-    loss.place_proxies({"merged": torch.tensor([[2.0, 0.0, 0.0], [0.0, 3.0, 4.0]])})
-    assert loss.proxied == ("merged",)
+    loss.init_proxies({"merged": torch.tensor([[2.0, 0.0, 0.0], [0.0, 3.0, 4.0]])})
+    assert loss.proxy_inputs == ("merged",)
     assert torch.allclose(loss.terms[0].W, length * torch.tensor([[1.0, 0.0], [0.0, 0.6], [0.0, 0.8]]), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", sorted(TERMS))
+def test_every_term_with_parameters_of_each_class_places_them_or_declares_that_they_start_at_random(name):
+    classes, width = 17, 5
+    loss = HybridLoss([LossSpec(name, "merged")], {"merged": width}, classes)
+    per_class = [parameter for parameter in loss.parameters() if classes in parameter.shape]
+    if name == "softmax":
+        assert per_class
+        assert loss.terms[0].class_proxies is None
+        return
+    assert bool(loss.proxy_inputs) == bool(per_class)
+    means = torch.randn(classes, width)
+    before = [parameter.clone() for parameter in per_class]
+    if per_class:
+        loss.init_proxies({"merged": means})
+    for old, new in zip(before, per_class, strict=True):
+        assert not torch.equal(old, new)
+        rows = new if new.shape[0] == classes else new.T
+        torch.testing.assert_close(F.normalize(rows, dim=1), F.normalize(means, dim=1))
+
+
+class Undeclared(torch.nn.Module):
+    """A term whose author forgot to declare its proxies."""
+
+    def __init__(self, classes, width):
+        super().__init__()
+        self.inner = torch.nn.Parameter(torch.zeros(classes, width))
+
+
+class Misshapen(Undeclared):
+    """A term that declares one proxy too few."""
+
+    @property
+    def class_proxies(self):
+        return self.inner[1:]
+
+
+@pytest.mark.parametrize(("term", "said"), [(Undeclared, "does not declare class_proxies"), (Misshapen, r"shape \(1, 3\)")])
+def test_a_term_that_learns_and_does_not_declare_its_proxies_is_refused(monkeypatch, term, said):
+    monkeypatch.setitem(TERMS, "new", term)
+    with pytest.raises(InvalidInput, match=said) as caught:
+        HybridLoss([LossSpec("new", "merged")], {"merged": 3}, 2)
+    assert caught.value.hint
+
+
+def test_proxies_without_means_to_start_from_are_refused():
+    loss = HybridLoss([LossSpec("proxy_anchor", "merged")], {"merged": 3}, 2)
+    with pytest.raises(InvalidInput, match="proxies of the loss term proxy_anchor cannot be placed"):
+        loss.init_proxies({})
+
+
 def test_a_linear_classifier_has_no_proxies():
-    assert HybridLoss([LossSpec("softmax", "attended"), LossSpec("triplet", "merged")], {"attended": 3}, 2).proxied == ()
+    assert HybridLoss([LossSpec("softmax", "attended"), LossSpec("triplet", "merged")], {"attended": 3}, 2).proxy_inputs == ()
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

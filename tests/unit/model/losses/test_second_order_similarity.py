@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.losses.second_order_similarity import HardTriplets, SecondOrderSimilarity, TripletLoss, second_order_similarity
+from model.losses.second_order_similarity import SecondOrderSimilarity, second_order_similarity
+from model.losses.triplet import HardTriplets, Triplet
 
 LABELS = [0, 0, 0, 1, 1, 2]  # the last image is alone in its class: a negative only
 
@@ -54,7 +55,7 @@ def test_the_triplet_loss_is_the_mean_of_the_worst_violations_above_zero(seed, m
         if a != p and LABELS[a] == LABELS[p]
     ]
     above = [violation for violation in worst if violation > 0]
-    said = TripletLoss(margin)(vectors, torch.tensor(LABELS)).item()
+    said = Triplet(margin)(vectors, torch.tensor(LABELS)).item()
     assert said == pytest.approx(sum(above) / len(above) if above else 0.0)
 
 
@@ -63,8 +64,8 @@ def test_the_triplet_loss_has_solars_margin():
     labels = torch.tensor([0, 0, 1])
     right = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     near = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]])
-    assert TripletLoss()(right, labels).item() == 0
-    assert TripletLoss()(near, labels).item() == pytest.approx(0.25, abs=1e-6)
+    assert Triplet()(right, labels).item() == 0
+    assert Triplet()(near, labels).item() == pytest.approx(0.25, abs=1e-6)
 
 
 def test_second_order_similarity_by_hand():
@@ -100,13 +101,13 @@ def test_its_gradient_is_right():
     assert torch.autograd.gradcheck(second_order_similarity, triplets)
 
 
-@pytest.mark.parametrize("term", [TripletLoss(), SecondOrderSimilarity()], ids=["triplet", "second order similarity"])
+@pytest.mark.parametrize("term", [Triplet(), SecondOrderSimilarity()], ids=["triplet", "second order similarity"])
 def test_the_gradient_of_the_terms_is_right(term):
     assert torch.autograd.gradcheck(lambda vectors: term(vectors, torch.tensor(LABELS)), (batch().requires_grad_(),))
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3, 4, 5], [0, 0, 0, 0, 0, 0]], ids=["no positive", "no negative"])
-@pytest.mark.parametrize("term", [TripletLoss(), SecondOrderSimilarity()], ids=["triplet", "second order similarity"])
+@pytest.mark.parametrize("term", [Triplet(), SecondOrderSimilarity()], ids=["triplet", "second order similarity"])
 def test_a_batch_without_triplets_costs_nothing_and_its_gradient_is_finite(term, labels):
     vectors = batch().requires_grad_()
     loss = term(vectors, torch.tensor(labels))

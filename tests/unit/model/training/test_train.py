@@ -18,7 +18,7 @@ from model.errors import GlocalError, InvalidInput
 from model.files import read_json
 from model.networks.methods import ABLATIONS
 from model.networks.stored import NetworkSpec, load_network
-from model.training import start as starting
+from model.training import initialisation
 from model.training import train as training
 from model.training.learner import Learner
 from model.training.train import train
@@ -27,13 +27,13 @@ from tests.support.datasets import make_dataset
 # Of the methods that start whitened and choose a weight, the one whose whitening is quick.
 MODEL = ModelConfig(method="local_average", trunk="test_efficientnet", weights="none", image_size=32)
 MD5 = "a" * 32
-REGIMES = ("frozen", "finetune")
+MODES = ("frozen", "finetune")
 
 
-def settings(regime: str, **changes) -> TrainConfig:
+def settings(mode: str, **changes) -> TrainConfig:
     return TrainConfig(
         **{
-            "trunk": regime,
+            "trunk": mode,
             "epochs": 4,
             "classes_per_batch": 4,
             "images_per_class": 2,  # two steps an epoch
@@ -42,7 +42,7 @@ def settings(regime: str, **changes) -> TrainConfig:
             "patience": 10,
             "seed": 5,
             "device": "cpu",
-            "workers": 1 if regime == "finetune" else 0,
+            "workers": 1 if mode == "finetune" else 0,
             **changes,
         }
     )
@@ -55,24 +55,24 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(dataset, tmp_path_factory):
-    """An uninterrupted training of each regime: its report and its folder."""
+    """An uninterrupted training of each mode: its report and its folder."""
     done = {}
-    for regime in REGIMES:
-        work = tmp_path_factory.mktemp(regime)
-        report = train(dataset, MODEL, settings(regime), data_md5=MD5, work=work / "work", out=work / "out")
-        done[regime] = report, work / "out"
+    for mode in MODES:
+        work = tmp_path_factory.mktemp(mode)
+        report = train(dataset, MODEL, settings(mode), data_md5=MD5, work=work / "work", out=work / "out")
+        done[mode] = report, work / "out"
     return done
 
 
 def figures(report) -> list[dict[str, float]]:
-    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in report.history]
+    return [entry.model_dump(exclude={"seconds"}) for entry in report.history]
 
 
-def same_as(whole, regime, report, out) -> bool:
-    expected, folder = whole[regime]
+def same_as(whole, mode, report, out) -> bool:
+    expected, folder = whole[mode]
     assert figures(report) == figures(expected)
-    assert (report.epochs, report.best_epoch, report.validation_map_at_r) == (
-        expected.epochs,
+    assert (report.epochs_done, report.best_epoch, report.validation_map_at_r) == (
+        expected.epochs_done,
         expected.best_epoch,
         expected.validation_map_at_r,
     )
@@ -91,28 +91,28 @@ def interrupted_at(monkeypatch, step: int, error: BaseException) -> None:
     monkeypatch.setattr(training, "_set_rates", set_rates)
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_the_loss_falls_and_every_epoch_is_in_the_history(whole, regime):
-    report, out = whole[regime]
-    losses = [entry["loss"] for entry in report.history[1:]]
+@pytest.mark.parametrize("mode", MODES)
+def test_the_loss_falls_and_every_epoch_is_in_the_history(whole, mode):
+    report, out = whole[mode]
+    losses = [entry.loss for entry in report.history[1:]]
     assert losses[-1] < 0.95 * losses[0]
     assert 0 < report.best_epoch < 4, "chosen so that the best is neither the first nor the last"
-    assert [entry["epoch"] for entry in report.history] == [0, 1, 2, 3, 4]
-    assert all(0 <= entry["map_at_r"] <= 1 for entry in report.history)
-    assert report.validation_map_at_r == max(entry["map_at_r"] for entry in report.history)
-    assert report.history[report.best_epoch]["map_at_r"] == report.validation_map_at_r
+    assert [entry.epoch for entry in report.history] == [0, 1, 2, 3, 4]
+    assert all(0 <= entry.map_at_r <= 1 for entry in report.history)
+    assert report.validation_map_at_r == max(entry.map_at_r for entry in report.history)
+    assert report.history[report.best_epoch].map_at_r == report.validation_map_at_r
     assert json.loads((out / "training.json").read_text())["best_epoch"] == report.best_epoch
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_what_is_written_is_a_network_that_can_be_built(whole, regime):
-    _, out = whole[regime]
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_written_is_a_network_that_can_be_built(whole, mode):
+    _, out = whole[mode]
     spec = NetworkSpec.from_json(read_json(out / "config.json"))
     assert spec == NetworkSpec("local_average", "test_efficientnet", 32, ABLATIONS["local_average"].architecture)
     assert not load_network(spec, out / "weights.safetensors").training
 
 
-def learner_after(dataset, tmp_path, regime, **changes):
+def learner_after(dataset, tmp_path, mode, **changes):
     """What is being trained after all its epochs, the best one not put back; and how it was before."""
     kept = {}
     real = training.make_learner
@@ -124,8 +124,8 @@ def learner_after(dataset, tmp_path, regime, **changes):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "make_learner", make_learner)
-        patch.setattr(training, "_load", lambda *_: None)
-        config = settings(regime, **changes)
+        patch.setattr(training._Checkpoints, "load", lambda *_: None)
+        config = settings(mode, **changes)
         train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
     return kept["before"], kept["learner"].network.state_dict()
 
@@ -158,19 +158,20 @@ def test_a_frozen_trunk_does_not_move_and_its_heads_do(dataset, tmp_path):
     assert any(".projection." in name for name in changed(before, after, "heads."))
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("step", [1, 5], ids=["in the first epoch", "in the middle of the third"])
-def test_an_interrupted_training_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, monkeypatch, regime, step):
+def test_an_interrupted_training_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, monkeypatch, mode, step):
     run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
     with monkeypatch.context() as patch:
         interrupted_at(patch, step, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            train(dataset, MODEL, settings(regime), **run)
+            train(dataset, MODEL, settings(mode), **run)
     assert not (tmp_path / "out").exists()
-    epochs = []
-    report = train(dataset, MODEL, settings(regime), progress=lambda done, total, what: epochs.append((done, what)), **run)
-    assert [done for done, what in epochs if what.startswith("epochs")] == list(range(step // 2 + 1, 5))
-    assert same_as(whole, regime, report, tmp_path / "out")
+    said = []
+    report = train(dataset, MODEL, settings(mode), progress=lambda done, total, what: said.append(what), **run)
+    epochs = [text.partition(":")[0] for text in said if text.startswith("epoch ")]
+    assert epochs == [f"epoch {number} of 4" for number in range(step // 2 + 1, 5)]
+    assert same_as(whole, mode, report, tmp_path / "out")
 
 
 @pytest.mark.parametrize("write", [0, 1, 2, 3, 4, 5])
@@ -191,10 +192,10 @@ def test_killed_between_any_two_checkpoints_it_ends_as_the_uninterrupted(dataset
     assert same_as(whole, "frozen", report, tmp_path / "out")
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_interrupted_it_goes_on_after_the_last_step_on_record(dataset, whole, tmp_path, monkeypatch, regime):
+@pytest.mark.parametrize("mode", MODES)
+def test_interrupted_it_goes_on_after_the_last_step_on_record(dataset, whole, tmp_path, monkeypatch, mode):
     run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
-    config = settings(regime, checkpoint_every=1)
+    config = settings(mode, checkpoint_every=1)
     with monkeypatch.context() as patch:
         interrupted_at(patch, 5, KeyboardInterrupt())  # the second step of the third epoch
         with pytest.raises(KeyboardInterrupt):
@@ -202,7 +203,7 @@ def test_interrupted_it_goes_on_after_the_last_step_on_record(dataset, whole, tm
     taken = steps_taken(monkeypatch)
     report = train(dataset, MODEL, config, **run)
     assert taken == [5, 6, 7]
-    assert same_as(whole, regime, report, tmp_path / "out")
+    assert same_as(whole, mode, report, tmp_path / "out")
 
 
 def steps_taken(monkeypatch) -> list[int]:
@@ -219,7 +220,7 @@ def steps_taken(monkeypatch) -> list[int]:
 SIGNALLED = """
 import os, sys
 from itertools import count
-from model.training import start as starting
+from model.training import initialisation
 from model.training import train as training
 from model.training.__main__ import main
 
@@ -236,22 +237,22 @@ sys.exit(main(sys.argv[3:]))
 """
 
 
-def signalled(dataset, folder, regime, step, *signals, **changes) -> subprocess.CompletedProcess[str]:
+def signalled(dataset, folder, mode, step, *signals, **changes) -> subprocess.CompletedProcess[str]:
     """A training of its own that gets signals at the start of a step, counted over all epochs."""
-    sections = {"model": MODEL.model_dump(), "train": settings(regime, **changes).model_dump()}
+    sections = {"model": MODEL.model_dump(), "train": settings(mode, **changes).model_dump()}
     (folder / "run.yaml").write_text(json.dumps(sections))
     paths = [dataset, "--work", folder / "work", "--out", folder / "out", "--config", folder / "run.yaml", "--data-md5", MD5]
     command = [sys.executable, "-c", SIGNALLED, str(step), ",".join(str(int(some)) for some in signals), *paths]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, regime):
-    killed = signalled(dataset, tmp_path, regime, 5, signal.SIGKILL)
+@pytest.mark.parametrize("mode", MODES)
+def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, mode):
+    killed = signalled(dataset, tmp_path, mode, 5, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "out").exists()
-    report = train(dataset, MODEL, settings(regime), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
-    assert same_as(whole, regime, report, tmp_path / "out")
+    report = train(dataset, MODEL, settings(mode), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert same_as(whole, mode, report, tmp_path / "out")
 
 
 @pytest.mark.parametrize("step", [4, 5], ids=["in mid epoch", "at an epoch's last step"])
@@ -284,22 +285,22 @@ def test_it_trains_in_a_thread_where_signals_cannot_be_heard(dataset, whole, tmp
     assert same_as(whole, "frozen", report, tmp_path / "out")
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("changes", [{"workers": 3}, {"checkpoint_every": 1}], ids=str)
-def test_how_it_runs_does_not_change_what_comes_out(dataset, whole, tmp_path, regime, changes):
-    config = settings(regime, **changes)
+def test_how_it_runs_does_not_change_what_comes_out(dataset, whole, tmp_path, mode, changes):
+    config = settings(mode, **changes)
     report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
-    assert same_as(whole, regime, report, tmp_path / "out")
+    assert same_as(whole, mode, report, tmp_path / "out")
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_chunks_do_not_change_what_comes_out(dataset, tmp_path, regime):
+@pytest.mark.parametrize("mode", MODES)
+def test_chunks_do_not_change_what_comes_out(dataset, tmp_path, mode):
     """But for rounding, which AdamW at a high rate would blow up where a gradient is nearly zero."""
     changes = {"learning_rate": 1e-4, "trunk_learning_rate": 1e-4, "epochs": 2}
     outs = []
     for chunk in (0, 3):
         outs.append(tmp_path / f"{chunk}")
-        train(dataset, MODEL, settings(regime, chunk=chunk, **changes), data_md5=MD5, work=outs[-1] / "work", out=outs[-1])
+        train(dataset, MODEL, settings(mode, chunk=chunk, **changes), data_md5=MD5, work=outs[-1] / "work", out=outs[-1])
     one, other = (load_file(out / "weights.safetensors") for out in outs)
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-4)
@@ -313,12 +314,12 @@ def test_a_checkpoint_is_resumed_under_settings_that_change_only_how_it_runs(dat
     assert not taken
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_the_average_is_what_is_kept_and_resumes_exactly(dataset, whole, tmp_path, monkeypatch, regime):
-    config = settings(regime, ema=0.5, checkpoint_every=1)
+@pytest.mark.parametrize("mode", MODES)
+def test_the_average_is_what_is_kept_and_resumes_exactly(dataset, whole, tmp_path, monkeypatch, mode):
+    config = settings(mode, ema=0.5, checkpoint_every=1)
     report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "one", out=tmp_path / "one" / "out")
-    expected, folder = whole[regime]
-    assert [e.get("loss") for e in report.history] == [e.get("loss") for e in expected.history], "the average is not trained"
+    expected, folder = whole[mode]
+    assert [e.loss for e in report.history] == [e.loss for e in expected.history], "the average is not trained"
     assert report.history[0] == expected.history[0]
     run = {"data_md5": MD5, "work": tmp_path / "two", "out": tmp_path / "two" / "out"}
     with monkeypatch.context() as patch:
@@ -339,7 +340,7 @@ def test_the_average_moves_by_its_decay(dataset, tmp_path, monkeypatch):
     def noted(learner):
         average(learner)
         weight = "heads.global.projection.weight"
-        kept.append((learner.network.heads.state_dict()[weight].clone(), learner.judged.heads.state_dict()[weight].clone()))
+        kept.append((learner.network.heads.state_dict()[weight].clone(), learner.evaluated.heads.state_dict()[weight].clone()))
 
     monkeypatch.setattr(Learner, "average", noted)
     run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
@@ -349,12 +350,12 @@ def test_the_average_moves_by_its_decay(dataset, tmp_path, monkeypatch):
     torch.testing.assert_close(then, 0.75 * first + 0.25 * second)
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_compiled_it_trains_the_same_under_the_same_names(dataset, whole, tmp_path, monkeypatch, regime):
+@pytest.mark.parametrize("mode", MODES)
+def test_compiled_it_trains_the_same_under_the_same_names(dataset, whole, tmp_path, monkeypatch, mode):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # captured, but not built: that takes minutes
-    config = settings(regime, compile=True, epochs=1)
+    config = settings(mode, compile=True, epochs=1)
     report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
-    assert report.history[1]["loss"] == pytest.approx(whole[regime][0].history[1]["loss"], rel=1e-3)
+    assert report.history[1].loss == pytest.approx(whole[mode][0].history[1].loss, rel=1e-3)
     for file in [tmp_path / "out" / "weights.safetensors", *(tmp_path / "work" / "training").rglob("*.safetensors")]:
         assert not [name for name in load_file(file) if "_orig_mod" in name or "module." in name]
 
@@ -376,7 +377,7 @@ def test_other_settings_or_data_start_anew(dataset, tmp_path, change):
     epochs = []
     progress = lambda done, total, what: epochs.append(what)  # noqa: E731
     second = train(dataset, MODEL, settings("frozen", epochs=1, seed=seed), data_md5=md5, progress=progress, **run)
-    assert any(what.startswith("epochs") for what in epochs)
+    assert any(what.startswith("epoch ") for what in epochs)
     after = load_file(tmp_path / "out" / "weights.safetensors")
     if change == "data":  # the images are the same, only their name is not
         assert figures(second) == figures(first)
@@ -387,9 +388,9 @@ def test_other_settings_or_data_start_anew(dataset, tmp_path, change):
 def test_training_ends_when_patience_does(dataset, tmp_path, monkeypatch):
     scores = iter([0.5, 0.6, 0.4, 0.6, 0.9])
     monkeypatch.setattr(training, "validate", lambda learner: next(scores))
-    config = settings("frozen", epochs=10, patience=2, start="random")  # no weight is chosen by `validate`
+    config = settings("frozen", epochs=10, patience=2, init="random")
     report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
-    assert (report.epochs, report.best_epoch, report.validation_map_at_r) == (3, 1, 0.6)
+    assert (report.epochs_done, report.best_epoch, report.validation_map_at_r) == (3, 1, 0.6)
 
 
 @pytest.mark.parametrize(
@@ -398,28 +399,28 @@ def test_training_ends_when_patience_does(dataset, tmp_path, monkeypatch):
 def test_the_local_heads_weight_is_the_best_on_the_validation_classes_or_the_first_of_equals(
     dataset, tmp_path, monkeypatch, figures, chosen
 ):
-    def judge(learner, merged) -> float:
+    def map_at_r(learner, merged) -> float:
         torch.testing.assert_close(merged.norm(dim=1), torch.ones(len(learner.val_rows)))
         return figures.get(round(learner.network.heads.weights[1].item(), 3), 0.1)
 
-    monkeypatch.setattr(starting, "judge", judge)
+    monkeypatch.setattr(initialisation, "map_at_r", map_at_r)
     out = tmp_path / "out"
     train(dataset, MODEL, settings("frozen", epochs=0), data_md5=MD5, work=tmp_path / "work", out=out)
     network = load_network(NetworkSpec.from_json(read_json(out / "config.json")), out / "weights.safetensors")
     assert network.heads.weights.tolist() == pytest.approx([1.0, chosen])
 
 
-@pytest.mark.parametrize(("start", "whitened"), [("method", True), ("whitened", True), ("random", False)])
-def test_projections_start_where_the_setting_says(dataset, tmp_path, start, whitened):
+@pytest.mark.parametrize(("init", "whitened"), [("method", True), ("whitened", True), ("random", False)])
+def test_projections_are_initialised_as_the_setting_says(dataset, tmp_path, init, whitened):
     run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
-    train(dataset, MODEL, settings("frozen", epochs=0, start=start), **run)
+    train(dataset, MODEL, settings("frozen", epochs=0, init=init), **run)
     weight = load_file(tmp_path / "out" / "weights.safetensors")["heads.heads.global.projection.weight"]
     assert (weight[64:].abs().max().item() == 0) == whitened, "beyond the map's 64 channels a whitening has nothing to say"
 
 
 def test_no_epochs_keep_the_heads_as_they_were_initialised(dataset, tmp_path):
     report = train(dataset, MODEL, settings("frozen", epochs=0), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
-    assert (report.epochs, report.best_epoch) == (0, 0)
+    assert (report.epochs_done, report.best_epoch) == (0, 0)
     psi = [value for name, value in load_file(tmp_path / "out" / "weights.safetensors").items() if ".psi." in name]
     assert psi
     assert all(value.abs().max() == 0 for value in psi)
@@ -438,9 +439,9 @@ def test_a_single_class_is_refused(tmp_path):
 
     dataset = make_dataset(tmp_path / "data")
     write_manifest(dataset, [(f"images/0/{view}.png", "only", "train", None) for view in range(4)])
-    for regime in REGIMES:
+    for mode in MODES:
         with pytest.raises(InvalidInput, match="at least two classes"):
-            train(dataset, MODEL, settings(regime), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+            train(dataset, MODEL, settings(mode), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
 
 
 def test_rates_rise_in_the_warm_up_and_fall_to_nothing():
