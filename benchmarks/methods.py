@@ -201,6 +201,15 @@ def benchmark(
         for name, source in zip(names_of(data), data, strict=True):
             bench = prepare(source, name, settings, home, out, progress.progress)
             found[name] = {"md5": bench.md5, **compare(bench, chosen, seeds, progress, reranking=rerank)}
+    results = _write_results(out, found, settings)
+    if write_ablation:
+        write_text(write_ablation, ablation_markdown(results))
+    say(f"written to {out}: results.json, report.html")
+    print(json.dumps(answer(results)) if as_json else table(results))
+
+
+def _write_results(out: Path, found: dict[str, dict[str, Any]], settings: RunConfig) -> dict[str, Any]:
+    """Write results.json and report.html; returns the results."""
     results = {
         "data": found,
         "command": command_line(),
@@ -210,10 +219,7 @@ def benchmark(
     }
     write_json(out / "results.json", results)
     write_page(out / "report.html", results)
-    if write_ablation:
-        write_text(write_ablation, ablation_markdown(results))
-    say(f"written to {out}: results.json, report.html")
-    print(json.dumps(answer(results)) if as_json else table(results))
+    return results
 
 
 def answer(results: dict[str, Any]) -> dict[str, Any]:
