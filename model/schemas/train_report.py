@@ -120,15 +120,17 @@ class TrainReport(Schema):
         """What saturated validation classes mean and what to do, as a sentence; empty where they are not saturated."""
         if not self.saturated:
             return ""
-        more = "raise data.validation_fraction or add classes"
         if not self.validation_classes:
-            return f"There are no validation classes, so no epoch can be chosen: {more}."
-        if self.validation_classes < FEWEST_CLASSES:
-            count = f"{self.validation_classes} validation class{'es' if self.validation_classes > 1 else ''}"
-            return f"With {count} (fewer than {FEWEST_CLASSES}) a difference between epochs may be chance: {more}."
+            return "There are no validation classes, so no epoch can be chosen: raise data.validation_fraction or add classes."
+        easy, few = self.init_map_at_r >= SATURATED_MAP_AT_R, self.validation_classes < FEWEST_CLASSES
+        reasons = [
+            *([f"the init reaches MAP@R {self.init_map_at_r:.4f} ({SATURATED_MAP_AT_R} or more)"] if easy else []),
+            *([f"the number of validation classes is {self.validation_classes} (fewer than {FEWEST_CLASSES})"] if few else []),
+        ]
+        harder = " that are harder to tell apart" if easy else ""
         return (
-            f"Validation is saturated: the init reaches MAP@R {self.init_map_at_r:.4f} ({SATURATED_MAP_AT_R} or more), so a "
-            "difference between epochs may be chance: add classes that are harder to tell apart."
+            f"Validation is saturated: {' and '.join(reasons)}, so a difference between epochs may be chance. "
+            f"Raise data.validation_fraction, or add classes{harder}."
         )
 
     @property

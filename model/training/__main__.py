@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if first and given.json:
         print(report.model_dump_json())
     elif first:
-        print("\n".join([*report.summary, f"written to {given.out}"]))
+        print(f"{report.outcome}, validation MAP@R {report.validation_map_at_r:.4f}: {given.out}")
     return 0
 
 

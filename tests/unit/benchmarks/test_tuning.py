@@ -1,4 +1,4 @@
-"""Equal effort for all, judged by the validation classes alone."""
+"""Equal effort for all methods, compared on the validation classes alone."""
 
 import pytest
 

@@ -80,8 +80,8 @@ fabric = make_fabric(TrainConfig(device="cpu"))
 save_file(gradients(fabric), folder / f"gradients{fabric.global_rank}.safetensors")
 for mode in MODES:
     run = {"data_md5": MD5, "work": folder / "work", "out": folder / mode}
-    report = train(dataset, MODEL, settings(mode), progress=lambda *told: print(*told, flush=True), **run)
-    assert report.epochs == 2
+    report = train(dataset, MODEL, settings(mode), progress=lambda *given: print(*given, flush=True), **run)
+    assert report.epochs_done == 2
 """
 
 

@@ -249,7 +249,7 @@ def test_the_log_and_the_progress_say_every_epoch_and_what_the_training_gave(dat
     assert sentences[1:5] == epochs
     assert sentences[5:] == list(report.summary)
     assert sentences[5] == f"best epoch {report.best_epoch} of 4"
-    assert sentences[-1].startswith("With 2 validation classes (fewer than 5)")
+    assert "the number of validation classes is 2 (fewer than 5)" in sentences[-1]
 
 
 def test_the_untrained_trunk_is_evaluated_on_the_validation_classes(dataset, whole):
@@ -304,7 +304,9 @@ def test_the_command_prints_the_same_words(dataset, tmp_path, capsys):
     assert main(command) == 0
     said = capsys.readouterr()
     report = TrainReport.model_validate(read_json(tmp_path / "out" / "training.json"))
-    assert said.out.splitlines() == [*report.summary, f"written to {tmp_path / 'out'}"]
+    figure = f"validation MAP@R {report.validation_map_at_r:.4f}"
+    assert said.out.splitlines() == [f"{report.outcome}, {figure}: {tmp_path / 'out'}"]
     assert "epoch 1 of 1: loss " in said.err
+    assert all(sentence in said.err for sentence in report.summary)
     assert main([*command, "--json"]) == 0
     assert TrainReport.model_validate_json(capsys.readouterr().out) == report
