@@ -1,1 +1,1 @@
-"""Benchmarks: what the figures in the documents were measured with. Each is a command; none is needed to train or to serve."""
+"""Benchmarks: the commands that measured the figures of the documents. Neither training nor serving needs them."""

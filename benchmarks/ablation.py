@@ -1,4 +1,4 @@
-"""The ablation as a document: what each part of `multi_head` is worth, from the figures and nothing else."""
+"""The ablation as a document: what each part of `multi_head` is worth, written from the results alone."""
 
 from typing import Any, NamedTuple
 
@@ -9,9 +9,9 @@ class Part(NamedTuple):
     """A part of the method.
 
     Attributes:
-        title: What it is called.
-        text: What it is in `multi_head`.
-        variants: Ablations that change it, and how.
+        title: Name of the part.
+        text: Form of the part in `multi_head`.
+        variants: Ablations that change the part, with a description of the change.
     """
 
     title: str
@@ -54,7 +54,11 @@ PARTS = (
         "Second moments of 64 reduced channels on the local head",
         {"local_average": "the local head's channels averaged"},
     ),
-    Part("Start", "Projections start as whitenings of the training images", {"start_random": "a start at random"}),
+    Part(
+        "Init",
+        "Projections are initialised in closed form, as whitenings of the training images",
+        {"init_random": "a random init"},
+    ),
     Part(
         "Merge weight",
         "The local head's weight in the merged vector is chosen on the validation classes",
@@ -64,7 +68,7 @@ PARTS = (
 
 
 def ablation_markdown(results: dict[str, Any]) -> str:
-    """The document: a table with columns for each data set, then a paragraph a part."""
+    """The document: a table with columns for each data set, then a paragraph for each part."""
     return "\n".join([*_head(results), *_table(results), *(_paragraph(part, results) for part in PARTS)])
 
 
@@ -83,8 +87,8 @@ def _head(results: dict[str, Any]) -> list[str]:
         "",
         f"Trunk {model['trunk']} ({train['trunk']}), {model['image_size']} px, {train['epochs']} epochs.",
         f"Means over {seeds} seeds on unseen classes ({tested}).",
-        f"`{TUNED}` is tuned on the validation classes, and its changes use its recipe; `start_random` uses the best of those",
-        "that start at random. Differences are in points of MAP@R (hundredths), taken query by query and averaged over seeds,",
+        f"`{TUNED}` is tuned on the validation classes, and its changes use its recipe; `init_random` uses the best of those",
+        "with a random init. Differences are in points of MAP@R (hundredths), taken query by query and averaged over seeds,",
         "with the 95 % interval of a bootstrap that draws whole classes. Of many intervals one in twenty misses by chance.",
         "",
     ]

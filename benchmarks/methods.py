@@ -4,9 +4,9 @@
     python -m benchmarks.methods --data photos --trunk finetune --json          # the last line is {"methods": {NAME: {...}}}
     python -m benchmarks.methods --data photos --data drawings --methods multi_head --ablation --write-ablation docs/ablation.md
 
-With a frozen trunk each method is tuned with seed 0 on the validation classes, and only then tested, on classes that neither
-training nor tuning saw. A trunk that learns has one recipe for all. A finished cell is not run again: the same command goes on
-where it was stopped.
+With a frozen trunk each method is tuned with seed 0 on the validation classes, and then evaluated on test classes that neither
+training nor tuning read. With a finetuned trunk all methods share one recipe. Finished trials are not run again: the same
+command resumes a stopped comparison.
 """
 
 import json
@@ -22,12 +22,12 @@ import torch
 import typer
 
 from benchmarks.ablation import ablation_markdown
-from benchmarks.cells import UNTRAINED, Bench, Cell, code_revision, drop_networks
-from benchmarks.judging import judge_cell, judge_untrained, rerank_cell
-from benchmarks.pace import Pace, say
+from benchmarks.evaluation import evaluate_trial, evaluate_untrained, rerank_trial
+from benchmarks.progress import TrialProgress, say
 from benchmarks.report import table, write_page
 from benchmarks.summary import difference, over_seeds, row, untrained_row
-from benchmarks.tuning import TUNED, choose, trials
+from benchmarks.trials import UNTRAINED, Bench, Trial, code_revision, drop_networks
+from benchmarks.tuning import TUNED, choose, tuning_trials
 from model.claim import claim
 from model.config import RunConfig, load_config
 from model.data.importing.import_dataset import import_dataset
@@ -40,45 +40,45 @@ from model.locks import hold
 from model.networks.methods import ABLATIONS, METHODS, get_method
 from model.progress import Progress
 
-REGIMES = {"frozen": (), "finetune": ("model.image_size=128", "train.epochs=3")}
-"""What a regime changes of the defaults: a trunk that learns costs more, so it sees smaller images, fewer times."""
+TRUNK_SETTINGS = {"frozen": (), "finetune": ("model.image_size=128", "train.epochs=3")}
+"""Defaults for each value of train.trunk: a finetuned trunk costs more, so it gets smaller images and fewer epochs."""
 
 _TUNING = "another grid in benchmarks/tuning.py"
 DECIDED = {
     "model.method": "--methods",
     "train.trunk": "--trunk",
     "train.seed": "--seeds",
-    "train.start": _TUNING,
+    "train.init": _TUNING,
     "train.learning_rate": _TUNING,
     "train.proxy_learning_rate": _TUNING,
 }
-"""Settings that are each cell's own, and where they are decided."""
+"""Settings that the benchmark chooses for each trial, and where to change them."""
 
 
-def compare(bench: Bench, methods: Sequence[str], seeds: int, pace: Pace, *, reranking: bool) -> dict[str, Any]:
-    """All methods on one data set.
+def compare(bench: Bench, methods: Sequence[str], seeds: int, progress: TrialProgress, *, reranking: bool) -> dict[str, Any]:
+    """Compare methods on one data set.
 
     Returns:
-        `methods`, a row each with the untrained trunk first; `curves`, the validation MAP@R by epoch of each seed; and `test`,
-        what was tested on.
+        `methods`: a row for each method, the untrained trunk first. `curves`: the validation MAP@R by epoch of each seed.
+        `test`: the number of test queries and classes.
     """
-    untrained = judge_untrained(bench, pace.progress)
+    untrained = evaluate_untrained(bench, progress.progress)
     rows: dict[str, dict[str, Any]] = {UNTRAINED: untrained_row(untrained)}
     curves: dict[str, list[list[float]]] = {}
-    tested: dict[str, list[Cell | None]] = {UNTRAINED: [None]}
+    tested: dict[str, list[Trial | None]] = {UNTRAINED: [None]}
     for method in methods:
-        recipe, tried = choose(bench, method, pace.run)
-        cells = [Cell(method, recipe, seed) for seed in range(seeds)] if recipe else []
-        trained = {cell: pace.run(bench, cell) for cell in cells}
-        finished = {cell: one for cell, one in trained.items() if "error" not in one}
+        recipe, tried = choose(bench, method, progress.run)
+        trials = [Trial(method, recipe, seed) for seed in range(seeds)] if recipe else []
+        trained = {trial: progress.run(bench, trial) for trial in trials}
+        finished = {trial: one for trial, one in trained.items() if "error" not in one}
         if not finished or not recipe:
             rows[method] = {"error": "The loss diverged under every recipe or seed.", "tried": tried}
             continue
-        found = row(list(finished.values()), [judge_cell(bench, cell, pace.progress) for cell in finished])
+        found = row(list(finished.values()), [evaluate_trial(bench, trial, progress.progress) for trial in finished])
         rows[method] = {**found, "recipe": vars(recipe), "tried": tried}
         if reranking:
-            rows[method]["reranked"] = _reranked(rerank_cell(bench, next(iter(finished)), pace.progress), found["query_ms"])
-        drop_networks(bench, cells)
+            rows[method]["reranked"] = _reranked(rerank_trial(bench, next(iter(finished)), progress.progress), found["query_ms"])
+        drop_networks(bench, trials)
         curves[method] = [[epoch["map_at_r"] for epoch in one["history"]] for one in finished.values()]
         tested[method] = list(finished)
     if reference := tested.get(TUNED):
@@ -95,14 +95,14 @@ def _reranked(found: dict[str, Any] | None, query_ms: float) -> dict[str, Any] |
     return {**found, "query_ms": round(query_ms + extra, 2)}
 
 
-def planned(methods: Sequence[str], regime: str, seeds: int) -> int:
-    """How many cells that takes: each is trained once, whether as a trial, as a seed or as both."""
-    tried = {cell for method in methods for cell in trials(method, regime)}
-    return len(tried) + sum(seeds - any(cell.method == method for cell in tried) for method in methods)
+def planned(methods: Sequence[str], trunk: str, seeds: int) -> int:
+    """Number of trials to train. A trial that serves for tuning and as a seed is trained once."""
+    tried = {trial for method in methods for trial in tuning_trials(method, trunk)}
+    return len(tried) + sum(seeds - any(trial.method == method for trial in tried) for method in methods)
 
 
 def prepare(data: str, name: str, settings: RunConfig, home: Home, out: Path, progress: Progress) -> Bench:
-    """Import a data set as the project does, and pin what is compared on."""
+    """Import a data set as `glocal data import` does, and fetch the pinned version."""
     data_config = settings.data
     report = import_dataset(
         data,
@@ -116,14 +116,14 @@ def prepare(data: str, name: str, settings: RunConfig, home: Home, out: Path, pr
         progress=progress,
     )
     if report.classes.get("val", 0) < 2:
-        say(f"{name}: fewer than two validation classes, so no recipe and no epoch can be told from another.")
-        say("  Seven classes are needed at least.")
+        say(f"{name}: with fewer than two validation classes, recipes and epochs cannot be compared.")
+        say("  At least seven classes are needed.")
     folder = fetch(report.pin, home.data, home.datasets)
     return Bench(name, folder, report.pin.md5, settings.model, settings.train, home.work, out)
 
 
 def selected(names: Sequence[str], ablation: bool) -> list[str]:
-    """The methods asked for, each once; with an ablation comes the method that it changes.
+    """The methods to compare, each once. An ablation adds the method that it changes.
 
     Raises:
         InvalidInput: There is none of that name.
@@ -137,7 +137,7 @@ def selected(names: Sequence[str], ablation: bool) -> list[str]:
 
 
 def names_of(data: Sequence[str]) -> list[str]:
-    """What the data sets are called, from where they lie: a folder's name, or its parent's where that says nothing."""
+    """Names of the data sets, from their paths: the folder's name, or its parent's for a folder such as `images`."""
     names: list[str] = []
     for source in data:
         parts = [part for part in Path(source).absolute().parts if part not in {"images", "data", "/"}]
@@ -147,52 +147,69 @@ def names_of(data: Sequence[str]) -> list[str]:
 
 
 def command_line() -> str:
-    """The command that is running, paths as seen from here."""
+    """The running command, with paths relative to the current folder."""
     arguments = [os.path.relpath(each) if each.startswith("/") else each for each in sys.argv[1:]]
     return shlex.join(["python", "-m", "benchmarks.methods", *arguments])
 
 
 def settings_of(trunk: str, image_size: int | None, epochs: int | None, changes: Sequence[str]) -> RunConfig:
-    """The defaults, the regime's, the flags, then what `--set` says.
+    """The settings: defaults, then those of the trunk mode, then flags, then `--set`.
 
     Raises:
-        InvalidInput: `--set` of what the benchmark decides itself, or of what does not exist.
+        InvalidInput: `--set` names a setting that the benchmark chooses itself, or an unknown one.
     """
     for change in changes:
         if (name := change.partition("=")[0]) in DECIDED:
-            raise InvalidInput(f"--set {name} is not for a comparison to be told.", f"Use {DECIDED[name]}.")
+            raise InvalidInput(f"--set {name} is chosen by the benchmark itself.", f"Use {DECIDED[name]}.")
     flags = {"model.image_size": image_size, "train.epochs": epochs}
     given = [f"{name}={value}" for name, value in flags.items() if value is not None]
-    return load_config(None, ["data.leaks=drop", f"train.trunk={trunk}", *REGIMES[trunk], *given, *changes])
+    return load_config(None, ["data.leaks=drop", f"train.trunk={trunk}", *TRUNK_SETTINGS[trunk], *given, *changes])
 
 
 def benchmark(
-    data: Annotated[list[str], typer.Option(help="A folder of one folder a class, or a CSV. May be repeated.")],
-    methods: Annotated[list[str] | None, typer.Option(help="Names, with commas or repeated; default: all.")] = None,
-    ablation: Annotated[bool, typer.Option("--ablation", help="Also multi_head with one thing changed each.")] = False,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each method under its recipe.")] = 3,
-    trunk: Annotated[Literal["frozen", "finetune"], typer.Option(help="Whether the trunk learns as well.")] = "frozen",
-    image_size: Annotated[int | None, typer.Option(help="Pixels; default 160, finetuned 128.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Default: the configuration's; finetuned 3.")] = None,
-    rerank: Annotated[bool, typer.Option("--rerank", help="Also re-rank a sample by local features; takes minutes.")] = False,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting of data, model or train.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Receives results.json, report.html and the cells.")] = None,
-    write_ablation: Annotated[Path | None, typer.Option(help="Run the ablation and write it as Markdown.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line of standard output.")] = False,
+    data: Annotated[list[str], typer.Option(help="Folder with one folder for each class, or a CSV. May be repeated.")],
+    methods: Annotated[
+        list[str] | None, typer.Option(help="Method names, separated by commas or repeated; default: all.")
+    ] = None,
+    ablation: Annotated[bool, typer.Option("--ablation", help="Also compare multi_head with one part changed in each.")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings of each method under its recipe.")] = 3,
+    trunk: Annotated[Literal["frozen", "finetune"], typer.Option(help="Whether the trunk is trained too.")] = "frozen",
+    image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels; default 160, finetuned 128.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs; default: that of the configuration, finetuned 3.")] = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Also re-rank a sample of queries by local features; takes minutes.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting of data, model or train, as section.key=value.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder that receives results.json, report.html and the trials.")] = None,
+    write_ablation: Annotated[
+        Path | None, typer.Option(help="Also run the ablation, and write it to this Markdown file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")] = False,
 ) -> None:
     """Compare the methods on the test classes of one or several data sets."""
     home = claim(Environment().home).benchmarks
     out = (out or home.root / "results").absolute()
     chosen = selected(methods or (), ablation or write_ablation is not None)
-    (out / "cells").mkdir(parents=True, exist_ok=True)  # now rather than after the first training
+    (out / "trials").mkdir(parents=True, exist_ok=True)  # fails now, not after the first training
     settings = settings_of(trunk, image_size, epochs, set_ or ())
-    # Two at a time would measure each other.
+    # Two benchmarks at a time would disturb each other's timings.
     with hold(home.root / ".lock", waiting=lambda: say("waiting for another benchmark to end")):
-        pace = Pace(planned(chosen, trunk, seeds) * len(data))
+        progress = TrialProgress(planned(chosen, trunk, seeds) * len(data))
         found: dict[str, dict[str, Any]] = {}
         for name, source in zip(names_of(data), data, strict=True):
-            bench = prepare(source, name, settings, home, out, pace.progress)
-            found[name] = {"md5": bench.md5, **compare(bench, chosen, seeds, pace, reranking=rerank)}
+            bench = prepare(source, name, settings, home, out, progress.progress)
+            found[name] = {"md5": bench.md5, **compare(bench, chosen, seeds, progress, reranking=rerank)}
+    results = _write_results(out, found, settings)
+    if write_ablation:
+        write_text(write_ablation, ablation_markdown(results))
+    say(f"written to {out}: results.json, report.html")
+    print(json.dumps(answer(results)) if as_json else table(results))
+
+
+def _write_results(out: Path, found: dict[str, dict[str, Any]], settings: RunConfig) -> dict[str, Any]:
+    """Write results.json and report.html; returns the results."""
     results = {
         "data": found,
         "command": command_line(),
@@ -202,14 +219,11 @@ def benchmark(
     }
     write_json(out / "results.json", results)
     write_page(out / "report.html", results)
-    if write_ablation:
-        write_text(write_ablation, ablation_markdown(results))
-    say(f"written to {out}: results.json, report.html")
-    print(json.dumps(answer(results)) if as_json else table(results))
+    return results
 
 
 def answer(results: dict[str, Any]) -> dict[str, Any]:
-    """What `--json` prints: the first data set's rows, and where there are several those of each."""
+    """The object that `--json` prints: the rows of the first data set and, where there are several, the rows of each."""
     rows = {name: {"methods": found["methods"]} for name, found in results["data"].items()}
     first = next(iter(rows.values()))
     return first if len(rows) == 1 else {**first, "data": rows}

@@ -1,17 +1,17 @@
-"""The comparison for people: a table for the terminal, and one page that asks nothing of any other place."""
+"""The comparison for readers: a table for the terminal, and one self-contained HTML page."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cells import UNTRAINED, Recipe
+from benchmarks.trials import UNTRAINED, Recipe
 from benchmarks.tuning import TUNED
 from model.evaluation.metrics import FIGURES
 from model.files import write_text
 
 MEASURED = {"seconds": "Seconds", "parameters": "Parameters", "dimensions": "Size", "query_ms": "Query ms"}
 _GREY, _BLUE, _INK = "#a3adba", "#1f5fbf", "#7a8694"
-"""Of the untrained trunk, of methods, and of text, which is read on a light page and on a dark one."""
+"""Colours of the untrained trunk, of methods, and of text, which is readable on light and dark pages."""
 
 
 def table(results: dict[str, Any]) -> str:
@@ -43,7 +43,7 @@ def span(interval: list[float] | None) -> str:
 
 
 def write_page(file: Path, results: dict[str, Any]) -> None:
-    """Write the page, plotly's script in it. Everything named in the data is escaped."""
+    """Write the page with plotly's script in it. All names from the data are escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
@@ -64,7 +64,7 @@ def write_page(file: Path, results: dict[str, Any]) -> None:
 
 
 def _shared(settings: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The settings that are the same for all, by their full names."""
+    """The settings that all methods share, by their full names."""
     own = {"method", "seed", *Recipe.__dataclass_fields__}
     return {f"{section}.{key}": value for section, keys in settings.items() for key, value in keys.items() if key not in own}
 
@@ -98,7 +98,7 @@ def _bars(name: str, rows: dict[str, dict[str, Any]]) -> str:
 
 
 def _curves(name: str, curves: dict[str, list[list[float]]]) -> str:
-    """Validation MAP@R by epoch: the mean of the seeds that trained so long."""
+    """Validation MAP@R by epoch: the mean over the seeds that reached the epoch."""
     from plotly.graph_objects import Figure, Scatter
 
     figure = Figure()

@@ -1,4 +1,4 @@
-"""From cells to a row of the table: means and intervals over seeds, and the paired difference against `multi_head`."""
+"""A method's row of the table, from its trials: means and intervals over seeds, and the paired difference to `multi_head`."""
 
 import math
 import statistics
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from benchmarks.cells import Bench, Cell
-from benchmarks.judging import per_query
+from benchmarks.evaluation import per_query
+from benchmarks.trials import Bench, Trial
 from model.evaluation.bootstrap import paired_difference
 from model.evaluation.metrics import FIGURES, PerQuery
 
@@ -18,7 +18,7 @@ CONFIDENCE = 0.95
 
 
 def seed_interval(values: Sequence[float]) -> list[float] | None:
-    """Student's interval of the mean, for what chance in training moves; None for a single seed, which says nothing of it."""
+    """Student's interval of the mean over seeds; None for a single seed."""
     if len(values) < 2:
         return None
     half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
@@ -27,7 +27,7 @@ def seed_interval(values: Sequence[float]) -> list[float] | None:
 
 
 def row(trained: Sequence[dict[str, Any]], tested: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A method's row from its cells, one a seed."""
+    """A method's row from its trials, one trial for each seed."""
     figures = {name: [one[name] for one in tested] for name in FIGURES}
     return {
         **{name: statistics.fmean(values) for name, values in figures.items()},
@@ -41,18 +41,18 @@ def row(trained: Sequence[dict[str, Any]], tested: Sequence[dict[str, Any]]) -> 
 
 
 def untrained_row(tested: dict[str, Any]) -> dict[str, Any]:
-    """The row of the trunk that learnt nothing: no seed, so no interval."""
+    """The row of the untrained trunk: it has no seeds, so no interval."""
     kept = (*FIGURES, "validation_map_at_r", "query_ms", "parameters", "parameters_total", "dimensions")
     return {**{name: tested[name] for name in kept}, "intervals": dict.fromkeys(FIGURES), "seconds": 0.0, "seeds": 1}
 
 
-def over_seeds(bench: Bench, cells: Sequence[Cell | None]) -> PerQuery:
+def over_seeds(bench: Bench, trials: Sequence[Trial | None]) -> PerQuery:
     """Each query's MAP@R, averaged over seeds. The other figures are the first seed's."""
-    found = [per_query(bench, cell) for cell in cells]
+    found = [per_query(bench, trial) for trial in trials]
     return replace(found[0], map_at_r=np.mean([one.map_at_r for one in found], axis=0))
 
 
 def difference(method: PerQuery, reference: PerQuery) -> dict[str, Any]:
-    """MAP@R of a method less the reference's, query by query, with a bootstrap interval that draws whole classes."""
+    """Paired difference in MAP@R between a method and the reference, with a bootstrap interval that draws whole classes."""
     mean, lower, upper = paired_difference(method, reference, confidence=CONFIDENCE)
     return {"map_at_r": mean, "interval": [lower, upper]}

@@ -2,11 +2,11 @@
 
     python -m benchmarks.training --json
 
-Speed: images a second of `train_epoch` (loader, gradients by embeddings, clipping, optimiser, and checkpoints at the rate they
-are written), by those of forward, loss, backward and step alone on tensors in memory, of the same network on the same device.
-Both run in turns; a ratio is the median over the rounds. Memory: the peak of private memory (RssAnon) of a whole training in a
-process of its own, at one and at ten times the data. Pages of memory-mapped files are not counted: the system takes them back
-when it needs them. A GPU adds rows for ResNet-50 at 224 pixels in bf16, as it is and compiled.
+Speed: images per second of `train_epoch` (loader, gradients, clipping, optimiser, and checkpoints at their usual rate), divided
+by those of the bare forward pass, loss, backward pass and step on tensors in memory, for the same network on the same device.
+The two run in turns; the ratio is the median over the rounds. Memory: peak private memory (RssAnon) of a whole training in its
+own process, with one and with ten times the data. Pages of memory-mapped files are not counted, because the system reclaims
+them when it needs memory. A GPU adds rows for ResNet-50 at 224 pixels in bf16, not compiled and compiled.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from model.data.manifest import read_manifest, write_manifest
 from model.data.sampler import epoch_batches
 from model.training.checkpoint import Counters, save_checkpoint
 from model.training.distributed import make_fabric
+from model.training.initialisation import init_heads
 from model.training.learner import Learner, make_learner
-from model.training.start import start
 from model.training.train import train, train_epoch
 
 IMAGES_A_CLASS = 16
@@ -41,7 +41,7 @@ VALIDATION_CLASSES = 2
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: a network, how it is trained, and on how many images."""
+    """One comparison: a network, its training, and the number of images."""
 
     name: str
     model: ModelConfig
@@ -50,7 +50,7 @@ class Case:
 
 
 def cases(cuda: bool) -> list[Case]:
-    """What is compared here."""
+    """The comparisons on this machine."""
     lite = ModelConfig(image_size=128)
     found = [
         Case("frozen", lite, TrainConfig(trunk="frozen", warmup_epochs=0), 768 if not cuda else 8192),
@@ -67,7 +67,7 @@ def cases(cuda: bool) -> list[Case]:
 
 
 def draw_data(folder: Path, images: int, size: int = 320) -> Path:
-    """JPEG images with structure on all scales, as photographs have it: sums of noise at each."""
+    """JPEG images with structure on all scales, like photographs: sums of noise at each scale."""
     rows = []
     for row in range(images + VALIDATION_CLASSES * IMAGES_A_CLASS):
         name, random = f"{row}.jpg", np.random.default_rng(row)
@@ -80,16 +80,19 @@ def draw_data(folder: Path, images: int, size: int = 320) -> Path:
 
 
 def compare(case: Case, dataset: Path, rounds: int) -> dict[str, float | str]:
-    """Images a second of our loop and of the bare steps, in turns."""
+    """Images per second of the training loop and of the bare steps, measured in turns."""
     with tempfile.TemporaryDirectory() as work:
         fabric = make_fabric(case.train)
         learner = make_learner(
             read_manifest(dataset), case.model, case.train, data_md5=str(dataset), work=Path(work), progress=_say, fabric=fabric
         )
-        start(learner)
+        init_heads(learner)
         saving = _seconds(learner, lambda: save_checkpoint(Path(work) / "x", learner.modules, learner.optimizer, Counters(), ""))
         batches = _batches(learner)
-        memory = [(inputs, _labels(learner, rows)) for inputs, rows in zip(learner.varied(batches[:4], 0), batches, strict=False)]
+        memory = [
+            (inputs, _labels(learner, rows))
+            for inputs, rows in zip(learner.augmented_batches(batches[:4], 0), batches, strict=False)
+        ]
         ours, bare = [], []
         for epoch in range(rounds + 1):
             counters = replace(Counters(), epoch=epoch % case.train.epochs)
@@ -97,13 +100,13 @@ def compare(case: Case, dataset: Path, rounds: int) -> dict[str, float | str]:
             ours.append(batches.size / (loop + saving * len(batches) / case.train.checkpoint_every))
             bare.append(batches.size / _seconds(learner, lambda: bare_steps(learner, memory, len(batches))))
             _say(epoch, rounds, f"rounds of {case.name}: {ours[-1]:.0f} to {bare[-1]:.0f} images a second")
-    ratios = [one / other for one, other in zip(ours[1:], bare[1:], strict=True)]  # the first warms up
+    ratios = [one / other for one, other in zip(ours[1:], bare[1:], strict=True)]  # the first round warms up
     return {"case": case.name, "ours": median(ours[1:]), "bare": median(bare[1:]), "ratio": median(ratios)}
 
 
 def bare_steps(learner: Learner, batches: list[tuple[tuple[Tensor, ...], Tensor]], steps: int) -> None:
-    """Forward, loss, backward, step: what there is to do at the least."""
-    learner.regime.set_training()
+    """Run forward pass, loss, backward pass and step, and nothing else."""
+    learner.mode.set_training()
     for step in range(steps):
         inputs, labels = batches[step % len(batches)]
         with learner.fabric.autocast():
@@ -137,21 +140,21 @@ def _finish(learner: Learner) -> None:
         torch.cuda.synchronize()
 
 
-def memory_ratio(regime: str, folder: Path, images: int) -> dict[str, float | str]:
-    """Peak private memory of a training at one and at ten times the data, each in a process of its own."""
+def memory_ratio(mode: str, folder: Path, images: int) -> dict[str, float | str]:
+    """Peak private memory of a training with one and with ten times the data, each in its own process."""
     peaks = []
     for count in (images, 10 * images):
         data = folder / f"memory{count}"
         if not data.is_dir():
             data.mkdir()
             draw_data(data, count, size=96)
-        command = [sys.executable, "-m", "benchmarks.training", "--peak-of", regime, "--data", str(data)]
+        command = [sys.executable, "-m", "benchmarks.training", "--peak-of", mode, "--data", str(data)]
         peaks.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]))
-        _say(count, 10 * images, f"images, {regime}: {peaks[-1]:.0f} MB at the peak")
-    return {"case": regime, "mb": peaks[0], "mb_at_ten_times": peaks[1], "ratio": peaks[1] / peaks[0]}
+        _say(count, 10 * images, f"images, {mode}: {peaks[-1]:.0f} MB at the peak")
+    return {"case": mode, "mb": peaks[0], "mb_at_ten_times": peaks[1], "ratio": peaks[1] / peaks[0]}
 
 
-def peak_of(regime: str, dataset: Path) -> float:
+def peak_of(mode: str, dataset: Path) -> float:
     """Peak private memory, in MB, of a training of one epoch in this process."""
     peak, done = [0.0], threading.Event()
 
@@ -162,7 +165,7 @@ def peak_of(regime: str, dataset: Path) -> float:
     watcher = threading.Thread(target=watch)
     watcher.start()
     with tempfile.TemporaryDirectory() as work:
-        config = TrainConfig(trunk=regime, epochs=1, warmup_epochs=0, device="cpu")
+        config = TrainConfig(trunk=mode, epochs=1, warmup_epochs=0, device="cpu")
         model = ModelConfig(image_size=64)
         train(dataset, model, config, data_md5=str(dataset), work=Path(work), out=Path(work) / "out")
     done.set()
@@ -178,10 +181,12 @@ def _private_mb() -> float:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
-    parser.add_argument("--data", type=Path, help="a folder with a manifest to train on, in place of drawn images")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--memory-images", type=int, default=320, help="at one times the data; 0 leaves memory out")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of standard output")
+    parser.add_argument("--data", type=Path, help="folder with a manifest to train on, instead of drawn images")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison")
+    parser.add_argument(
+        "--memory-images", type=int, default=320, help="images of one times the data; 0 skips the memory measurement"
+    )
     parser.add_argument("--peak-of", choices=("frozen", "finetune"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peak_of:
@@ -196,8 +201,8 @@ def main() -> None:
                 drawn[case.images].mkdir()
                 draw_data(drawn[case.images], case.images)
             speeds.append(compare(case, given.data or drawn[case.images], given.rounds))
-        regimes = ("frozen", "finetune") if given.memory_images else ()
-        memory = [memory_ratio(regime, Path(folder), given.memory_images) for regime in regimes]
+        modes = ("frozen", "finetune") if given.memory_images else ()
+        memory = [memory_ratio(mode, Path(folder), given.memory_images) for mode in modes]
     result = {
         "device": torch.cuda.get_device_name() if cuda else f"cpu, {torch.get_num_threads()} threads",
         "ratio_frozen": speeds[0]["ratio"],
@@ -220,7 +225,7 @@ def _table(result: dict) -> str:  # type: ignore[type-arg]
 
 
 def _say(done: int, total: int, what: str) -> None:
-    print(f"{done} of {total} {what}", file=sys.stderr, flush=True)
+    print(f"{done} of {total} {what}" if total else what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

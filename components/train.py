@@ -21,7 +21,8 @@ def train(
 
     Writes:
         checkpoint: The network's weights and how to build it.
-        metrics: Validation MAP@R, epochs.
+        metrics: The figures of the training report: validation MAP@R of the untrained trunk, the init and the kept network,
+            the epochs planned and done, the best epoch, and whether the init was kept or the validation classes are saturated.
 
     Fails when the loss diverges or there are fewer than two training classes. Killed, it resumes after the last step on record.
     """
@@ -44,6 +45,8 @@ def train(
             out=Path(checkpoint.path),
             progress=current.progress,
         )
-        record_training(report.history, report.best_epoch, current)
-        current.figures |= {"validation_map_at_r": report.validation_map_at_r, "epochs": report.epochs}
+        history = [entry.model_dump() for entry in report.history]
+        record_training(history, report.best_epoch, current, saturated=report.saturated)
+        current.figures |= report.figures
+        current.tags |= {"kept": report.outcome, "warning": report.warning or "none"}
         current.publish(metrics)

@@ -1,53 +1,44 @@
-"""Every setting of a run, as one frozen tree: read once at the edge, checked there, and handed on as plain values.
+"""Every setting of a run, as one frozen tree. It is read and checked once, where a run starts, and passed on as plain values.
 
     glocal run --data DIR --config run.yaml --set train.epochs=20
 
-A setting that does not exist is an error that names it and the nearest one that does.
+An unknown setting is an error that names the nearest known one. This module imports no torch.
 """
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from model.errors import InvalidInput
+from model.named_parts import nearest
+from model.networks.attention import ATTENTION
+from model.networks.methods import method_names
 
 _UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError)
-"""What the YAML reader raises for text that it cannot make a value of: not only errors of its own."""
+"""Errors of the YAML reader for text that has no value; not all of them are its own."""
 
 
-MethodName = Literal[
-    "multi_head",
-    "multi_head_paper",
-    "proxy_anchor",
-    "abe",
-    "delg",
-    "solar",
-    "sona",
-    "global_only",
-    "local_only",
-    "attention_none",
-    "attention_nonlocal",
-    "attention_channel",
-    "attention_residual_mask",
-    "multi_similarity_only",
-    "normalized_softmax_only",
-    "proxy_anchor_instead",
-    "proxy_anchor_only",
-    "proxy_weight_third",
-    "proxy_weight_threefold",
-    "loss_on_merged_only",
-    "loss_on_heads_only",
-    "local_weight_half",
-    "local_weight_one",
-    "local_average",
-    "start_random",
-]
-Attention = Literal["second_order", "second_order_nonlocal", "second_order_channel", "residual_mask", "mask", "none"]
-AttentionSetting = Literal["method", Attention]
+def _one_of(what: str, known: list[str]) -> AfterValidator:
+    """A check that a text is one of the known names."""
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise PydanticCustomError("unknown_name", "there is no {what} {name}", {"what": what, "name": name, "known": known})
+        return name
+
+    return AfterValidator(check)
+
+
+_METHODS, _ATTENTION = method_names(), ["method", *ATTENTION]
+MethodName = Annotated[str, _one_of("method", _METHODS), Field(json_schema_extra={"enum": list(_METHODS)})]
+AttentionName = Annotated[str, _one_of("attention block", _ATTENTION), Field(json_schema_extra={"enum": list(_ATTENTION)})]
+
+_RENAMED = {"train.start": "train.init"}
+"""Settings of earlier versions and their names now."""
 
 
 class _Section(BaseModel):
@@ -76,53 +67,68 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The network: a trunk tapped at two depths, and a head on each tap."""
 
-    method: MethodName = Field("multi_head", description="A named composition of heads and losses")
-    global_attention: AttentionSetting = Field("method", description="Attention on the global head; method: as the method says")
-    local_attention: AttentionSetting = Field("method", description="Attention on the local head; method: as the method says")
-    trunk: str = Field("tf_efficientnet_lite0", description="Any timm model that offers feature maps, by its name")
-    weights: Literal["offline", "hub", "none"] = Field(
-        "offline", description="offline: from an installed package; hub: timm's own, downloaded; none: random"
+    method: MethodName = Field("multi_head", description="Named composition of heads and losses")
+    global_attention: AttentionName = Field(
+        "method", description="Attention block of the global head; method: the block that the method names"
     )
-    image_size: int = Field(160, ge=32, le=1024, description="Side of the square image the trunk sees, in pixels")
+    local_attention: AttentionName = Field(
+        "method", description="Attention block of the local head; method: the block that the method names"
+    )
+    trunk: str = Field("tf_efficientnet_lite0", description="Name of a timm model that offers feature maps")
+    weights: Literal["offline", "hub", "none"] = Field(
+        "offline",
+        description="Initial weights of the trunk; offline: from an installed package; hub: downloaded by timm; none: random",
+    )
+    image_size: int = Field(160, ge=32, le=1024, description="Side of the square image that the trunk takes, in pixels")
 
 
 class TrainConfig(_Section):
-    """How the heads, and the trunk if asked, are trained."""
+    """How the heads, and optionally the trunk, are trained."""
 
     trunk: Literal["frozen", "finetune"] = Field(
-        "frozen", description="frozen: feature maps are computed once and only the heads learn"
+        "frozen",
+        description="frozen: feature maps are computed once and only the heads are trained; finetune: the trunk is trained too",
     )
-    epochs: int = Field(12, ge=0, le=1000, description="Passes over the training images; 0 keeps the heads as initialised")
+    epochs: int = Field(12, ge=0, le=1000, description="Number of passes over the training images; 0 keeps the init")
     classes_per_batch: int = Field(16, ge=2, description="Classes in a batch, over all processes")
     images_per_class: int = Field(4, ge=2, description="Images of each class in a batch")
-    start: Literal["method", "whitened", "random"] = Field(
-        "method", description="Where projections start: as whitenings of the training images, at random, or as the method says"
+    init: Literal["method", "whitened", "random"] = Field(
+        "method",
+        description="Init of the projections; whitened: closed form, from the training images; method: the method's own init",
     )
-    learning_rate: float = Field(1e-4, gt=0, description="Of the heads")
-    trunk_learning_rate: float = Field(1e-4, gt=0, description="Of the trunk, when it is finetuned")
-    proxy_learning_rate: float = Field(1e-2, gt=0, description="Of the class proxies")
-    weight_decay: float = Field(1e-4, ge=0, description="AdamW's, on everything that learns")
-    warmup_epochs: int = Field(1, ge=0, description="Epochs in which the trunk rests and the rates rise")
-    clip: float = Field(10.0, gt=0, description="Gradient values are clipped here")
+    learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the heads")
+    trunk_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the trunk, if it is finetuned")
+    proxy_learning_rate: float = Field(1e-2, gt=0, description="Learning rate of the class proxies")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW, for all trained parameters")
+    warmup_epochs: int = Field(
+        1, ge=0, description="Epochs in which the learning rates rise; the trunk is not trained during them"
+    )
+    clip: float = Field(10.0, gt=0, description="Largest absolute value of a gradient's element; larger values are clipped")
     patience: int = Field(6, ge=1, description="Epochs without a better validation MAP@R after which training ends")
-    seed: int = Field(0, ge=0, description="Decides the batches, the augmentation and whatever starts at random")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train; auto: a GPU where there is one")
-    workers: int = Field(2, ge=0, description="Threads that make batches ahead of the training, in each process")
-    precision: Literal["auto", "32", "bf16"] = Field("auto", description="Of the network; auto: bf16 on a GPU that has it")
-    compile: bool = Field(False, description="Compile the network with torch.compile: slower to start, faster on GPUs")
+    seed: int = Field(0, ge=0, description="Seed of the batches, the augmentation and all random inits")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Device to train on; auto: a GPU where there is one")
+    workers: int = Field(2, ge=0, description="Threads that load batches ahead of the training, in each process")
+    precision: Literal["auto", "32", "bf16"] = Field(
+        "auto", description="Precision of the network; auto: bf16 on a GPU that supports it, else 32 bits"
+    )
+    compile: bool = Field(False, description="Compile the network with torch.compile: a slower first step, then faster on GPUs")
     chunk: int = Field(
-        0, ge=0, description="Images through the network at once, in each process, where a batch does not fit; 0: the batch"
+        0,
+        ge=0,
+        description="Images in one forward pass, in each process, where a batch does not fit in memory; 0: the whole batch",
     )
     ema: float = Field(
-        0.0, ge=0, lt=1, description="Decay of a moving average of the weights, kept in place of the last ones; 0: none"
+        0.0, ge=0, lt=1, description="Decay of the moving average of the weights, which is then evaluated and kept; 0: no average"
     )
-    checkpoint_every: int = Field(1000, ge=1, description="Steps between checkpoints; every epoch's end and SIGTERM make one too")
+    checkpoint_every: int = Field(
+        1000, ge=1, description="Steps between checkpoints; the end of an epoch and SIGTERM write one too"
+    )
 
 
 class EvaluateConfig(_Section):
-    """How figures are made from the unseen classes."""
+    """How the figures of the unseen classes are computed."""
 
-    samples: int = Field(1000, ge=100, description="Bootstrap samples behind every interval")
+    samples: int = Field(1000, ge=100, description="Number of bootstrap samples for each interval")
 
 
 class GateConfig(_Section):
@@ -156,7 +162,7 @@ class ServeConfig(_Section):
 
 
 class RunConfig(_Section):
-    """Everything one pipeline run can be told."""
+    """All settings of one pipeline run."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -167,10 +173,10 @@ class RunConfig(_Section):
 
 
 def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
-    """Read a YAML file and then `section.key=value` overrides; what is not said keeps its default.
+    """Read a YAML file, then apply `section.key=value` overrides. All other settings keep their defaults.
 
     Raises:
-        InvalidInput: A file that is no YAML mapping, an unknown key, a wrong type; the message names the key.
+        InvalidInput: The file is no YAML mapping, a key is unknown, or a value has a wrong type; the message names the key.
     """
     tree: dict[str, Any] = {}
     if file is not None:
@@ -190,7 +196,7 @@ def parse_config(tree: dict[str, Any]) -> RunConfig:
     """Check a tree of settings.
 
     Raises:
-        InvalidInput: The first thing wrong, by the key's full name.
+        InvalidInput: A setting is wrong; the message names the first such setting in full.
     """
     try:
         return RunConfig.model_validate(tree)
@@ -230,6 +236,8 @@ def _explained(error: ValidationError) -> InvalidInput:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = [*setting_names(), *RunConfig.model_fields]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-        return InvalidInput(f"There is no setting {name}.", f"Did you mean {near[0]}?")
+        return InvalidInput(f"There is no setting {name}.", f"Did you mean {_RENAMED.get(name) or nearest(name, known)}?")
+    if first["type"] == "unknown_name":
+        hint = f"Did you mean {nearest(str(first['input']), first['ctx']['known'])}?"
+        return InvalidInput(f"Setting {name}: {first['msg']}.", hint)
     return InvalidInput(f"Setting {name}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {first['input']!r}.")

@@ -1,6 +1,6 @@
-"""How long work says how far it is."""
+"""The function by which long work reports its progress."""
 
 from collections.abc import Callable
 
 Progress = Callable[[int, int, str], None]
-"""Called with how much is done, of how much (0 where that is not known), and what."""
+"""Called with the amount done, the total, and a text. A total of 0 means that the text says everything."""

@@ -1,4 +1,4 @@
-"""DELG's local features: an attention score for every place, and an autoencoder that shortens what is seen there."""
+"""DELG's local features: an attention score and a short descriptor for every position of a map."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,11 +7,12 @@ DIMENSIONS = 128
 
 
 class AttentiveAutoencoder(nn.Module):
-    """Which places of a map tell what the image is of, and a short descriptor of each.
+    """Scores of a map's positions, high where they show the image's class, and descriptors of 128 dimensions.
 
-    The score is softplus(conv1(relu(conv512(x)))); descriptors are a 1x1 convolution to 128 channels, from which another
-    restores the map. The restored map, averaged by the scores, must still tell the class: that is what teaches the scores (Cao
-    et al., DELG, ECCV 2020, section 3.3). The network gives it a map without gradient: nothing learnt here reaches the trunk.
+    The score is softplus(conv1(relu(conv512(x)))). The descriptors are a 1x1 convolution to 128 channels, and a second 1x1
+    convolution restores the map from them. A classifier of the restored map, averaged with the scores as weights, trains the
+    scores (Cao et al., DELG, ECCV 2020, section 3.3). The network passes the map without gradient, so the trunk is not trained
+    by this part.
     """
 
     def __init__(self, channels: int) -> None:

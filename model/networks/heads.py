@@ -7,21 +7,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.networks.architecture import Architecture, HeadSpec
 from model.networks.attention import ATTENTION
 from model.networks.autoencoder import AttentiveAutoencoder
-from model.networks.methods import Architecture, HeadSpec
 from model.networks.pooling import POOLING, pooled_channels
 from model.networks.trunk import Trunk
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What the heads say of a batch.
+    """The embeddings of a batch.
 
     Attributes:
-        merged: (B, D) float32, L2-normalised: content, geometry and places together.
-        heads: Each head's own (B, D_head) float32 embedding, L2-normalised.
-        local: What the autoencoder says in training, where there is one.
+        merged: (B, D) float32, L2-normalised: the vectors of all heads together.
+        heads: (B, D_head) float32, L2-normalised, for each head.
+        local: Outputs of the autoencoder in training, where there is one.
     """
 
     merged: Tensor
@@ -29,14 +29,14 @@ class Embeddings:
     local: dict[str, Tensor] = field(default_factory=dict)
 
     def on(self, name: str) -> Tensor:
-        """What a loss stands on: `merged`, a head by its name, an output of the autoencoder, or `heads`, all (M, B, D_head)."""
+        """The embedding that a loss term reads: `merged`, a head, an autoencoder output, or `heads`: all, (M, B, D_head)."""
         if name == "heads":
             return torch.stack(list(self.heads.values()))
         return self.merged if name == "merged" else (self.heads | self.local)[name]
 
 
 class Head(nn.Module):
-    """Attention, reduction, pooling, standardisation, projection: one map to one vector."""
+    """One head: attention, reduction, pooling, standardisation and projection of one map to one vector."""
 
     def __init__(self, channels: int, spec: HeadSpec) -> None:
         super().__init__()
@@ -47,34 +47,34 @@ class Head(nn.Module):
         self.projection = nn.Linear(pooled_channels(spec.pooling, spec.channels or channels), spec.dimensions)
 
     def attended(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) -> what is pooled, (B, C', H, W)."""
+        """Features (B, C, H, W) -> the map after attention and reduction, (B, C', H, W)."""
         reduced: Tensor = self.reduction(self.attention(features))
         return reduced
 
     def pooled(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) -> what is projected, (B, P)."""
+        """Features (B, C, H, W) -> the pooled vector before the projection, (B, P)."""
         return self._pooled(self.attended(features))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) -> (B, D), of any length."""
+        """Features (B, C, H, W) -> (B, D), not normalised."""
         projected: Tensor = self.projection(self.pooled(features))
         return projected
 
-    def places(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) -> (B, H, W, D): every place's own vector, treated as an image of that place alone."""
-        places = self.attended(features).permute(0, 2, 3, 1)  # (B, H, W, C')
-        projected: Tensor = self.projection(self._pooled(places.flatten(0, 2)[:, :, None, None]))
-        return projected.unflatten(0, places.shape[:3])
+    def local_vectors(self, features: Tensor) -> Tensor:
+        """Features (B, C, H, W) -> one vector for each position, (B, H, W, D), as if the position were a whole map."""
+        positions = self.attended(features).permute(0, 2, 3, 1)  # (B, H, W, C')
+        projected: Tensor = self.projection(self._pooled(positions.flatten(0, 2)[:, :, None, None]))
+        return projected.unflatten(0, positions.shape[:3])
 
     def describe(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, C, H, W) -> descriptors of places (B, H, W, D), L2-normalised, and their scores (B, H, W), in [0, 1].
+        """Features (B, C, H, W) -> descriptors (B, H, W, D), L2-normalised, and their scores (B, H, W), in [0, 1].
 
-        A place is scored by its likeness to the whole image, which prefers what the image is of to what surrounds it: the
-        cosine of its vector and the head's own embedding, brought from [-1, 1].
+        The score of a position is the cosine similarity of its descriptor and the head's embedding of the whole image, mapped
+        from [-1, 1] to [0, 1]. It prefers the object of the image to its background.
         """
-        places = F.normalize(self.places(features), dim=-1)
-        likeness = torch.einsum("bhwd,bd->bhw", places, F.normalize(self(features), dim=1))
-        return places, (1 + likeness) / 2
+        descriptors = F.normalize(self.local_vectors(features), dim=-1)
+        similarity = torch.einsum("bhwd,bd->bhw", descriptors, F.normalize(self(features), dim=1))
+        return descriptors, (1 + similarity) / 2
 
     def _pooled(self, features: Tensor) -> Tensor:
         vectors = self.pool(features)
@@ -85,7 +85,7 @@ class MultiHead(nn.Module):
     """All heads of an architecture over the trunk's two maps.
 
     Attributes:
-        weights: (heads,) what each head is multiplied by in the merged vector: stored, as it may be chosen on data.
+        weights: (heads,) weight of each head in the merged vector. A stored buffer, because training may choose it.
     """
 
     weights: Tensor
@@ -119,24 +119,24 @@ class MultiHead(nn.Module):
         return ((name, self.head(name)) for name in self.architecture.heads)
 
     def tapped(self, name: str, shallow: Tensor, deep: Tensor) -> Tensor:
-        """Which of the two maps a head reads."""
+        """The map that a head reads."""
         return deep if self.architecture.heads[name].tap == "deep" else shallow
 
     def forward(self, shallow: Tensor, deep: Tensor) -> Embeddings:
         """Shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2) -> embeddings."""
-        # Lengths are taken in float32, whatever autocast says.
+        # Normalise in float32, also under autocast.
         vectors = {name: head(self.tapped(name, shallow, deep)).float() for name, head in self.named_heads()}
         heads = {name: F.normalize(vector, dim=1) for name, vector in vectors.items()}
         local = self.autoencoder(shallow.detach()) if self.autoencoder is not None and self.training else {}
         return Embeddings(self.merge(vectors), heads, local)
 
     def merge(self, vectors: dict[str, Tensor]) -> Tensor:
-        """Each head's (B, D_head), of any length -> one vector (B, D), L2-normalised: claim 21."""
-        weighed = [
+        """Each head's (B, D_head), not normalised -> the merged vector (B, D), L2-normalised: claim 21."""
+        weighted = [
             weight * (vectors[name] if spec.weight is None else F.normalize(vectors[name], dim=1))
             for (name, spec), weight in zip(self.architecture.heads.items(), self.weights, strict=True)
         ]
-        return F.normalize(torch.cat(weighed, dim=1), dim=1)
+        return F.normalize(torch.cat(weighted, dim=1), dim=1)
 
 
 class RetrievalNetwork(nn.Module):
@@ -151,8 +151,8 @@ class RetrievalNetwork(nn.Module):
         """Embeddings of a batch.
 
         Args:
-            inputs: Either images (B, 3, S, S) as `model.data.images.normalise` leaves them, or the shallow and the deep map
-                that the trunk made of them before.
+            inputs: Either images (B, 3, S, S), normalised by `model.data.images.normalise`, or the trunk's shallow and deep map
+                of such images.
         """
         maps = self.trunk(*inputs) if len(inputs) == 1 else inputs
         embeddings: Embeddings = self.heads(*maps)
@@ -160,5 +160,18 @@ class RetrievalNetwork(nn.Module):
 
 
 def untrained_embedding(deep: Tensor) -> Tensor:
-    """What the trunk finds alike before anything is trained: its deep map averaged over places, (B, C2), L2-normalised."""
+    """The embedding of an untrained network: the trunk's deep map averaged over all positions, (B, C2), L2-normalised."""
     return F.normalize(deep.mean(dim=(2, 3)), dim=1)
+
+
+class UntrainedHead(nn.Module):
+    """A head without parameters: `untrained_embedding`."""
+
+    def forward(self, _: Tensor, deep: Tensor) -> Embeddings:
+        """Shallow map, unused, and deep map (B, C2, H2, W2) -> embeddings."""
+        return Embeddings(untrained_embedding(deep), {})
+
+
+def untrained_network(trunk: Trunk) -> RetrievalNetwork:
+    """The trunk with an `UntrainedHead`: the baseline that every training is compared with."""
+    return RetrievalNetwork(trunk, UntrainedHead())  # type: ignore[arg-type]  # evaluated, never trained or stored

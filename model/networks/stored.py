@@ -1,4 +1,4 @@
-"""A network on disk: how to build it, and its weights in safetensors. No pickle."""
+"""A network on disk: its description in JSON and its weights in safetensors. No pickle."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,16 +8,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.errors import InvalidInput
+from model.networks.architecture import Architecture, HeadSpec
 from model.networks.heads import MultiHead, RetrievalNetwork
-from model.networks.methods import Architecture, HeadSpec
 from model.networks.trunk import Trunk
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """How to build a network before its weights are filled in: a release's config.json.
+    """The description of a network without its weights: a release's config.json.
 
-    The architecture is written out in full: a release is built as it was trained, whatever became of the method's name since.
+    The architecture is stored in full, so a release is built as it was trained even if the method has changed since.
     """
 
     method: str
@@ -26,15 +26,15 @@ class NetworkSpec:
     architecture: Architecture
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The description as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, tree: dict[str, Any]) -> "NetworkSpec":
-        """What `to_json` made.
+        """The description that `to_json` returned.
 
         Raises:
-            InvalidInput: It is anything else.
+            InvalidInput: The value describes no network.
         """
         try:
             stored = tree["architecture"]
@@ -50,7 +50,7 @@ class NetworkSpec:
         """The network with random weights, in evaluation mode.
 
         Raises:
-            InvalidInput: There is no such trunk, attention or pooling, or a width that is none.
+            InvalidInput: There is no such trunk, attention or pooling, or a width is not valid.
         """
         trunk = Trunk(self.trunk)
         try:
@@ -63,15 +63,15 @@ class NetworkSpec:
 
 
 def save_network(network: RetrievalNetwork, file: Path) -> None:
-    """Write a network's weights to a safetensors file; a projection that heads share once for each."""
+    """Write a network's weights to a safetensors file. A shared projection is written once for each of its heads."""
     save_file({name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}, file)
 
 
 def load_network(spec: NetworkSpec, file: Path) -> RetrievalNetwork:
-    """Build a network and fill in its weights.
+    """Build a network and load its weights.
 
     Raises:
-        InvalidInput: The file is no safetensors file (a pickle, say), or does not fit the network.
+        InvalidInput: The file is no safetensors file (for example a pickle), or does not fit the network.
     """
     network = spec.build()
     try:

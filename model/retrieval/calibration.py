@@ -1,4 +1,4 @@
-"""Thresholds at stated false-accept rates, from the validation classes: classes the network was not trained on."""
+"""Thresholds at stated false-accept rates, from the validation classes, which the network was not trained on."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ _QUERIES = 2000
 
 
 def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Similarities above which two images are taken to show the same thing.
+    """Similarity thresholds above which two images count as images of one class.
 
     Args:
-        vectors: (N, D) float32, L2-normalised, of classes that were not trained on.
-        labels: (N,) their classes.
+        vectors: (N, D) float32, L2-normalised, of the validation classes.
+        labels: (N,) classes of the vectors.
 
     Returns:
-        `verify`: by rate, the threshold that this share of all pairs of unlike images exceeds, and the share of like pairs that
-        pass it. `identify`: by rate, the threshold that the best match among *other* classes exceeds for this share of images:
-        what an object that is not in the gallery would score. Empty where there are fewer than two classes.
+        `verify`: for each rate, the threshold that this share of negative pairs exceeds, and the share of positive pairs above
+        it. `identify`: for each rate, the threshold that the best match in *other* classes exceeds for this share of images,
+        as an object that is not in the gallery would. Both are empty where there are fewer than two classes.
     """
     rows = np.linspace(0, len(vectors) - 1, min(_QUERIES, len(vectors))).astype(int) if len(vectors) else np.empty(0, int)
     if len(np.unique(labels)) < 2:

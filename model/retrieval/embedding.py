@@ -1,4 +1,4 @@
-"""From images to embeddings, many at a time."""
+"""Embeddings of the samples of a manifest, in batches."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,11 @@ from model.networks.trunk import Trunk
 from model.progress import Progress
 
 Embed = Callable[[Tensor, Tensor], Tensor]
-"""The shallow and the deep map of a batch to its embeddings (B, D), L2-normalised."""
+"""A function from the shallow and the deep map of a batch to its embeddings (B, D), L2-normalised."""
 
 
 def merged_embedding(network: RetrievalNetwork) -> Embed:
-    """What a network says of the maps of its own trunk: the merged embedding."""
+    """The function that computes a network's merged embedding from the maps of its trunk."""
     return lambda shallow, deep: network.heads(shallow, deep).merged
 
 
@@ -35,12 +35,12 @@ def embed_manifest(
     """The embedding of every sample, (N, D) float32, L2-normalised.
 
     Args:
-        trunk: In evaluation mode.
-        embed: From the trunk's two maps to embeddings.
-        manifest: What to embed, in this order.
-        size: Side of the square image.
-        maps: The trunk's maps of these samples, where they are at hand.
-        progress: Told of every batch.
+        trunk: Trunk in evaluation mode.
+        embed: Function from the trunk's two maps to embeddings.
+        manifest: The samples, in the order of the result.
+        size: Side of the trunk's square input.
+        maps: The trunk's maps of these samples, if they are cached.
+        progress: Called after every batch.
     """
     device = next(trunk.parameters()).device
     trunk, rows = trunk.folded(), np.arange(len(manifest))

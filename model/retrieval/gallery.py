@@ -1,4 +1,4 @@
-"""The gallery: the embeddings that queries are compared with, and what each of them is."""
+"""The gallery: the embeddings that queries are compared with, with their labels and ids."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +21,7 @@ class Gallery:
     Attributes:
         vectors: (N, D) float32, L2-normalised.
         labels: (N,) int64, indices into `classes`.
-        ids: (N,) str, which sample each is.
+        ids: (N,) str, ids of the samples.
         classes: The class names.
     """
 
@@ -57,7 +57,7 @@ class Gallery:
             Cosine similarities (Q, k), descending, and row numbers (Q, k). Equal scores come in the order of the rows.
 
         Raises:
-            InvalidInput: k below 1, or embeddings that are no unit vectors.
+            InvalidInput: k is below 1, or the queries are not unit vectors.
         """
         if k < 1:
             raise InvalidInput(f"k must be at least 1, not {k}.")
@@ -70,7 +70,7 @@ class Gallery:
         return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
 
     def save(self, folder: Path, space_id: str) -> None:
-        """Write `vectors.npy` and `entries.json` into `folder`, with the embedding space that the vectors are of."""
+        """Write `vectors.npy` and `entries.json` into `folder`, with the id of their embedding space."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
         entries = {
@@ -86,8 +86,8 @@ def load_gallery(folder: Path, space_id: str) -> Gallery:
     """Read what `Gallery.save` wrote.
 
     Raises:
-        InvalidInput: Its vectors are of another space than `space_id`, or are no float32 matrix of unit rows of the size that
-            the file has.
+        InvalidInput: The vectors belong to another space than `space_id`, or the file does not hold the float32 matrix of unit
+            rows that its header declares.
     """
     entries = read_json(folder / "entries.json")
     if entries["embedding_space_id"] != space_id:
@@ -101,10 +101,10 @@ def load_gallery(folder: Path, space_id: str) -> Gallery:
 
 
 def load_matrix(file: Path) -> NDArray[np.float32]:
-    """Read a float32 matrix, believing its header only as far as the file's size bears it out.
+    """Read a float32 matrix whose header agrees with the size of the file.
 
     Raises:
-        InvalidInput: It is anything else.
+        InvalidInput: The file holds anything else.
     """
     try:
         with file.open("rb") as stream:
@@ -124,7 +124,7 @@ def check_embeddings(vectors: NDArray[np.float32]) -> None:
     """Refuse embeddings that cannot be compared.
 
     Raises:
-        InvalidInput: Not a matrix, or some row is not finite or not of length 1.
+        InvalidInput: The vectors are no matrix, or a row is not finite or not of length 1.
     """
     if vectors.ndim != 2:
         raise InvalidInput("Embeddings are a matrix of one row each.")

@@ -1,7 +1,7 @@
-"""Geometric re-ranking: the first answers of the global search, sorted by how well their parts lie as the query's do.
+"""Geometric verification: candidates of the global search are sorted by the number of local matches that one affine map fits.
 
-Descriptors are matched by mutual nearest neighbours, matches verified by an affine map found with RANSAC, and candidates
-sorted by the number of matches that obey it (Cao et al., DELG, ECCV 2020, section 4.2).
+Descriptors are matched by mutual nearest neighbours, RANSAC estimates an affine map, and candidates are sorted by the number of
+its inliers (Cao et al., DELG, ECCV 2020, section 4.2).
 """
 
 import time
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from model.errors import InvalidInput
 from model.retrieval.local_features import LocalFeatures
 
-TRIALS = 1000
-"""Affine maps tried, at most."""
-FEWEST = 4
-"""Matches that must agree: any three points obey some affine map."""
+ITERATIONS = 1000
+"""Maximum RANSAC iterations."""
+MIN_INLIERS = 4
+"""Least number of inliers: some affine map fits any three points exactly."""
 RATIO = 0.8
-"""Lowe's (IJCV 2004). What is best differs between data sets: see docs/decisions/0007-local-features.md."""
+"""Lowe's ratio (IJCV 2004). The best value differs between data sets: see docs/decisions/0007-local-features.md."""
 _LARGEST_STRETCH = 4.0
 _SEED = 0
 
@@ -44,9 +44,9 @@ class Reranked:
 
     Attributes:
         order: (N,) rows of the candidates, best first.
-        inliers: (N,) in that order: matches that obey one affine map; 0 for candidates that were not verified.
-        verified: So many candidates were; they lead, the others follow in the global order.
-        ended: Why not more: all up to the `limit` were; the time `budget` was spent; the query has `no_keypoints`.
+        inliers: (N,) matches in that order that one affine map fits; 0 for candidates that were not verified.
+        verified: Number of candidates that were verified. They come first; the others follow in the global order.
+        ended: Reason to stop: all up to the `limit` were verified, the time `budget` ran out, or the query has `no_keypoints`.
     """
 
     order: NDArray[np.int64]
@@ -56,13 +56,13 @@ class Reranked:
 
 
 def mutual_nearest(query: LocalFeatures, candidate: LocalFeatures, *, threshold: float = 0.0, ratio: float = RATIO) -> Matches:
-    """Pairs that are each other's nearest descriptors, in the query's order. Of equally near ones the first counts.
+    """Pairs of descriptors that are each other's nearest neighbours, in the query's order. Of equally near ones the first counts.
 
     Args:
-        query: Its local features.
-        candidate: Those it is compared with.
-        threshold: The least cosine similarity.
-        ratio: Lowe's: a match must be nearer than this share of the distance to the second nearest. 1 asks for nothing.
+        query: Local features of the query.
+        candidate: Local features of the candidate.
+        threshold: Least cosine similarity of a match.
+        ratio: Lowe's ratio: maximum distance of a match, as a share of the distance to the second nearest; 1 for no test.
 
     Raises:
         InvalidInput: The descriptors are not of the same length.
@@ -82,19 +82,19 @@ def mutual_nearest(query: LocalFeatures, candidate: LocalFeatures, *, threshold:
 
 
 def verify(query: LocalFeatures, candidate: LocalFeatures, matches: Matches, *, tolerance: float = 1.0) -> NDArray[np.bool_]:
-    """Which matches obey one affine map from the query to the candidate, (M,).
+    """Which matches are inliers of one affine map from the query to the candidate, (M,).
 
-    Deterministic, and bounded: `TRIALS` maps are tried at most. A map that mirrors, or stretches or shrinks more than
-    fourfold in any direction, is no view of the same thing and counts for nothing.
+    The result is deterministic and the time is bounded: at most `ITERATIONS` maps are tried. A map that mirrors, or scales by
+    more than 4 or less than 1/4 in any direction, is not plausible for two views of one object and has no inliers.
 
     Args:
-        query: Whose keypoints are mapped.
-        candidate: Where they should land.
-        matches: Of the two.
-        tolerance: How far off a match may land, in strides of the candidate's coarsest place.
+        query: Local features whose keypoints are mapped.
+        candidate: Local features that they are mapped to.
+        matches: Matches of the two.
+        tolerance: Maximum distance of an inlier from its match, in strides of the candidate's coarsest keypoint.
     """
     none = np.zeros(len(matches), np.bool_)
-    if len(matches) < FEWEST:
+    if len(matches) < MIN_INLIERS:
         return none
     affine, inliers = cv2.estimateAffine2D(
         query.positions[matches.query], candidate.positions[matches.candidate], _ransac(tolerance * float(candidate.scales.max()))
@@ -102,12 +102,12 @@ def verify(query: LocalFeatures, candidate: LocalFeatures, matches: Matches, *, 
     if affine is None or inliers is None or not _plausible(np.asarray(affine[:, :2], np.float64)):
         return none
     mask = inliers.ravel().astype(np.bool_)
-    return mask if mask.sum() >= FEWEST else none
+    return mask if mask.sum() >= MIN_INLIERS else none
 
 
 def _ransac(threshold: float) -> cv2.UsacParams:
     params = cv2.UsacParams()
-    params.threshold, params.maxIterations, params.confidence = threshold, TRIALS, 0.999
+    params.threshold, params.maxIterations, params.confidence = threshold, ITERATIONS, 0.999
     params.randomGeneratorState, params.isParallel = _SEED, False
     params.sampler, params.score = cv2.SAMPLING_UNIFORM, cv2.SCORE_METHOD_RANSAC
     params.loMethod = cv2.LOCAL_OPTIM_INNER_LO
@@ -122,7 +122,7 @@ def _plausible(linear: NDArray[np.float64]) -> bool:
 
 
 def count_inliers(query: LocalFeatures, candidate: LocalFeatures, *, ratio: float = RATIO) -> int:
-    """Matches between two images that obey one affine map."""
+    """Number of matches between two images that one affine map fits."""
     return int(verify(query, candidate, mutual_nearest(query, candidate, ratio=ratio)).sum())
 
 
@@ -136,19 +136,19 @@ def rerank(
     ratio: float = RATIO,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Reranked:
-    """Sort a query's candidates by inliers, equal ones by the global score.
+    """Sort a query's candidates by inliers, and those with equally many by the global score.
 
     Args:
-        query: Its local features.
-        candidates: Those of the global search's answers. Read one at a time, so they may lie on disk.
-        scores: (N,) their global scores. Equal ones keep the order that they come in.
-        limit: The first so many are verified, at most.
-        budget_ms: No further candidate is begun once this time has passed. One takes some milliseconds.
-        ratio: Of `mutual_nearest`: to be chosen on validation classes.
-        clock: In seconds.
+        query: Local features of the query.
+        candidates: Local features of the candidates. They are read one at a time, so they may be stored on disk.
+        scores: (N,) global scores of the candidates. Candidates with equal scores keep their order.
+        limit: Maximum candidates verified.
+        budget_ms: Time after which no further candidate is verified. One candidate takes some milliseconds.
+        ratio: Lowe's ratio of `mutual_nearest`, chosen on the validation classes.
+        clock: Clock in seconds.
 
     Raises:
-        InvalidInput: Not as many scores as candidates, or a score that is not finite.
+        InvalidInput: There are not as many scores as candidates, or a score is not finite.
     """
     if scores.shape != (len(candidates),) or not np.isfinite(scores).all():
         raise InvalidInput("Re-ranking needs one finite score for every candidate.")
@@ -156,15 +156,15 @@ def rerank(
     if not len(query):
         return Reranked(order, np.zeros(len(order), np.int64), 0, "no_keypoints")
     inliers, verified = np.zeros(len(order), np.int64), min(limit, len(order))
-    start = clock()
-    for place in range(verified):
-        if (clock() - start) * 1000 >= budget_ms:
-            return _sorted(order, inliers, place, "budget")
-        inliers[place] = count_inliers(query, candidates[int(order[place])], ratio=ratio)
+    began = clock()
+    for rank in range(verified):
+        if (clock() - began) * 1000 >= budget_ms:
+            return _sorted(order, inliers, rank, "budget")
+        inliers[rank] = count_inliers(query, candidates[int(order[rank])], ratio=ratio)
     return _sorted(order, inliers, verified, "limit")
 
 
 def _sorted(order: NDArray[np.int64], inliers: NDArray[np.int64], verified: int, ended: Literal["limit", "budget"]) -> Reranked:
-    places = np.arange(len(order))
-    places[:verified] = np.argsort(-inliers[:verified], kind="stable")
-    return Reranked(order[places], inliers[places], verified, ended)
+    ranks = np.arange(len(order))
+    ranks[:verified] = np.argsort(-inliers[:verified], kind="stable")
+    return Reranked(order[ranks], inliers[ranks], verified, ended)

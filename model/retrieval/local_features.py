@@ -1,7 +1,7 @@
-"""Local features: where in an image something is to be seen, and what it looks like there. Claim 1's vectors for regions.
+"""Local features: keypoints of an image with their descriptors, claim 1's vectors for regions.
 
-The local head makes one vector of every place of its map; the strongest become keypoints with descriptors that
-`model.retrieval.geometric_verification` matches. Any method with a head named `local` has them.
+The local head computes one vector for every position of its map. The positions with the highest scores become keypoints,
+whose descriptors `model.retrieval.geometric_verification` matches. Every method with a head named `local` has local features.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ from model.networks.heads import Head, MultiHead, RetrievalNetwork
 from model.retrieval.gallery import check_embeddings
 
 DIMENSIONS = 128
-"""Of a descriptor, at most; a longer head's vectors are brought to it by a `reduction`."""
+"""Maximum length of a descriptor; a `reduction` shortens longer ones."""
 KEYPOINTS = 400
-"""At most so many of one image."""
+"""Maximum keypoints of one image."""
 CONTRAST = 16
-"""Of 255: a place with less between its darkest and its brightest pixel, in every channel, is blank."""
+"""Least difference, of 255, between the darkest and the brightest pixel of a position in some channel; below it, it is blank."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class LocalFeatures:
     """The keypoints of one image, highest score first.
 
     Attributes:
-        positions: (K, 2) float32, x and y in pixels of the image that the trunk was given, a square of side `size`.
-        scales: (K,) float32, the stride of a keypoint's place in those pixels: how finely it is placed.
+        positions: (K, 2) float32, x and y in pixels of the trunk's input, a square of side `size`.
+        scales: (K,) float32, the stride of the map in these pixels: the precision of a position.
         scores: (K,) float32, above 0, descending.
         descriptors: (K, D) float32, L2-normalised.
-        size: Side of the image.
+        size: Side of the trunk's input in pixels.
     """
 
     positions: NDArray[np.float32]
@@ -57,15 +57,15 @@ class LocalFeatures:
 
     @property
     def fractions(self) -> NDArray[np.float32]:
-        """(K, 2): the positions as fractions of the original image's width and height, whatever its shape."""
+        """(K, 2): the positions as fractions of the original image's width and height."""
         return self.positions / np.float32(self.size)
 
 
 def local_head(heads: MultiHead) -> Head | AttentiveAutoencoder:
-    """What describes an image's places: the autoencoder, where the method has one, else the head named `local`.
+    """The part that computes local descriptors: the autoencoder if the method has one, else the head named `local`.
 
     Raises:
-        InvalidInput: The method has neither.
+        InvalidInput: The method has neither of them.
     """
     if heads.autoencoder is not None:
         return heads.autoencoder
@@ -80,7 +80,7 @@ def local_map(heads: MultiHead, shallow: Tensor, deep: Tensor) -> Tensor:
 
 
 def local_maps(network: RetrievalNetwork, images: Sequence[Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Images (3, H, W) uint8 as the trunk is given them, (B, 3, size, size) uint8, and the map that `local_head` reads."""
+    """Images (3, H, W) uint8 -> the resized batch (B, 3, size, size) uint8, and the map that `local_head` reads."""
     trunk = network.trunk
     batch = torch.stack([resize(image, size) for image in images])
     shallow, deep = trunk(normalise(batch, trunk.mean, trunk.std).to(next(trunk.parameters()).device))
@@ -100,28 +100,28 @@ def extract(
     """Local features of images.
 
     Args:
-        network: In evaluation mode.
+        network: Network in evaluation mode.
         images: (3, H, W) uint8, of any size.
-        size: Side of the square image that the trunk is given.
-        limit: Keypoints of an image, at most.
-        pyramid: The image is looked at once for each of these multiples of `size`.
-        reduction: From `fit_reduction`, for a head of more than 128 dimensions.
+        size: Side of the trunk's square input.
+        limit: Maximum keypoints of an image.
+        pyramid: Multiples of `size` at which keypoints are extracted.
+        reduction: Projection from `fit_reduction`, for a head of more than 128 dimensions.
 
     Returns:
-        One each. Places where the image is blank give none, and so an image of one colour has none at all.
+        The local features of each image. Blank positions have no keypoints, so an image of one colour has none.
     """
     head, levels = local_head(network.heads), []
     for factor in pyramid:
         batch, features = local_maps(network, images, max(1, round(size * factor)))
-        visible = visible_places(batch, *features.shape[2:]).to(features.device)
+        visible = visible_positions(batch, *features.shape[2:]).to(features.device)
         levels.append(features_of_map(head, features, size, visible=visible, limit=limit, reduction=reduction))
     return [strongest(found, limit) for found in zip(*levels, strict=True)]
 
 
-def visible_places(images: Tensor, rows: int, columns: int) -> Tensor:
-    """Where there is something to see in images (B, 3, S, S) uint8: (B, rows, columns) bool.
+def visible_positions(images: Tensor, rows: int, columns: int) -> Tensor:
+    """Which positions of images (B, 3, S, S) uint8 are not blank: (B, rows, columns) bool.
 
-    What the trunk makes of a blank spot tells only how far the image's border is, by which any two images match.
+    The trunk's features of a blank position depend only on the distance to the image's border, so any two images match there.
     """
     values = images.float()
     highest = F.adaptive_max_pool2d(values, (rows, columns))
@@ -140,42 +140,42 @@ def features_of_map(
 ) -> list[LocalFeatures]:
     """Local features from the map that a head reads, (B, C, H, W). See `extract`.
 
-    Where the map is zero, so is a place's score, and where `visible` (B, H, W) is not so.
+    A position has no keypoint where the map is zero, or where `visible` (B, H, W) is False.
     """
-    places, scores = head.describe(features)
+    vectors, scores = head.describe(features)
     empty = features.abs().amax(dim=1) == 0
     scores = scores.masked_fill(empty if visible is None else empty | ~visible, 0)
-    return keypoints(places if reduction is None else places @ torch.from_numpy(reduction).to(places), scores, size, limit)
+    return keypoints(vectors if reduction is None else vectors @ torch.from_numpy(reduction).to(vectors), scores, size, limit)
 
 
-def keypoints(places: Tensor, scores: Tensor, size: int, limit: int = KEYPOINTS) -> list[LocalFeatures]:
-    """The places with the highest scores, as local features.
+def keypoints(vectors: Tensor, scores: Tensor, size: int, limit: int = KEYPOINTS) -> list[LocalFeatures]:
+    """The positions with the highest scores, as local features.
 
     Args:
-        places: (B, H, W, D), of any length; normalised here.
-        scores: (B, H, W). Places whose score is not above 0, or not finite, give none. Equal scores: in reading order.
-        size: Side of the image, which the map's places divide evenly.
-        limit: At most so many.
+        vectors: (B, H, W, D); they are normalised here.
+        scores: (B, H, W). A score that is not above 0, or not finite, gives no keypoint. Equal scores keep reading order.
+        size: Side of the trunk's input, which the map's positions divide evenly.
+        limit: Maximum keypoints of an image.
     """
-    B, H, W, D = places.shape
+    B, H, W, D = vectors.shape
     if D > DIMENSIONS:
         raise InvalidInput(f"Descriptors have {DIMENSIONS} dimensions at most, not {D}.", "Pass the reduction of fit_reduction.")
     y, x = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
     stride = np.array([size / W, size / H], np.float32)
     positions = (torch.stack([x, y], dim=2).reshape(-1, 2).numpy() + np.float32(0.5)) * stride
-    descriptors = F.normalize(places, dim=-1).reshape(B, -1, D).detach().float().cpu().numpy()
+    descriptors = F.normalize(vectors, dim=-1).reshape(B, -1, D).detach().float().cpu().numpy()
     found = []
-    for vectors, score in zip(descriptors, scores.reshape(B, -1).detach().float().cpu().numpy(), strict=True):
-        good = np.isfinite(score) & (score > 0) & np.isfinite(vectors).all(1) & vectors.any(1)
+    for descriptor, score in zip(descriptors, scores.reshape(B, -1).detach().float().cpu().numpy(), strict=True):
+        good = np.isfinite(score) & (score > 0) & np.isfinite(descriptor).all(1) & descriptor.any(1)
         rows = np.flatnonzero(good)
         rows = rows[np.argsort(-score[rows], kind="stable")][:limit]
         scales = np.full(len(rows), stride.max(), np.float32)
-        found.append(LocalFeatures(positions[rows], scales, score[rows], vectors[rows], size))
+        found.append(LocalFeatures(positions[rows], scales, score[rows], descriptor[rows], size))
     return found
 
 
 def strongest(levels: Sequence[LocalFeatures], limit: int) -> LocalFeatures:
-    """The keypoints with the highest scores of one image's pyramid. Equal scores: in the order of the levels."""
+    """The keypoints with the highest scores of one image's pyramid. Equal scores keep the order of the levels."""
     scores = np.concatenate([level.scores for level in levels])
     rows = np.argsort(-scores, kind="stable")[:limit]
     positions, scales, descriptors = (
@@ -185,24 +185,24 @@ def strongest(levels: Sequence[LocalFeatures], limit: int) -> LocalFeatures:
 
 
 def fit_reduction(batches: Iterable[Tensor], dimensions: int = DIMENSIONS) -> NDArray[np.float32]:
-    """The projection of a long head's vectors that keeps most of their cosine similarities, to be stored beside the gallery.
+    """The projection of long vectors to fewer dimensions that best keeps their cosine similarities.
 
-    Principal axes of the normalised vectors about the origin, not about their mean: the best approximation of given rank
-    of their inner products. Descriptors of two images are comparable only under the same reduction.
+    It consists of the principal axes of the normalised vectors about the origin: the best approximation of their inner products
+    of that rank. Descriptors of two images can be compared only under the same reduction.
 
     Args:
-        batches: Vectors (..., D) of `Head.places`; held one batch at a time.
-        dimensions: To keep.
+        batches: Vectors (..., D) of `Head.local_vectors`. One batch at a time is held in memory.
+        dimensions: Dimensions to keep.
 
     Returns:
         (D, dimensions) float32, orthonormal columns.
     """
     moment: Tensor | None = None
-    for places in batches:
-        vectors = F.normalize(places.detach().double().cpu().reshape(-1, places.shape[-1]), dim=1)
+    for batch in batches:
+        vectors = F.normalize(batch.detach().double().cpu().reshape(-1, batch.shape[-1]), dim=1)
         vectors = vectors[vectors.isfinite().all(1)]
         moment = vectors.T @ vectors + (0 if moment is None else moment)
     if moment is None:
-        raise InvalidInput("A reduction needs at least one batch of places.")
+        raise InvalidInput("A reduction needs at least one batch of vectors.")
     axes: NDArray[np.float32] = torch.linalg.eigh(moment).eigenvectors.flip(1)[:, :dimensions].float().contiguous().numpy()
     return axes

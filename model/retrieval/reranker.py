@@ -1,9 +1,9 @@
-"""Re-ranking as a part of a search: the gallery's local features, kept, and whether to use them, decided on validation classes.
+"""Re-ranking as a part of a search: local features of the gallery, and the choice on validation classes whether to use them.
 
-Whether it pays differs between data sets, and with how good the global search already is: docs/decisions/0007-local-features.md.
+Its gain differs between data sets and with the quality of the global search: docs/decisions/0007-local-features.md.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,42 +16,42 @@ from model.retrieval.geometric_verification import Reranked, rerank
 from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, fit_reduction, local_head, local_maps
 
 RATIOS = (0.8, 0.9, 1.0)
-"""Lowe's ratios that are tried."""
+"""Candidates for Lowe's ratio."""
 
 
 @dataclass(frozen=True)
 class Reranker:
-    """Local features of a gallery and how queries are matched with them.
+    """Local features of a gallery, and how queries are matched with them.
 
     Attributes:
-        network: In evaluation mode; its method has a local head or DELG's autoencoder.
-        size: Side of the square image that local features are taken from.
-        features: Of every gallery row, in its order.
-        reduction: (D, 128), where the local head's vectors are longer.
-        ratio: Lowe's, of `mutual_nearest`; None: the global order stays.
-        limit: So many of the first answers are verified, at most.
-        budget_ms: No further one is begun once this time has passed.
+        network: Network in evaluation mode, with a local head or DELG's autoencoder.
+        size: Side of the square image from which local features are extracted.
+        features: Local features by gallery row; all rows that a search may return.
+        reduction: (D, 128) projection, where the local head's vectors are longer than 128.
+        ratio: Lowe's ratio of `mutual_nearest`; None keeps the global order.
+        limit: Maximum candidates verified.
+        budget_ms: Time after which no further candidate is verified.
     """
 
     network: RetrievalNetwork
     size: int
-    features: Sequence[LocalFeatures]
+    features: Sequence[LocalFeatures] | Mapping[int, LocalFeatures]
     reduction: NDArray[np.float32] | None
     ratio: float | None = 0.8
     limit: int = 30
     budget_ms: float = 500.0
 
     def describe(self, images: Sequence[Tensor]) -> list[LocalFeatures]:
-        """Local features of images (3, H, W) uint8, comparable with the gallery's."""
+        """Local features of images (3, H, W) uint8, under the gallery's reduction."""
         return extract(self.network, images, self.size, reduction=self.reduction)
 
     def order(self, query: LocalFeatures, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Reranked:
         """The answers of a global search in a new order.
 
         Args:
-            query: From `describe`.
-            rows: (N,) of the gallery, best first.
-            scores: (N,) their global scores.
+            query: Local features from `describe`.
+            rows: (N,) rows of the gallery, best first.
+            scores: (N,) global scores of these rows.
         """
         if self.ratio is None:
             return Reranked(np.arange(len(rows)), np.zeros(len(rows), np.int64), 0, "limit")
@@ -66,31 +66,42 @@ class Reranker:
 
 
 def make_reranker(network: RetrievalNetwork, batches: Callable[[], Iterable[Sequence[Tensor]]], size: int) -> Reranker:
-    """Take the local features of a gallery.
+    """Extract the local features of a gallery.
 
     Args:
-        network: In evaluation mode.
-        batches: Called once or twice: images (3, H, W) uint8 of the gallery's rows, in order, some at a time.
-        size: Side of the square image that they are taken from: about twice what the network was trained on.
+        network: Network in evaluation mode.
+        batches: Called once or twice: batches of images (3, H, W) uint8 of the gallery's rows, in order.
+        size: Side of the square image from which they are extracted: about twice the size that the network was trained on.
+
+    Raises:
+        InvalidInput: The method has no local features.
+    """
+    reduction = reduction_for(network, batches, size)
+    features = [found for images in batches() for found in extract(network, images, size, reduction=reduction)]
+    return Reranker(network, size, features, reduction)
+
+
+@torch.inference_mode()
+def reduction_for(
+    network: RetrievalNetwork, batches: Callable[[], Iterable[Sequence[Tensor]]], size: int
+) -> NDArray[np.float32] | None:
+    """The reduction to 128 dimensions, fitted to batches of images; None where the local vectors are short enough.
 
     Raises:
         InvalidInput: The method has no local features.
     """
     head = local_head(network.heads)
-    reduction = None
-    if isinstance(head, Head) and head.spec.dimensions > DIMENSIONS:
-        with torch.inference_mode():
-            reduction = fit_reduction(head.places(local_maps(network, images, size)[1]) for images in batches())
-    features = [found for images in batches() for found in extract(network, images, size, reduction=reduction)]
-    return Reranker(network, size, features, reduction)
+    if not isinstance(head, Head) or head.spec.dimensions <= DIMENSIONS:
+        return None
+    return fit_reduction(head.local_vectors(local_maps(network, images, size)[1]) for images in batches())
 
 
-def choose_ratio(reranker: Reranker, judge: Callable[[Reranker], float]) -> Reranker:
-    """The reranker under the ratio, or without any, that does best; of equally good ones the one that costs least.
+def choose_ratio(reranker: Reranker, score: Callable[[Reranker], float]) -> Reranker:
+    """The reranker with the best ratio, or with none; of equally good ones the cheapest is chosen.
 
     Args:
-        reranker: Over the validation classes.
-        judge: A figure of those classes, better when higher.
+        reranker: Reranker over the validation classes.
+        score: Figure of the validation classes under a reranker; higher is better.
     """
     tried = [replace(reranker, ratio=ratio) for ratio in (None, *RATIOS)]
-    return max(tried, key=judge)
+    return max(tried, key=score)

@@ -1,4 +1,4 @@
-"""The stored model at work: images to embeddings, embeddings to neighbours. What evaluation and serving both call."""
+"""The retriever: images to embeddings, embeddings to neighbours. Evaluation and serving both use it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from model.schemas.golden import Neighbour
 
 @dataclass(frozen=True)
 class Retriever:
-    """A network in evaluation mode, the size of image it takes, and the gallery it searches."""
+    """A network in evaluation mode, the side of its square input, and the gallery that it searches."""
 
     network: RetrievalNetwork
     image_size: int

@@ -1,1 +1,1 @@
-"""Training: the loop, where its batches come from, checkpoints."""
+"""Training: the loop, the batches, the init of the heads, validation and checkpoints."""

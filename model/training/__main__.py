@@ -1,18 +1,16 @@
-"""Train on a data set, in one process or as one of several.
+"""Train on a data set, in one process or in several.
 
     python -m model.training DATASET --work WORK --out OUT --set train.trunk=finetune
     torchrun --nproc-per-node 4 -m model.training DATASET --work WORK --out OUT --set train.trunk=finetune
 
-DATASET is a folder with a manifest, such as one of those in `$GLOCAL_HOME/datasets`. Progress goes to standard error, the report
-to standard output, both from the first process alone. Exit codes: as `glocal`'s, and 143 after SIGTERM.
+DATASET is a folder with a manifest, such as a folder in `$GLOCAL_HOME/datasets`. The first process writes progress to standard
+error and the report to standard output. Exit codes: those of `glocal`, and 143 after SIGTERM.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -41,16 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error}\n  Make room, or choose another --work or --out; the same command resumes.", file=sys.stderr)
         return 1
     if first and given.json:
-        print(json.dumps(asdict(report)))
+        print(report.model_dump_json())
     elif first:
-        print(
-            f"best epoch {report.best_epoch} of {report.epochs}, validation MAP@R {report.validation_map_at_r:.4f}: {given.out}"
-        )
+        print(f"{report.outcome}, validation MAP@R {report.validation_map_at_r:.4f}: {given.out}")
     return 0
 
 
 def fingerprint(dataset: Path) -> str:
-    """Names a data set's samples and, by size and time of change, its files: quick, and anew where anything was touched."""
+    """A hash of a data set's samples and of the sizes and modification times of its files. It is quick to compute."""
     manifest = read_manifest(dataset)
     files = [(path, (dataset / path).stat()) for path in sorted(set(manifest.paths.tolist()))]
     return sha256_json(
@@ -61,18 +57,23 @@ def fingerprint(dataset: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model.training", description="Train on a data set.")
-    parser.add_argument("dataset", type=Path, help="a folder with a manifest")
-    parser.add_argument("--work", type=Path, required=True, help="checkpoints, feature maps and images, to resume from")
-    parser.add_argument("--out", type=Path, required=True, help="receives the network and the report")
-    parser.add_argument("--config", type=Path, help="a YAML file of settings")
+    parser.add_argument("dataset", type=Path, help="folder with a manifest")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        required=True,
+        help="folder of checkpoints, feature maps and images; the same folder resumes a training",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder that receives the network and the report")
+    parser.add_argument("--config", type=Path, help="YAML file of settings")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="one setting; may be repeated")
-    parser.add_argument("--data-md5", help="names the data, if not by what lies in the folder")
-    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+    parser.add_argument("--data-md5", help="hash that names the data; default: a hash of the folder's files")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return parser
 
 
 def _say_progress(done: int, total: int, what: str) -> None:
-    print(f"{done} of {total} {what}", file=sys.stderr, flush=True)
+    print(f"{done} of {total} {what}" if total else what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Checkpoints: weights, optimiser and counters in one safetensors file, written atomically. No pickle."""
+"""Checkpoints: weights, optimiser state and counters in one safetensors file, written atomically. No pickle."""
 
 import json
 from dataclasses import dataclass
@@ -13,38 +13,41 @@ from torch.optim import Optimizer
 
 from model.errors import InvalidInput
 from model.files import atomic_file
+from model.schemas.train_report import Epoch
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Where a training stands.
+    """Progress of a training.
 
     Attributes:
-        epoch: Epochs finished.
-        best_epoch: The epoch with the best validation MAP@R.
-        best: That MAP@R.
-        history: Of every epoch, loss and MAP@R.
-        step: Steps done of the epoch under way.
-        loss: The sum of these steps' losses.
+        epoch: Finished epochs.
+        best_epoch: Epoch with the best validation MAP@R.
+        best: Validation MAP@R of the best epoch.
+        history: Figures of every finished epoch; the first entry is the init.
+        step: Finished steps of the current epoch.
+        loss: Sum of the losses of these steps.
+        untrained: Validation MAP@R of the untrained trunk.
     """
 
     epoch: int = 0
     best_epoch: int = 0
     best: float = -1.0
-    history: tuple[dict[str, float], ...] = ()
+    history: tuple[Epoch, ...] = ()
     step: int = 0
     loss: float = 0.0
+    untrained: float = 0.0
 
 
 def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimizer, counters: Counters, key: str) -> None:
-    """Write everything a resumed run needs.
+    """Write everything that a resumed training needs.
 
     Args:
         path: The checkpoint file.
-        modules: What is trained, by name.
-        optimizer: Its state goes along.
-        counters: Where the training stands.
-        key: Names data and settings; a checkpoint of another key is not resumed.
+        modules: The trained modules, by name.
+        optimizer: Optimiser whose state is stored.
+        counters: Progress of the training.
+        key: Hash of data and settings; a checkpoint of another key is not resumed.
     """
     tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     state = optimizer.state_dict()
@@ -55,16 +58,17 @@ def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimi
                 tensors[f"optimizer/{index}/{name}"] = value
             else:
                 scalars["values"][f"{index}/{name}"] = value
-    metadata = {"key": key, "counters": json.dumps(counters.__dict__), "optimizer": json.dumps(scalars)}
+    stored = vars(counters) | {"history": [entry.model_dump() for entry in counters.history]}
+    metadata = {"key": key, "counters": json.dumps(stored), "optimizer": json.dumps(scalars)}
     with atomic_file(path) as partial:
         save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, partial, metadata)
 
 
 def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimizer, key: str) -> Counters | None:
-    """Put modules and optimiser back to where a checkpoint stands.
+    """Restore modules and optimiser from a checkpoint.
 
     Returns:
-        The counters, or None where there is no checkpoint or it belongs to other data or settings.
+        The counters; None where there is no checkpoint, or it belongs to other data or settings.
 
     Raises:
         InvalidInput: The file is no safetensors file, or does not fit the modules.
@@ -81,11 +85,11 @@ def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimi
             prefix = f"{name}/"
             module.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
         _restore(optimizer, tensors, json.loads(metadata["optimizer"]))
-        counters = json.loads(metadata["counters"])
-    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+        stored = json.loads(metadata["counters"])
+        return Counters(**(stored | {"history": tuple(Epoch.model_validate(entry) for entry in stored["history"])}))
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0][:200]
         raise InvalidInput(f"{path} is no checkpoint of this training: {reason}", "Delete it to train from the start.") from error
-    return Counters(**(counters | {"history": tuple(counters["history"])}))
 
 
 def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
@@ -95,7 +99,7 @@ def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], scalars: dict[str
         index, entry = name.split("/")
         state.setdefault(int(index), {})[entry] = value
     optimizer.load_state_dict({"state": state, "param_groups": scalars["groups"]})
-    for parameter, entries in optimizer.state.items():  # in the parameter's own memory format, as fast kernels want it
+    for parameter, entries in optimizer.state.items():  # in the parameter's own memory format, which fast kernels need
         for entry, value in entries.items():
             if value.shape == parameter.shape:
                 entries[entry] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -1,9 +1,9 @@
-"""One training in several processes: who reads which rows, and how their results become one.
+"""One training in several processes: which rows each process reads, and how their results are combined.
 
     torchrun --nproc-per-node 2 -m model.training DATASET --work WORK --out OUT
 
-Every process takes a contiguous share of every batch. What they make of their shares is summed into arrays that are zero
-elsewhere: unlike a gather this asks for no equal shares, and it leaves every process with the same bits.
+Every process takes a contiguous share of every batch. The results are summed in arrays that are zero outside a process's
+share: unlike a gather this needs no equal shares, and it gives every process exactly the same values.
 """
 
 import os
@@ -20,18 +20,18 @@ from model.config import TrainConfig
 from model.training.memory import keep_freed_memory
 
 _PATIENCE = timedelta(days=1)
-"""How long processes wait for the first, which alone makes feature maps and writes checkpoints."""
+"""Time that processes wait for the first one, which alone computes feature maps and writes checkpoints."""
 
 
 def make_fabric(config: TrainConfig) -> Fabric:
-    """The devices to train on: one, or as many processes as torchrun says in its environment variables.
+    """The devices to train on: one device, or as many processes as torchrun sets in its environment variables.
 
-    Fabric's strategy only opens the process group. The network is not wrapped in DistributedDataParallel, since
-    `model.training.gradients` passes through it twice a batch where it saves memory, and sums the gradients itself.
+    Fabric's strategy only opens the process group. The network is not wrapped in DistributedDataParallel, because
+    `model.training.gradients` may run two forward passes for each batch and sums the gradients itself.
     """
     processes, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if processes > 1:
-        os.environ.setdefault("LOCAL_RANK", "0")  # where every process has a machine of its own, not every launcher says so
+        os.environ.setdefault("LOCAL_RANK", "0")  # some launchers leave it out where every process has its own machine
     fabric = Fabric(
         accelerator=config.device,
         strategy=DDPStrategy(cluster_environment=TorchElasticEnvironment(), timeout=_PATIENCE) if processes > 1 else "auto",
@@ -52,12 +52,12 @@ def _bf16(config: TrainConfig) -> bool:
 
 
 def share(fabric: Fabric, size: int) -> slice:
-    """Which of `size` rows are this process's."""
+    """This process's share of `size` rows."""
     return slice(size * fabric.global_rank // fabric.world_size, size * (fabric.global_rank + 1) // fabric.world_size)
 
 
 def gather_rows(fabric: Fabric, part: Tensor, size: int) -> Tensor:
-    """The shares (b, ...) of all processes, in order: (size, ...)."""
+    """The shares (b, ...) of all processes in order, (size, ...)."""
     if fabric.world_size == 1:
         return part
     whole = part.new_zeros(size, *part.shape[1:])
@@ -78,7 +78,7 @@ def sum_gradients(fabric: Fabric, parameters: Iterable[nn.Parameter]) -> None:
 
 
 def any_process(fabric: Fabric, answer: bool) -> bool:
-    """Whether any process says yes: all hear the same, so that all do the same."""
+    """Whether `answer` is true in any process. All processes receive the same result."""
     if fabric.world_size == 1:
         return answer
     votes = torch.tensor(float(answer), device=fabric.device)

@@ -1,11 +1,12 @@
-"""The gradient of one batch, however it is cut into chunks and over processes.
+"""The gradient of one batch that is split into chunks and over processes.
 
-The losses compare every image with every other, so gradients of parts of a batch do not add up to the batch's. The cut is made
-at the embeddings instead: the loss is taken on all of them, and its gradient to each one is carried back through the network
-wherever and whenever that image passes it. In chunks the network first runs without gradients, then each chunk again with
-them, which costs one more forward pass and keeps activations of one chunk only (L. Gao et al., GradCache, RepL4NLP 2021).
+The losses compare every image with every other, so the gradients of parts of a batch do not add up to the batch's gradient.
+The computation is split at the embeddings instead: the loss is computed on all embeddings, and its gradient with respect to
+each embedding is propagated through the network in the process and chunk of its image. With chunks, the network first runs on
+all of them without gradients and then on each chunk again with gradients. This costs a second forward pass and keeps the
+activations of one chunk only (L. Gao et al., GradCache, RepL4NLP 2021).
 
-That is exact because in training the network is a function of each image alone: see `model.training.norms`.
+The result is exact, because in training the network is a function of each image alone: see `model.training.norms`.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from model.networks.heads import Embeddings
 from model.training.distributed import gather_rows, share, sum_gradients
 
 Inputs = tuple[Tensor, ...]
-"""What `RetrievalNetwork` takes: images, or the two maps made of them."""
+"""Inputs of `RetrievalNetwork`: images, or their two feature maps."""
 Tree = TypeVar("Tree")
 
 
@@ -36,13 +37,13 @@ def batch_gradients(
     """Set the gradients of network and loss to those of a whole batch.
 
     Args:
-        fabric: Its processes share the batch.
-        network: Whose parameters learn.
-        embed: The network's forward pass, as it is or compiled.
-        loss: Of all embeddings of the batch and their labels.
+        fabric: Processes that share the batch.
+        network: The trained network.
+        embed: The network's forward pass, compiled or not.
+        loss: Loss of all embeddings of the batch and their labels.
         inputs: This process's share of the batch, (b, ...) each.
-        labels: (B,) of the whole batch.
-        chunk: How many images pass the network at once; 0 for all.
+        labels: (B,) labels of the whole batch.
+        chunk: Images in one forward pass; 0 for all.
 
     Returns:
         The loss of the whole batch, a scalar without gradient.
@@ -54,12 +55,12 @@ def batch_gradients(
     whole = map_tensors(lambda *pieces: gather_rows(fabric, torch.cat(pieces).detach(), len(labels)).requires_grad_(), *parts)
     value: Tensor = loss(whole, labels)
     for parameter in (*network.parameters(), *loss.parameters()):
-        parameter.grad = None  # not before the forward pass: a heap that shrinks and grows again costs a tenth of a step
-    value.backward()  # type: ignore[no-untyped-call]  # to the proxies, the same in every process, and to the embeddings
-    start = share(fabric, len(labels)).start
+        parameter.grad = None  # freed after the forward pass: freeing before it costs a tenth of a step
+    value.backward()  # type: ignore[no-untyped-call]  # gradients of the proxies, equal in every process, and of the embeddings
+    first = share(fabric, len(labels)).start
     for some in chunks:
-        _carry_back(parts[0] if at_once else _forward(fabric, embed, some), whole, start)
-        start += len(some[0])
+        _backward(parts[0] if at_once else _forward(fabric, embed, some), whole, first)
+        first += len(some[0])
     sum_gradients(fabric, network.parameters())
     return value.detach()
 
@@ -69,13 +70,13 @@ def _forward(fabric: Fabric, embed: Callable[..., Embeddings], inputs: Inputs) -
         return embed(*inputs)
 
 
-def _carry_back(part: Embeddings, whole: Embeddings, start: int) -> None:
-    """Take the gradients of rows of the whole from `start` back through the pass that made them."""
+def _backward(part: Embeddings, whole: Embeddings, first: int) -> None:
+    """Propagate the gradients of the whole batch's rows from `first` on through the forward pass of `part`."""
     pairs: list[tuple[Tensor, Tensor]] = []
 
     def pair(output: Tensor, leaf: Tensor) -> Tensor:
-        if leaf.grad is not None:  # a loss need not stand on all
-            pairs.append((output, leaf.grad[start : start + len(output)]))
+        if leaf.grad is not None:  # no loss term may read this embedding
+            pairs.append((output, leaf.grad[first : first + len(output)]))
         return output
 
     map_tensors(pair, part, whole)
@@ -83,7 +84,7 @@ def _carry_back(part: Embeddings, whole: Embeddings, start: int) -> None:
 
 
 def map_tensors(function: Callable[..., Tensor], tree: Tree, *others: Tree) -> Tree:
-    """Call `function` with the tensors at the same place of all trees: dataclasses and dictionaries, however nested."""
+    """Call `function` with the corresponding tensors of all trees; a tree is nested dataclasses and dictionaries of tensors."""
     if isinstance(tree, Tensor):
         return function(tree, *others)  # type: ignore[return-value]
     if isinstance(tree, dict):

@@ -1,4 +1,4 @@
-"""What is trained, built from settings."""
+"""The parts of one training, built from its settings."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,50 +19,63 @@ from model.data.manifest import Manifest
 from model.errors import InvalidInput
 from model.losses.hybrid import HybridLoss
 from model.networks.heads import Embeddings, MultiHead, RetrievalNetwork
-from model.networks.methods import Start, get_method
+from model.networks.methods import Init, Method, get_method
 from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.training.distributed import share
 from model.training.gradients import Inputs
-from model.training.loader import ahead
-from model.training.regimes import FinetunedTrunk, FrozenTrunk, Regime, Stored
+from model.training.loader import prefetch
+from model.training.trunk_modes import FinetunedTrunk, FrozenTrunk, Stored, TrunkMode
 
 _STORED_SIDE = 1.5
-"""Side of a stored image by that of what the trunk sees: the mean crop, 70 % of the area, is then made a little smaller."""
+"""Side of a stored image relative to the trunk's input: a mean crop, 70 % of the area, is then reduced a little, not enlarged."""
 
 
 @dataclass
 class Learner:
-    """What one training holds."""
+    """The parts of one training.
+
+    Attributes:
+        config: Settings of the training.
+        fabric: Devices and processes.
+        network: The network.
+        mode: Whether the trunk is trained, with the batches that follow from it.
+        loss: The method's loss with its proxies.
+        optimizer: Optimiser of network and proxies.
+        averaged: Moving average of the trained weights; None if there is none.
+        embed: The network's forward pass, compiled if the settings say so.
+        manifest: The samples that the training reads.
+        train_rows: Rows of the manifest that are trained on.
+        labels: (N_train,) classes of `train_rows`, from 0.
+        val_rows: Rows of the manifest in the validation classes.
+        init: Init of the projections.
+        tuned_head: Head whose weight in the merged vector is chosen on `val_rows`; None keeps all weights.
+    """
 
     config: TrainConfig
     fabric: Fabric
     network: RetrievalNetwork
-    regime: Regime
+    mode: TrunkMode
     loss: HybridLoss
     optimizer: torch.optim.Optimizer
     averaged: AveragedModel | None
-    """The moving average of what learns, where one is kept."""
     embed: Callable[..., Embeddings]
-    """The network's forward pass, compiled if so set; weights and their names stay the network's."""
     manifest: Manifest
     train_rows: NDArray[np.int64]
     labels: NDArray[np.int64]
-    """(N_train,) classes of `train_rows`, from 0."""
     val_rows: NDArray[np.int64]
-    start: Start
-    weighed: str | None
-    """The head whose weight in the merged vector is chosen on `val_rows`."""
+    init: Init
+    tuned_head: str | None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """What a checkpoint holds."""
+        """The modules that a checkpoint holds, by name."""
         averaged = {"averaged": self.averaged} if self.averaged else {}
-        return {**self.regime.trained(), "loss": self.loss, **averaged}
+        return {**self.mode.trained(), "loss": self.loss, **averaged}
 
     @property
-    def judged(self) -> RetrievalNetwork:
-        """The network that is validated and kept: the averaged one, where an average is kept."""
+    def evaluated(self) -> RetrievalNetwork:
+        """The network that is validated and kept: the averaged one if there is an average."""
         if self.averaged is None:
             return self.network
         part = self.averaged.module
@@ -70,31 +83,37 @@ class Learner:
 
     @property
     def classes(self) -> int:
-        """How many classes are trained on."""
+        """Number of training classes."""
         return int(self.labels.max()) + 1
 
+    @property
+    def validation_classes(self) -> int:
+        """Number of validation classes with at least two images, which a query can find."""
+        _, counts = np.unique(self.manifest.labels[self.val_rows], return_counts=True)
+        return int((counts > 1).sum())
+
     def average(self) -> None:
-        """Take the weights as they are now into the average; the first ones become it."""
+        """Update the moving average with the current weights; the first call copies them."""
         if self.averaged is not None:
-            (trained,) = self.regime.trained().values()
+            (trained,) = self.mode.trained().values()
             self.averaged.update_parameters(trained)
 
-    def varied(self, batches: NDArray[np.int64], epoch: int, first: int = 0) -> Iterator[Inputs]:
-        """This process's share of the batches (steps, B) of places in `train_rows`, varied at random, from step `first` on."""
+    def augmented_batches(self, batches: NDArray[np.int64], epoch: int, first: int = 0) -> Iterator[Inputs]:
+        """This process's share of the batches (steps, B) of indices into `train_rows`, augmented, from step `first` on."""
         mine = share(self.fabric, batches.shape[1])
         seeds = ((self.config.seed, epoch, step) for step in range(first, len(batches)))
         rows = self.train_rows[batches[first:]]
-        return self._made(partial(self.regime.varied, some, mine, seed) for some, seed in zip(rows, seeds, strict=True))
+        return self._load(partial(self.mode.augmented, some, mine, seed) for some, seed in zip(rows, seeds, strict=True))
 
-    def plain(self, rows: NDArray[np.int64]) -> Iterator[Inputs]:
-        """The rows of the manifest in order, as they are."""
-        return self._made(partial(self.regime.plain, rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
+    def unaugmented_batches(self, rows: NDArray[np.int64]) -> Iterator[Inputs]:
+        """Batches of the given rows of the manifest, in order and without augmentation."""
+        return self._load(partial(self.mode.unaugmented, rows[begin : begin + BATCH]) for begin in range(0, len(rows), BATCH))
 
-    def _made(self, calls: Iterator[Callable[[], Stored]]) -> Iterator[Inputs]:
+    def _load(self, calls: Iterator[Callable[[], Stored]]) -> Iterator[Inputs]:
         pinned = self.fabric.device.type == "cuda"
         read = (partial(_pinned, call) if pinned else call for call in calls)
-        for stored in ahead(read, self.config.workers):
-            yield self.regime.inputs(tuple(part.to(self.fabric.device, non_blocking=True) for part in stored))
+        for stored in prefetch(read, self.config.workers):
+            yield self.mode.inputs(tuple(part.to(self.fabric.device, non_blocking=True) for part in stored))
 
 
 def _pinned(call: Callable[[], Stored]) -> Stored:
@@ -111,45 +130,59 @@ def make_learner(
     progress: Progress | None,
     fabric: Fabric,
 ) -> Learner:
-    """Build everything a training needs, the heads as they are initialised.
+    """Build the parts of a training, the heads with random weights.
 
     Raises:
-        InvalidInput: Fewer than two training classes, or a setting that names nothing.
+        InvalidInput: There are fewer than two training classes, or a setting names something unknown.
     """
-    train_rows = manifest.rows("train")
-    classes, labels = np.unique(manifest.labels[train_rows], return_inverse=True)
+    classes, labels = np.unique(manifest.labels[manifest.rows("train")], return_inverse=True)
     if len(classes) < 2:
         raise InvalidInput("Training needs images of at least two classes.", "Add classes to the data set.")
     method = get_method(model.method, global_attention=model.global_attention, local_attention=model.local_attention)
-    trunk = make_trunk(model.trunk, model.weights).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network = RetrievalNetwork(trunk, MultiHead(trunk.channels, method.architecture)).to(fabric.device)
-    if config.trunk == "frozen":
-        trunk.requires_grad_(False)
-        seen = manifest.classified  # the steps after this one look at the test images
-        cache = features_folder(work, data_md5, trunk, model.image_size)
-        regime: Regime = FrozenTrunk(network, feature_maps(seen, trunk, model.image_size, cache, progress))
-    else:
-        seen = manifest.select(manifest.rows("train", "val"))
-        side = round(_STORED_SIDE * model.image_size)
-        images = stored_images(seen, side, images_folder(work, data_md5, side), progress)
-        regime = FinetunedTrunk(network, images, model.image_size)
+    network = _network(model, method, fabric)
+    # The steps after the training read the test images too, so a frozen trunk maps all samples.
+    seen = manifest.classified if config.trunk == "frozen" else manifest.select(manifest.rows("train", "val"))
+    mode = _trunk_mode(network, seen, model, config, data_md5, work, progress)
     loss = HybridLoss(method.losses, network.heads.widths, len(classes)).to(fabric.device)
     return Learner(
         config=config,
         fabric=fabric,
         network=network,
-        regime=regime,
+        mode=mode,
         loss=loss,
         optimizer=_optimizer(network, loss, config),
-        averaged=_average_of(regime, config),
+        averaged=_average_of(mode, config),
         embed=torch.compile(network) if config.compile else network,
         manifest=seen,
         train_rows=seen.rows("train"),
         labels=labels.astype(np.int64),
         val_rows=seen.rows("val"),
-        start=method.start if config.start == "method" else config.start,
-        weighed=method.weighed,
+        init=method.init if config.init == "method" else config.init,
+        tuned_head=method.tuned_head,
     )
+
+
+def _network(model: ModelConfig, method: Method, fabric: Fabric) -> RetrievalNetwork:
+    trunk = make_trunk(model.trunk, model.weights).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return RetrievalNetwork(trunk, MultiHead(trunk.channels, method.architecture)).to(fabric.device)
+
+
+def _trunk_mode(
+    network: RetrievalNetwork,
+    seen: Manifest,
+    model: ModelConfig,
+    config: TrainConfig,
+    data_md5: str,
+    work: Path,
+    progress: Progress | None,
+) -> TrunkMode:
+    """The mode that `train.trunk` names, with its cached feature maps or images of the samples `seen`."""
+    if config.trunk == "frozen":
+        network.trunk.requires_grad_(False)
+        cache = features_folder(work, data_md5, network.trunk, model.image_size)
+        return FrozenTrunk(network, feature_maps(seen, network.trunk, model.image_size, cache, progress))
+    side = round(_STORED_SIDE * model.image_size)
+    return FinetunedTrunk(network, stored_images(seen, side, images_folder(work, data_md5, side), progress), model.image_size)
 
 
 def _optimizer(network: RetrievalNetwork, loss: HybridLoss, config: TrainConfig) -> torch.optim.Optimizer:
@@ -161,6 +194,6 @@ def _optimizer(network: RetrievalNetwork, loss: HybridLoss, config: TrainConfig)
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
 
 
-def _average_of(regime: Regime, config: TrainConfig) -> AveragedModel | None:
-    (trained,) = regime.trained().values()
+def _average_of(mode: TrunkMode, config: TrainConfig) -> AveragedModel | None:
+    (trained,) = mode.trained().values()
     return AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None

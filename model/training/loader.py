@@ -1,4 +1,4 @@
-"""Batches made by threads ahead of the training. Reading, cropping and resizing leave Python's lock to the training meanwhile."""
+"""Batches that threads load ahead of the training. Reading, cropping and resizing release Python's global lock."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,12 +8,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(calls: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
-    """What the calls return, in their order.
+def prefetch(calls: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
+    """The results of the calls, in their order.
 
     Args:
-        calls: Taken up one after the other.
-        threads: How many work at once; their results wait for whoever takes them, at most one more than that. 0: no thread.
+        calls: Calls to make, one after the other.
+        threads: Threads that work at once, and one less than the results that may wait; 0 calls in the current thread.
     """
     if not threads:
         yield from (call() for call in calls)

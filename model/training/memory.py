@@ -1,16 +1,16 @@
-"""Freed memory that stays with the process: on a CPU a step's activations are freed and wanted again a moment later."""
+"""Memory that the process keeps after it is freed: on a CPU every step frees its activations and allocates them again."""
 
 import ctypes
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-"""Of mallopt(3)."""
+"""Parameters of mallopt(3)."""
 
 
 def keep_freed_memory() -> None:
-    """Tell the C library to hand no memory back to the system. Every page of it would have to be zeroed anew, each step.
+    """Tell the C library to return no memory to the system, which would have to zero every page again in each step.
 
-    Finetuning EfficientNet-Lite0 at 128 pixels on one core takes a fifth longer otherwise. Only glibc knows of it; elsewhere
-    nothing happens. What the process needs at its peak stays the same.
+    Without this, finetuning EfficientNet-Lite0 at 128 pixels on one core takes a fifth longer. Only glibc has this setting;
+    elsewhere nothing happens. The peak memory of the process stays the same.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:

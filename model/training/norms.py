@@ -1,7 +1,7 @@
-"""Batch norm at rest: statistics are taken once, over all training images, and do not follow the batches.
+"""Batch norm with frozen statistics: they are computed once, over all training images, and do not follow the batches.
 
-So the network in training is a function of each image alone. A batch may be cut into chunks and over processes without a
-change of the result, what is trained is what is served, and batches of a few classes cannot bend the statistics.
+The network in training is therefore a function of each image alone. A batch can be split into chunks and over processes
+without changing the result, the trained network is the served network, and batches of a few classes do not bias the statistics.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ from torch.nn.modules.dropout import _DropoutNd
 from model.networks.heads import MultiHead
 
 _ACROSS = (_BatchNorm, _DropoutNd, DropPath)
-"""What makes of one image now this and now that: by the others of its batch, or by chance."""
+"""Layers whose output for an image depends on the other images of its batch, or on chance."""
 
 
-def rest(module: nn.Module) -> None:
-    """Let everything rest in whatever ties an image's embedding to its batch."""
+def freeze_statistics(module: nn.Module) -> None:
+    """Put all layers into evaluation mode that make an image's embedding depend on its batch or on chance."""
     for part in module.modules():
         if isinstance(part, _ACROSS):
             part.eval()
@@ -27,11 +27,11 @@ def rest(module: nn.Module) -> None:
 
 @torch.no_grad()
 def calibrate_norms(heads: MultiHead, batches: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Set the statistics of the heads' new batch norms to those of the training images.
+    """Set the statistics of the heads' batch norms to those of the training images.
 
     Args:
         heads: Changed in place.
-        batches: Shallow map, deep map and labels (B,) of the training images, each once.
+        batches: Shallow map, deep map and labels (B,) of every training image once.
     """
     heads.eval()
     norms = {module: module.momentum for module in heads.modules() if isinstance(module, _BatchNorm)}
@@ -42,7 +42,7 @@ def calibrate_norms(heads: MultiHead, batches: Iterable[tuple[Tensor, Tensor, Te
         norm.momentum = None  # the mean over all batches
         norm.train()
     for shallow, deep, _ in batches:
-        if len(deep) > 1:  # one image on a map of one place has no variance
+        if len(deep) > 1:  # one image with a map of one position has no variance
             heads(shallow, deep)
     for norm, momentum in norms.items():
         norm.momentum = momentum

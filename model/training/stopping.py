@@ -1,4 +1,4 @@
-"""SIGTERM while training: the first one asks for an end after the step at hand, the second one is the end."""
+"""SIGTERM during training: the first one ends the training after the current step, the second one ends the process."""
 
 import signal
 import threading
@@ -8,20 +8,20 @@ from typing import Any
 
 
 @contextmanager
-def sigterm_noted() -> Iterator[Callable[[], bool]]:
-    """Within, the first SIGTERM is only noted: yields whether it came. A thread cannot be told, and is not."""
-    asked = threading.Event()
+def sigterm_flag() -> Iterator[Callable[[], bool]]:
+    """Catch the first SIGTERM: yields a function that tells whether it arrived. Outside the main thread nothing is caught."""
+    received = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield received.is_set
         return
     before = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
 
-    def note(*_: Any) -> None:
-        asked.set()
+    def catch(*_: Any) -> None:
+        received.set()
         signal.signal(signal.SIGTERM, before)
 
-    signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGTERM, catch)
     try:
-        yield asked.is_set
+        yield received.is_set
     finally:
         signal.signal(signal.SIGTERM, before)

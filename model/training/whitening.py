@@ -1,8 +1,8 @@
-"""Where the heads start: as whitenings of what the trunk already sees, not at random.
+"""The closed-form init of the heads: their projections whiten the trunk's features.
 
-What varies *within* the training classes (light, viewpoint, background) is noise to retrieval. A projection that scales those
-directions down is known in closed form from one pass over the training images, and the hybrid loss then improves on it. This
-is the discriminative projection of Mikolajczyk and Matas (ICCV 2007), used for retrieval by Radenovic et al. (TPAMI 2018).
+Variation *within* the training classes (light, viewpoint, background) is noise for retrieval. One pass over the training images
+gives a projection in closed form that scales these directions down, and training improves on it. This is the discriminative
+projection of Mikolajczyk and Matas (ICCV 2007), used for retrieval by Radenovic et al. (TPAMI 2018).
 """
 
 from collections.abc import Callable, Iterable
@@ -14,11 +14,11 @@ from model.errors import InvalidInput
 from model.networks.heads import MultiHead
 
 SHRINKAGE = 0.3
-"""Share of the mean variance mixed into the within-class scatter: keeps directions that few images show from being blown up."""
+"""Share of the mean variance in the within-class scatter. It limits the scale of directions that few images show."""
 
 
 class ClassStatistics:
-    """Counts, sums and the second moment of vectors by class, gathered in memory that does not grow with the data."""
+    """Counts, sums and the second moment of vectors by class. The memory does not grow with the number of vectors."""
 
     def __init__(self, classes: int, dimensions: int) -> None:
         self.counts = torch.zeros(classes, dtype=torch.float64)
@@ -26,7 +26,7 @@ class ClassStatistics:
         self.moment = torch.zeros(dimensions, dimensions, dtype=torch.float64)
 
     def add(self, vectors: Tensor, labels: Tensor) -> None:
-        """Take in vectors (B, D) of classes (B,)."""
+        """Add vectors (B, D) of classes (B,)."""
         vectors = vectors.detach().double().cpu()
         self.counts.index_add_(0, labels, torch.ones(len(labels), dtype=torch.float64))
         self.sums.index_add_(0, labels, vectors)
@@ -39,32 +39,32 @@ class ClassStatistics:
 
     @property
     def mean(self) -> Tensor:
-        """(D,): the mean of all."""
+        """(D,): the mean of all vectors."""
         return self.sums.sum(0) / self.counts.sum()
 
     @property
     def within(self) -> Tensor:
-        """(D, D): the covariance of vectors about their class's mean."""
+        """(D, D): the covariance of the vectors about their class means."""
         return (self.moment - self.means.T @ (self.counts[:, None] * self.means)) / self.counts.sum()
 
     @property
     def total(self) -> Tensor:
-        """(D, D): the covariance of vectors about the mean of all."""
+        """(D, D): the covariance of the vectors about the mean of all vectors."""
         return self.moment / self.counts.sum() - torch.outer(self.mean, self.mean)
 
 
 def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Tensor]:
-    """The projection W, b for which W x + b has unit covariance within classes, largest spread first.
+    """The projection W, b for which W x + b has unit covariance within classes; dimensions with the largest variance come first.
 
     Args:
-        statistics: Of the vectors to be projected, (D,) each.
-        dimensions: Rows of W. Beyond D they are zero: there is nothing more to see.
+        statistics: Statistics of the vectors to project, (D,) each.
+        dimensions: Rows of W. Rows beyond D are zero.
 
     Returns:
         W (dimensions, D) and b (dimensions,), float32, scaled so that projected vectors have a mean squared length of 1.
 
     Raises:
-        InvalidInput: A vector was not finite.
+        InvalidInput: A vector is not finite.
     """
     size = len(statistics.mean)
     if not bool(torch.isfinite(statistics.moment).all()):
@@ -83,16 +83,16 @@ def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Ten
 
 @torch.no_grad()
 def whiten_heads(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, Tensor, Tensor]]], classes: int) -> None:
-    """Set every head's reduction to the principal axes of its places, and its projection to the whitening of its pooled features.
+    """Set every head's reduction to the principal axes of its map, and its projection to the whitening of its pooled features.
 
     Args:
         heads: Changed in place.
-        batches: Called for each pass over the training images: shallow map, deep map and labels (B,), each image once.
-        classes: How many there are.
+        batches: Called for each pass over the training images: shallow map, deep map and labels (B,) of every image once.
+        classes: Number of training classes.
     """
     heads.eval()
     _reduce(heads, batches)
-    statistics: dict[nn.Module, ClassStatistics] = {}  # by projection: heads that share one are whitened together
+    statistics: dict[nn.Module, ClassStatistics] = {}  # by projection: heads with a shared projection are whitened together
     for shallow, deep, labels in batches():
         for name, head in heads.named_heads():
             pooled = head.pooled(heads.tapped(name, shallow, deep))
@@ -110,9 +110,9 @@ def _reduce(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, Tenso
     statistics: dict[str, ClassStatistics] = {}
     for shallow, deep, _ in batches():
         for name, head in reducing:
-            places = head.attention(heads.tapped(name, shallow, deep)).permute(0, 2, 3, 1).flatten(0, 2)
-            found = statistics.setdefault(name, ClassStatistics(1, places.shape[1]))
-            found.add(places, torch.zeros(len(places), dtype=torch.int64))
+            positions = head.attention(heads.tapped(name, shallow, deep)).permute(0, 2, 3, 1).flatten(0, 2)
+            found = statistics.setdefault(name, ClassStatistics(1, positions.shape[1]))
+            found.add(positions, torch.zeros(len(positions), dtype=torch.int64))
     for name, head in reducing:
         weight, bias = principal_axes(statistics[name], head.reduction.out_channels)  # type: ignore[arg-type]
         head.reduction.weight.copy_(weight[:, :, None, None])  # type: ignore[operator, union-attr]
@@ -120,14 +120,14 @@ def _reduce(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, Tenso
 
 
 def principal_axes(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Tensor]:
-    """The projection W, b onto the axes along which vectors differ most: W x + b has mean 0 and variance 1 on average over them.
+    """The projection W, b onto the axes of largest variance: W x + b has mean 0, and variance 1 on average over the axes.
 
-    The axes keep their proportions. Brought to one variance each, the weak ones drown the strong: measured, see
+    The axes keep the ratio of their variances. Equal variances were measured to be worse, because weak axes then dominate: see
     docs/decisions/0003-multi-head.md.
 
     Args:
-        statistics: Of the vectors, (D,) each.
-        dimensions: Rows of W. Beyond D they are zero.
+        statistics: Statistics of the vectors, (D,) each.
+        dimensions: Rows of W. Rows beyond D are zero.
 
     Returns:
         W (dimensions, D) and b (dimensions,), float32.

@@ -1,37 +1,20 @@
-"""Attention blocks: (B, C, H, W) to the same shape, one of their own for each head."""
+"""Attention blocks, one in each file: (B, C, H, W) to the same shape. Every head has a block of its own.
+
+A new block is one new file in this folder and one line in `ATTENTION`. This module imports no torch, so names can be checked
+quickly.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
-from torch import nn
+from model.named_parts import lazy
 
-from model.networks.attention.mask import AttentionMask
-from model.networks.attention.residual_mask import ResidualMask
-from model.networks.attention.second_order import SecondOrderAttention
-from model.networks.attention.second_order_channel import SecondOrderChannelAttention
-from model.networks.attention.second_order_nonlocal import SecondOrderNonLocalAttention
-
-__all__ = [
-    "ATTENTION",
-    "AttentionMask",
-    "ResidualMask",
-    "SecondOrderAttention",
-    "SecondOrderChannelAttention",
-    "SecondOrderNonLocalAttention",
-    "no_attention",
-]
-
-
-def no_attention(channels: int) -> nn.Module:
-    """The map as it is."""
-    return nn.Identity()
-
-
-ATTENTION: dict[str, Callable[[int], nn.Module]] = {
-    "second_order": SecondOrderAttention,
-    "second_order_nonlocal": SecondOrderNonLocalAttention,
-    "second_order_channel": SecondOrderChannelAttention,
-    "residual_mask": ResidualMask,
-    "mask": AttentionMask,
-    "none": no_attention,
+ATTENTION: dict[str, Callable[[int], Any]] = {
+    "second_order": lazy("model.networks.attention.second_order:SecondOrderAttention"),
+    "second_order_nonlocal": lazy("model.networks.attention.second_order_nonlocal:SecondOrderNonLocalAttention"),
+    "second_order_channel": lazy("model.networks.attention.second_order_channel:SecondOrderChannelAttention"),
+    "residual_mask": lazy("model.networks.attention.residual_mask:ResidualMask"),
+    "mask": lazy("model.networks.attention.mask:AttentionMask"),
+    "none": lazy("torch.nn:Identity"),
 }
-"""Attention blocks by name, each made from the number of channels."""
+"""Attention blocks by name. Each is built for a number of channels."""

@@ -1,14 +1,14 @@
-"""A mask of one learner of an ensemble: ABE's."""
+"""ABE's attention mask of one learner of an ensemble."""
 
 from torch import Tensor, nn
 
 
 class AttentionMask(nn.Module):
-    """The map times a mask of its own size: x * A(x), with A two 1x1 convolutions, a ReLU between and a sigmoid behind.
+    """The map times a mask of its own size: x * A(x). A is a 1x1 convolution, a ReLU, a 1x1 convolution and a sigmoid.
 
-    One of ABE's masks A_m (W. Kim et al., Attention-based Ensemble for Deep Metric Learning, ECCV 2018, section 3.2). Unlike the
-    other blocks it starts at random and not as the identity: learners that start alike would stay alike, as the divergence
-    loss has no gradient where embeddings are equal.
+    One of ABE's masks A_m (W. Kim et al., Attention-based Ensemble for Deep Metric Learning, ECCV 2018, section 3.2). Its init
+    is random and not the identity like the other blocks': equal learners would stay equal, because the divergence loss has no
+    gradient where embeddings are equal.
     """
 
     def __init__(self, channels: int, reduction: int = 4) -> None:

@@ -1,4 +1,4 @@
-"""A mask from all scales of the map: Wang's down-and-up attention."""
+"""Wang's residual mask: attention computed from several scales of the map."""
 
 import torch
 import torch.nn.functional as F
@@ -6,17 +6,17 @@ from torch import Tensor, nn
 
 
 class ResidualMask(nn.Module):
-    """Every value of the map is amplified by a mask that saw the map at N coarser scales.
+    """Every value of the map is amplified by a mask that is computed from N coarser scales of the map.
 
-    y = (1 + M(x)) * x. M(x), of the size of x: halved N times (max pooling, then a residual unit), enlarged N times (bilinear, to
-    the size of the level above, so that odd sizes come back), at each level joined by a skip connection with a residual unit of
-    its own, at last a sigmoid (Wang et al., US 2019/0311223 and Residual Attention Network, CVPR 2017, section 3). The trunk has
-    made x, so it is F(x) as well; the features are extracted again by the head's pooling and projection.
+    y = (1 + M(x)) * x. M(x) has the size of x. It is halved N times (max pooling and a residual unit), enlarged N times
+    (bilinear, to the size of the level above, so that odd sizes are restored), joined at each level by a skip connection with
+    its own residual unit, and ends in a sigmoid (Wang et al., US 2019/0311223 and Residual Attention Network, CVPR 2017,
+    section 3). The trunk's map x serves as F(x) of the paper.
 
-    N is `depth`, less where a map is 1 x 1 before; by two, 5 x 5 goes to 3 x 3 and 2 x 2. A map more than 2^(depth - 1) places
-    long or wide uses all weights. The mask is made at C / reduction channels, where the papers keep C, to keep a head small.
-    1 + M is never 1: the last convolution starts with weights zero and a bias of -3, so that the block starts as 1.05 times the
-    map, which is the identity after normalisation.
+    N is `depth`, or fewer where a map reaches 1 x 1 earlier: a 5 x 5 map goes to 3 x 3 and 2 x 2. A map with more than
+    2^(depth - 1) positions in height or width uses all weights. The mask has C / reduction channels, where the papers keep C, to
+    keep a head small. 1 + M is never 1: the last convolution is initialised with weights 0 and bias -3, so the block starts as
+    1.05 times the map, which is the identity after normalisation.
     """
 
     def __init__(self, channels: int, reduction: int = 4, depth: int = 2) -> None:

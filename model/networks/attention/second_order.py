@@ -1,14 +1,14 @@
-"""Second-order attention over places: SOLAR's."""
+"""SOLAR's second-order attention over positions."""
 
 import torch
 from torch import Tensor, nn
 
 
 class SecondOrderAttention(nn.Module):
-    """Every place of the map is re-written by the places it resembles.
+    """Every position of the map receives a weighted sum of the positions that are similar to it.
 
-    f_so = f + psi(softmax(alpha q^T k) v), with 1x1 convolutions q and k (batch norm, ReLU), v, and psi starting at zero so
-    that the block is the identity before it is trained (Ng et al., SOLAR, ECCV 2020, section 3.2).
+    f_so = f + psi(softmax(alpha q^T k) v), with 1x1 convolutions q and k (batch norm, ReLU), v and psi. psi is initialised with
+    zeros, so the block is the identity before training (Ng et al., SOLAR, ECCV 2020, section 3.2).
     """
 
     def __init__(self, channels: int, reduction: int = 4) -> None:

@@ -21,7 +21,7 @@ RESULTS = {
                 "untrained": row(0.3),
                 "multi_head": row(0.4),
                 "global_only": row(0.3812, -0.0188, [-0.03, -0.01]),
-                "start_random": row(0.41, 0.01, [0.002, 0.018]),
+                "init_random": row(0.41, 0.01, [0.002, 0.018]),
                 "local_average": row(0.4, 0.0003, [-0.005, 0.006]),
                 "loss_on_heads_only": {"error": "The loss diverged."},
             },
@@ -47,7 +47,7 @@ def test_each_part_says_what_it_is_worth_and_whether_the_interval_excludes_zero(
     assert re.search(
         r"`global_only`\), MAP@R changes on grocery by -1\.88 points \[-3\.00, -1\.00\], below zero: the part pays", TEXT
     )
-    assert re.search(r"`start_random`\), .* \+1\.00 points \[\+0\.20, \+1\.80\], above zero: the change is better", TEXT)
+    assert re.search(r"`init_random`\), .* \+1\.00 points \[\+0\.20, \+1\.80\], above zero: the change is better", TEXT)
     assert re.search(r"`local_average`\), .* \+0\.03 points \[-0\.50, \+0\.60\], zero included: no clear difference", TEXT)
     assert all(f"**{part.title}.**" in TEXT for part in PARTS)
 

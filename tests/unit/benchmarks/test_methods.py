@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks import cells, methods
+from benchmarks import methods, trials
 from benchmarks.methods import command_line, main, names_of, planned, selected, settings_of
 from model.errors import InvalidInput
 from model.evaluation.metrics import FIGURES
@@ -56,8 +56,8 @@ def run(images, home, monkeypatch, capsys):
 def trained(monkeypatch):
     """Counts the trainings."""
     calls = []
-    real = cells.train
-    monkeypatch.setattr(cells, "train", lambda *given, **named: calls.append(given[1].method) or real(*given, **named))
+    real = trials.train
+    monkeypatch.setattr(trials, "train", lambda *given, **named: calls.append(given[1].method) or real(*given, **named))
     return calls
 
 
@@ -72,21 +72,21 @@ def test_the_last_line_holds_every_figure_of_every_method_and_the_untrained_trun
         assert (row["intervals"]["map_at_r"] is None) == (name == "untrained")
         assert ("difference" in row) == (name != "multi_head")
     assert answer["methods"]["multi_head"]["dimensions"] == 512
-    assert "cell 10 of 10" in said
+    assert "trial 10 of 10" in said
 
 
-def test_finished_cells_are_not_run_again(run, home, trained):
+def test_finished_trials_are_not_run_again(run, home, trained):
     first, _ = run("--methods", "proxy_anchor", "--seeds", "1")
-    written = {file: file.stat().st_mtime_ns for file in (home / "benchmarks" / "results" / "cells").iterdir()}
+    written = {file: file.stat().st_mtime_ns for file in (home / "benchmarks" / "results" / "trials").iterdir()}
     trained.clear()
     again, said = run("--methods", "proxy_anchor", "--seeds", "1")
     assert trained == []
     assert again == first
     assert "known" in said
-    assert {file: file.stat().st_mtime_ns for file in (home / "benchmarks" / "results" / "cells").iterdir()} == written
+    assert {file: file.stat().st_mtime_ns for file in (home / "benchmarks" / "results" / "trials").iterdir()} == written
 
 
-def test_another_seed_runs_that_cell_alone(run, trained):
+def test_another_seed_runs_that_trial_alone(run, trained):
     run("--methods", "sona", "--seeds", "1")
     trained.clear()
     run("--methods", "sona", "--seeds", "2")
@@ -101,14 +101,14 @@ def test_nothing_is_left_of_networks_and_checkpoints(run, home):
 
 
 def test_a_method_that_diverges_is_named_and_the_others_go_on(run, monkeypatch):
-    real = cells.train
+    real = trials.train
 
     def train(dataset, model, config, **named):
         if model.method == "abe":
-            raise cells.GlocalError("The loss is no longer finite in epoch 1.")
+            raise trials.GlocalError("The loss is no longer finite in epoch 1.")
         return real(dataset, model, config, **named)
 
-    monkeypatch.setattr(cells, "train", train)
+    monkeypatch.setattr(trials, "train", train)
     answer, _ = run("--methods", "abe,proxy_anchor", "--seeds", "1")
     assert "diverged" in answer["methods"]["abe"]["error"]
     assert answer["methods"]["proxy_anchor"]["map_at_r"] > 0
@@ -167,8 +167,8 @@ def test_all_methods_take_four_trials_and_two_more_seeds():
     assert planned(["multi_head", "global_only"], "finetune", 3) == 6
 
 
-def test_a_flag_overrides_the_regime_and_a_setting_overrides_both():
-    with pytest.raises(InvalidInput, match="is not for a comparison"):
+def test_a_flag_overrides_the_trunk_mode_and_a_setting_overrides_both():
+    with pytest.raises(InvalidInput, match="is chosen by the benchmark"):
         settings_of("frozen", None, None, ["model.method=abe"])
     settings = settings_of("finetune", None, 5, ["train.patience=2"])
     assert (settings.model.image_size, settings.train.epochs, settings.train.patience) == (128, 5, 2)

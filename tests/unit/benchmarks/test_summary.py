@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import summary
-from benchmarks.cells import Cell, Recipe
 from benchmarks.summary import difference, over_seeds, seed_interval
+from benchmarks.trials import Recipe, Trial
 from model.evaluation.metrics import evaluate_retrieval
 
 
@@ -25,9 +25,9 @@ def found(seed):
 
 
 def test_seeds_are_averaged_query_by_query_before_they_are_compared(monkeypatch):
-    monkeypatch.setattr(summary, "per_query", lambda _, cell: found(cell.seed))
-    cells = [Cell("sona", Recipe("random", 1e-3), seed) for seed in (0, 1)]
-    mean = over_seeds(None, cells)
+    monkeypatch.setattr(summary, "per_query", lambda _, trial: found(trial.seed))
+    trials = [Trial("sona", Recipe("random", 1e-3), seed) for seed in (0, 1)]
+    mean = over_seeds(None, trials)
     assert mean.map_at_r == pytest.approx((found(0).map_at_r + found(1).map_at_r) / 2)
     against = difference(mean, found(2))
     assert against["map_at_r"] == pytest.approx(mean.map_at_r.mean() - found(2).map_at_r.mean())

@@ -1,8 +1,6 @@
-from typing import get_args
-
 import pytest
 
-from model.config import Attention, MethodName, RunConfig, ServeConfig, load_config, parse_config, served_name, setting_names
+from model.config import RunConfig, ServeConfig, load_config, parse_config, served_name, setting_names
 from model.errors import InvalidInput
 from model.networks.attention import ATTENTION
 from model.networks.methods import ABLATIONS, METHODS
@@ -143,8 +141,23 @@ def test_every_setting_has_a_name_that_an_override_reaches():
 
 
 def test_the_methods_and_the_attention_that_can_be_set_are_those_there_are():
-    assert list(get_args(MethodName)) == list(METHODS | ABLATIONS)
-    assert list(get_args(Attention)) == list(ATTENTION)
+    settings = RunConfig.model_json_schema()["$defs"]["ModelConfig"]["properties"]
+    assert settings["method"]["enum"] == list(METHODS | ABLATIONS)
+    assert settings["local_attention"]["enum"] == settings["global_attention"]["enum"] == ["method", *ATTENTION]
+
+
+@pytest.mark.parametrize(
+    ("override", "said", "nearest"),
+    [
+        ("model.method=mult_head", "Setting model.method: there is no method mult_head.", "multi_head"),
+        ("model.local_attention=maks", "Setting model.local_attention: there is no attention block maks.", "mask"),
+        ("train.start=random", "There is no setting train.start.", "train.init"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_one(override, said, nearest):
+    with pytest.raises(InvalidInput) as caught:
+        load_config(None, [override])
+    assert (caught.value.headline, caught.value.hint) == (said, f"Did you mean {nearest}?")
 
 
 @pytest.mark.parametrize("key", ["model.global_attention", "model.local_attention"])

@@ -38,7 +38,7 @@ def trained(dataset, work, out, **changes):
             "workers": 0,
             "warmup_epochs": 0,
             "seed": 3,
-            "start": "random",  # whitening takes a while
+            "init": "random",  # whitening takes a while
             **changes,
         }
     )
@@ -127,7 +127,7 @@ def test_a_finetuned_trunk_is_not_indexed_by_the_maps_of_the_untrained_one(datas
         work,
         tmp_path / "checkpoint",
         trunk="finetune",
-        start="random",
+        init="random",
         epochs=3,
         trunk_learning_rate=1e-2,
         learning_rate=1e-3,

@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.errors import InvalidInput
+from model.networks.architecture import Architecture, HeadSpec
 from model.networks.heads import Embeddings, Head, MultiHead, RetrievalNetwork, untrained_embedding
-from model.networks.methods import ABLATIONS, METHODS, Architecture, HeadSpec, get_method
+from model.networks.methods import ABLATIONS, METHODS, get_method
 from model.networks.stored import NetworkSpec
 from model.networks.trunk import Trunk
 
@@ -173,12 +173,6 @@ def test_maps_made_before_and_images_give_the_same_embedding():
         assert torch.equal(network(images).merged, network(*trunk(images)).merged)
 
 
-def test_an_unknown_method_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(InvalidInput, match="There is no method best") as caught:
-        get_method("best")
-    assert all(name in caught.value.hint for name in METHODS)
-
-
 def test_the_untrained_embedding_is_the_deep_map_averaged_at_unit_length():
     deep = torch.tensor([[[[2.0, 4.0]], [[4.0, 4.0]]]])  # (1, 2, 1, 2): means 3 and 4
     assert untrained_embedding(deep)[0].tolist() == pytest.approx([0.6, 0.8])
@@ -189,7 +183,7 @@ def test_a_places_vector_is_what_the_head_makes_of_an_image_of_that_place_alone(
     torch.manual_seed(0)
     head = Head(6, HeadSpec("shallow", 4, attention="none", pooling="average")).eval()
     features = torch.randn(2, 6, 3, 5)
-    places = head.places(features)
+    places = head.local_vectors(features)
     assert places.shape == (2, 3, 5, 4)
     assert torch.allclose(places[1, 2, 3], head(features[1:, :, 2:3, 3:4])[0], atol=1e-6)
 
@@ -199,7 +193,7 @@ def test_a_head_describes_places_by_their_own_vectors_and_scores_them_by_their_l
     head = Head(6, HeadSpec("shallow", 4, channels=3, pooling="second_moment")).eval()
     features = torch.randn(2, 6, 3, 5)
     descriptors, scores = head.describe(features)
-    places, whole = head.places(features).detach(), head(features).detach()
+    places, whole = head.local_vectors(features).detach(), head(features).detach()
     for image in range(2):
         for y in range(3):
             for x in range(5):
@@ -214,4 +208,4 @@ def test_without_standardisation_places_average_to_the_embedding():
     head = Head(6, HeadSpec("shallow", 4, attention="second_order", pooling="average", layer_norm=False)).eval()
     torch.nn.init.normal_(head.attention.psi.weight)  # attention that does something
     features = torch.randn(2, 6, 3, 5)
-    assert torch.allclose(head.places(features).mean(dim=(1, 2)), head(features), atol=1e-5)
+    assert torch.allclose(head.local_vectors(features).mean(dim=(1, 2)), head(features), atol=1e-5)

@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import pytest
 
 from model.errors import InvalidInput
-from model.losses.hybrid import TERMS
+from model.losses.terms import LossSpec
+from model.networks.architecture import Architecture, HeadSpec
 from model.networks.attention import ATTENTION
-from model.networks.methods import ABLATIONS, METHODS, MULTI_HEAD, PRINTED_PROXY, LossSpec, get_method, hybrid
+from model.networks.methods import ABLATIONS, METHODS, MULTI_HEAD, PRINTED_PROXY, Method, get_method, hybrid
 from model.networks.pooling import POOLING
 
 EVERY = METHODS | ABLATIONS
@@ -19,10 +23,6 @@ def test_every_method_names_only_what_there_is(name):
     heads = method.architecture.heads
     assert {spec.attention for spec in heads.values()} <= ATTENTION.keys()
     assert {spec.pooling for spec in heads.values()} <= POOLING.keys()
-    assert {spec.name for spec in method.losses} <= TERMS.keys()
-    assert method.weighed in {None, *heads}
-    places = {"merged", "heads", *heads} | ({"attended", "reconstruction_error"} if method.architecture.autoencoder else set())
-    assert {spec.on for spec in method.losses} <= places
 
 
 @pytest.mark.parametrize("name", sorted(ABLATIONS))
@@ -63,3 +63,31 @@ def test_the_ablations_of_the_losses_keep_what_they_are_named_after():
     assert ABLATIONS["proxy_weight_third"].losses[1] == LossSpec("normalized_softmax", "merged", 0.1)
     assert list(ABLATIONS["global_only"].architecture.heads) == ["global"]
     assert list(ABLATIONS["local_only"].architecture.heads) == ["local"]
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_name():
+    with pytest.raises(InvalidInput, match="no method mult_head") as caught:
+        get_method("mult_head")
+    assert caught.value.hint == "Did you mean multi_head?"
+
+
+def test_an_unknown_loss_term_is_refused_with_the_nearest_name():
+    with pytest.raises(InvalidInput, match="no loss term proxy_ancor") as caught:
+        LossSpec("proxy_ancor", "merged")
+    assert caught.value.hint == "Did you mean proxy_anchor?"
+
+
+@pytest.mark.parametrize("on", ["attended", "locl"])
+def test_a_loss_term_on_what_the_method_does_not_have_is_refused(on):
+    with pytest.raises(InvalidInput, match=f"triplet reads {on}"):
+        Method(Architecture({"local": HeadSpec("deep", 4)}), (LossSpec("triplet", on),))
+
+
+def test_a_tuned_head_that_is_not_there_is_refused():
+    with pytest.raises(InvalidInput, match="no head locl"):
+        Method(Architecture({"local": HeadSpec("deep", 4)}), (), tuned_head="locl")
+
+
+def test_the_names_are_known_without_torch():
+    program = "import sys, model.config, model.networks.attention, model.losses.terms; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from model.errors import InvalidInput, NotFound
-from model.networks.methods import ABLATIONS, METHODS, Architecture, HeadSpec
+from model.networks.architecture import Architecture, HeadSpec
+from model.networks.methods import ABLATIONS, METHODS
 from model.networks.stored import NetworkSpec, load_network, save_network
 
 TRUNK = "test_efficientnet"

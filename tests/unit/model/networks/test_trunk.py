@@ -81,3 +81,9 @@ def test_offline_weights_are_a_network_that_was_trained():
     variances = [value for name, value in loaded.items() if name.endswith("running_var")]
     assert all((value >= 0).all() for value in variances)
     assert not any(torch.equal(loaded[name], random[name]) for name in loaded if name.endswith("conv_pw.weight"))
+
+
+def test_an_unknown_trunk_is_refused_with_the_nearest_name():
+    with pytest.raises(InvalidInput, match="no trunk tf_efficientnet_lite00") as caught:
+        make_trunk("tf_efficientnet_lite00", "none")
+    assert caught.value.hint.startswith("Did you mean tf_efficientnet_lite0?")

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from model.errors import InvalidInput
+from model.networks.architecture import Architecture, HeadSpec
 from model.networks.heads import Head, MultiHead, RetrievalNetwork
-from model.networks.methods import Architecture, HeadSpec, get_method
+from model.networks.methods import get_method
 from model.networks.trunk import LITE0, make_trunk
 from model.retrieval.geometric_verification import mutual_nearest, rerank, verify
 from model.retrieval.local_features import (
@@ -16,7 +17,7 @@ from model.retrieval.local_features import (
     local_head,
     local_map,
     strongest,
-    visible_places,
+    visible_positions,
 )
 from tests.support.images import scenery
 
@@ -100,7 +101,7 @@ def test_a_blank_part_of_an_image_has_no_keypoints(network):
 def test_a_place_is_visible_where_any_channel_has_contrast():
     image = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
     image[0, 1, 0, 0], image[0, 2, 3, 3] = 84, 115
-    assert visible_places(image, 2, 2).tolist() == [[[True, False], [False, False]]]
+    assert visible_positions(image, 2, 2).tolist() == [[[True, False], [False, False]]]
 
 
 def test_the_highest_scores_come_first_and_no_more_than_the_limit():
@@ -190,7 +191,7 @@ def test_a_long_head_needs_a_reduction_and_works_with_one():
     with torch.inference_mode():
         with pytest.raises(InvalidInput, match="reduction"):
             features_of_map(head, features, 80)
-        reduction = fit_reduction([head.places(features[:1]), head.places(features[1:])])
+        reduction = fit_reduction([head.local_vectors(features[:1]), head.local_vectors(features[1:])])
         found = features_of_map(head, features, 80, reduction=reduction)
     assert reduction.shape == (256, 128)
     assert reduction.T @ reduction == pytest.approx(np.eye(128), abs=1e-4)

@@ -12,7 +12,7 @@ from model.networks.heads import Embeddings, MultiHead, RetrievalNetwork
 from model.networks.methods import METHODS
 from model.networks.trunk import make_trunk
 from model.training.gradients import batch_gradients, map_tensors
-from model.training.norms import rest
+from model.training.norms import freeze_statistics
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 
@@ -25,7 +25,7 @@ def network():
     for name, parameter in network.heads.named_parameters():
         if ".psi." in name:
             torch.nn.init.normal_(parameter, std=0.1)  # at its start of zero the attention would learn nothing yet
-    rest(network.train())
+    freeze_statistics(network.train())
     return network
 
 

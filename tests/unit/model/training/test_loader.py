@@ -3,18 +3,18 @@ from functools import partial
 
 import pytest
 
-from model.training.loader import ahead
+from model.training.loader import prefetch
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_results_come_in_order(threads):
-    assert list(ahead((partial(pow, n, 2) for n in range(20)), threads)) == [n * n for n in range(20)]
+    assert list(prefetch((partial(pow, n, 2) for n in range(20)), threads)) == [n * n for n in range(20)]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_no_more_is_made_than_can_be_used_soon(threads):
     taken = []
-    results = ahead((partial(taken.append, n) for n in range(100)), threads)
+    results = prefetch((partial(taken.append, n) for n in range(100)), threads)
     for used in range(1, 6):
         next(results)
         assert len(taken) <= used + threads
@@ -22,7 +22,7 @@ def test_no_more_is_made_than_can_be_used_soon(threads):
 
 @pytest.mark.parametrize("threads", [0, 2])
 def test_a_failure_comes_out_where_its_result_would(threads):
-    results = ahead((partial(divmod, 1, n) for n in (1, 0, 1)), threads)
+    results = prefetch((partial(divmod, 1, n) for n in (1, 0, 1)), threads)
     assert next(results) == (1, 0)
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -30,7 +30,7 @@ def test_a_failure_comes_out_where_its_result_would(threads):
 
 def test_nothing_runs_on_when_nobody_wants_more():
     before = threading.active_count()
-    results = ahead((partial(pow, n, 2) for n in range(100)), 2)
+    results = prefetch((partial(pow, n, 2) for n in range(100)), 2)
     next(results)
     results.close()
     assert threading.active_count() == before

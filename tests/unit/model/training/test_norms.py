@@ -3,9 +3,9 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from model.networks.architecture import Architecture, HeadSpec
 from model.networks.heads import MultiHead
-from model.networks.methods import Architecture, HeadSpec
-from model.training.norms import calibrate_norms, rest
+from model.training.norms import calibrate_norms, freeze_statistics
 
 
 def heads(attention: str = "second_order") -> MultiHead:
@@ -51,7 +51,7 @@ def test_at_rest_an_image_embeds_the_same_alone_and_in_a_batch_and_changes_no_st
     for parameter in some.parameters():
         nn.init.normal_(parameter, std=0.3)
     before = {name: value.clone() for name, value in some.named_buffers()}
-    rest(some.train())
+    freeze_statistics(some.train())
     shallow, deep = maps(5)
     together = some(shallow, deep).merged
     alone = torch.cat([some(shallow[row : row + 1], deep[row : row + 1]).merged for row in range(5)])
@@ -61,6 +61,6 @@ def test_at_rest_an_image_embeds_the_same_alone_and_in_a_batch_and_changes_no_st
 
 def test_dropout_rests_too():
     module = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5), nn.BatchNorm1d(2)).train()
-    rest(module)
+    freeze_statistics(module)
     assert [part.training for part in module] == [True, False, False]
     assert not any(part.training for part in module if isinstance(part, _BatchNorm))

@@ -19,16 +19,21 @@ from model.data.manifest import read_manifest
 from model.evaluation.metrics import evaluate_retrieval
 from model.files import read_json
 from model.losses.hybrid import HybridLoss
-from model.networks.attention import ResidualMask, SecondOrderAttention, SecondOrderChannelAttention, SecondOrderNonLocalAttention
+from model.losses.terms import LossSpec
+from model.networks.attention.residual_mask import ResidualMask
+from model.networks.attention.second_order import SecondOrderAttention
+from model.networks.attention.second_order_channel import SecondOrderChannelAttention
+from model.networks.attention.second_order_nonlocal import SecondOrderNonLocalAttention
 from model.networks.heads import RetrievalNetwork
-from model.networks.methods import ABLATIONS, METHODS, LossSpec
+from model.networks.methods import ABLATIONS, METHODS
 from model.networks.stored import NetworkSpec, load_network
 from model.retrieval.geometric_verification import count_inliers, rerank
 from model.retrieval.local_features import extract
+from model.schemas.train_report import TrainReport
 from model.training import train as training
 from model.training.checkpoint import load_checkpoint
-from model.training.start import WEIGHTS
-from model.training.train import TrainReport, train
+from model.training.initialisation import MERGE_WEIGHTS
+from model.training.train import train
 from tests.support.datasets import make_dataset
 from tests.support.images import scenery
 
@@ -53,7 +58,7 @@ class Trained:
 
     @property
     def losses(self) -> list[float]:
-        return [entry["loss"] for entry in self.report.history[1:]]
+        return [entry.loss for entry in self.report.history[1:]]
 
     @property
     def network(self) -> RetrievalNetwork:
@@ -79,7 +84,7 @@ class Trainer:
         """(N, D): the merged embedding of all images."""
         return network.eval()(self.images(network)).merged
 
-    def train(self, method: str, *, epochs: int = 20, start: str = "random", rate: float = 1e-2, **attention: str) -> Trained:
+    def train(self, method: str, *, epochs: int = 20, init: str = "random", rate: float = 1e-2, **attention: str) -> Trained:
         """One step an epoch, on all images of four classes; what is stored is the last epoch's, not the best one's.
 
         Whitening second moments takes seconds, so all but one training start at random.
@@ -89,13 +94,13 @@ class Trainer:
             epochs=epochs,
             classes_per_batch=4,
             images_per_class=4,
-            start=start,
+            init=init,
             learning_rate=rate,
             warmup_epochs=0,
             patience=1000,
             device="cpu",
         )
-        out = self.folder / "-".join([method, start, *(f"{key}={value}" for key, value in attention.items()), str(epochs)])
+        out = self.folder / "-".join([method, init, *(f"{key}={value}" for key, value in attention.items()), str(epochs)])
         said, store = [], training.save_network
 
         def spy(network: RetrievalNetwork, file: Path) -> None:
@@ -120,7 +125,7 @@ class Trainer:
         assert again.shape == (len(self.manifest), 512)
         assert again.norm(dim=1).numpy() == pytest.approx(np.ones(len(again)), abs=1e-5)
         assert again.std(dim=0).max() > 1e-3, "images are told apart"
-        assert trained.report.history[-1]["map_at_r"] == self.map_at_r(trained.network)
+        assert trained.report.history[-1].map_at_r == self.map_at_r(trained.network)
 
     @torch.inference_mode()
     def map_at_r(self, network: RetrievalNetwork) -> float:
@@ -139,8 +144,8 @@ def trainer(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_row_1_the_claimed_architecture_learns_from_its_whitened_start(trainer):
-    trained = trainer.train("multi_head", start="whitened", **GENTLY)
+def test_row_1_the_claimed_architecture_learns_from_its_whitened_init(trainer):
+    trained = trainer.train("multi_head", init="whitened", **GENTLY)
     trainer.check(trained, fall=0.9)  # it starts near where it ends
     heads = trained.network.heads
     assert [(name, type(head.attention), head.spec.tap) for name, head in heads.named_heads()] == [
@@ -148,10 +153,10 @@ def test_row_1_the_claimed_architecture_learns_from_its_whitened_start(trainer):
         ("local", SecondOrderAttention, "shallow"),
     ]
     assert heads.weights[0].item() == 1
-    assert heads.weights[1].item() in np.float32(WEIGHTS), "chosen on the validation classes"
+    assert heads.weights[1].item() in np.float32(MERGE_WEIGHTS), "chosen on the validation classes"
 
 
-def test_row_1_local_vectors_come_with_their_places(trainer):
+def test_row_1_local_vectors_come_with_their_positions(trainer):
     network = trainer.train("multi_head").network
     (found,) = extract(network, [scenery(side=224)], 64)
     assert found.descriptors.shape == (16, 128)
@@ -232,7 +237,7 @@ def test_row_5_delgs_local_descriptors_rank_a_shifted_copy_first(delg):
 
 def test_row_6_solar(trainer):
     # On a random trunk's maps, all alike, hard negatives alone would draw everything to one spot: it is spread out first.
-    trained = trainer.train("solar", start="whitened", rate=3e-4)
+    trained = trainer.train("solar", init="whitened", rate=3e-4)
     trainer.check(trained)
     attention = trained.network.heads.head("global").attention
     assert isinstance(attention, SecondOrderAttention)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from model.networks.architecture import Architecture, HeadSpec
 from model.networks.heads import MultiHead
-from model.networks.methods import Architecture, HeadSpec
 from model.training.whitening import SHRINKAGE, ClassStatistics, principal_axes, whiten_heads, whitening
 
 

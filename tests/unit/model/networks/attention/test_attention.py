@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from model.networks.attention import ATTENTION, AttentionMask, SecondOrderAttention
+from model.networks.attention import ATTENTION
+from model.networks.attention.mask import AttentionMask
+from model.networks.attention.second_order import SecondOrderAttention
 from model.networks.heads import MultiHead
 from model.networks.methods import ABLATIONS, METHODS
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from model.networks.attention import AttentionMask
+from model.networks.attention.mask import AttentionMask
 
 
 def slow(block: AttentionMask, features: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.networks.attention import ResidualMask
+from model.networks.attention.residual_mask import ResidualMask
 
 
 def convolve(one: np.ndarray, kernel: np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from model.networks.attention import SecondOrderAttention
+from model.networks.attention.second_order import SecondOrderAttention
 
 
 def slow(block: SecondOrderAttention, features: np.ndarray) -> np.ndarray:

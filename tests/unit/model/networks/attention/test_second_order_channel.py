@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.networks.attention import SecondOrderChannelAttention
-from model.networks.attention.second_order_channel import covariance_root, newton_schulz
+from model.networks.attention.second_order_channel import SecondOrderChannelAttention, covariance_root, newton_schulz
 
 FEW_PLACES, MANY_PLACES = (12, 2, 3), (4, 3, 5)
 """Maps whose steps are taken on the places' and on the channels' matrix."""

@@ -1,8 +1,7 @@
 import numpy as np
 import torch
 
-from model.networks.attention import SecondOrderNonLocalAttention
-from model.networks.attention.second_order_nonlocal import covariance_of_places
+from model.networks.attention.second_order_nonlocal import SecondOrderNonLocalAttention, covariance_of_positions
 
 
 def slow(block: SecondOrderNonLocalAttention, features: np.ndarray) -> np.ndarray:
@@ -39,12 +38,12 @@ def test_it_is_the_equation_of_the_paper(as_trained):
 
 def test_the_covariance_of_two_places_by_hand():
     features = torch.tensor([[[[1.0, 0.0]], [[3.0, 8.0]]]])  # (1, 2, 1, 2): the places (1, 3) and (0, 8), deviations 1 and 4
-    assert covariance_of_places(features).tolist() == [[[1.0, 4.0], [4.0, 16.0]]]
+    assert covariance_of_positions(features).tolist() == [[[1.0, 4.0], [4.0, 16.0]]]
 
 
 def test_a_constant_added_to_all_channels_of_a_place_changes_no_affinity():
     features, brighter = torch.randn(1, 6, 2, 3), torch.randn(1, 1, 2, 3)
-    torch.testing.assert_close(covariance_of_places(features + brighter), covariance_of_places(features))
+    torch.testing.assert_close(covariance_of_positions(features + brighter), covariance_of_positions(features))
 
 
 def test_its_gradient_is_right(as_trained):
@@ -55,4 +54,4 @@ def test_its_gradient_is_right(as_trained):
 
 def test_few_channels_still_leave_two_inside_so_that_they_vary(as_trained):
     block = as_trained(SecondOrderNonLocalAttention(3, 4))
-    assert covariance_of_places(block.theta(torch.randn(1, 3, 2, 2, dtype=torch.float64))).abs().max() > 0
+    assert covariance_of_positions(block.theta(torch.randn(1, 3, 2, 2, dtype=torch.float64))).abs().max() > 0

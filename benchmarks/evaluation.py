@@ -1,4 +1,4 @@
-"""The figures of chosen cells on the test classes. A figure that is there already is not made again."""
+"""The figures of chosen trials on the test classes. Stored figures are not computed again."""
 
 from pathlib import Path
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.cells import Bench, Cell, train_network
 from benchmarks.reranking import Side, reranked
+from benchmarks.trials import Bench, Trial, train_network
 from model.data.cache.feature_maps import feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.errors import InvalidInput
 from model.evaluation.evaluate import measure_latency
 from model.evaluation.metrics import FIGURES, PerQuery, evaluate_retrieval
 from model.files import read_json, write_json
-from model.networks.heads import Embeddings, RetrievalNetwork, untrained_embedding
+from model.networks.heads import RetrievalNetwork, untrained_network
 from model.networks.stored import NetworkSpec, load_network
 from model.networks.trunk import make_trunk
 from model.progress import Progress
@@ -25,26 +25,26 @@ from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
 
 
-def judge_cell(bench: Bench, cell: Cell, progress: Progress | None = None) -> dict[str, Any]:
-    """A trained cell's figures on the test classes; beside them `PerQuery` in an .npz.
+def evaluate_trial(bench: Bench, trial: Trial, progress: Progress | None = None) -> dict[str, Any]:
+    """Evaluate a trained trial on the test classes; the figures of each query are stored in an .npz beside the result.
 
     Returns:
-        The figures, `queries`, `classes`, `dimensions`, `parameters` (that learn), `parameters_total` and `query_ms`.
+        The figures, `queries`, `classes`, `dimensions`, `parameters` (trained ones), `parameters_total` and `query_ms`.
     """
-    file = bench.file(cell, "tested.json")
+    file = bench.file(trial, "tested.json")
     if not file.is_file():
-        network = _load(bench, cell, progress)
-        learning = network if bench.train.trunk == "finetune" else network.heads
-        write_json(file, _tested(bench, network, file.with_suffix(".npz"), learning))
+        network = _load(bench, trial, progress)
+        trained = network if bench.train.trunk == "finetune" else network.heads
+        write_json(file, _tested(bench, network, file.with_suffix(".npz"), trained))
     tested: dict[str, Any] = read_json(file)
     return tested
 
 
-def rerank_cell(bench: Bench, cell: Cell, progress: Progress | None) -> dict[str, Any] | None:
-    """What `benchmarks.reranking.reranked` says of a trained cell; None for a method without local features."""
-    file = bench.file(cell, "reranked.json")
+def rerank_trial(bench: Bench, trial: Trial, progress: Progress | None) -> dict[str, Any] | None:
+    """The result of `benchmarks.reranking.reranked` for a trained trial; None for a method without local features."""
+    file = bench.file(trial, "reranked.json")
     if not file.is_file():
-        network = _load(bench, cell, progress)
+        network = _load(bench, trial, progress)
         manifest = read_manifest(bench.dataset)
         val, test = (Side(*_search(bench, network, split, progress)[:2]) for split in ("val", "test"))
         train_rows = manifest.select(manifest.rows("train"))
@@ -53,11 +53,11 @@ def rerank_cell(bench: Bench, cell: Cell, progress: Progress | None) -> dict[str
     return found
 
 
-def _load(bench: Bench, cell: Cell, progress: Progress | None) -> RetrievalNetwork:
-    """A cell's network; where its weights were dropped since, it is trained again, to the same ones."""
-    folder = bench.network(cell)
+def _load(bench: Bench, trial: Trial, progress: Progress | None) -> RetrievalNetwork:
+    """A trial's network. Where its weights were deleted, it is trained again, to the same weights."""
+    folder = bench.network(trial)
     if not folder.is_dir():
-        train_network(bench, cell, progress)
+        train_network(bench, trial, progress)
     network = load_network(NetworkSpec.from_json(read_json(folder / "config.json")), folder / "weights.safetensors")
     return network.to(_device(bench))
 
@@ -66,21 +66,20 @@ def _device(bench: Bench) -> str:
     return "cuda" if torch.cuda.is_available() and bench.train.device != "cpu" else "cpu"
 
 
-def per_query(bench: Bench, cell: Cell | None) -> PerQuery:
-    """What each test query found under a tested cell, or under the untrained trunk."""
-    return PerQuery.load(bench.file(cell, "tested.npz"))
+def per_query(bench: Bench, trial: Trial | None) -> PerQuery:
+    """The results of each test query under an evaluated trial, or under the untrained trunk (None)."""
+    return PerQuery.load(bench.file(trial, "tested.npz"))
 
 
-def judge_untrained(bench: Bench, progress: Progress | None = None) -> dict[str, Any]:
-    """The trunk as it was before training, its deep map averaged: what `judge_cell` returns, and `validation_map_at_r`.
+def evaluate_untrained(bench: Bench, progress: Progress | None = None) -> dict[str, Any]:
+    """Evaluate the untrained trunk; returns the same as `evaluate_trial`, and `validation_map_at_r`.
 
-    Frozen, this computes the maps of all images, which every cell then shares: no method's seconds hold that pass.
+    With a frozen trunk this computes the maps of all images, which all trials share: no method's seconds include that pass.
     """
     file = bench.file(None, "tested.json")
     if not file.is_file():
-        torch.manual_seed(0)  # where the weights are random, those of seed 0
-        network = RetrievalNetwork(make_trunk(bench.model.trunk, bench.model.weights).eval(), _Average())  # type: ignore[arg-type]
-        network = network.to(_device(bench))
+        torch.manual_seed(0)  # random weights, where the settings ask for them, are those of seed 0
+        network = untrained_network(make_trunk(bench.model.trunk, bench.model.weights).eval()).to(_device(bench))
         figures = _tested(bench, network, file.with_suffix(".npz"), None, progress)
         figures["validation_map_at_r"] = _search(bench, network, "val", progress)[2].mean("map_at_r")
         write_json(file, figures)
@@ -88,16 +87,8 @@ def judge_untrained(bench: Bench, progress: Progress | None = None) -> dict[str,
     return tested
 
 
-class _Average(nn.Module):
-    """A head that has nothing to learn."""
-
-    def forward(self, _: Tensor, deep: Tensor) -> Embeddings:
-        """The deep map averaged over its places."""
-        return Embeddings(untrained_embedding(deep), {})
-
-
 def _tested(
-    bench: Bench, network: RetrievalNetwork, npz: Path, learning: nn.Module | None, progress: Progress | None = None
+    bench: Bench, network: RetrievalNetwork, npz: Path, trained: nn.Module | None, progress: Progress | None = None
 ) -> dict[str, Any]:
     side, vectors, found = _search(bench, network, "test", progress)
     if not found.has_match.any():
@@ -109,7 +100,7 @@ def _tested(
         "queries": len(found),
         "classes": len(np.unique(found.labels)),
         "dimensions": vectors.shape[1],
-        "parameters": _count(learning) if learning else 0,
+        "parameters": _count(trained) if trained else 0,
         "parameters_total": _count(network),
         "query_ms": round(measure_latency(Retriever(network, bench.model.image_size, gallery), side), 2),
     }
@@ -118,7 +109,7 @@ def _tested(
 def _search(
     bench: Bench, network: RetrievalNetwork, split: str, progress: Progress | None
 ) -> tuple[Manifest, NDArray[np.float32], PerQuery]:
-    """One side of the split searched among itself: its rows, their embeddings, and what they found."""
+    """Search every image of one split among the others: the split's rows, their embeddings, and the results of each query."""
     manifest, size = read_manifest(bench.dataset), bench.model.image_size
     side = manifest.select(manifest.rows(split))
     if not len(side):

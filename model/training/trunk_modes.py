@@ -1,4 +1,7 @@
-"""Where training batches come from: a frozen trunk's cached maps, or cached images through a trunk that learns as well."""
+"""The two modes of `train.trunk`, with their batches.
+
+frozen: the heads are trained on the trunk's cached feature maps. finetune: the whole network is trained on cached images.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,39 +17,39 @@ from model.data.cache.feature_maps import FeatureMaps, as_maps
 from model.data.images import normalise, resize
 from model.networks.heads import RetrievalNetwork
 from model.training.gradients import Inputs
-from model.training.norms import rest
+from model.training.norms import freeze_statistics
 
 Stored = tuple[Tensor, ...]
-"""Rows as they lie on disk: float16 maps, or uint8 images. Half or a quarter of what they become on the device."""
+"""Rows as stored on disk: float16 maps or uint8 images, half or a quarter of their size on the device."""
 
 
-class Regime(Protocol):
-    """A way to feed the network. `plain` and `varied` are called from threads."""
+class TrunkMode(Protocol):
+    """What is trained, and on which inputs. Threads call `augmented` and `unaugmented`."""
 
     def trained(self) -> dict[str, nn.Module]:
-        """What learns, by the name it has in a checkpoint."""
+        """The trained module, by its name in a checkpoint."""
         ...
 
     def set_training(self) -> None:
-        """Put the network in training mode, its batch norm at rest."""
+        """Put the network in training mode, with frozen batch norm statistics."""
         ...
 
-    def varied(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
-        """The share `mine` of a batch of rows (B,), varied at random as the seed says, whatever the share."""
+    def augmented(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
+        """The slice `mine` of a batch of rows (B,), augmented at random. The same seed gives the same images for any slice."""
         ...
 
-    def plain(self, rows: NDArray[np.int64]) -> Stored:
-        """The rows as they are."""
+    def unaugmented(self, rows: NDArray[np.int64]) -> Stored:
+        """The rows without augmentation."""
         ...
 
     def inputs(self, stored: Stored) -> Inputs:
-        """What the network takes, made on the device."""
+        """The network's inputs, from stored rows on the device."""
         ...
 
 
 @dataclass(frozen=True)
 class FrozenTrunk:
-    """Only the heads learn, from maps that were computed once."""
+    """The heads are trained, on feature maps that are computed once."""
 
     network: RetrievalNetwork
     maps: FeatureMaps
@@ -56,16 +59,16 @@ class FrozenTrunk:
         return {"heads": self.network.heads}
 
     def set_training(self) -> None:
-        """The trunk rests altogether."""
+        """Put the heads in training mode; the trunk stays in evaluation mode."""
         self.network.eval()
         self.network.heads.train()
-        rest(self.network)
+        freeze_statistics(self.network)
 
-    def varied(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
-        """The maps as they are: a cached map cannot be varied."""
-        return self.plain(rows[mine])
+    def augmented(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
+        """The maps without augmentation: cached maps cannot be augmented."""
+        return self.unaugmented(rows[mine])
 
-    def plain(self, rows: NDArray[np.int64]) -> Stored:
+    def unaugmented(self, rows: NDArray[np.int64]) -> Stored:
         """Shallow (B, H1, W1, C1) and deep (B, H2, W2, C2), float16."""
         return torch.from_numpy(self.maps.shallow[rows]), torch.from_numpy(self.maps.deep[rows])
 
@@ -76,12 +79,12 @@ class FrozenTrunk:
 
 @dataclass(frozen=True)
 class FinetunedTrunk:
-    """Trunk and heads learn, from images cropped and mirrored at random.
+    """Trunk and heads are trained, on images that are cropped and mirrored at random.
 
     Attributes:
-        network: All of it learns but the trunk's batch norm, which stays as ImageNet left it.
-        images: (N, S', S', 3) uint8, larger than what the trunk sees, so that a crop need not be enlarged much.
-        image_size: Side of what the trunk sees.
+        network: The network. All of it is trained except the trunk's batch norm, which keeps its pretrained values.
+        images: (N, S', S', 3) uint8, larger than the trunk's input, so that crops are enlarged little.
+        image_size: Side of the trunk's input.
     """
 
     network: RetrievalNetwork
@@ -93,19 +96,19 @@ class FinetunedTrunk:
         return {"network": self.network}
 
     def set_training(self) -> None:
-        """The trunk's batch norm learns nothing, not even its scale."""
+        """Put the network in training mode; the trunk's batch norm is not trained, including its scale and shift."""
         self.network.train()
-        rest(self.network)
+        freeze_statistics(self.network)
         for module in self.network.trunk.modules():
             if isinstance(module, _BatchNorm):
                 module.requires_grad_(False)
 
-    def varied(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
-        """Random crops, (b, 3, S, S) uint8. All are drawn, also those that other processes cut."""
+    def augmented(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
+        """Random crops, (b, 3, S, S) uint8. The crops of the whole batch are drawn, so that every process draws the same."""
         crops = random_crops(np.random.default_rng(seed), len(rows), self.images.shape[1])
         return (cropped(self.images[rows[mine]], crops[mine], self.image_size),)
 
-    def plain(self, rows: NDArray[np.int64]) -> Stored:
+    def unaugmented(self, rows: NDArray[np.int64]) -> Stored:
         """Whole images, (B, 3, S, S) uint8."""
         return (resize(torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2), self.image_size),)
 

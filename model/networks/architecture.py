@@ -1,0 +1,47 @@
+"""What a network consists of beside its trunk. A release stores this description, so its field names must not change."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """One head of the network.
+
+    Attributes:
+        tap: Feature map that the head reads: the trunk's last map (`deep`) or the map before it (`shallow`).
+        dimensions: Length of the head's embedding.
+        attention: Name of the attention block in `model.networks.attention.ATTENTION`.
+        channels: Output channels of a 1x1 convolution before the pooling; None for no convolution.
+        pooling: Name of the pooling in `model.networks.pooling.POOLING`.
+        layer_norm: Whether the pooled vector is standardised (without parameters) before the projection.
+        weight: Weight of the normalised embedding in the merged vector; None merges the embedding with its own length.
+        shared: Name of a projection; heads that give the same name share one projection. None for a projection of its own.
+    """
+
+    tap: Literal["shallow", "deep"]
+    dimensions: int
+    attention: str = "none"
+    channels: int | None = None
+    pooling: str = "average"
+    layer_norm: bool = True
+    weight: float | None = 1.0
+    shared: str | None = None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The heads of a network.
+
+    Attributes:
+        heads: Heads by name, in the order of their vectors in the merged embedding.
+        autoencoder: Whether DELG's attention and autoencoder read the shallow map, for local features only.
+    """
+
+    heads: dict[str, HeadSpec]
+    autoencoder: bool = False
+
+    @property
+    def dimensions(self) -> int:
+        """Length of the merged embedding."""
+        return sum(head.dimensions for head in self.heads.values())

@@ -1,0 +1,144 @@
+"""The training report: what a training did, epoch by epoch, and what each part of it was worth."""
+
+from typing import Any, Literal
+
+from pydantic import Field, computed_field, model_validator
+
+from model.schemas.schema import Schema
+
+SATURATED_MAP_AT_R = 0.98
+"""Validation MAP@R of the init from which on the validation classes are saturated: too little room is left to compare epochs."""
+FEWEST_CLASSES = 5
+"""Validation classes below which no comparison can be significant: even if all of 4 classes improve, a one-sided sign test over
+classes gives p = 1/16; with 5 classes it gives p = 1/32, below 0.05."""
+
+
+class Epoch(Schema):
+    """One epoch of a training. Epoch 0 is the init, before any step."""
+
+    epoch: int = Field(ge=0, description="Number of the epoch; 0: the init")
+    loss: float | None = Field(None, description="Mean training loss of the epoch's batches; null for epoch 0")
+    map_at_r: float = Field(ge=0, le=1, description="MAP@R on the validation classes after the epoch; 0 if there are none")
+    seconds: float = Field(0.0, ge=0, description="Duration of the epoch with its validation")
+
+
+class TrainReport(Schema):
+    """A training, epoch by epoch, with the gain of its init and of its epochs."""
+
+    init: Literal["whitened", "random"] = Field(description="Init of the projections; whitened: in closed form")
+    epochs_planned: int = Field(ge=0, description="Epochs that the settings ask for")
+    best_epoch: int = Field(ge=0, description="Epoch whose network is kept; 0: the init")
+    untrained_map_at_r: float = Field(ge=0, le=1, description="MAP@R of the untrained trunk on the validation classes")
+    validation_classes: int = Field(ge=0, description="Number of validation classes")
+    validation_images: int = Field(ge=0, description="Number of validation images")
+    history: tuple[Epoch, ...] = Field(min_length=1, description="The epochs in order, from the init to the last one")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_computed(cls, value: Any) -> Any:
+        """Drop the computed fields of a stored report; they are computed again."""
+        if not isinstance(value, dict):
+            return value
+        return {name: each for name, each in value.items() if name not in cls.model_computed_fields}
+
+    @model_validator(mode="after")
+    def _best_epoch_exists(self) -> "TrainReport":
+        if [entry.epoch for entry in self.history] != list(range(len(self.history))) or self.best_epoch >= len(self.history):
+            raise ValueError("the history must count its epochs from 0 and include the best one")
+        return self
+
+    @computed_field(description="Epochs that were trained")  # type: ignore[prop-decorator]
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that were trained; fewer than planned where patience ran out."""
+        return len(self.history) - 1
+
+    @computed_field(description="MAP@R of the init on the validation classes")  # type: ignore[prop-decorator]
+    @property
+    def init_map_at_r(self) -> float:
+        """MAP@R of the init on the validation classes."""
+        return self.history[0].map_at_r
+
+    @computed_field(description="MAP@R of the kept network on the validation classes")  # type: ignore[prop-decorator]
+    @property
+    def validation_map_at_r(self) -> float:
+        """MAP@R of the kept network on the validation classes."""
+        return self.history[self.best_epoch].map_at_r
+
+    @computed_field(description="Validation MAP@R of the init less that of the untrained trunk")  # type: ignore[prop-decorator]
+    @property
+    def gain_of_init(self) -> float:
+        """Validation MAP@R of the init less that of the untrained trunk."""
+        return self.init_map_at_r - self.untrained_map_at_r
+
+    @computed_field(description="Validation MAP@R of the kept network less that of the init")  # type: ignore[prop-decorator]
+    @property
+    def gain_of_training(self) -> float:
+        """Validation MAP@R of the kept network less that of the init."""
+        return self.validation_map_at_r - self.init_map_at_r
+
+    @computed_field(description="Whether no epoch was better than the init, so that the init is kept")  # type: ignore[prop-decorator]
+    @property
+    def kept_init(self) -> bool:
+        """Whether no epoch was better than the init, so that the init is kept."""
+        return self.best_epoch == 0
+
+    @computed_field(description="Whether the validation classes are too easy or too few to compare epochs")  # type: ignore[prop-decorator]
+    @property
+    def saturated(self) -> bool:
+        """Whether the init reaches `SATURATED_MAP_AT_R`, or there are fewer than `FEWEST_CLASSES` validation classes."""
+        return self.init_map_at_r >= SATURATED_MAP_AT_R or self.validation_classes < FEWEST_CLASSES
+
+    @property
+    def init_name(self) -> str:
+        """The init in words."""
+        return "closed-form init" if self.init == "whitened" else "random init"
+
+    @property
+    def outcome(self) -> str:
+        """Which epoch is kept, as a sentence."""
+        if not self.epochs_planned:
+            return f"no epochs were planned: the {self.init_name} is kept"
+        if not self.validation_classes:
+            return f"the init was kept: without validation classes no epoch can be compared with the {self.init_name}"
+        if self.kept_init:
+            return f"the init was kept: no epoch was better than the {self.init_name}"
+        stopped = f", stopped after epoch {self.epochs_done}" if self.epochs_done < self.epochs_planned else ""
+        return f"best epoch {self.best_epoch} of {self.epochs_planned}{stopped}"
+
+    @property
+    def gain(self) -> str:
+        """The gain of the init and of the training, as a sentence."""
+        return (
+            f"validation MAP@R: untrained trunk {self.untrained_map_at_r:.4f}, "
+            f"{self.init_name} {self.init_map_at_r:.4f} ({self.gain_of_init:+.4f}), "
+            f"after training {self.validation_map_at_r:.4f} ({self.gain_of_training:+.4f})"
+        )
+
+    @property
+    def warning(self) -> str:
+        """What saturated validation classes mean and what to do, as a sentence; empty where they are not saturated."""
+        if not self.saturated:
+            return ""
+        if not self.validation_classes:
+            return "There are no validation classes, so no epoch can be chosen: raise data.validation_fraction or add classes."
+        easy, few = self.init_map_at_r >= SATURATED_MAP_AT_R, self.validation_classes < FEWEST_CLASSES
+        reasons = [
+            *([f"the init reaches MAP@R {self.init_map_at_r:.4f} ({SATURATED_MAP_AT_R} or more)"] if easy else []),
+            *([f"the number of validation classes is {self.validation_classes} (fewer than {FEWEST_CLASSES})"] if few else []),
+        ]
+        harder = " that are harder to tell apart" if easy else ""
+        return (
+            f"Validation is saturated: {' and '.join(reasons)}, so a difference between epochs may be chance. "
+            f"Raise data.validation_fraction, or add classes{harder}."
+        )
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """The report in sentences: outcome, gain, and the warning where there is one."""
+        return tuple(sentence for sentence in (self.outcome, self.gain, self.warning) if sentence)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The report's numbers by name, truth values as 0 and 1, for a record of metrics."""
+        return {name: float(value) for name, value in self.model_dump(exclude={"init", "history"}).items()}

@@ -1,0 +1,91 @@
+"""What a training report says, by hand."""
+
+import pytest
+from pydantic import ValidationError
+
+from model.schemas.train_report import FEWEST_CLASSES, SATURATED_MAP_AT_R, Epoch, TrainReport
+
+
+def report(*figures: float, best: int = 0, **changes) -> TrainReport:
+    """A report whose validation MAP@R is `figures`, the init first."""
+    history = tuple(Epoch(epoch=n, loss=1 / n if n else None, map_at_r=figure) for n, figure in enumerate(figures))
+    settings = {"init": "whitened", "epochs_planned": len(figures) - 1, "untrained_map_at_r": 0.25}
+    counts = {"validation_classes": 9, "validation_images": 90}
+    return TrainReport(**{**settings, **counts, "best_epoch": best, "history": history, **changes})
+
+
+def test_the_gain_is_split_into_that_of_the_init_and_that_of_the_training():
+    found = report(0.5, 0.625, 0.75, 0.7, best=2)
+    assert (found.untrained_map_at_r, found.init_map_at_r, found.validation_map_at_r) == (0.25, 0.5, 0.75)
+    assert (found.gain_of_init, found.gain_of_training) == (0.25, 0.25)
+    said = "untrained trunk 0.2500, closed-form init 0.5000 (+0.2500), after training 0.7500 (+0.2500)"
+    assert found.gain == f"validation MAP@R: {said}"
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (report(0.5, 0.6, 0.7, 0.6, best=2), "best epoch 2 of 3"),
+        (report(0.5, 0.6, 0.5, 0.5, best=1, epochs_planned=12), "best epoch 1 of 12, stopped after epoch 3"),
+        (report(0.5, 0.4, 0.3), "the init was kept: no epoch was better than the closed-form init"),
+        (report(0.5, 0.4, init="random"), "the init was kept: no epoch was better than the random init"),
+        (report(0.5), "no epochs were planned: the closed-form init is kept"),
+        (
+            report(0.0, 0.0, validation_classes=0, validation_images=0),
+            "the init was kept: without validation classes no epoch can be compared with the closed-form init",
+        ),
+    ],
+    ids=["best", "patience", "kept", "random", "no epochs", "no validation"],
+)
+def test_the_outcome_says_which_epoch_is_kept(found, said):
+    assert found.outcome == said
+    assert found.kept_init == (found.best_epoch == 0)
+
+
+def test_validation_classes_are_saturated_from_the_stated_figure_on():
+    below, at = report(SATURATED_MAP_AT_R - 1e-6, 1.0, best=1), report(SATURATED_MAP_AT_R, 1.0, best=1)
+    assert (below.saturated, below.warning) == (False, "")
+    assert at.saturated
+    assert at.warning.startswith("Validation is saturated: the init reaches MAP@R 0.9800")
+    assert at.summary == (at.outcome, at.gain, at.warning)
+    assert below.summary == (below.outcome, below.gain)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"), [(0, "There are no validation classes"), (4, "the number of validation classes is 4 (fewer than 5)")]
+)
+def test_too_few_validation_classes_are_saturated_as_well(classes, said):
+    found = report(0.5, 0.6, best=1, validation_classes=classes)
+    assert found.saturated
+    assert said in found.warning
+    assert "data.validation_fraction" in found.warning, "it says what to do"
+    assert not report(0.5, 0.6, best=1, validation_classes=FEWEST_CLASSES).saturated
+
+
+def test_what_is_stored_is_read_again_with_all_that_is_computed():
+    found = report(0.5, 0.6, 0.4, best=1)
+    stored = found.model_dump(mode="json")
+    assert stored["gain_of_training"] == pytest.approx(0.1)
+    assert stored["history"][0] == {"epoch": 0, "loss": None, "map_at_r": 0.5, "seconds": 0.0}
+    assert TrainReport.model_validate(stored) == found
+    assert TrainReport.model_validate_json(found.model_dump_json()) == found
+
+
+def test_the_json_schema_describes_every_field_that_is_stored():
+    properties = TrainReport.model_json_schema(mode="serialization")["properties"]
+    assert properties.keys() == report(0.5).model_dump().keys()
+    assert all(field.get("description") for field in properties.values())
+
+
+def test_the_figures_are_numbers():
+    figures = report(0.99, 0.98).figures
+    assert figures["kept_init"] == figures["saturated"] == 1.0
+    assert figures["epochs_done"] == 1.0
+    assert all(type(figure) is float for figure in figures.values())
+    assert not {"history", "init"} & figures.keys()
+
+
+@pytest.mark.parametrize("changes", [{"best_epoch": 3}, {"history": ()}, {"history": (Epoch(epoch=1, map_at_r=0.5),)}], ids=str)
+def test_a_history_without_its_best_epoch_is_refused(changes):
+    with pytest.raises(ValidationError):
+        report(0.5, 0.6, **changes)

@@ -1,0 +1,176 @@
+"""Interrupted and killed trainings, which resume and end as the uninterrupted one."""
+
+import json
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from model.training import train as training
+from model.training.train import train
+from tests.support.training import MD5, MODEL, MODES, figures, interrupted_at, same_as, settings
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("step", [1, 5], ids=["in the first epoch", "in the middle of the third"])
+def test_an_interrupted_training_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, monkeypatch, mode, step):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, step, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, MODEL, settings(mode), **run)
+    assert not (tmp_path / "out").exists()
+    said = []
+    report = train(dataset, MODEL, settings(mode), progress=lambda done, total, what: said.append(what), **run)
+    epochs = [text.partition(":")[0] for text in said if text.startswith("epoch ")]
+    assert epochs == [f"epoch {number} of 4" for number in range(step // 2 + 1, 5)]
+    assert same_as(whole, mode, report, tmp_path / "out")
+
+
+@pytest.mark.parametrize("write", [0, 1, 2, 3, 4, 5])
+def test_killed_between_any_two_checkpoints_it_ends_as_the_uninterrupted(dataset, whole, tmp_path, monkeypatch, write):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    real, writes = training.save_checkpoint, count()
+
+    def save(*arguments):
+        if next(writes) == write:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_checkpoint", save)
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, MODEL, settings("frozen"), **run)
+    report = train(dataset, MODEL, settings("frozen"), **run)
+    assert same_as(whole, "frozen", report, tmp_path / "out")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_interrupted_it_goes_on_after_the_last_step_on_record(dataset, whole, tmp_path, monkeypatch, mode):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    config = settings(mode, checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, 5, KeyboardInterrupt())  # the second step of the third epoch
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, MODEL, config, **run)
+    taken = steps_taken(monkeypatch)
+    report = train(dataset, MODEL, config, **run)
+    assert taken == [5, 6, 7]
+    assert same_as(whole, mode, report, tmp_path / "out")
+
+
+def steps_taken(monkeypatch) -> list[int]:
+    real, taken = training._set_rates, []
+
+    def set_rates(optimizer, config, step, steps_per_epoch):
+        taken.append(step)
+        real(optimizer, config, step, steps_per_epoch)
+
+    monkeypatch.setattr(training, "_set_rates", set_rates)
+    return taken
+
+
+SIGNALLED = """
+import os, sys
+from itertools import count
+from model.training import initialisation
+from model.training import train as training
+from model.training.__main__ import main
+
+real, steps = training._set_rates, count()
+
+def set_rates(*arguments):
+    if next(steps) == int(sys.argv[1]):
+        for name in sys.argv[2].split(","):
+            os.kill(os.getpid(), int(name))
+    real(*arguments)
+
+training._set_rates = set_rates
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+def signalled(dataset, folder, mode, step, *signals, **changes) -> subprocess.CompletedProcess[str]:
+    """A training of its own that gets signals at the start of a step, counted over all epochs."""
+    sections = {"model": MODEL.model_dump(), "train": settings(mode, **changes).model_dump()}
+    (folder / "run.yaml").write_text(json.dumps(sections))
+    paths = [dataset, "--work", folder / "work", "--out", folder / "out", "--config", folder / "run.yaml", "--data-md5", MD5]
+    command = [sys.executable, "-c", SIGNALLED, str(step), ",".join(str(int(some)) for some in signals), *paths]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, mode):
+    killed = signalled(dataset, tmp_path, mode, 5, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "out").exists()
+    report = train(dataset, MODEL, settings(mode), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert same_as(whole, mode, report, tmp_path / "out")
+
+
+@pytest.mark.parametrize("step", [4, 5], ids=["in mid epoch", "at an epoch's last step"])
+def test_sigterm_ends_it_after_the_step_at_hand_and_it_goes_on_there(dataset, whole, tmp_path, monkeypatch, step):
+    ended = signalled(dataset, tmp_path, "finetune", step, signal.SIGTERM)
+    assert ended.returncode == 143
+    assert f"Stopped after {step - 3} of 2 steps of epoch 3." in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
+    taken = steps_taken(monkeypatch)
+    report = train(dataset, MODEL, settings("finetune"), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert taken == list(range(step + 1, 8))
+    assert same_as(whole, "finetune", report, tmp_path / "out")
+
+
+def test_a_second_sigterm_ends_it_at_once(dataset, tmp_path):
+    assert signalled(dataset, tmp_path, "frozen", 4, signal.SIGTERM, signal.SIGTERM).returncode == -signal.SIGTERM
+
+
+def test_sigterm_means_afterwards_what_it_meant_before(dataset, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    train(dataset, MODEL, settings("frozen", epochs=1), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_it_trains_in_a_thread_where_signals_cannot_be_heard(dataset, whole, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+        report = pool.submit(train, dataset, MODEL, settings("frozen"), **run).result()
+    assert same_as(whole, "frozen", report, tmp_path / "out")
+
+
+def test_a_checkpoint_is_resumed_under_settings_that_change_only_how_it_runs(dataset, whole, tmp_path, monkeypatch):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    train(dataset, MODEL, settings("frozen"), **run)
+    taken = steps_taken(monkeypatch)
+    train(dataset, MODEL, settings("frozen", chunk=2, checkpoint_every=3, workers=1, device="auto"), **run)
+    assert not taken
+
+
+def test_a_finished_training_is_not_repeated(dataset, tmp_path, monkeypatch):
+    run = {"data_md5": MD5, "work": tmp_path / "work"}
+    first = train(dataset, MODEL, settings("frozen"), out=tmp_path / "one", **run)
+    monkeypatch.setattr(training, "train_epoch", None)
+    assert train(dataset, MODEL, settings("frozen"), out=tmp_path / "two", **run) == first
+    assert (tmp_path / "one" / "weights.safetensors").read_bytes() == (tmp_path / "two" / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("change", ["seed", "data"])
+def test_other_settings_or_data_start_anew(dataset, tmp_path, change):
+    run = {"work": tmp_path / "work", "out": tmp_path / "out"}
+    first = train(dataset, MODEL, settings("frozen", epochs=1), data_md5=MD5, **run)
+    before = load_file(tmp_path / "out" / "weights.safetensors")
+    md5, seed = ("b" * 32, 5) if change == "data" else (MD5, 1)
+    epochs = []
+    progress = lambda done, total, what: epochs.append(what)  # noqa: E731
+    second = train(dataset, MODEL, settings("frozen", epochs=1, seed=seed), data_md5=md5, progress=progress, **run)
+    assert any(what.startswith("epoch ") for what in epochs)
+    after = load_file(tmp_path / "out" / "weights.safetensors")
+    if change == "data":  # the images are the same, only their name is not
+        assert figures(second) == figures(first)
+    else:
+        assert any(not torch.equal(before[name], after[name]) for name in before)
