@@ -234,10 +234,10 @@ def draw_catalogue(
 ) -> None:
     """Draw the demonstration data into the folder `out`, which appears whole or not at all.
 
-    Writes `images/<product>/<nn>.jpg` (one product each), `scenes/<nn>.jpg` (shelves), `manifest.csv`, and
-    `query.jpg`: one more view of the last product, which is in no row and serves as a query. Rows of single images leave split and box empty,
-    for the import to decide; rows of scenes have the split `scene` and a box each. The same arguments give the same bytes with
-    the same OpenCV.
+    Writes `images/<product>/<nn>.jpg` (one product each), `scenes/<nn>.jpg` (shelves), `manifest.csv`, and `query.jpg`: one more
+    view of the last product, which is in no row and serves as a query. Rows of single images leave split and box empty, for the
+    import to decide; rows of scenes have the split `scene` and a box each. The same arguments give the same bytes with the same
+    OpenCV.
 
     Args:
         out: Replaced where it exists.
