@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from components.runtime.reporting import run_origin, show_report
+from components.runtime.reporting import run_of, show_report
 from components.runtime.step import Step, run_evidence
 from model.config import ServeConfig
 from model.environment import current_user
@@ -29,7 +29,7 @@ def register_release(name: str, release: Path, report: Path, decision: Path, cur
     found, decided, opened = Report.load(report / REPORT), Decision.load(decision / DECISION), open_release(release)
     check_belong_together(found, opened.id, opened.pin.md5)
     check_decided(decided, opened.id)
-    registry, run = Registry(current.environment.mlflow_uri, name), run_origin(current)
+    registry, run = Registry(current.environment.mlflow_uri, name), run_of(current)
     card = render_card(found, run=run, decision=decided)
     version = registry.register(release, found.recorded(), current.environment.run_id or None, card=card)
     label = f"{name} version {version}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model.config import GateConfig
 from model.data.manifest import read_manifest
-from model.data.versions.repository import fetch
+from model.data.versions.fetch import fetch
 from model.errors import Conflict
 from model.evaluation.gate import Champion, Evidence, check_belong_together, decide
 from model.evaluation.metrics import PerQuery
@@ -54,7 +54,7 @@ def gate_release(
     """
     found, candidate = Report.load(report / REPORT), open_release(release)
     check_belong_together(found, candidate.id, pin.md5)
-    data = fetch(pin, home.data.root, home.datasets)
+    data = fetch(pin, home.data, home.datasets)
     manifest = read_manifest(data)
     evidence = Evidence(
         release=candidate.id,

@@ -2,14 +2,14 @@
 
 import shutil
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 from components.runtime.step import Step, run_evidence
+from components.training_record import record_training
 from model.evaluation.report import REPORT, render_report
 from model.schemas.decision import Decision
 from model.schemas.report import Report
-from model.schemas.run_origin import RunOrigin
+from model.schemas.run_record import RunRecord
 
 
 def show_report(current: Step, report: Path, *, decision: Decision | None = None, version: str | None = None) -> None:
@@ -24,8 +24,12 @@ def show_report(current: Step, report: Path, *, decision: Decision | None = None
     found = Report.load(report / REPORT)
     with tempfile.TemporaryDirectory(prefix="glocal-report-") as scratch:
         folder = Path(shutil.copytree(report, Path(scratch) / "report"))
-        render_report(folder, found, run=run_origin(current), decision=decision, version=version)
+        render_report(folder, found, run=run_of(current), decision=decision, version=version)
         tags = {"md5": found.data.md5, "release": found.release}
+        if decision is None:
+            training = found.training
+            history = [epoch.model_dump() for epoch in training.history]
+            record_training(history, training.best_epoch, current, saturated=training.saturated)
         figures = found.recorded() if decision is None else {}  # once a run
         run_evidence(current.environment, figures, tags, {"report": folder})
 
@@ -40,25 +44,15 @@ def show_decision(current: Step, report: Path, folder: Path, decision: Decision)
         decision: What the gate decided.
     """
     show_report(current, report, decision=decision)
-    tags = {"passed": str(decision.passed)}
-    current.tags |= tags | {"release": decision.release, "refused": " ".join(decision.refused)}
+    tags = {"passed": str(decision.passed), "refused": "\n".join(decision.refused)}
+    current.tags |= tags | {"release": decision.release}
     run_evidence(current.environment, {}, tags, {"decision": folder})
 
 
-def run_origin(current: Step) -> RunOrigin | None:
-    """Which run this step belongs to, as MLflow has it; None where there is no record."""
-    environment = current.environment
-    if not environment.run_id:
+def run_of(current: Step) -> RunRecord | None:
+    """The record of the run that this step belongs to; None where there is none."""
+    if not current.environment.run_id:
         return None
-    from components.runtime.step import code_revision
     from serving.registry.runs import Runs
 
-    found = Runs(environment.mlflow_uri).run(environment.run_id)
-    return RunOrigin(
-        run_id=environment.run_id,
-        name=found["name"] or "",
-        why=found["tags"].get("why", ""),
-        user=environment.user,
-        started_at=datetime.fromtimestamp(found["start"] / 1000, UTC),
-        code_revision=code_revision(),
-    )
+    return Runs(current.environment.mlflow_uri).run(current.environment.run_id)

@@ -15,7 +15,7 @@ from model.evaluation.statements import grouped, statements, training_story
 from model.schemas.decision import Decision
 from model.schemas.figures import Figure
 from model.schemas.report import Report, Settings
-from model.schemas.run_origin import RunOrigin
+from model.schemas.run_record import RunRecord
 from model.text import isolated, visible
 
 CARD = "model_card.md"
@@ -31,7 +31,7 @@ class Markdown(str):
 
 
 def render_card(
-    report: Report, *, run: RunOrigin | None = None, decision: Decision | None = None, version: str | None = None
+    report: Report, *, run: RunRecord | None = None, decision: Decision | None = None, version: str | None = None
 ) -> str:
     """The card of a release, in Markdown.
 

@@ -14,7 +14,7 @@ from model.schemas.contact_sheets import ContactSheets
 from model.schemas.decision import Decision
 from model.schemas.figures import Figure, GroupFigures
 from model.schemas.report import Report, TrainingSummary
-from model.schemas.run_origin import RunOrigin
+from model.schemas.run_record import RunRecord
 from model.text import visible
 
 EXTREMES = 10
@@ -60,7 +60,7 @@ def render_page(
     report: Report,
     sheets: ContactSheets,
     *,
-    run: RunOrigin | None = None,
+    run: RunRecord | None = None,
     decision: Decision | None = None,
     version: str | None = None,
 ) -> str:
@@ -133,7 +133,7 @@ def _tables(table: Mapping[str, GroupFigures], what: str) -> dict[str, list[Grou
     return {f"The worst {what}": rows[:EXTREMES], f"The best {what}": rows[: -EXTREMES - 1 : -1]}
 
 
-def _details(report: Report, run: RunOrigin | None) -> dict[str, list[tuple[str, str]]]:
+def _details(report: Report, run: RunRecord | None) -> dict[str, list[tuple[str, str]]]:
     """What the report stands on, as lines of a name and a text under a heading."""
     measured = report.model_dump(include={"latency", "size_mb", "gallery", "splits", "calibration", "licences"})
     heads = {head.name: head.settings for head in report.network.heads}
@@ -147,13 +147,19 @@ def _details(report: Report, run: RunOrigin | None) -> dict[str, list[tuple[str,
     }
 
 
-def _run_lines(report: Report, run: RunOrigin | None) -> dict[str, str]:
+def _run_lines(report: Report, run: RunRecord | None) -> dict[str, str]:
     release = {"release": report.release, "embedding space": report.embedding_space_id, "release made by": report.code_revision}
     lines = {"evaluated": report.made_at.strftime(_MOMENT), **release}
     if run is None:
         return lines
-    started = run.started_at.strftime(_MOMENT) if run.started_at else ""
-    named = {"run": run.name, "run id": run.run_id, "started": started, "by": run.user, "why": run.why, "code": run.code_revision}
+    named = {
+        "run": run.name,
+        "run id": run.id,
+        "started": run.started.strftime(_MOMENT),
+        "by": run.user,
+        "why": run.why,
+        "code": run.code_revision,
+    }
     return {name: text for name, text in named.items() if text} | lines
 
 

@@ -11,7 +11,7 @@ from model.files import write_text
 from model.schemas.contact_sheets import ContactSheets
 from model.schemas.decision import Decision
 from model.schemas.report import Report
-from model.schemas.run_origin import RunOrigin
+from model.schemas.run_record import RunRecord
 
 REPORT = "report.json"
 PAGE = "report.html"
@@ -41,7 +41,7 @@ def render_report(
     folder: Path,
     report: Report,
     *,
-    run: RunOrigin | None = None,
+    run: RunRecord | None = None,
     decision: Decision | None = None,
     version: str | None = None,
 ) -> None:

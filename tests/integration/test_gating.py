@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from model.claim import claim
 from model.config import EvaluateConfig, GateConfig, ModelConfig, TrainConfig
 from model.data.versions.integrity import folder_md5, table_hash
 from model.errors import Conflict, InvalidInput
@@ -28,7 +29,9 @@ LENIENT = GateConfig(min_gain_over_untrained=-1, max_regression=1, max_group_reg
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    return Home.at(tmp_path_factory.mktemp("home"))
+    home = Home.at(tmp_path_factory.mktemp("home"))
+    claim(home)
+    return home
 
 
 @pytest.fixture(scope="module")

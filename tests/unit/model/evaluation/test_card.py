@@ -9,7 +9,7 @@ from model.evaluation.statements import statements, training_story
 from model.schemas.calibration import Calibration
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
 from model.schemas.report import Licences
-from model.schemas.run_origin import RunOrigin
+from model.schemas.run_record import RunRecord
 from tests.support.releases import make_pin
 from tests.support.reports import MOMENT, figure, make_report, make_retrieval, make_training, row
 
@@ -103,7 +103,9 @@ def test_a_licence_that_nobody_stated_is_not_guessed():
 
 def test_names_that_are_markup_are_shown_letter_by_letter():
     found = report(by_group={HOSTILE: row(0.1, 0.2)}, licences=Licences(weights=HOSTILE, code=HOSTILE))
-    card = render_card(found, run=RunOrigin(run_id="1", name=HOSTILE, why=HOSTILE, user=HOSTILE), version=HOSTILE)
+    card = render_card(
+        found, run=RunRecord(state="running", started=MOMENT, id="1", name=HOSTILE, why=HOSTILE, user=HOSTILE), version=HOSTILE
+    )
     assert "<script>" not in re.sub(r"\\<", "", card)
     assert "](javascript" not in card.replace(r"\]", "")
     assert not re.search(r"(?<!\\)\$", card)
@@ -133,7 +135,10 @@ def test_the_card_names_run_version_date_decision_and_best_epoch_once_they_are_k
     champion = ComparedChampion(name="grains", version="2", data="grains@0000000")
     decision = Decision(made_at=MOMENT, release="r" * 16, passed=True, champion=champion, queries=1197, rules=(rule,))
     card = render_card(
-        report(), run=RunOrigin(run_id="1f", name="a run", why="to try"), decision=decision, version="grains version 3"
+        report(),
+        run=RunRecord(state="running", started=MOMENT, id="1f", name="a run", why="to try"),
+        decision=decision,
+        version="grains version 3",
     )
     for line in (
         "| registered | grains version 3 |",

@@ -21,7 +21,7 @@ from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import render_report, write_report
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
 from model.schemas.report import Report
-from model.schemas.run_origin import RunOrigin
+from model.schemas.run_record import RunRecord
 from tests.support.releases import make_pin
 from tests.support.reports import MOMENT, figure, make_report, make_training
 
@@ -31,7 +31,7 @@ SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_du
 WHOLE = np.full(4, np.nan, dtype=np.float32)
 VOID = {"meta", "img"}
 HIDDEN = "a\u202eb\nc"
-RUN = RunOrigin(run_id="1f", name=HOSTILE, why=f"{HOSTILE} {HIDDEN}", user="=1+1", started_at=MOMENT)
+RUN = RunRecord(state="running", started=MOMENT, id="1f", name=HOSTILE, why=f"{HOSTILE} {HIDDEN}", user="=1+1")
 
 
 def report_of(manifest: Manifest, candidate: PerQuery, untrained: PerQuery) -> Report:
