@@ -55,19 +55,23 @@ def gate_release(
     found, candidate = Report.load(report / REPORT), open_release(release)
     check_belong_together(found, candidate.id, pin.md5)
     data = fetch(pin, home.data, home.datasets)
-    manifest = read_manifest(data)
-    evidence = Evidence(
-        release=candidate.id,
-        candidate=PerQuery.load(report / CANDIDATE),
-        untrained=PerQuery.load(report / UNTRAINED),
-        groups=manifest.select(manifest.rows("test")).grouping,
-        latency_ms=found.latency.fastest_ms,
-        size_mb=found.size_mb,
-    )
+    evidence = _evidence(found, report, data)
     champion = _champion(Registry(tracking_uri, name), candidate, pin, data, evidence.candidate, replace_other_data, progress)
     decision = decide(evidence, champion, config)
     decision.save(out / DECISION)
     return decision
+
+
+def _evidence(found: Report, folder: Path, data: Path) -> Evidence:
+    manifest = read_manifest(data)
+    return Evidence(
+        release=found.release,
+        candidate=PerQuery.load(folder / CANDIDATE),
+        untrained=PerQuery.load(folder / UNTRAINED),
+        groups=manifest.select(manifest.rows("test")).grouping,
+        latency_ms=found.latency.fastest_ms,
+        size_mb=found.size_mb,
+    )
 
 
 def _champion(

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,21 +62,11 @@ def evaluate_release(
     untrained = _untrained(model, manifest, md5, work, progress)
     candidate = query_test_classes(release, dataset, md5, progress)
     report = Report(
-        made_at=datetime.now(UTC),
-        release=release.id,
-        embedding_space_id=release.embedding_space_id,
-        code_revision=release.manifest.code_revision,
-        data=release.pin,
-        settings={name: part.model_dump() for name, part in (("model", model), ("train", training), ("evaluate", evaluation))},
+        **_described(release, manifest, model, training, evaluation),
         retrieval=retrieval_figures(test, candidate, untrained, samples=evaluation.samples),
         latency=measure_latency(release.retriever(), test),
-        size_mb=release.size_mb,
-        gallery=Count(classes=len(np.unique(release.gallery.labels)), samples=len(release.gallery)),
-        splits={split: _size(manifest.select(manifest.rows(split))) for split in SPLITS},
-        calibration=release.calibration,
-        network=_network(release),
-        licences=Licences(weights=of_weights(model.trunk, model.weights), code=of_package("glocal")),
         training=summary,
+        made_at=datetime.now(UTC),
     )
     write_report(out, report, manifest=test, candidate=candidate, untrained=untrained)
     return report
@@ -111,6 +102,26 @@ def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | No
         trunk, lambda _, deep: untrained_embedding(deep), test, model.image_size, maps=maps, progress=progress
     )
     return evaluate_retrieval(vectors, test.labels, test.ids)
+
+
+def _described(
+    release: Release, manifest: Manifest, model: ModelConfig, training: TrainConfig, evaluation: EvaluateConfig
+) -> dict[str, Any]:
+    """The fields of a report that say what was evaluated."""
+    settings = {"model": model.model_dump(), "train": training.model_dump(), "evaluate": evaluation.model_dump()}
+    return {
+        "release": release.id,
+        "embedding_space_id": release.embedding_space_id,
+        "code_revision": release.manifest.code_revision,
+        "data": release.pin,
+        "settings": settings,
+        "size_mb": release.size_mb,
+        "gallery": Count(classes=len(np.unique(release.gallery.labels)), samples=len(release.gallery)),
+        "splits": {split: _size(manifest.select(manifest.rows(split))) for split in SPLITS},
+        "calibration": release.calibration,
+        "network": _network(release),
+        "licences": Licences(weights=of_weights(model.trunk, model.weights), code=of_package("glocal")),
+    }
 
 
 def _network(release: Release) -> NetworkDescription:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model.evaluation.definitions import definitions
 from model.evaluation.figures import GroupRow, worst_first
@@ -16,6 +16,9 @@ from model.schemas.figures import Figure, GroupFigures
 from model.schemas.report import Report, TrainingSummary
 from model.schemas.run_record import RunRecord
 from model.text import visible
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 EXTREMES = 10
 """Classes or groups in the tables of the best and of the worst."""
@@ -73,13 +76,8 @@ def render_page(
         decision: What the gate decided; None before it has.
         version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"visible": visible}
     found = report.retrieval
-    return environment.get_template("page.html").render(
+    return _template().render(
         report=report,
         found=found,
         sheets=sheets.sheets,
@@ -100,6 +98,15 @@ def render_page(
         few_classes=few_classes(report),
         details=_details(report, run),
     )
+
+
+def _template() -> "Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"visible": visible}
+    return environment.get_template("page.html")
 
 
 def training_curves(training: TrainingSummary) -> list[Curve]:
