@@ -6,30 +6,39 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def register(settings: dict, release: dsl.Input[dsl.Model], report: dsl.Input[dsl.Artifact]) -> str:  # type: ignore[type-arg]
+def register(
+    settings: dict,  # type: ignore[type-arg]
+    release: dsl.Input[dsl.Model],
+    report: dsl.Input[dsl.Artifact],
+    decision: dsl.Input[dsl.Artifact],
+) -> str:
     """Keep the release in the registry with its evidence and its model card. A release that is there keeps its version.
 
     Reads:
         settings: The `serve` section of the configuration.
-        release, report: What `index` and `evaluate` wrote.
+        release, report, decision: What `index`, `evaluate` and `gate` wrote.
 
     Returns:
         The version.
 
-    Fails when the release is not whole, when the report is on another release, when the champion was made from another data
-    set, or when the registry does not answer.
+    Fails when the release is not whole, when report or decision are on another release, when the gate refused it, when the
+    champion was made from another data set, or when the registry does not answer.
     """
     from pathlib import Path
 
-    from components.runtime.step import run_evidence, step
+    from components.runtime.reporting import run_of, show_registered
+    from components.runtime.step import step
     from model.config import ServeConfig
     from serving.promotion import register_release
 
     with step("register") as current:
-        place, run_id = current.environment.mlflow_uri, current.environment.run_id
         registered = register_release(
-            Path(release.path), Path(report.path), ServeConfig(**settings), tracking_uri=place, run_id=run_id
+            Path(release.path),
+            Path(report.path),
+            Path(decision.path),
+            ServeConfig(**settings),
+            tracking_uri=current.environment.mlflow_uri,
+            run=run_of(current),
         )
-        current.tags |= {"model": registered.model, "version": registered.version}
-        run_evidence(current.environment, {}, {"model": registered.model, "model_version": registered.version}, {})
+        show_registered(current, Path(report.path), Path(decision.path), registered)
         return registered.version

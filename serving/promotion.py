@@ -14,48 +14,57 @@ from model.claim import claim
 from model.config import ServeConfig, served_name
 from model.environment import current_user
 from model.errors import Conflict, InvalidInput
-from model.evaluation.card import CARD
-from model.evaluation.report import RECORDED
-from model.files import read_json
+from model.evaluation.card import render_card
+from model.evaluation.gate import check_belong_together, check_decided
+from model.evaluation.report import REPORT
 from model.home import Home
 from model.locks import hold
 from model.release import Release, open_release
+from model.schemas.decision import Decision
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
+from model.schemas.report import Report
+from model.schemas.run_record import RunRecord
 from model.scratch import scratch_folder
 from serving.backends.torchserve.rollout import deployment, retire, switch_over
 from serving.backends.torchserve.server import ensure
 from serving.backends.torchserve.site import connect
+from serving.gating import DECISION
 from serving.golden import replay_golden
 from serving.reconcile import log_differences, place, reconcile_site
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 
 
-def register_release(release: Path, report: Path, config: ServeConfig, *, tracking_uri: str, run_id: str = "") -> ModelVersion:
+def register_release(
+    release: Path, report: Path, decision: Path, config: ServeConfig, *, tracking_uri: str, run: RunRecord | None = None
+) -> ModelVersion:
     """Keep a release in the registry, with the report's figures as evidence and the model card as description.
 
     A new version becomes the challenger. A release that is registered already keeps its version.
 
     Args:
         release: The release folder.
-        report: The report on this release.
+        report: The folder of the report on this release.
+        decision: The folder of the gate's decision on this release.
         config: The name of the registered model, and whether its champion may be of another data set.
         tracking_uri: The registry.
-        run_id: The run that made the release.
+        run: The run that made the release.
 
     Raises:
-        InvalidInput: The release is not whole, or the report is on another release or other data.
-        Conflict: The champion was made from another data set.
+        InvalidInput: The release is not whole, or report or decision are on another release or other data.
+        Conflict: The gate refused the release, or the champion was made from another data set.
     """
-    opened, found = open_release(release), read_json(report / "report.json")
-    _refuse_other_report(opened, found, report)
+    opened, found, decided = open_release(release), Report.load(report / REPORT), Decision.load(decision / DECISION)
+    check_belong_together(found, opened.id, opened.pin.md5)
+    check_decided(decided, opened.id)
     registry = Registry(tracking_uri, served_name(config, opened.pin.path))
     refuse_other_data(registry, opened.pin.path, allowed=config.replace_other_data)
-    figures, card = {figure: found[figure] for figure in RECORDED}, (report / CARD).read_text(encoding="utf-8")
-    version = registry.register(release, figures, run_id or None, card=card)
+    card = render_card(found, run=run, decision=decided)
+    version = registry.register(release, found.recorded(), run.id if run else None, card=card)
     if registry.alias("champion") != version:
         registry.set_alias(version, "challenger")
+        registry.describe(version, render_card(found, run=run, decision=decided, version=registry.version(version).label))
     return registry.version(version)
 
 
@@ -193,16 +202,3 @@ def _closed_if_failed(ledger: Ledger, entry: str, why: str) -> Iterator[None]:
     except Exception as error:
         ledger.close(entry, "failed", why=f"{why}: {error}")
         raise
-
-
-def _refuse_other_report(release: Release, report: dict[str, object], folder: Path) -> None:
-    if report.get("release") != release.id:
-        raise InvalidInput(
-            f"The report at {folder} is on release {report.get('release')}, not on {release.id}.",
-            "Run the pipeline again: a release is registered with the report on it alone.",
-        )
-    data = report.get("data") or {}
-    if not isinstance(data, dict) or any(data.get(key) != getattr(release.pin, key) for key in ("path", "rev", "md5")):
-        raise InvalidInput(
-            f"The report at {folder} is on other data than release {release.id} was made from.", "Run the pipeline again."
-        )

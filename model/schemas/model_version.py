@@ -24,3 +24,8 @@ class ModelVersion(Schema):
     code_revision: str = Field("", description="Code that made the release")
     figures: dict[str, float] = Field({}, description="Figures of the report by name")
     run_id: str = Field("", description="The run that made it")
+
+    @property
+    def label(self) -> str:
+        """Name and version for people."""
+        return f"{self.model} version {self.version}"
