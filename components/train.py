@@ -45,8 +45,7 @@ def train(
             out=Path(checkpoint.path),
             progress=current.progress,
         )
-        history = [entry.model_dump() for entry in report.history]
-        record_training(history, report.best_epoch, current, saturated=report.saturated)
+        record_training(report, current)
         current.figures |= report.figures
         current.tags |= {"kept": report.outcome, "warning": report.warning or "none"}
         current.publish(metrics)

@@ -29,9 +29,7 @@ def show_report(current: Step, report: Path, *, decision: Decision | None = None
         render_report(folder, found, run=run_of(current), decision=decision, version=version)
         tags = {"md5": found.data.md5, "release": found.release}
         if decision is None:
-            training = found.training
-            history = [epoch.model_dump() for epoch in training.history]
-            record_training(history, training.best_epoch, current, saturated=training.saturated)
+            record_training(found.training, current)
         figures = found.recorded() if decision is None else {}  # once a run
         run_evidence(current.environment, figures, tags, {"report": folder})
 

@@ -16,7 +16,6 @@ from model.evaluation.figures import retrieval_figures
 from model.evaluation.latency import measure_latency
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import write_report
-from model.evaluation.training import read_training
 from model.licences import of_package, of_weights
 from model.networks.heads import untrained_embedding
 from model.networks.methods import get_method
@@ -24,7 +23,9 @@ from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.release import Release, open_release
 from model.retrieval.embedding import embed_manifest, merged_embedding
+from model.schemas.document import read_schema
 from model.schemas.report import Count, HeadDescription, Licences, LossDescription, NetworkDescription, Report
+from model.schemas.train_report import TrainReport
 
 
 def evaluate_release(
@@ -57,7 +58,11 @@ def evaluate_release(
     Raises:
         InvalidInput: The data has no test classes.
     """
-    release, manifest, summary = open_release(folder), read_manifest(dataset), read_training(checkpoint)
+    release, manifest, summary = (
+        open_release(folder),
+        read_manifest(dataset),
+        _training(checkpoint),
+    )
     test = _test(manifest)
     untrained = _untrained(model, manifest, md5, work, progress)
     candidate = query_test_classes(release, dataset, md5, progress)
@@ -146,3 +151,7 @@ def _test(manifest: Manifest) -> Manifest:
     if not len(rows):
         raise InvalidInput("The data has no test classes.", "Give the CSV a split column with test, or import with more classes.")
     return manifest.select(rows)
+
+
+def _training(checkpoint: Path) -> TrainReport:
+    return read_schema(TrainReport, checkpoint / "training.json", "Run the pipeline again; the step train writes it.")

@@ -13,8 +13,9 @@ from model.evaluation.statements import few_classes, statements, training_story
 from model.schemas.contact_sheets import ContactSheets
 from model.schemas.decision import Decision
 from model.schemas.figures import Figure, GroupFigures
-from model.schemas.report import Report, TrainingSummary
+from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
+from model.schemas.train_report import TrainReport
 from model.text import visible
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _template() -> "Template":
     return environment.get_template("page.html")
 
 
-def training_curves(training: TrainingSummary) -> list[Curve]:
+def training_curves(training: TrainReport) -> list[Curve]:
     """The curves of validation MAP@R and of the loss, each where there are two epochs of it or more."""
     figures = [(epoch.epoch, epoch.map_at_r) for epoch in training.history]
     losses = [(epoch.epoch, epoch.loss) for epoch in training.history if epoch.loss is not None]

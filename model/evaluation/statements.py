@@ -1,7 +1,8 @@
 """What the figures of a report say of a model, as sentences. No sentence stands here that the figures do not bear out."""
 
 from model.evaluation.figures import GroupRow, worst_first
-from model.schemas.report import Report, TrainingSummary
+from model.schemas.report import Report
+from model.schemas.train_report import TrainReport
 
 FEW_CLASSES = 20
 _NAMED = 5
@@ -24,18 +25,9 @@ def few_classes(report: Report) -> list[str]:
     return [f"With only {classes} test classes the intervals are likely to be too narrow."] if classes < FEW_CLASSES else []
 
 
-def training_story(training: TrainingSummary) -> list[str]:
-    """Where the gain comes from, on the validation classes: the init, the training steps; and which weights were kept."""
-    begun = training.init - training.untrained if training.untrained is not None else None
-    parts = [
-        f"MAP@R on the validation classes: {training.untrained:.3f} for the untrained trunk, {training.init:.3f} after the "
-        f"closed-form init ({begun:+.3f}), {training.best:.3f} after training ({training.best - training.init:+.3f})."
-        if begun is not None
-        else f"MAP@R on the validation classes: {training.init:.3f} after the closed-form init, {training.best:.3f} after "
-        f"training ({training.best - training.init:+.3f}).",
-        f"{training.kept[0].upper()}{training.kept[1:]}.",
-    ]
-    return [*parts, training.warning] if training.warning else parts
+def training_story(training: TrainReport) -> list[str]:
+    """Which epoch was kept, where the gain comes from, and a warning where validation is saturated; each a sentence."""
+    return [f"{sentence[0].upper()}{sentence[1:].rstrip('.')}." for sentence in training.summary]
 
 
 def _uses(report: Report) -> list[str]:
@@ -70,7 +62,7 @@ def _limits(report: Report) -> list[str]:
     elif found.gain.lower <= 0:
         said.append("Training made no clear difference: the interval of its gain in MAP@R holds 0.")
     if report.training.kept_init:
-        said.append("The training steps added nothing: the start was kept, and any gain is that of the closed-form init.")
+        said.append("The training steps added nothing: the init was kept, and any gain is that of the closed-form init.")
     return [*said, *few_classes(report)]
 
 

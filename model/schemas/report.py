@@ -9,6 +9,7 @@ from model.schemas.data_pin import DataPin
 from model.schemas.document import Document
 from model.schemas.figures import RetrievalFigures
 from model.schemas.schema import Schema
+from model.schemas.train_report import TrainReport
 
 Settings = dict[str, dict[str, JsonValue]]
 """Section -> setting -> value, as the run had them. They are a record: settings that were renamed since can still be read."""
@@ -68,48 +69,6 @@ class Licences(Schema):
     code: str = Field(description="Terms of the code")
 
 
-class Epoch(Schema):
-    """One epoch of a training; epoch 0 is the init, which has no loss."""
-
-    epoch: int = Field(ge=0, description="Number of the epoch")
-    map_at_r: float = Field(description="MAP@R on the validation classes")
-    loss: float | None = Field(None, description="Mean loss of the epoch")
-    seconds: float | None = Field(None, ge=0, description="Duration of the epoch")
-
-
-class TrainingSummary(Schema):
-    """How a training went."""
-
-    epochs: int = Field(ge=0, description="Number of epochs that were trained")
-    best_epoch: int = Field(ge=0, description="Epoch whose weights were kept; 0: the init was kept")
-    untrained: float | None = Field(None, description="MAP@R of the untrained trunk on the validation classes")
-    history: tuple[Epoch, ...] = Field(min_length=1, description="Every epoch, from the init on")
-    saturated: bool = Field(False, description="Whether the validation classes are too easy to tell two models apart")
-    warning: str = Field("", description="What a reader must know about the choice of the epoch")
-
-    @property
-    def kept_init(self) -> bool:
-        """Whether no epoch was better than the init."""
-        return self.best_epoch == 0
-
-    @property
-    def init(self) -> float:
-        """MAP@R of the closed-form init on the validation classes."""
-        return self.history[0].map_at_r
-
-    @property
-    def best(self) -> float:
-        """MAP@R of the kept epoch on the validation classes."""
-        return next(epoch.map_at_r for epoch in self.history if epoch.epoch == self.best_epoch)
-
-    @property
-    def kept(self) -> str:
-        """Which weights were kept, in words: 'best epoch 4 of 12', or that the start was kept."""
-        if self.kept_init:
-            return f"the start was kept: none of {self.epochs} epochs was better than the init"
-        return f"best epoch {self.best_epoch} of {self.epochs}"
-
-
 class Report(Document):
     """All that an evaluation found out about a release."""
 
@@ -129,7 +88,7 @@ class Report(Document):
     calibration: Calibration = Field(description="Thresholds at stated false-accept rates")
     network: NetworkDescription = Field(description="The network")
     licences: Licences = Field(description="Terms of weights and code")
-    training: TrainingSummary = Field(description="How the training went")
+    training: TrainReport = Field(description="How the training went")
 
     def recorded(self) -> dict[str, float]:
         """The figures that stand on the record of a run and beside a registered version."""

@@ -13,7 +13,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -24,6 +24,7 @@ from model.locks import hold
 from model.redaction import redacted, without_credentials
 from model.schemas.data_pin import DataPin
 from model.schemas.run_record import CurvePoint, RunRecord
+from model.schemas.train_report import TrainReport
 from model.schemas.training_gain import TrainingGain
 from serving.registry.records import DATASET_REVISION, KIND, PARENT, describe_run, describe_step, note
 
@@ -187,26 +188,25 @@ class Runs:
         tags = [InputTag("mlflow.data.context", "training"), InputTag(DATASET_REVISION, pin.rev)]
         self._client.log_inputs(run_id, [DatasetInput(dataset, tags)])
 
-    def log_training(self, run_id: str, history: Iterable[Mapping[str, Any]], gain: TrainingGain) -> None:
+    def log_training(self, run_id: str, report: TrainReport) -> None:
         """Record a training: loss and validation MAP@R as curves, one step an epoch, and what the training gave.
 
         A run that has a training on record keeps it: a step that is tried again, or a later one, may record it once more.
 
         Args:
             run_id: A pipeline run, or the step that trained.
-            history: One entry an epoch with `epoch`, `map_at_r` and, after the start, `loss`.
-            gain: What it gave.
+            report: The training report.
         """
         from mlflow.entities import Metric
 
         if VALIDATION in self._client.get_run(run_id).data.metrics:
             return
-        now = int(time.time() * 1000)
+        gain, now = TrainingGain.of(report), int(time.time() * 1000)
         points = [
-            Metric(name, float(entry[key]), now, int(entry["epoch"]))
-            for entry in history
-            for name, key in ((LOSS, "loss"), (VALIDATION, "map_at_r"))
-            if entry.get(key) is not None
+            Metric(name, value, now, entry.epoch)
+            for entry in report.history
+            for name, value in ((LOSS, entry.loss), (VALIDATION, entry.map_at_r))
+            if value is not None
         ]
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])

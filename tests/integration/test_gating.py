@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from model.claim import claim
-from model.config import EvaluateConfig, GateConfig, ModelConfig, TrainConfig
+from model.config import EvaluateConfig, GateConfig, ModelConfig, ServeConfig, TrainConfig
 from model.data.versions.integrity import folder_md5, table_hash
 from model.errors import Conflict, InvalidInput
 from model.evaluation.evaluate import evaluate_release
@@ -47,7 +47,7 @@ def pin(home):
 def released(home, pin, out, seed):
     """A release and its checkpoint."""
     data = home.datasets / pin.md5
-    config = TrainConfig(epochs=1, classes_per_batch=4, images_per_class=2, device="cpu", workers=0, seed=seed, start="random")
+    config = TrainConfig(epochs=1, classes_per_batch=4, images_per_class=2, device="cpu", workers=0, seed=seed, init="random")
     train(data, MODEL, config, data_md5=pin.md5, work=home.work, out=out / "checkpoint")
     return build_release(data, out / "checkpoint", out / "release", pin=pin, code_revision="test", work=home.work), config
 
@@ -77,7 +77,8 @@ def registry(home, pin, tmp_path_factory):
 
 def gated(home, pin, candidate, out, name, config=LENIENT, **options):
     folders = candidate / "release", candidate / "report"
-    return gate_release(pin, config, name, *folders, out, tracking_uri=home.tracking_uri, home=home, **options)
+    serve = ServeConfig(name=name, **options)
+    return gate_release(pin, config, serve, *folders, out, tracking_uri=home.tracking_uri, home=home)
 
 
 def test_without_a_champion_the_decision_is_written_and_names_its_release(home, pin, candidate, tmp_path):

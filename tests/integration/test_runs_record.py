@@ -21,15 +21,12 @@ from pipelines.provenance import run_name, run_params, run_tags
 from serving.backends.torchserve.process import wait_until
 from serving.registry.runs import LOSS, VALIDATION, Runs, code_commit
 from tests.support.releases import make_pin
+from tests.support.reports import make_training
 
 pytestmark = pytest.mark.integration
 
-HISTORY = [
-    {"epoch": 0, "map_at_r": 0.5},
-    {"epoch": 1, "loss": 2.0, "map_at_r": 0.75, "seconds": 1.0},
-    {"epoch": 2, "loss": 1.0, "map_at_r": 0.625, "seconds": 1.0},
-]
-GAIN = TrainingGain.of_history(HISTORY, 1)
+TRAINING = make_training(0.5, 0.75, 0.625, best=1)
+GAIN = TrainingGain.of(TRAINING)
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +61,8 @@ def whole(runs, home):
     step = runs.start_step(run_id, "train")
     for each in (run_id, step):
         runs.log_dataset(each, make_pin(path="grocery"))
-        runs.log_training(each, HISTORY, GAIN)
-    runs.log_training(run_id, HISTORY, GAIN)  # the gate records it again
+        runs.log_training(each, TRAINING)
+    runs.log_training(run_id, TRAINING)  # the gate records it again
     runs.finish(step)
     (home / "report").mkdir()
     (home / "report" / "report.html").write_text("<h1>Report</h1>")
@@ -111,12 +108,11 @@ def test_loss_and_validation_are_curves_by_epoch_on_the_run_and_on_the_step_and_
             CurvePoint(epoch=1, value=0.75),
             CurvePoint(epoch=2, value=0.625),
         )
-        assert runs.curve(run_id, LOSS) == (CurvePoint(epoch=1, value=2.0), CurvePoint(epoch=2, value=1.0))
+        assert runs.curve(run_id, LOSS) == (CurvePoint(epoch=1, value=1.0), CurvePoint(epoch=2, value=0.5))
 
 
 def test_a_history_of_many_epochs_is_recorded_whole(runs, begun):
-    history = [{"epoch": number, "loss": 1.0, "map_at_r": 0.5} for number in range(120)]
-    runs.log_training(begun, history, TrainingGain.of_history(history, 0))
+    runs.log_training(begun, make_training(*[0.5] * 120, best=0))
     assert [point.epoch for point in runs.curve(begun)] == list(range(120))
 
 
@@ -242,10 +238,10 @@ def test_mlflows_page_opens_at_runs_and_not_at_traces_of_language_models(page):
 
 def test_a_run_that_took_its_training_from_the_cache_has_it_on_record_from_the_gate(runs, begun, uri, home):
     environment = Environment(home=home, tracking_uri=uri, run_id=begun)
-    record_training(HISTORY, 1, Step("gate", environment, record_id=runs.start_step(begun, "gate")))
+    record_training(TRAINING, Step("gate", environment, record_id=runs.start_step(begun, "gate")))
     record = runs.run(begun)
     assert record.training == GAIN
     assert [point.value for point in runs.curve(begun)] == [0.5, 0.75, 0.625]
     assert runs.curve(record.steps[0].id) == ()
-    record_training(HISTORY, 1, Step("train", environment, record_id=runs.start_step(begun, "train")))
+    record_training(TRAINING, Step("train", environment, record_id=runs.start_step(begun, "train")))
     assert [len(runs.curve(each)) for each in (begun, runs.run(begun).steps[1].id)] == [3, 3]

@@ -10,15 +10,14 @@ from model.schemas.calibration import Calibration
 from model.schemas.figures import Bootstrap, Figure, GroupFigures, HistogramColumn, RetrievalFigures
 from model.schemas.report import (
     Count,
-    Epoch,
     HeadDescription,
     Latency,
     Licences,
     LossDescription,
     NetworkDescription,
     Report,
-    TrainingSummary,
 )
+from model.schemas.train_report import Epoch, TrainReport
 from tests.support.releases import make_pin
 
 MOMENT = datetime(2026, 11, 25, 4, 30, tzinfo=UTC)
@@ -50,12 +49,14 @@ def make_retrieval(**changes: object) -> RetrievalFigures:
     return RetrievalFigures.model_validate(given | changes)
 
 
-def make_training(*map_at_r: float, best: int = 2, **changes: object) -> TrainingSummary:
+def make_training(*map_at_r: float, best: int = 2, **changes: object) -> TrainReport:
     values = map_at_r or (0.3, 0.35, 0.45, 0.4)
     history = tuple(
         Epoch(epoch=number, map_at_r=value, loss=1 / number if number else None) for number, value in enumerate(values)
     )
-    return TrainingSummary.model_validate({"epochs": len(values) - 1, "best_epoch": best, "history": history, **changes})
+    given = {"init": "whitened", "epochs_planned": len(values) - 1, "best_epoch": best, "untrained_map_at_r": 0.1}
+    counts = {"validation_classes": 8, "validation_images": 80}
+    return TrainReport.model_validate(given | counts | {"history": history} | changes)
 
 
 def make_report(**changes: object) -> Report:

@@ -153,9 +153,9 @@ def test_the_card_names_run_version_date_decision_and_best_epoch_once_they_are_k
 
 
 def test_the_gain_is_split_into_init_and_training():
-    told = " ".join(training_story(make_training(untrained=0.1)))
-    assert "0.100 for the untrained trunk, 0.300 after the closed-form init (+0.200), 0.450 after training (+0.150)" in told
+    told = " ".join(training_story(make_training(untrained_map_at_r=0.1)))
+    assert "untrained trunk 0.1000, closed-form init 0.3000 (+0.2000), after training 0.4500 (+0.1500)" in told
     assert "Best epoch 2 of 3." in told
     kept = " ".join(training_story(make_training(0.4, 0.3, best=0)))
-    assert "0.400 after the closed-form init, 0.400 after training (+0.000)" in kept
-    assert "The start was kept: none of 1 epochs was better than the init." in kept
+    assert "closed-form init 0.4000 (+0.3000), after training 0.4000 (+0.0000)" in kept
+    assert "The init was kept: no epoch was better than the closed-form init." in kept

@@ -45,7 +45,7 @@ def test_the_report_tells_all_that_was_measured_and_what_it_was_measured_on(eval
     assert report.network.dimensions == sum(head.settings["dimensions"] for head in report.network.heads)
     assert report.latency.median_ms >= report.latency.fastest_ms > 0
     assert [epoch.epoch for epoch in report.training.history] == [0, 1]
-    assert report.training.best == max(epoch.map_at_r for epoch in report.training.history)
+    assert report.training.validation_map_at_r == max(epoch.map_at_r for epoch in report.training.history)
 
 
 def test_the_card_beside_it_states_the_licences_of_weights_data_and_code(evaluated):

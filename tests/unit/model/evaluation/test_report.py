@@ -259,8 +259,8 @@ def test_a_refused_model_is_shown_as_refused_with_the_broken_rule(made, tmp_path
     ("training", "words"),
     [
         (make_training(0.4, 0.3, best=0), "The closed-form init helps, the training steps add nothing"),
-        (make_training(1.0, 0.9, best=0, saturated=True, warning="Too easy."), '<p class="warning">Too easy.</p>'),
-        (make_training(0.4, best=0), "The start was kept"),
+        (make_training(1.0, 0.9, best=0), '<p class="warning">Validation is saturated: the init reaches MAP@R 1.0000'),
+        (make_training(0.4, best=0), "No epochs were planned: the closed-form init is kept."),
     ],
 )
 def test_the_page_does_not_praise_training_that_did_nothing(made, tmp_path, training, words):

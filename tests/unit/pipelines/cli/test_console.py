@@ -31,15 +31,15 @@ def test_nothing_moves_where_the_terminal_cannot(monkeypatch):
     assert Console().live
 
 
-GAIN = {"epochs": 12, "best_epoch": 7, "start": 0.812, "best": 0.845, "saturated": False}
+GAIN = {"epochs": 12, "best_epoch": 7, "init": 0.812, "best": 0.845, "saturated": False}
 
 
 def test_a_run_says_what_its_training_gave(capsys):
     for training in (GAIN, GAIN | {"best_epoch": 0, "best": 0.812}):
         summarise({"status": "rejected", "report": None, "training": training})
     assert capsys.readouterr().err.splitlines() == [
-        "  training  best epoch 7 of 12, validation MAP@R 0.812 -> 0.845 (start -> best)",
-        "  training  the start was kept: no epoch was better (of 12), validation MAP@R 0.812",
+        "  training  best epoch 7 of 12, validation MAP@R 0.812 -> 0.845 (init -> best)",
+        "  training  the init was kept: no epoch was better (of 12), validation MAP@R 0.812",
     ]
 
 
