@@ -10,9 +10,8 @@ from model.data.importing.findings import Findings
 from model.data.manifest import SPLITS
 from model.errors import InvalidInput
 
-TRAIN, VAL, TEST, SCENE = range(len(SPLITS))
+TRAIN, VAL, TEST, SCENE, DISTRACTOR = range(len(SPLITS))
 UNSET = -1
-MODES = ("zero-shot", "manifest")
 
 
 def zero_shot(classes: Sequence[str], validation_fraction: float) -> dict[str, str]:
@@ -74,7 +73,7 @@ def _follow(
     labels: NDArray[np.int64], given: NDArray[np.int8], classes: Sequence[str], sides: NDArray[np.int8], findings: Findings
 ) -> None:
     """Set `sides` from what is given, and name the classes that are given two."""
-    for side in (TRAIN, VAL, TEST):
+    for side in (TRAIN, VAL, TEST, DISTRACTOR):
         for label in np.unique(labels[given == side]):
             if sides[label] == UNSET:
                 sides[label] = side

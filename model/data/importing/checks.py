@@ -20,7 +20,8 @@ from model.data.headers import FORMATS, Header, Oversized, ends_early, read_head
 from model.data.images import decode_image
 from model.data.importing.findings import Findings
 from model.data.importing.hashing import Defect, Limits, md5, over_chunks, read_file
-from model.data.importing.sources import LONGEST_NAME, SUFFIXES, Listing
+from model.data.importing.names import LONGEST_NAME
+from model.data.importing.sources import SUFFIXES, Listing
 from model.data.manifest import SPLITS
 from model.errors import InvalidInput
 from model.progress import Progress
