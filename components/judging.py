@@ -6,6 +6,7 @@ from typing import Any
 
 from components.pinning import fetch_data
 from components.runtime.step import Step, run_evidence
+from components.training_record import record_training
 from model.config import GateConfig
 from model.data.manifest import read_manifest
 from model.evaluation.gate import Rules, decide
@@ -23,6 +24,8 @@ def judge(
     config, found = GateConfig(**settings), read_json(report / "report.json")
     tags = {"md5": pin["md5"], "release": found["release"]}
     run_evidence(current.environment, {figure: found[figure] for figure in RECORDED}, tags, {"report": report})
+    if training := found.get("training"):
+        record_training(training["history"], training["best_epoch"], current, saturated=training.get("saturated", False))
     _, data = fetch_data(pin, current)
     manifest = read_manifest(data)
     test = manifest.select(manifest.rows("test"))
@@ -37,9 +40,10 @@ def judge(
     )
     decision.mkdir(parents=True, exist_ok=True)
     verdict.save(decision / "decision.json")
-    passed = {"passed": str(verdict.passed)}
-    current.tags |= tags | passed | {"refused": " ".join(rule["text"] for rule in verdict.rules if not rule["held"])}
-    run_evidence(current.environment, {}, passed, {"decision": decision})
+    refused = "\n".join(rule["text"] for rule in verdict.rules if not rule["held"])
+    outcome = {"passed": str(verdict.passed), "refused": refused}
+    current.tags |= tags | outcome
+    run_evidence(current.environment, {}, outcome, {"decision": decision})
     return verdict.passed
 
 

@@ -25,6 +25,7 @@ def register_release(name: str, release: Path, report: Path, current: Step) -> s
     if registry.alias("champion") != version:
         registry.set_alias(version, "challenger")
     current.tags |= {"version": version}
+    run_evidence(current.environment, {}, {"model": name, "model_version": version}, {})
     return version
 
 

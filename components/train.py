@@ -29,6 +29,7 @@ def train(
 
     from components.pinning import fetch_data
     from components.runtime.step import step
+    from components.training_record import record_training
     from model.config import ModelConfig, TrainConfig
     from model.training.train import train as train_network
 
@@ -43,5 +44,6 @@ def train(
             out=Path(checkpoint.path),
             progress=current.progress,
         )
+        record_training(report.history, report.best_epoch, current)
         current.figures |= {"validation_map_at_r": report.validation_map_at_r, "epochs": report.epochs}
         current.publish(metrics)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from model.disk import disk_errors
-from model.errors import Conflict
+from model.errors import InvalidInput
 from model.files import write_text
 from model.home import Home
 
@@ -23,17 +23,17 @@ def claim(home: Home) -> Home:
     Glocal made it.
 
     Raises:
-        Conflict: The folder holds files under names that Glocal uses, and Glocal did not make them.
+        InvalidInput: The folder holds files under names that Glocal uses, and Glocal did not make them.
         StorageFailed: The folder cannot be written to.
     """
     with disk_errors(home.root):
         if home.marker.is_file():
             return home
         if home.root.exists() and not home.root.is_dir():
-            raise Conflict(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
+            raise InvalidInput(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
         if foreign := _taken(home):
             headline = f"{home.root} holds files that are not Glocal's, under names that it uses: {', '.join(foreign)}."
-            raise Conflict(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
+            raise InvalidInput(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
         write_text(home.marker, _TEXT)
     return home
 

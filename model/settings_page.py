@@ -1,6 +1,6 @@
 """docs/settings.md, made from the configuration itself.
 
-    python -m model.settings_page > docs/settings.md
+python -m model.settings_page > docs/settings.md
 """
 
 import json
@@ -43,7 +43,8 @@ def settings_page() -> str:
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             raise TypeError(f"{name} is no section of settings")
         schema = section.model_json_schema()
-        lines += [f"## `{name}`\n", f"{schema['description']}\n", "| setting | default | values | meaning |", "| --- | --- | --- | --- |"]
+        lines += [f"## `{name}`\n", f"{schema['description']}\n"]
+        lines += ["| setting | default | values | meaning |", "| --- | --- | --- | --- |"]
         lines += [_row(name, key, value) for key, value in schema["properties"].items()]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n" + "\n".join([_PLACES, *_variables()]) + "\n"

@@ -3,7 +3,9 @@
 import contextlib
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from model.errors import InvalidInput, NotFound
 from model.evaluation.metrics import FIGURES
 from model.files import read_json, write_json
 from pipelines.compiled import compile_pipeline
+from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import Listener, Outcome, alive, is_alive, run_local
 from serving.registry.runs import Runs
 
@@ -28,8 +31,8 @@ class RunResult:
     Attributes:
         status: `succeeded`, `rejected` (by the gate) or `failed`.
         exit_code: What the command line exits with.
-        body: All of it as JSON: `status`, `model_version`, `alias`, `address`, `data`, `report`, `steps`, `run_id`, `log`;
-            `error` where it failed, `refused` where it was rejected.
+        body: All of it as JSON: `status`, `training`, `model`, `model_version`, `alias`, `address`, `data`, `report`, `steps`,
+            `run_id`, `log`; `error` where it failed, `refused` where it was rejected.
     """
 
     status: str
@@ -87,27 +90,36 @@ def run_training(
     """
     source = locate(source)
     claim(environment.home)
+    defects: list[str] = []
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "defect":
+            defects.append(event["text"])
+        listener(event)
+
     folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent)
     with alive(folder):
-        run_id = runs.start_run(folder.name, {"source": source, "name": name}, {"folder": str(folder), "why": why})
+        title = run_name(name, config, datetime.now())
+        run_id = runs.start_run(title, run_params(source, name, config), run_tags(folder, why))
         write_json(folder / "run.json", {"run_id": run_id})
-        outcome = run_local(
-            compile_pipeline(folder / "pipeline.yaml"),
-            pipeline_arguments(source, name, config, why),
-            home=environment.home,
-            folder=folder,
-            listener=listener,
-            environment={
-                "GLOCAL_HOME": str(environment.home.root),
-                "GLOCAL_RUN_ID": run_id,
-                "GLOCAL_RUN_FOLDER": str(folder),
-                "GLOCAL_CODE_REVISION": code_revision(),
-                "GLOCAL_USER": current_user(),
-            },
-        )
-        result = _result(outcome, folder, runs, run_id)
+        with _killed_if_interrupted(runs, run_id, folder):
+            outcome = run_local(
+                compile_pipeline(folder / "pipeline.yaml"),
+                pipeline_arguments(source, name, config, why),
+                home=environment.home,
+                folder=folder,
+                listener=hear,
+                environment={
+                    "GLOCAL_HOME": str(environment.home.root),
+                    "GLOCAL_RUN_ID": run_id,
+                    "GLOCAL_RUN_FOLDER": str(folder),
+                    "GLOCAL_CODE_REVISION": code_revision(),
+                    "GLOCAL_USER": current_user(),
+                },
+            )
+        result = _result(outcome, folder, runs, run_id, defects)
         write_json(folder / "result.json", result.body)
     return result
 
@@ -117,40 +129,52 @@ def close_killed_runs(runs: Runs, folder: Path) -> None:
     for begun in folder.glob("*/run.json"):
         if not (begun.parent / "result.json").exists() and not is_alive(begun.parent):
             run_id = read_json(begun)["run_id"]
-            with contextlib.suppress(NotFound):  # the database was lost or is another one: nothing says that it runs
-                for step in runs.run(run_id)["steps"]:
-                    if step["status"] == "RUNNING":
-                        runs.finish(step["id"], "KILLED")
-                runs.finish(run_id, "KILLED")
-            write_json(begun.parent / "result.json", {"status": "killed"})
+            _kill(runs, run_id, begun.parent)
 
 
-def _result(outcome: Outcome, folder: Path, runs: Runs, run_id: str) -> RunResult:
+@contextlib.contextmanager
+def _killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[None]:
+    """Record a run that Ctrl-C or an error of ours ended as killed, at once."""
+    try:
+        yield
+    except BaseException:
+        _kill(runs, run_id, folder)
+        raise
+
+
+def _kill(runs: Runs, run_id: str, folder: Path) -> None:
+    with contextlib.suppress(NotFound):  # the database was lost or is another one: nothing says that it runs
+        runs.kill(run_id)
+    write_json(folder / "result.json", {"status": "killed"})
+
+
+def _result(outcome: Outcome, folder: Path, runs: Runs, run_id: str, defects: list[str]) -> RunResult:
     recorded = runs.run(run_id)
-    tags = recorded["tags"]
+    alias = "champion" if recorded.address else "challenger" if recorded.model_version else None
     body: dict[str, Any] = {
         "run_id": run_id,
         "log": str(outcome.log),
         "steps": outcome.steps,
-        "data": None,
+        "data": recorded.data.to_json() if recorded.data else None,
         "report": None,
-        "model_version": tags.get("model_version"),
-        "alias": "champion" if "model_version" in tags else None,
-        "address": tags.get("address"),
+        "training": recorded.training.model_dump() if recorded.training else None,
+        "model": recorded.model or None,
+        "model_version": recorded.model_version or None,
+        "alias": alias,
+        "address": recorded.address or None,
     }
     if (folder / "report" / "report.json").is_file():
         report = read_json(folder / "report" / "report.json")
-        body |= {"data": report["data"], "report": _figures(report) | {"path": str(folder / "report" / "report.html")}}
+        body |= {"report": _figures(report) | {"path": str(folder / "report" / "report.html")}}
     if not outcome.succeeded:
-        runs.finish(run_id, "FAILED")  # also where the exit handler could not
         failure = outcome.failure or {"step": "pipeline", "headline": "The pipeline stopped.", "hint": "", "exit_code": 1}
+        runs.close(run_id, succeeded=False, headline=failure["headline"])  # also where the exit handler could not
         log = folder / f"{failure['step']}.log"
         error = {key: failure[key] for key in ("step", "headline", "hint")} | {"log": str(log if log.is_file() else outcome.log)}
+        error |= {"defects": defects} if defects else {}
         return RunResult("failed", int(failure["exit_code"]), {"status": "failed", "error": error, **body})
-    if tags.get("passed") != "True":
-        decision = read_json(folder / "decision" / "decision.json")
-        refused = [rule["text"] for rule in decision["rules"] if not rule["held"]]
-        return RunResult("rejected", REJECTED_EXIT_CODE, {"status": "rejected", "refused": refused, **body})
+    if recorded.state == "rejected":
+        return RunResult("rejected", REJECTED_EXIT_CODE, {"status": "rejected", "refused": list(recorded.refused), **body})
     return RunResult("succeeded", 0, {"status": "succeeded", **body})
 
 

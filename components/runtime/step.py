@@ -39,12 +39,14 @@ class Step:
         environment: Where things lie.
         figures: Numbers to record with it.
         tags: Texts to record with it.
+        record_id: Of its nested run in MLflow; empty where the run has no record.
     """
 
     name: str
     environment: Environment
     figures: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    record_id: str = ""
     _told: float = 0.0
 
     def progress(self, done: int, total: int, what: str) -> None:
@@ -86,8 +88,9 @@ def step(name: str) -> Iterator[Step]:
     record = None
     try:
         record = _Record.open(environment, name)
+        current.record_id = record.run_id
         yield current
-        record.close("FINISHED", current, {})
+        record.finish(current)
     except BaseException as error:
         explained = _explained(error)
         logging.getLogger(name).error("%s", traceback.format_exc())
@@ -95,7 +98,7 @@ def step(name: str) -> Iterator[Step]:
         if failed and isinstance(error, GlocalError) and not error.retry:
             write_json(failed, {"headline": explained.headline, "hint": explained.hint})
         if record:
-            record.close("FAILED", current, {"error": explained.headline, "hint": explained.hint})
+            record.fail(current, explained)
         raise
     emit(step=name, event="finished", seconds=round(time.time() - psutil.Process().create_time(), 2))
 
@@ -144,10 +147,8 @@ def close_run(current: Step, state: str, message: str) -> None:
     if current.environment.run_id:
         from serving.registry.runs import Runs
 
-        ended = "FINISHED" if state == "SUCCEEDED" else "FAILED"
         runs = Runs(current.environment.mlflow_uri)
-        runs.log(current.environment.run_id, tags={"outcome": state, **({"error": message} if message else {})})
-        runs.finish(current.environment.run_id, ended)
+        runs.close(current.environment.run_id, succeeded=state == "SUCCEEDED", headline=message)
 
 
 class _Record:
@@ -165,11 +166,20 @@ class _Record:
         runs = Runs(environment.mlflow_uri)
         return cls(runs, runs.start_step(environment.run_id, name))
 
-    def close(self, status: str, done: Step, tags: Mapping[str, str]) -> None:
+    def finish(self, done: Step) -> None:
         if self.runs:
-            log = {"log": str(done.environment.run_folder / f"{done.name}.log")} if done.environment.run_folder else {}
-            self.runs.log(self.run_id, done.figures, {**done.tags, **tags, **log})
-            self.runs.finish(self.run_id, status)
+            self._log(done)
+            self.runs.finish(self.run_id)
+
+    def fail(self, done: Step, error: GlocalError) -> None:
+        if self.runs:
+            self._log(done)
+            self.runs.fail(self.run_id, error.headline, error.hint)
+
+    def _log(self, done: Step) -> None:
+        folder = done.environment.run_folder
+        log = {"log": str(folder / f"{done.name}.log")} if folder else {}
+        self.runs.log(self.run_id, done.figures, {**done.tags, **log})
 
 
 def _log_to(environment: Environment, name: str) -> None:

@@ -1,21 +1,40 @@
-"""The record of runs: a parent run for each pipeline run, a nested run for each of its steps, in MLflow."""
+"""The record of runs: a parent run for each pipeline run, a nested run for each of its steps, in MLflow.
 
+runs = Runs(environment.mlflow_uri)
+run_id = runs.start_run("grocery multi_head 2026-11-25 04:50", params, tags)     # whoever starts the pipeline
+step_id = runs.start_step(run_id, "train")                                       # each step: finish, or fail with the reason
+runs.log_dataset(run_id, pin); runs.log_training(run_id, history, gain)          # what steps find out
+runs.close(run_id, succeeded=True)                                               # the exit handler
+runs.run(run_id)                                                                 # a RunRecord
+"""
+
+import json
 import logging
+import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from model.errors import NotFound, Unavailable
 from model.locks import hold
+from model.schemas.data_pin import DataPin
+from model.schemas.run_record import CurvePoint, RunRecord
+from model.schemas.training_gain import TrainingGain
+from serving.registry.records import DATASET_REVISION, KIND, PARENT, describe_run, describe_step, note
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "glocal"
-_PARENT = "mlflow.parentRunId"
+LOSS, VALIDATION = "train/loss", "validation/map_at_r"
+"""Metrics that have a value an epoch."""
+_PAGE = "custom_model_development"
+"""Kind of the experiment: MLflow's page opens at its runs, and not at traces of language models."""
+_BATCH = 100
+"""Parameters or tags that MLflow takes at once."""
 _STORE_WAIT_S = 120.0
 _QUIET = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "sqlalchemy": logging.WARNING, "urllib3": logging.ERROR}
 
@@ -47,13 +66,19 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             client.search_experiments(max_results=1)  # makes the tables
             client.search_registered_models(max_results=1)
             return client
-    except (OSError, MlflowException) as error:
-        raise Unavailable(f"MLflow's store at {tracking_uri} cannot be opened.", str(error).splitlines()[0][:200]) from error
+    except (OSError, ImportError, MlflowException) as error:  # ImportError: of a database's driver
+        reason = str(error).replace(tracking_uri, _without_password(tracking_uri)).splitlines()[0][:200]
+        raise Unavailable(f"MLflow's store at {_without_password(tracking_uri)} cannot be opened.", reason) from error
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The file of a `sqlite:///` address, else None."""
     return Path(urlsplit(tracking_uri).path[1:]) if tracking_uri.startswith("sqlite:///") else None
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def experiment_id(client: "MlflowClient", tracking_uri: str, name: str, artifact_root: Path | None) -> str:
@@ -68,7 +93,8 @@ def experiment_id(client: "MlflowClient", tracking_uri: str, name: str, artifact
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return client.create_experiment(name, artifact_location=(root.resolve() / name).as_uri() if root else None)
+            location = (root.resolve() / name).as_uri() if root else None
+            return client.create_experiment(name, artifact_location=location, tags={"mlflow.experimentKind": _PAGE})
         except MlflowException:  # somebody else made it in between
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -88,17 +114,52 @@ class Runs:
         self._client = open_client(tracking_uri)
         self._experiment = experiment_id(self._client, tracking_uri, experiment, artifact_root)
 
-    def start_run(self, name: str, params: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None) -> str:
+    def start_run(self, name: str, params: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None) -> str:
         """Begin a pipeline run; returns its id."""
-        return self._start(name, params, dict(tags or {}))
+        return self._start(name, params, {key: str(value) for key, value in (tags or {}).items()})
 
     def start_step(self, parent: str, name: str, params: Mapping[str, Any] | None = None) -> str:
         """Begin a step of a run; returns its id."""
-        return self._start(name, params, {_PARENT: parent})
+        return self._start(name, params, {PARENT: parent, KIND: "step"})
 
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
-        """End a run as `FINISHED`, `FAILED` or `KILLED`."""
+        """End a step as `FINISHED`, `FAILED` or `KILLED`."""
         self._client.set_terminated(run_id, status)
+
+    def fail(self, step_id: str, headline: str, hint: str = "") -> None:
+        """End a step as failed. The run that it belongs to records the same step, headline and hint."""
+        step = self._client.get_run(step_id)
+        self.log(step_id, tags={"error": headline, "hint": hint})
+        if parent := step.data.tags.get(PARENT):
+            self.log(parent, tags={"failed_step": step.info.run_name, "error": headline, "hint": hint})
+        self.finish(step_id, "FAILED")
+
+    def close(self, run_id: str, *, succeeded: bool, headline: str = "") -> None:
+        """End a pipeline run. What its steps recorded says why it failed, or that the gate refused the model.
+
+        Args:
+            run_id: The run.
+            succeeded: Whether all steps that were due did their work.
+            headline: Why it failed, where no step recorded a reason.
+        """
+        tags = self._client.get_run(run_id).data.tags
+        if not succeeded and "error" not in tags:
+            self.log(run_id, tags={"error": headline or "The pipeline stopped."})
+        if succeeded:  # a step may have failed and succeeded when it was tried again
+            for name in {"failed_step", "error", "hint"} & tags.keys():
+                self._client.delete_tag(run_id, name)
+        self._end(run_id, "FINISHED" if succeeded else "FAILED")
+
+    def kill(self, run_id: str) -> None:
+        """End a pipeline run, and those of its steps that have not ended, as killed.
+
+        Raises:
+            NotFound: There is no such run.
+        """
+        for step in self.run(run_id).steps:
+            if step.state == "running":
+                self.finish(step.id, "KILLED")
+        self._end(run_id, "KILLED")
 
     def log(self, run_id: str, metrics: Mapping[str, float] | None = None, tags: Mapping[str, Any] | None = None) -> None:
         """Add figures and tags."""
@@ -108,6 +169,41 @@ class Runs:
         figures = [Metric(name, float(value), now, 0) for name, value in (metrics or {}).items()]
         self._client.log_batch(run_id, metrics=figures, tags=[RunTag(name, str(value)) for name, value in (tags or {}).items()])
 
+    def log_dataset(self, run_id: str, pin: DataPin) -> None:
+        """Record the data of a run as MLflow's dataset: the name, the md5 as digest, and the whole pin as source."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        profile = pin.model_dump_json(include={"files", "bytes", "classes", "licence"})
+        source = json.dumps({"uri": pin.repo, **pin.to_json()})  # `uri` is what MLflow's own reader asks for
+        dataset = Dataset(pin.path, pin.md5, "local", source, profile=profile)
+        tags = [InputTag("mlflow.data.context", "training"), InputTag(DATASET_REVISION, pin.rev)]
+        self._client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
+    def log_training(self, run_id: str, history: Iterable[Mapping[str, Any]], gain: TrainingGain) -> None:
+        """Record a training: loss and validation MAP@R as curves, one step an epoch, and what the training gave.
+
+        A run that has a training on record keeps it: a step that is tried again, or a later one, may record it once more.
+
+        Args:
+            run_id: A pipeline run, or the step that trained.
+            history: One entry an epoch with `epoch`, `map_at_r` and, after the start, `loss`.
+            gain: What it gave.
+        """
+        from mlflow.entities import Metric
+
+        if VALIDATION in self._client.get_run(run_id).data.metrics:
+            return
+        now = int(time.time() * 1000)
+        points = [
+            Metric(name, float(entry[key]), now, int(entry["epoch"]))
+            for entry in history
+            for name, key in ((LOSS, "loss"), (VALIDATION, "map_at_r"))
+            if entry.get(key) is not None
+        ]
+        for start in range(0, len(points), _BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
+        self.log(run_id, {"best_epoch": gain.best_epoch, "epochs": gain.epochs}, {"training": gain.model_dump_json()})
+
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
         """Keep a file, or everything below a folder, with the run."""
         if file.is_dir():
@@ -115,8 +211,8 @@ class Runs:
         else:
             self._client.log_artifact(run_id, str(file), folder)
 
-    def run(self, run_id: str) -> dict[str, Any]:
-        """One run: id, name, status, start and end (ms), params, metrics, tags, artifacts (their address), and its steps.
+    def run(self, run_id: str) -> RunRecord:
+        """One pipeline run with its steps.
 
         Raises:
             NotFound: There is none.
@@ -128,33 +224,38 @@ class Runs:
         except MlflowException as error:
             raise NotFound(f"There is no run {run_id}.") from error
         steps = self._client.search_runs(
-            [self._experiment], f"tags.`{_PARENT}` = '{found.info.run_id}'", order_by=["attributes.start_time ASC"]
+            [self._experiment], f"tags.`{PARENT}` = '{found.info.run_id}'", order_by=["attributes.start_time ASC"]
         )
-        return {**_describe(found), "steps": [_describe(step) for step in steps]}
+        return describe_run(found, tuple(describe_step(step) for step in steps))
 
-    def runs(self, limit: int = 50) -> list[dict[str, Any]]:
+    def runs(self, limit: int = 50) -> list[RunRecord]:
         """The latest pipeline runs, newest first, without their steps."""
         found = self._client.search_runs([self._experiment], max_results=10 * limit, order_by=["attributes.start_time DESC"])
-        return [_describe(each) for each in found if _PARENT not in each.data.tags][:limit]
+        return [describe_run(each) for each in found if PARENT not in each.data.tags][:limit]
+
+    def curve(self, run_id: str, name: str = VALIDATION) -> tuple[CurvePoint, ...]:
+        """A figure that has a value an epoch: `LOSS` or `VALIDATION`."""
+        points = self._client.get_metric_history(run_id, name)
+        return tuple(CurvePoint(epoch=each.step, value=each.value) for each in points if math.isfinite(each.value))
 
     def _start(self, name: str, params: Mapping[str, Any] | None, tags: dict[str, str]) -> str:
         from mlflow.entities import Param
 
         run_id = str(self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id)
-        if params:
-            self._client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
+        pairs = [Param(key, str(value)) for key, value in (params or {}).items()]
+        for start in range(0, len(pairs), _BATCH):
+            self._client.log_batch(run_id, params=pairs[start : start + _BATCH])
         return run_id
 
+    def _end(self, run_id: str, status: str) -> None:
+        """Set how a run ended, and say it in the words that MLflow shows as the run's description."""
+        self._client.set_terminated(run_id, status)
+        record = self.run(run_id)
+        self.log(run_id, tags={"outcome": record.state, "mlflow.note.content": note(record)})
 
-def _describe(run: Any) -> dict[str, Any]:
-    return {
-        "id": run.info.run_id,
-        "name": run.info.run_name,
-        "status": run.info.status,
-        "start": run.info.start_time,
-        "end": run.info.end_time,
-        "params": dict(run.data.params),
-        "metrics": dict(run.data.metrics),
-        "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.") or key == _PARENT},
-        "artifacts": run.info.artifact_uri,
-    }
+
+def code_commit() -> str:
+    """The git commit of the checkout that this code lies in; empty where it lies in none."""
+    from mlflow.utils.git_utils import get_git_commit
+
+    return get_git_commit(str(Path(__file__).parent)) or ""

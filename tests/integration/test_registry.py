@@ -10,7 +10,6 @@ from model.errors import InvalidInput, NotFound
 from model.files import sha256_folder
 from model.release import open_release
 from serving.registry.models import Registry
-from serving.registry.runs import Runs
 from tests.support.releases import draw_image, make_release
 
 pytestmark = pytest.mark.integration
@@ -167,31 +166,3 @@ def test_mlflow_itself_can_load_and_ask_a_version(registry, uri, releases, tmp_p
     mlflow.set_tracking_uri(uri)
     (answer,) = mlflow.pyfunc.load_model("models:/glocal/1").predict([str(tmp_path / "image.png")])
     assert json.loads(answer)["release"] == releases[0].id
-
-
-def test_a_run_and_its_steps_are_read_back(uri, tmp_path):
-    runs = Runs(uri)
-    (tmp_path / "log.txt").write_text("hello")
-    parent = runs.start_run("demo", {"train.epochs": 3}, {"runner": "local"})
-    for name, status in (("train", "FINISHED"), ("index", "FAILED")):
-        step = runs.start_step(parent, name)
-        runs.log(step, {"seconds": 1.5}, {"cached": False})
-        runs.log_file(step, tmp_path / "log.txt")
-        runs.finish(step, status)
-    runs.finish(parent, "FAILED")
-    found = runs.run(parent)
-    assert (found["name"], found["status"], found["params"], found["tags"]) == (
-        "demo",
-        "FAILED",
-        {"train.epochs": "3"},
-        {"runner": "local"},
-    )
-    assert [(step["name"], step["status"], step["metrics"]) for step in found["steps"]] == [
-        ("train", "FINISHED", {"seconds": 1.5}),
-        ("index", "FAILED", {"seconds": 1.5}),
-    ]
-    assert found["steps"][0]["tags"]["cached"] == "False"
-    assert "demo" in [run["name"] for run in runs.runs()]
-    assert "train" not in [run["name"] for run in runs.runs()]
-    with pytest.raises(NotFound):
-        runs.run("none")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from model.data.versions.git_command import IDENTITY, git
-from model.errors import Conflict, GlocalError
+from model.errors import GlocalError, InvalidInput
 from model.files import write_text
 from model.home import DataStore
 
@@ -14,14 +14,14 @@ def has_repository(store: DataStore) -> bool:
     """Whether the store has a data repository that Glocal made, here or where it was cloned from.
 
     Raises:
-        Conflict: What lies in its place is somebody else's.
+        InvalidInput: What lies in its place is somebody else's.
     """
     if not store.repo.exists() and not store.repo.is_symlink():
         return False
     if is_marked(store.repo) or _begins_as_ours(store.repo):
         return True
     hint = "Set GLOCAL_HOME to an empty folder, or move this one away. Nothing in it was changed."
-    raise Conflict(f"{store.repo} is not a data repository that Glocal made.", hint)
+    raise InvalidInput(f"{store.repo} is not a data repository that Glocal made.", hint)
 
 
 def is_marked(repo: Path) -> bool:

@@ -42,7 +42,7 @@ def resolve(store: DataStore, reference: str) -> DataPin:
 
     Raises:
         NotFound: There is no such data set or revision.
-        Conflict: The data repository is somebody else's.
+        InvalidInput: The data repository is somebody else's.
     """
     name, _, revision = reference.partition("@")
     check_name(name)

@@ -56,7 +56,7 @@ def writing(store: DataStore, waiting: Callable[[], None]) -> Iterator[Path]:
     Two imports do not mix: the second waits, after it called `waiting`.
 
     Raises:
-        Conflict: The home or the repository is somebody else's.
+        InvalidInput: The home or the repository is somebody else's.
         StorageFailed: The disk is full or read-only.
     """
     claim(store.home)

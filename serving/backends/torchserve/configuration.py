@@ -10,10 +10,12 @@ from model.home import ServeFolder
 from serving.limits import MAX_BYTES
 
 LOOPBACK = "127.0.0.1"
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
+_KEPT = ("PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
 """What the server inherits of our environment: no TS_* that would override its configuration, and nobody's secrets."""
+_UTF_8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+"""Whatever the user's locale is: Java and Python then read paths and names as they are."""
 _APPENDER = """
-<RollingFile name="{name}" fileName="${{env:LOG_LOCATION}}/{name}.log" filePattern="${{env:LOG_LOCATION}}/{name}.%i.log">
+<RollingFile name="{name}" fileName="{logs}/{name}.log" filePattern="{logs}/{name}.%i.log">
 <PatternLayout pattern="%d{{ISO8601}} [%-5p] %t - %m%n"/>
 <Policies><SizeBasedTriggeringPolicy size="20 MB"/></Policies><DefaultRolloverStrategy max="3"/>
 </RollingFile>"""
@@ -65,10 +67,14 @@ def java_program() -> str:
     return str(program)
 
 
-def logging_xml() -> str:
-    """TorchServe's logs: three that are bounded in size, and nothing on the console, which is not."""
+def logging_xml(folder: ServeFolder) -> str:
+    """TorchServe's logs: three that are bounded in size, and nothing on the console, which is not.
+
+    Their paths are relative to the server's folder, since a `%` or `$` in a path would be taken for a pattern.
+    """
+    logs = os.path.relpath(folder.logs, folder.root)
     named = {"ts_log": "org.pytorch.serve", "model_log": "MODEL_LOG", "access_log": "ACCESS_LOG"}
-    appenders = "".join(_APPENDER.format(name=name) for name in named)
+    appenders = "".join(_APPENDER.format(name=name, logs=logs) for name in named)
     loggers = "".join(
         f'<Logger name="{logger}" level="info" additivity="false"><AppenderRef ref="{name}"/></Logger>'
         for name, logger in named.items()
@@ -106,7 +112,14 @@ def properties(folder: ServeFolder, ports: Ports, limits: Limits) -> str:
         "prefer_direct_buffer": "false",
         "number_of_gpu": 0,
     }
-    return "".join(f"{key}={value}\n" for key, value in values.items())
+    return "".join(f"{key}={_escaped(str(value))}\n" for key, value in values.items())
+
+
+def _escaped(value: str) -> str:
+    """A value as Java reads it out of a properties file: Latin-1, with escapes for all else and for the backslash."""
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    characters = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(each) if 0x20 <= each < 0x7F else f"\\u{each:04x}" for each in characters)
 
 
 def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, str]:
@@ -115,6 +128,7 @@ def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, 
     threads = str(limits.threads)
     return {
         **kept,
+        **_UTF_8,
         "PYTHONPATH": str(Path(__file__).parents[3]),
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": scratch,

@@ -74,7 +74,7 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
         each.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(folder)
     write_text(folder.config, properties(folder, ports, limits))
-    write_text(folder.logging, logging_xml())
+    write_text(folder.logging, logging_xml(folder))
     command = [
         java_program(),
         f"-Xmx{limits.heap_mb}m",

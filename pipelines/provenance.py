@@ -1,0 +1,45 @@
+"""What is on record of a run before its first step: its name, its settings, and where it comes from."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from components.runtime.step import code_revision
+from model.config import RunConfig
+from model.environment import current_user
+from serving.registry.records import COMMIT, KIND, USER
+from serving.registry.runs import code_commit
+
+
+def run_name(dataset: str, config: RunConfig, when: datetime) -> str:
+    """The name of a run for people, such as `grocery multi_head 2026-11-25 04:50`."""
+    return f"{dataset} {config.model.method} {when:%Y-%m-%d %H:%M}"
+
+
+def run_params(source: str, dataset: str, config: RunConfig) -> dict[str, Any]:
+    """Every setting by its full name, such as `train.epochs`, and the source of the data."""
+    return {"source": source, "name": dataset, **dict(_flat(config.model_dump()))}
+
+
+def run_tags(folder: Path, why: str) -> dict[str, str]:
+    """Who started a run, from which code, and why."""
+    tags = {
+        KIND: "training",
+        USER: current_user(),
+        "mlflow.source.name": "glocal run",
+        "mlflow.source.type": "LOCAL",
+        "code_revision": code_revision(),
+        "folder": str(folder),
+        "why": why,
+    }
+    commit = code_commit()
+    return tags | ({COMMIT: commit} if commit else {})
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", "" if value is None else value
