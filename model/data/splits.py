@@ -45,7 +45,7 @@ def assign(
     """The side of every sample, as an index into `SPLITS`.
 
     Args:
-        labels: (N,) indices into `classes`.
+        labels: (N,) indices into `classes`, of the samples that are kept: classes without any take no part.
         given: (N,) what the source says: an index into `SPLITS`, or `UNSET`.
         classes: The class names.
         findings: Where a class on two sides is named.

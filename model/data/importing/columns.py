@@ -151,7 +151,9 @@ def _box(names: Sequence[str], table: Path) -> BoxColumns | None:
     corners = [family for family in _CORNERS if all(word in words for word in family)]
     if len(corners) > 1:
         said = " and ".join(",".join(family) for family in corners)
-        raise InvalidInput(f"{printable(str(table))} has boxes twice, in the columns {said}.", "Remove or rename one set of them.")
+        raise InvalidInput(
+            f"{printable(str(table))} has boxes twice, in the columns {said}.", "Remove or rename one set of them."
+        )
     if corners:
         return _places(words, names, corners[0], "corners", table)
     for form, starts in (("center", _CENTERS), ("size", _ORIGINS)):
@@ -189,7 +191,11 @@ def _refuse_incomplete(names: Sequence[str], words: Sequence[str], table: Path) 
 def _name_columns(columns: Columns, squeezed: Sequence[str], table: Path, findings: Findings) -> None:
     """Say which columns are read under other names, and which are not read."""
     read_as = []
-    for meaning, place, ours in (("file", columns.file, _FILE), ("label", columns.label, _LABEL), ("split", columns.split, _SPLIT)):
+    for meaning, place, ours in (
+        ("file", columns.file, _FILE),
+        ("label", columns.label, _LABEL),
+        ("split", columns.split, _SPLIT),
+    ):
         if place is not None and squeezed[place] not in ours:
             read_as.append(f"{columns.names[place]} as {meaning}")
     box = columns.box.places if columns.box else ()
@@ -198,6 +204,8 @@ def _name_columns(columns: Columns, squeezed: Sequence[str], table: Path, findin
     if read_as:
         findings.warn("columns", table.name, f"read {'; '.join(read_as)}")
     read = {columns.file, columns.label, columns.split, columns.group, *box}
-    unread = [name.strip() or f"column {place + 1}, which has no name" for place, name in enumerate(columns.names) if place not in read]
+    unread = [
+        name.strip() or f"column {place + 1}, which has no name" for place, name in enumerate(columns.names) if place not in read
+    ]
     if unread:
         findings.warn("columns not read", table.name, ", ".join(unread))

@@ -50,7 +50,7 @@ class Finder:
         return None
 
     def _parts(self, name: str, where: str) -> tuple[Parts, list[list[Path]]]:
-        """The parts of a name and the folders it may start from, the first ones before the others; no parts where it is refused."""
+        """The parts of a name and the folders it may start from, the first ones first; no parts where it is refused."""
         usual = [[self._home], [self._root], self._below]
         parts = PurePosixPath(name).parts
         if _ADDRESS.match(name):
@@ -103,7 +103,7 @@ class Finder:
         if (folder, fold) not in self._names:
             names: dict[str, list[str]] = {}
             if folder.is_dir():
-                for name in sorted(os.listdir(folder)):
+                for name in sorted(path.name for path in folder.iterdir()):
                     names.setdefault(fold(name), []).append(name)
             self._names[folder, fold] = names
         return self._names[folder, fold]

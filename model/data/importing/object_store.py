@@ -43,6 +43,7 @@ def download(url: str, folder: Path, findings: Findings, progress: Progress) -> 
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, prefix = split_address(url)
+    url = f"s3://{bucket}/{prefix}"
     client = boto3.client("s3")
     done = 0
     try:

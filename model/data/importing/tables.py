@@ -177,7 +177,7 @@ class _Reader:
         first, split, group = said
         for what, old, new in (("split", _split_name(split), _split_name(row.split)), ("group", group, row.group)):
             if old != new:
-                text = f"{what} is {new or 'empty'} here and {old or 'empty'} in line {first}, for one sample; remove one of the rows"
+                text = f"{what} is {new or 'empty'} here and {old or 'empty'} in line {first}, for one sample; remove one row"
                 self._findings.defect("contradiction", where, text)
                 return False
         self._findings.warn("listed twice", where, f"line {first} says the same; it is kept once")
@@ -194,5 +194,5 @@ def _corners(first: float, second: float, third: float, fourth: float, form: str
         first, second = first - third / 2, second - fourth / 2
     if form != "corners":
         third, fourth = first + third, second + fourth
-    xmin, ymin, xmax, ymax = (float(value) for value in np.float32([first, second, third, fourth]))
+    xmin, ymin, xmax, ymax = (float(value) for value in np.array([first, second, third, fourth], np.float32))
     return xmin, ymin, xmax, ymax

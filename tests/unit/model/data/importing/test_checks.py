@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.config import DataConfig
 from model.data.importing import checks as validation
 from model.data.importing.assembling import assemble
 from model.data.importing.findings import Findings
 from model.data.importing.import_dataset import _list
-from model.data.importing.options import Options
 from model.data.manifest import read_manifest
 
 
@@ -34,14 +34,12 @@ def source(tmp_path: Path) -> Path:
 
 
 class Survey:
-    def __init__(
-        self, root: Path, table: Path | None = None, leaks: str = "fail", split: str = "zero-shot", max_pixels: int = 10**8
-    ):
+    def __init__(self, root: Path, table: Path | None = None, **settings: object):
         self.findings = Findings()
         self.out = root.parent / f"out{len(list(root.parent.iterdir()))}"
-        options = Options(split, 0.2, leaks, 10**6, 10**8, None)
-        listing = _list(str(root), table, root.parent / "none", self.findings, lambda *_: None)
-        self.record = assemble(listing, options, self.out, self.findings, lambda *_: None)
+        config = DataConfig(**{"max_image_bytes": 10**6, **settings})
+        listing = _list(str(root), table, root.parent / "none", config, self.findings, lambda *_: None)
+        self.record = assemble(listing, config, None, self.out, self.findings, lambda *_: None)
 
     @property
     def defects(self) -> list[tuple[str, str]]:
@@ -173,7 +171,7 @@ def test_a_leak_is_dropped_from_the_training_side_on_request(source):
     (source / "dog" / "copy.png").write_bytes((source / "ant" / "2.png").read_bytes())
     survey = Survey(source, leaks="drop")
     assert survey.defects == []
-    assert survey.warnings == ["leak dropped"]
+    assert survey.warnings == ["leak"]
     assert "ant/2.png" not in read_manifest(survey.out).paths
     assert "dog/copy.png" in read_manifest(survey.out).paths
     assert not (survey.out / "ant/2.png").exists()
