@@ -13,7 +13,7 @@ from benchmarks.reranking import Side, reranked
 from model.data.cache.feature_maps import feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.errors import InvalidInput
-from model.evaluation.evaluate import measure_latency
+from model.evaluation.latency import measure_latency
 from model.evaluation.metrics import FIGURES, PerQuery, evaluate_retrieval
 from model.files import read_json, write_json
 from model.networks.heads import Embeddings, RetrievalNetwork, untrained_embedding
@@ -111,7 +111,7 @@ def _tested(
         "dimensions": vectors.shape[1],
         "parameters": _count(learning) if learning else 0,
         "parameters_total": _count(network),
-        "query_ms": round(measure_latency(Retriever(network, bench.model.image_size, gallery), side), 2),
+        "query_ms": round(measure_latency(Retriever(network, bench.model.image_size, gallery), side).median_ms, 2),
     }
 
 

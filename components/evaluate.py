@@ -11,6 +11,7 @@ def evaluate(
     model: dict,  # type: ignore[type-arg]
     training: dict,  # type: ignore[type-arg]
     settings: dict,  # type: ignore[type-arg]
+    checkpoint: dsl.Input[dsl.Model],
     release: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
@@ -21,10 +22,11 @@ def evaluate(
     Reads:
         pin: The data.
         model, training, settings: The `model`, `train` and `evaluate` sections of the configuration.
+        checkpoint: What `train` wrote, for how the training went.
         release: What `index` wrote.
 
     Writes:
-        report: report.json, report.html, the model card, and every query's figures.
+        report: report.json, report.html, the model card, contact sheets, and every query's figures.
         page: The report as a page.
         metrics: Its headline figures.
 
@@ -37,21 +39,22 @@ def evaluate(
     from components.runtime.step import step
     from model.config import EvaluateConfig, ModelConfig, TrainConfig
     from model.evaluation.evaluate import evaluate_release
-    from model.evaluation.report import RECORDED
+    from model.evaluation.report import PAGE
 
     with step("evaluate") as current:
         parsed, folder = fetch_data(pin, current)
         found = evaluate_release(
             Path(release.path),
+            Path(checkpoint.path),
             folder,
             Path(report.path),
             md5=parsed.md5,
             model=ModelConfig(**model),
             training=TrainConfig(**training),
+            evaluation=EvaluateConfig(**settings),
             work=current.work,
-            samples=EvaluateConfig(**settings).samples,
             progress=current.progress,
         )
-        shutil.copyfile(Path(report.path) / "report.html", page.path)
-        current.figures |= {name: found[name] for name in RECORDED}
+        shutil.copyfile(Path(report.path) / PAGE, page.path)
+        current.figures |= found.recorded()
         current.publish(metrics)

@@ -9,6 +9,7 @@ from components.runtime.image import IMAGE
 def gate(
     pin: dict,  # type: ignore[type-arg]
     settings: dict,  # type: ignore[type-arg]
+    serving: dict,  # type: ignore[type-arg]
     name: str,
     release: dsl.Input[dsl.Model],
     report: dsl.Input[dsl.Artifact],
@@ -18,7 +19,7 @@ def gate(
 
     Reads:
         pin: The data; the champion answers the same queries.
-        settings: The `gate` section of the configuration.
+        settings, serving: The `gate` and `serve` sections of the configuration.
         name: The registered model whose champion is compared.
         release, report: What `index` and `evaluate` wrote.
 
@@ -27,11 +28,30 @@ def gate(
 
     Returns:
         Whether all of them held.
+
+    Fails when report and release do not belong together, or the champion was made from a data set of another name.
     """
     from pathlib import Path
 
-    from components.judging import judge
+    from components.runtime.reporting import show_decision, show_report
     from components.runtime.step import step
+    from model.config import GateConfig
+    from model.schemas.data_pin import DataPin
+    from serving.gating import gate_release
 
     with step("gate") as current:
-        return judge(pin, settings, name, Path(release.path), Path(report.path), Path(decision.path), current)
+        show_report(current, Path(report.path))
+        decided = gate_release(
+            DataPin.from_json(pin),
+            GateConfig(**settings),
+            name,
+            Path(release.path),
+            Path(report.path),
+            Path(decision.path),
+            tracking_uri=current.environment.mlflow_uri,
+            home=current.environment.home,
+            replace_other_data=serving.get("replace_other_data", False),
+            progress=current.progress,
+        )
+        show_decision(current, Path(report.path), Path(decision.path), decided)
+        return decided.passed

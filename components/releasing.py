@@ -3,29 +3,42 @@
 from pathlib import Path
 from typing import Any
 
+from components.runtime.reporting import run_of, show_report
 from components.runtime.step import Step, run_evidence
 from model.config import ServeConfig
 from model.environment import current_user
 from model.errors import GlocalError
-from model.evaluation.card import CARD
-from model.evaluation.report import RECORDED
-from model.files import read_json
+from model.evaluation.card import render_card
+from model.evaluation.gate import check_belong_together, check_decided
+from model.evaluation.report import REPORT
 from model.release import open_release
+from model.schemas.decision import Decision
+from model.schemas.report import Report
 from serving.backends.torchserve.rollout import deploy, same_neighbours
 from serving.client import query
+from serving.gating import DECISION
 from serving.registry.models import Registry
 
 
-def register_release(name: str, release: Path, report: Path, current: Step) -> str:
-    """Register with the report's figures as evidence and the model card as description; a new version becomes the challenger."""
-    found = read_json(report / "report.json")
-    registry = Registry(current.environment.mlflow_uri, name)
-    figures, card = {figure: found[figure] for figure in RECORDED}, (report / CARD).read_text(encoding="utf-8")
-    version = registry.register(release, figures, current.environment.run_id or None, card=card)
+def register_release(name: str, release: Path, report: Path, decision: Path, current: Step) -> str:
+    """Register with the report's figures as evidence and the model card as description; a new version becomes the challenger.
+
+    Raises:
+        InvalidInput: The report or the decision is of another release.
+    """
+    found, decided, opened = Report.load(report / REPORT), Decision.load(decision / DECISION), open_release(release)
+    check_belong_together(found, opened.id, opened.pin.md5)
+    check_decided(decided, opened.id)
+    registry, run = Registry(current.environment.mlflow_uri, name), run_of(current)
+    card = render_card(found, run=run, decision=decided)
+    version = registry.register(release, found.recorded(), current.environment.run_id or None, card=card)
+    label = f"{name} version {version}"
     if registry.alias("champion") != version:
         registry.set_alias(version, "challenger")
+        registry.describe(version, render_card(found, run=run, decision=decided, version=label))
     current.tags |= {"version": version}
     run_evidence(current.environment, {}, {"model": name, "model_version": version}, {})
+    show_report(current, report, decision=decided, version=label)
     return version
 
 

@@ -143,20 +143,22 @@ class EvaluateConfig(_Section):
 class GateConfig(_Section):
     """What a model must reach before it is registered."""
 
-    min_recall_at_1: float = Field(0.0, ge=0, le=1, description="Recall@1 on the test classes")
-    min_map_at_r: float = Field(0.0, ge=0, le=1, description="MAP@R on the test classes")
-    min_gain_over_untrained: float = Field(0.0, ge=-1, le=1, description="MAP@R gained over the untrained trunk")
+    min_recall_at_1: float = Field(0.0, ge=0, le=1, description="Lowest Recall@1 on the test classes")
+    min_map_at_r: float = Field(0.0, ge=0, le=1, description="Lowest MAP@R on the test classes")
+    min_gain_over_untrained: float = Field(0.0, ge=-1, le=1, description="Lowest gain in MAP@R over the untrained trunk")
     max_regression: float = Field(
-        0.01, ge=0, le=1, description="MAP@R that may be lost against the champion, at the interval's lower end"
+        0.01, ge=0, le=1, description="Largest loss in MAP@R against the champion, at the lower end of the interval"
     )
     max_group_regression: float = Field(
         0.15,
         ge=0,
         le=1,
-        description="MAP@R that any one group may lose against the champion; a class where the data name no groups",
+        description="Largest loss in MAP@R of one group against the champion; of one class where the data name no groups",
     )
-    max_size_mb: float = Field(2048, gt=0, description="Size of the release folder")
-    max_latency_ms: float = Field(5000, gt=0, description="Median time of one query on the evaluating machine")
+    max_size_mb: float = Field(2048, gt=0, description="Largest size of the release folder, in MiB")
+    max_latency_ms: float = Field(
+        5000, gt=0, description="Longest time of a query, the fastest of 20 on the evaluating machine, in milliseconds"
+    )
 
 
 class ServeConfig(_Section):

@@ -60,7 +60,7 @@ def build_release(
         parts = Path(folder)
         shutil.copy2(checkpoint / "weights.safetensors", parts)
         write_json(parts / "config.json", asdict(spec))
-        write_json(parts / "calibration.json", calibrate(vectors[val], seen.labels[val]))
+        write_json(parts / "calibration.json", calibrate(vectors[val], seen.labels[val]).model_dump())
         gallery.save(parts / "gallery", space_id(parts))
         _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery), golden_queries)
         return seal_release(parts, out, pin=pin, code_revision=code_revision)

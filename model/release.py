@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.errors import InvalidInput, NotFound
-from model.files import atomic_folder, read_json, sha256_file, sha256_json, write_json
+from model.files import atomic_folder, read_json, sha256_file, sha256_json
 from model.retrieval.gallery import Gallery, load_gallery
+from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
+from model.schemas.document import read_schema
+from model.schemas.release_manifest import ReleaseManifest, StoredFile
 
 if TYPE_CHECKING:
     from model.networks.stored import NetworkSpec
     from model.retrieval.retriever import Retriever
 
-FORMAT = 2
 MANIFEST = "manifest.json"
 _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
 
@@ -33,22 +35,22 @@ class Release:
     """A release folder whose files have been found to be what its manifest says."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: ReleaseManifest
 
     @property
     def id(self) -> str:
-        """Names this release's bytes."""
-        return sha256_json(self.manifest)[:16]
+        """Names this release's bytes: a hash of all that the manifest states."""
+        return sha256_json(self.manifest.stated())[:16]
 
     @property
     def embedding_space_id(self) -> str:
         """Names weights, configuration and preprocessing: vectors of two spaces must never be compared."""
-        return str(self.manifest["embedding_space_id"])
+        return self.manifest.embedding_space_id
 
     @property
     def pin(self) -> DataPin:
         """The data it was made from."""
-        return DataPin.from_json(self.manifest["data"])
+        return self.manifest.data
 
     @cached_property
     def spec(self) -> "NetworkSpec":
@@ -56,6 +58,16 @@ class Release:
         from model.networks.stored import NetworkSpec  # torch, which checking a release does without
 
         return NetworkSpec.from_json(read_json(self.folder / "config.json"))
+
+    @property
+    def size_mb(self) -> float:
+        """Size of its files in MiB."""
+        return round(sum(file.size for file in self.manifest.files.values()) / 2**20, 3)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Thresholds at stated false-accept rates."""
+        return read_schema(Calibration, self.folder / "calibration.json", ReleaseManifest.REMEDY)
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -96,14 +108,13 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
         for part in _PARTS:
             copy = shutil.copytree if (parts / part).is_dir() else shutil.copy2
             copy(parts / part, partial / part)
-        manifest = {
-            "format": FORMAT,
-            "embedding_space_id": space_id(partial),
-            "data": pin.to_json(),
-            "code_revision": code_revision,
-            "files": {name: _describe(partial / name) for name in _files(partial)},
-        }
-        write_json(partial / MANIFEST, manifest)
+        manifest = ReleaseManifest(
+            embedding_space_id=space_id(partial),
+            data=pin,
+            code_revision=code_revision,
+            files={name: _describe(partial / name) for name in _files(partial)},
+        )
+        manifest.save(partial / MANIFEST)
     return open_release(out)
 
 
@@ -116,15 +127,8 @@ def open_release(folder: Path) -> Release:
     """
     if not (folder / MANIFEST).is_file():
         raise NotFound(f"{folder} holds no release.")
-    try:
-        manifest = read_json(folder / MANIFEST)
-        declared: dict[str, Any] = manifest["files"]
-        if manifest["format"] != FORMAT:
-            raise InvalidInput(
-                f"This release has format {manifest['format']}, not {FORMAT}.", "Use the version of glocal that made it."
-            )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{folder / MANIFEST} is damaged.") from error
+    manifest = ReleaseManifest.load(folder / MANIFEST)
+    declared = manifest.files
     found = set(_files(folder)) - {MANIFEST}
     _refuse("misses", set(declared) - found, folder)
     _refuse("holds what its manifest does not name:", found - set(declared), folder)
@@ -145,5 +149,5 @@ def _refuse(what: str, names: set[str], folder: Path) -> None:
         )
 
 
-def _describe(file: Path) -> dict[str, Any]:
-    return {"sha256": sha256_file(file), "size": file.stat().st_size}
+def _describe(file: Path) -> StoredFile:
+    return StoredFile(sha256=sha256_file(file), size=file.stat().st_size)

@@ -14,8 +14,10 @@ from model.claim import claim
 from model.config import RunConfig
 from model.environment import Environment, current_user
 from model.errors import InvalidInput, NotFound
-from model.evaluation.metrics import FIGURES
+from model.evaluation.report import PAGE, REPORT
 from model.files import read_json, write_json
+from model.schemas.figures import Figure
+from model.schemas.report import Report
 from pipelines.compiled import compile_pipeline
 from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import Listener, Outcome, alive, is_alive, run_local
@@ -163,9 +165,9 @@ def _result(outcome: Outcome, folder: Path, runs: Runs, run_id: str, defects: li
         "alias": alias,
         "address": recorded.address or None,
     }
-    if (folder / "report" / "report.json").is_file():
-        report = read_json(folder / "report" / "report.json")
-        body |= {"report": _figures(report) | {"path": str(folder / "report" / "report.html")}}
+    if (folder / "report" / REPORT).is_file():
+        report = Report.load(folder / "report" / REPORT)
+        body |= {"report": _figures(report) | {"path": str(folder / "report" / PAGE)}}
     if not outcome.succeeded:
         failure = outcome.failure or {"step": "pipeline", "headline": "The pipeline stopped.", "hint": "", "exit_code": 1}
         runs.close(run_id, succeeded=False, headline=failure["headline"])  # also where the exit handler could not
@@ -178,9 +180,17 @@ def _result(outcome: Outcome, folder: Path, runs: Runs, run_id: str, defects: li
     return RunResult("succeeded", 0, {"status": "succeeded", **body})
 
 
-def _figures(report: dict[str, Any]) -> dict[str, Any]:
-    def headline(part: dict[str, Any]) -> dict[str, Any]:
-        return {key: part[key] for name in FIGURES for key in (name, f"{name}_interval") if key in part}
+def _figures(report: Report) -> dict[str, Any]:
+    def headline(figures: dict[str, Figure]) -> dict[str, Any]:
+        values = {name: figure.value for name, figure in figures.items()}
+        return values | {f"{name}_interval": [figure.lower, figure.upper] for name, figure in figures.items()}
 
-    counts = {key: report[key] for key in ("queries", "queries_without_match", "latency_ms", "size_mb", "gain") if key in report}
-    return headline(report) | counts | {"untrained": headline(report["untrained"])}
+    found = report.retrieval
+    return headline(found.figures) | {
+        "queries": found.queries,
+        "queries_without_match": found.queries_without_match,
+        "latency_ms": report.latency.median_ms,
+        "size_mb": report.size_mb,
+        "gain": {"map_at_r": found.gain.value, "interval": [found.gain.lower, found.gain.upper]},
+        "untrained": headline(found.untrained),
+    }

@@ -50,14 +50,18 @@ def training(
         pinned.set_caching_options(False)  # the folder may have changed
         pin = pinned.output
         trained = on_gpu(train(pin=pin, model=model, settings=training))
-        indexed = on_gpu(index(pin=pin, checkpoint=trained.outputs["checkpoint"], golden_queries=golden_queries))
+        checkpoint = trained.outputs["checkpoint"]
+        indexed = on_gpu(index(pin=pin, checkpoint=checkpoint, golden_queries=golden_queries))
         release = indexed.outputs["release"]
-        evaluated = on_gpu(evaluate(pin=pin, model=model, training=training, settings=evaluation, release=release))
+        evaluated = on_gpu(
+            evaluate(pin=pin, model=model, training=training, settings=evaluation, checkpoint=checkpoint, release=release)
+        )
         report = evaluated.outputs["report"]
-        judged = on_node(gate(pin=pin, settings=gating, name=served_name, release=release, report=report))
+        judged = on_node(gate(pin=pin, settings=gating, serving=serving, name=served_name, release=release, report=report))
         judged.set_caching_options(False)  # the champion may have changed
         with dsl.If(judged.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition, compares nothing
-            registered = on_node(register(name=served_name, release=release, report=report))
+            decision = judged.outputs["decision"]
+            registered = on_node(register(name=served_name, release=release, report=report, decision=decision))
             registered.set_caching_options(False)  # the registry may have changed
             deployed = on_node(deploy(settings=serving, version=registered.output, release=release, why=why))
             deployed.set_caching_options(False)  # what serves may have changed

@@ -1,7 +1,7 @@
-"""The printed side of a demonstration product: one flat label, drawn from the product's identity alone.
+"""The label of a drawn product: a flat image that depends on the product's identity and not on the view.
 
-Products of one family share layout, pattern, palette and brand; what tells two of them apart is local: the flavour's word, its
-icon, the colour of both, and a tinge of that colour in the pattern.
+Products of one family share layout, pattern, palette and brand. They differ in local parts: the flavour's word, its icon, the
+colour of both, and a share of that colour in the pattern.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 
 CREAM: Colour = (226, 240, 247)
 WIDTH, HEIGHT = 208, 288
-"""Pixels of a flat label; twice what an image of 160 pixels can show of it."""
+"""Size of a label in pixels, about twice the resolution of a product in an image of 160 pixels."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Product:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """A list written as one line of text."""
+    """The words of a line of text."""
     return tuple(text.split())
 
 
@@ -66,13 +66,13 @@ def colour(text: str) -> Colour:
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """`first` with `share` of `second` stirred in."""
+    """The linear interpolation from `first` to `second` at `share`."""
     blue, green, red = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return blue, green, red
 
 
 def readable_on(ground: Colour, dark: Colour) -> Colour:
-    """Cream on dark grounds, `dark` on light ones (ITU-R BT.601 luma)."""
+    """A colour with contrast to `ground`: cream on a dark one, `dark` on a light one (ITU-R BT.601 luma)."""
     luma = 0.114 * ground[0] + 0.587 * ground[1] + 0.299 * ground[2]
     return CREAM if luma < 150 else dark
 
@@ -88,7 +88,7 @@ def letter(image: Image, text: str, box: Box, ink: Colour, font: int) -> None:
     cv2.putText(image, text, origin, font, scale, ink, 2, cv2.LINE_AA)
 
 
-# Icons: each draws itself around (x, y) with radius r.
+# Icons: each function draws one around (x, y) with radius r.
 
 
 def _disc(image: Image, x: float, y: float, r: float, ink: Colour) -> None:
@@ -203,7 +203,7 @@ ICONS: dict[str, Icon] = {
 }
 
 
-# Patterns: each covers the whole label in a second tone.
+# Patterns: each function fills the whole label with shapes in a second colour.
 
 
 def _dots(image: Image, ink: Colour) -> None:
@@ -247,11 +247,11 @@ PATTERNS: dict[str, Callable[[Image, Colour], None]] = {
 }
 
 
-# Layouts: where brand, line, ribbon and icon stand.
+# Layouts: each function places brand, line, ribbon and icon.
 
 
 def _ribbon(image: Image, product: Product, box: Box, *, icon: bool = True) -> None:
-    """The local part that tells the variants of a family apart: the flavour's word and icon on its colour."""
+    """Draw the part in which the products of a family differ: the flavour's word and icon on its colour."""
     left, top, wide, high = box[0] * WIDTH, box[1] * HEIGHT, box[2] * WIDTH, box[3] * HEIGHT
     cv2.rectangle(image, (round(left), round(top)), (round(left + wide), round(top + high)), product.accent, -1)
     ink = readable_on(product.accent, product.ink)

@@ -1,8 +1,8 @@
 """The demonstration data: a small catalogue of packaged products, drawn rather than photographed.
 
-Nothing is downloaded and nothing is licensed from anybody. Products come in families: one brand, one line, and flavours that
-differ in a word, an icon and the colour of a ribbon. Each is seen from many sides, in many lights, in front of clutter and
-partly covered; shelf scenes with boxes are for detection.
+The images need no download and no licence. The products of a family share brand and line; their flavours differ in a word, an
+icon and the colour of a ribbon. Viewpoint, lighting, background and occlusion differ between the images of a product. Shelf
+scenes with boxes are for detection.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ Bounds = tuple[int, int, int, int]
 """xmin, ymin, xmax, ymax in pixels; the two last are the first column and row outside."""
 Row = tuple[str, str, str, Bounds | None]
 Progress = Callable[[int, int], None]
-"""Called with the images drawn so far and their whole number."""
+"""Called with the number of images drawn and the number of all images."""
 
 BRANDS = words(
     "alba borea corvina dorsal elmet fjella gavotte halden isolde jorvik kestrel lumera marlo nordal oriel pemba quilla rivena "
@@ -57,13 +57,13 @@ PALETTES = tuple(zip(GROUNDS, INKS, strict=True))
 """The main colour and the dark colour of a family."""
 FONTS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_DUPLEX | cv2.FONT_ITALIC, cv2.FONT_HERSHEY_COMPLEX)
 FAMILY = 4
-"""Products of one brand and line."""
+"""Number of products of one brand and line."""
 MOST = len(BRANDS) * 5 * FAMILY
-"""Products there are names for: every brand with five lines."""
+"""Largest number of products: the names of every brand with five lines."""
 SMALLEST = 32
-"""Pixels below which nothing can be recognised."""
+"""Smallest side of an image in pixels."""
 SCENE = (640, 360)
-"""Width and height of a shelf scene."""
+"""Width and height of a shelf scene in pixels."""
 
 
 def _printed(name: str) -> str:
@@ -74,14 +74,14 @@ T = TypeVar("T")
 
 
 def _cycle(rng: np.random.Generator, values: Iterable[T], count: int) -> list[T]:
-    """`count` values, every one once before any comes again, so that both halves of the alphabet get the same mixture."""
+    """`count` values in rounds: each round is a random order of all values, so that all are about equally frequent."""
     known = sorted(values)  # type: ignore[type-var]
     rounds = [rng.permutation(len(known)) for _ in range(-(-count // len(known)))]
     return [known[i] for i in np.concatenate(rounds)[:count]]
 
 
 def choose_products(count: int, rng: np.random.Generator) -> list[Product]:
-    """Invent `count` products in families of `FAMILY`, the brands spread over the alphabet; sorted by name."""
+    """Choose `count` products in families of `FAMILY`, with brands spread over the alphabet; sorted by name."""
     families = -(-count // FAMILY)
     looks = [_cycle(rng, values, families) for values in (LINES, LAYOUTS, PATTERNS)]
     palettes = _cycle(rng, PALETTES, families)
@@ -117,7 +117,7 @@ def choose_products(count: int, rng: np.random.Generator) -> list[Product]:
 
 
 def _canvas(size: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """A background, half as large again as the image: reducing it at the end smooths every edge."""
+    """A background of 1.5 times the image's size; the image is reduced at the end, which smooths its edges."""
     return draw_wall((size[0] * 3 // 2, size[1] * 3 // 2), rng).astype(np.float32)
 
 
@@ -127,7 +127,7 @@ def _developed(canvas: Floats, size: tuple[int, int], rng: np.random.Generator, 
 
 
 def draw_image(items: Sequence[Packaging], chosen: int, size: int, rng: np.random.Generator) -> Image:
-    """One image of product `chosen`, with clutter of the others around it: (size, size, 3) uint8."""
+    """Draw an image of product `chosen` with pieces of the others around it: (size, size, 3) uint8."""
     canvas = _canvas((size, size), rng)
     side = canvas.shape[0]
     others = [item for item in items if item is not items[chosen]]
@@ -144,14 +144,14 @@ def draw_image(items: Sequence[Packaging], chosen: int, size: int, rng: np.rando
 
 
 def _stand(canvas: Floats, item: Packaging, slot: tuple[int, int, int], board: int, rng: np.random.Generator) -> Bounds:
-    """Stand a product on a shelf board; returns its bounds on the canvas.
+    """Draw a product on a shelf board and return its bounds on the canvas.
 
     Args:
         canvas: Changed in place.
         item: The product.
-        slot: Left, width and height of the room it has.
+        slot: Left, width and height of its place on the shelf.
         board: The row of the canvas it stands on.
-        rng: Decides how it is turned and how tall it is.
+        rng: Decides its rotation and its height.
     """
     left, wide, high = slot
     tall = min(high * 0.83, wide / 0.9) * rng.uniform(0.88, 1)
@@ -164,7 +164,7 @@ def _stand(canvas: Floats, item: Packaging, slot: tuple[int, int, int], board: i
 
 
 def _shelf(canvas: Floats, board: int, rng: np.random.Generator) -> None:
-    """A board across the canvas, with price tags along its edge."""
+    """Draw a shelf board across the canvas, with price tags along its edge."""
     wood = pick(rng, WALLS)
     canvas[board - 8 : board] *= 0.7
     canvas[board : board + 20] = mix(wood, (255, 255, 255), 0.3)
@@ -174,7 +174,7 @@ def _shelf(canvas: Floats, board: int, rng: np.random.Generator) -> None:
 
 
 def draw_scene(items: Sequence[Packaging], rng: np.random.Generator) -> tuple[Image, list[tuple[str, Bounds]]]:
-    """A shelf of two boards with six to twelve products: the image, and every product's name and box in pixels."""
+    """Draw a shelf of two boards with six to twelve products: the image, and the name and box in pixels of each product."""
     canvas = _canvas(SCENE, rng)
     height, width = canvas.shape[:2]
     found: list[tuple[str, Bounds]] = []
@@ -198,7 +198,7 @@ def _write_image(file: Path, image: Image, rng: np.random.Generator) -> None:
 
 
 def _write_images(folder: Path, items: Sequence[Packaging], views: int, size: int, seed: int) -> Iterator[Row]:
-    """Write `images/`, yielding a row an image. Every image has its own random stream, so order decides nothing."""
+    """Write `images/`, yielding a row an image. Every image has its own random generator, so it does not depend on the others."""
     for chosen, item in enumerate(items):
         name = item.product.name
         (folder / "images" / name).mkdir(parents=True)
@@ -234,19 +234,19 @@ def draw_catalogue(
 ) -> None:
     """Draw the demonstration data into the folder `out`, which appears whole or not at all.
 
-    Writes `images/<product>/<nn>.jpg` (one product each), `scenes/<nn>.jpg` (shelves), `manifest.csv`, and
-    `query.jpg`: one more view of the last product, in no row, to ask with. Rows of single images leave split and box empty,
-    for the import to decide; rows of scenes have the split `scene` and a box each. The same arguments give the same bytes with
-    the same OpenCV.
+    Writes `images/<product>/<nn>.jpg` (one product each), `scenes/<nn>.jpg` (shelves), `manifest.csv`, and `query.jpg`: one more
+    view of the last product, which is in no row and serves as a query. Rows of single images leave split and box empty, for the
+    import to decide; rows of scenes have the split `scene` and a box each. The same arguments give the same bytes with the same
+    OpenCV.
 
     Args:
         out: Replaced where it exists.
-        products: How many classes, 2 to `MOST`.
-        views: Images of each product.
-        scenes: Shelf scenes; may be 0.
+        products: Number of classes, 2 to `MOST`.
+        views: Number of images of each product.
+        scenes: Number of shelf scenes; may be 0.
         size: Width and height of a product's image, in pixels.
-        seed: Decides everything drawn.
-        progress: Told the images drawn so far and their whole number.
+        seed: Seed of everything that is random.
+        progress: Called after every image.
 
     Raises:
         InvalidInput: A number is out of range.

@@ -1,4 +1,4 @@
-"""Where a demonstration product stands: the wall behind it, the clutter around it, what covers it, and the light on it all."""
+"""The surroundings of a drawn product: background, clutter, occlusion and lighting."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,14 +9,14 @@ from model.demo.artwork import CREAM, Colour, Image, colour, mix, words
 from model.demo.view import Floats, Packaging, Sprite, opaque
 
 WALLS = tuple(map(colour, words("d8cfc0 b9c4c9 8d7b68 6f7f74 c9b7a5 4d5560 a8a39a e3ddd3 7a5f4d 95a7b5 b5a06f 5d4a44")))
-"""Colours of walls, cloths and table tops: muted, so that the packaging stands out."""
+"""Colours of backgrounds, less saturated than the packaging."""
 LEAVES = tuple(map(colour, words("4f7a4a 7d9a52 2f5d50 a3a85b 8a4f3d")))
 SKINS = tuple(map(colour, words("f2bf98 c98557 84502f e8aa80")))
 TAGS = tuple(map(colour, words("fff4d6 ffd84d f4f4f4 e2543f")))
 
 
 def pick(rng: np.random.Generator, choices: Sequence[Colour]) -> Colour:
-    """One of `choices`."""
+    """A random element of `choices`."""
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -71,7 +71,7 @@ WALLPAPERS: tuple[Wallpaper, ...] = (_gingham, _plain, _planks, _terrazzo, _tile
 
 
 def draw_wall(size: tuple[int, int], rng: np.random.Generator) -> Image:
-    """A background of `size` (width, height)."""
+    """Draw a background of `size` (width, height)."""
     image = np.empty((size[1], size[0], 3), np.uint8)
     first, second = pick(rng, WALLS), pick(rng, WALLS)
     image[:] = first
@@ -80,13 +80,13 @@ def draw_wall(size: tuple[int, int], rng: np.random.Generator) -> Image:
 
 
 def blend(image: Floats, colours: Floats, cover: Floats) -> None:
-    """Lay colours that are already weighted by `cover` over `image`, in place."""
+    """Composite colours that are multiplied by `cover` already over `image`, in place."""
     image *= 1 - cover[..., None]
     image += colours
 
 
 def lay_fragment(image: Floats, item: Packaging, centre: tuple[float, float], height: float, rng: np.random.Generator) -> None:
-    """Lay a torn-off piece of another product's label at `centre`, turned at random, with a soft shadow."""
+    """Composite a piece of another product's label at `centre`, rotated at random, with a blurred shadow."""
     high, wide = item.front.shape[:2]
     piece = opaque(item.front[int(rng.uniform(0, 0.4) * high) : int(rng.uniform(0.6, 1) * high)])
     turn = cv2.getRotationMatrix2D((wide / 2, len(piece) / 2), float(rng.uniform(-35, 35)), height / high)
@@ -103,7 +103,7 @@ def lay_fragment(image: Floats, item: Packaging, centre: tuple[float, float], he
 
 
 def lay_sprite(image: Floats, sprite: Sprite, drop: float) -> None:
-    """Lay a product over `image`, its shadow `drop` pixels to the right and below."""
+    """Composite a product over `image`, with its shadow `drop` pixels to the right and below."""
     shift = np.array([[1, 0, drop], [0, 1, drop * 0.6]], np.float32)
     shadow = cv2.warpAffine(sprite.cover, shift, (image.shape[1], image.shape[0]))
     image *= 1 - 0.45 * cv2.blur(shadow, (17, 17))[..., None]
@@ -111,7 +111,7 @@ def lay_sprite(image: Floats, sprite: Sprite, drop: float) -> None:
 
 
 def _lay_sprig(image: Floats, centre: tuple[float, float], reach: float, rng: np.random.Generator) -> None:
-    """A few leaves in front of the product."""
+    """Draw leaves in front of the product."""
     drawn = np.zeros((*image.shape[:2], 4), np.uint8)
     green = pick(rng, LEAVES)
     for _ in range(7):
@@ -124,7 +124,7 @@ def _lay_sprig(image: Floats, centre: tuple[float, float], reach: float, rng: np
 
 
 def _lay_finger(image: Floats, centre: tuple[float, float], reach: float, rng: np.random.Generator) -> None:
-    """Fingers that hold the product, reaching in from outside."""
+    """Draw fingers in front of the product, from outside its outline."""
     drawn = np.zeros((*image.shape[:2], 4), np.uint8)
     skin = pick(rng, SKINS)
     inward = np.array([image.shape[1] / 2, image.shape[0] / 2]) - centre
@@ -142,7 +142,7 @@ def _lay_finger(image: Floats, centre: tuple[float, float], reach: float, rng: n
 
 
 def draw_tag(ground: Colour, rng: np.random.Generator) -> Image:
-    """A price tag: (60, 100, 3) uint8."""
+    """Draw a price tag: (60, 100, 3) uint8."""
     tag = np.empty((60, 100, 3), np.uint8)
     tag[:] = ground
     price = f"{rng.integers(1, 10)}.{rng.integers(10, 100)}"
@@ -151,7 +151,7 @@ def draw_tag(ground: Colour, rng: np.random.Generator) -> Image:
 
 
 def _lay_tag(image: Floats, centre: tuple[float, float], reach: float, rng: np.random.Generator) -> None:
-    """A price tag that hides part of the product."""
+    """Draw a price tag in front of the product."""
     tag = opaque(draw_tag(pick(rng, TAGS), rng))
     turn = cv2.getRotationMatrix2D((50, 30), float(rng.uniform(-25, 25)), reach / 55)
     turn[:, 2] += np.array(centre) - [50, 30]
@@ -159,21 +159,21 @@ def _lay_tag(image: Floats, centre: tuple[float, float], reach: float, rng: np.r
 
 
 def _lay_drawn(image: Floats, drawn: Image) -> None:
-    """Lay (H, W, 4) uint8 over `image`, with the shadow of something close."""
+    """Composite (H, W, 4) uint8 over `image`, with a blurred shadow."""
     cover = (drawn[..., 3] / 255).astype(np.float32)
     image *= 1 - 0.3 * cv2.blur(cover, (13, 13))[..., None]
     blend(image, (drawn[..., :3] * cover[..., None]).astype(np.float32), cover)
 
 
 def cover_up(image: Floats, sprite: Sprite, others: Sequence[Packaging], rng: np.random.Generator, reach: float) -> None:
-    """Put something over part of the product's outline: leaves, fingers, a price tag, another product's label.
+    """Occlude a part of the product's outline with leaves, fingers, a price tag or another product's label.
 
     Args:
         image: Changed in place.
-        sprite: The product, for where it stands.
-        others: Products whose labels may get in the way.
-        rng: Decides what, and where.
-        reach: How far it covers, in pixels.
+        sprite: The product; its coverage says where it is.
+        others: Products whose labels may occlude it.
+        rng: Decides the kind of occlusion and its place.
+        reach: Size of the occlusion in pixels.
     """
     ys, xs = np.nonzero(sprite.cover > 0.5)
     middle = np.array([xs.mean(), ys.mean()])
@@ -189,12 +189,12 @@ def cover_up(image: Floats, sprite: Sprite, others: Sequence[Packaging], rng: np
 
 
 def light_up(image: Floats, rng: np.random.Generator, strength: float) -> Floats:
-    """Put a light on the image: gain, colour cast, gradient, a specular spot, blur and noise.
+    """Change the lighting and the camera: gain, colour cast, gradient, a specular highlight, blur and noise.
 
     Args:
         image: (H, W, 3) float32, 0 to 255.
-        rng: Decides which light.
-        strength: 0 is a fair studio, 1 a poor kitchen.
+        rng: Decides the lighting.
+        strength: Size of the changes: 0 for studio light, 1 for a dark room.
     """
     height, width = image.shape[:2]
     gain = np.exp(rng.uniform(-0.45, 0.25) * strength)

@@ -1,4 +1,4 @@
-"""How a demonstration product is seen: its solid shape, the viewpoint, what stands around it, and the light."""
+"""The rendering of a drawn product: its three-dimensional shape from a viewpoint, without surroundings."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,12 +11,12 @@ from model.demo.artwork import HEIGHT, WIDTH, Image, Product, draw_back, draw_la
 
 Floats = NDArray[np.float32]
 CAMERA = 3.4
-"""The camera's distance, in product heights: near enough for visible perspective."""
+"""Distance of the camera in product heights: small, so that perspective is visible."""
 
 
 @dataclass(frozen=True)
 class Packaging:
-    """A product with its printed sides, drawn once and seen many times.
+    """A product with the images of its printed sides, which are drawn once for all views.
 
     Attributes:
         product: The identity.
@@ -31,7 +31,7 @@ class Packaging:
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """From where a product is seen. Angles in radians; `x`, `y` (its middle) and `height` in pixels."""
+    """The viewpoint of an image. Angles are in radians; `x` and `y` (the product's middle) and `height` are in pixels."""
 
     yaw: float
     pitch: float
@@ -43,14 +43,14 @@ class Viewpoint:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A product alone: (H, W, 3) float32 colours and (H, W) float32 coverage from 0 to 1."""
+    """A rendered product without background: (H, W, 3) float32 colours and (H, W) float32 coverage from 0 to 1."""
 
     colours: Floats
     cover: Floats
 
 
 def package(product: Product) -> Packaging:
-    """Print the sides of a product."""
+    """Draw the sides of a product."""
     return Packaging(product, draw_label(product), draw_back(product))
 
 
@@ -74,7 +74,7 @@ def _project(points: NDArray[np.float64], view: Viewpoint) -> Floats:
 
 
 def _paint(sprite: Sprite, texture: Image, corners: Floats) -> None:
-    """Paint a (h, w, 4) texture onto the sprite, its corners at `corners`."""
+    """Warp a (h, w, 4) texture onto the sprite so that its corners lie at `corners`."""
     height, width = texture.shape[:2]
     source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     size = sprite.cover.shape[1], sprite.cover.shape[0]
@@ -85,17 +85,17 @@ def _paint(sprite: Sprite, texture: Image, corners: Floats) -> None:
 
 
 def opaque(texture: Image, shade: float = 1.0) -> Image:
-    """(h, w, 4) uint8: an image, darkened or lightened, that covers all of its rectangle."""
+    """An opaque image with its brightness multiplied by `shade`: (h, w, 4) uint8."""
     return np.asarray(cv2.cvtColor(cv2.convertScaleAbs(texture, alpha=shade), cv2.COLOR_BGR2BGRA), np.uint8)
 
 
 def _premultiplied(colours: NDArray[np.floating[Any]], alpha: NDArray[np.floating[Any]]) -> Image:
-    """(h, w, 4) uint8: colours already weighted by their coverage, which warps without dark fringes."""
+    """Colours multiplied by their coverage, so that interpolation makes no dark edges: (h, w, 4) uint8."""
     return np.dstack([np.clip(colours, 0, 255) * alpha[..., None], alpha * 255]).astype(np.uint8)
 
 
 def _draw_box(sprite: Sprite, item: Packaging, view: Viewpoint) -> None:
-    """A carton: front, the side that shows, and the top when seen from above."""
+    """Draw a carton: its front, its visible side, and its top where the camera is above it."""
     width, depth = WIDTH / HEIGHT, 0.32
     ground, ink = item.product.ground, item.product.ink
     lid = np.full((64, 160, 3), mix(ground, ink, 0.25), np.uint8)
@@ -111,7 +111,7 @@ def _draw_box(sprite: Sprite, item: Packaging, view: Viewpoint) -> None:
 
 
 def _wrap(item: Packaging) -> Image:
-    """What goes round a can or a bottle: front and side, twice as wide as a label; caps and rims above and below."""
+    """The texture of a can or a bottle, twice as wide as a label: front and side, and the caps and rims."""
     steel = (196, 192, 188)
     product = item.product
     body = np.roll(np.hstack([item.front, item.side]), WIDTH // 2, axis=1)
@@ -126,7 +126,7 @@ def _wrap(item: Packaging) -> Image:
 
 
 def _profile(shape: str, rows: Floats) -> Floats:
-    """The radius of a can or bottle, as a share of its largest, at each share of its height."""
+    """The radius of a can or bottle, as a share of the largest radius, at each share of its height."""
     if shape == "can":
         return 1 - 0.06 * np.clip(1 - rows / 0.05, 0, 1) - 0.05 * np.clip((rows - 0.97) / 0.03, 0, 1)
     shoulder = np.clip((rows - 0.08) / 0.17, 0, 1)
@@ -140,7 +140,7 @@ def _grid(height: int, width: int) -> tuple[Floats, Floats]:
 
 
 def _bend(wrap: Image, shape: str, yaw: float, bow: float) -> Image:
-    """A wrap bent round a can or bottle turned by `yaw`; `bow` pixels of its rims show as ellipses. (h, w, 4) uint8."""
+    """Project a texture onto a can or bottle rotated by `yaw`, whose rims are ellipses `bow` pixels high: (h, w, 4) uint8."""
     high, wide = wrap.shape[0], 150
     rows, columns = _grid(round(high + 2 * bow), wide)
     across = (columns + 0.5) / wide * 2 - 1
@@ -161,7 +161,7 @@ def _bend(wrap: Image, shape: str, yaw: float, bow: float) -> Image:
 
 
 def _draw_turned(sprite: Sprite, item: Packaging, view: Viewpoint) -> None:
-    """A can or bottle: the label goes round it, and the yaw turns it about its axis."""
+    """Draw a can or bottle with the label around it, rotated by the yaw."""
     wrap, shape = _wrap(item), item.product.shape
     bent = _bend(wrap, shape, view.yaw, 75 * float(np.sin(view.pitch)))
     stout = 1.15 if shape == "can" else 1.1
@@ -170,7 +170,7 @@ def _draw_turned(sprite: Sprite, item: Packaging, view: Viewpoint) -> None:
 
 
 def _creases(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
-    """The folds of a soft pouch: a sum of waves, about -3 to 3."""
+    """The folds of a pouch: a sum of five sine waves, about -3 to 3."""
     folds = np.zeros_like(x)
     for _ in range(5):
         turn, rate, phase = rng.uniform(0, np.pi), rng.uniform(6, 15), float(rng.uniform(0, 2 * np.pi))
@@ -179,7 +179,7 @@ def _creases(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _draw_pouch(sprite: Sprite, item: Packaging, view: Viewpoint, rng: np.random.Generator) -> None:
-    """A pillow pouch: crimped seams, bulging middle, and creases that differ from view to view."""
+    """Draw a pouch with seams, a wider middle, and creases that differ between views."""
     rows, columns = _grid(HEIGHT, WIDTH)
     x, y = columns * np.float32(2 / WIDTH) - 1, rows * np.float32(1 / HEIGHT)
     waist = 1 - 0.05 * np.sin(np.pi * y) + 0.012 * np.sin(6 * np.pi * y + float(rng.uniform(0, 6)))
@@ -198,7 +198,7 @@ def _draw_pouch(sprite: Sprite, item: Packaging, view: Viewpoint, rng: np.random
 
 
 def see(item: Packaging, view: Viewpoint, size: tuple[int, int], rng: np.random.Generator) -> Sprite:
-    """The product alone, as seen from `view`, on a canvas of `size` (width, height)."""
+    """Render the product from `view` without a background, on a canvas of `size` (width, height)."""
     sprite = Sprite(np.zeros((size[1], size[0], 3), np.float32), np.zeros((size[1], size[0]), np.float32))
     if item.product.shape == "box":
         _draw_box(sprite, item, view)

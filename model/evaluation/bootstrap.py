@@ -6,8 +6,7 @@ retrieval model is how it does on *classes* it has not seen. So whole classes ar
 told otherwise. With a handful of classes any such interval is too narrow: read it with the number of classes beside it.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery
 
 CELLS = 2_000_000
-"""Draws held at a time: 16 MB, whatever the number of queries."""
+"""Number of draws held in memory at a time: 16 MB, whatever the number of queries."""
 
 
 class Difference(NamedTuple):
@@ -71,7 +70,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """The percentile interval of the mean of `values` (Q,), drawing whole classes where `classes` (Q,) are given."""
     means = resampled_means(values[:, None], classes, samples=samples, seed=seed)
-    lower, upper = _percentiles(means, confidence)[:, 0]
+    lower, upper = percentiles(means, confidence)[:, 0]
     return float(lower), float(upper)
 
 
@@ -113,84 +112,7 @@ def check_paired(one: PerQuery, other: PerQuery) -> None:
             )
 
 
-def summarise(per_query: PerQuery, *, samples: int = 1000, confidence: float = 0.95, seed: int = 0) -> dict[str, Any]:
-    """The means with their intervals, drawn by class, flat: `recall_at_1`, `recall_at_1_interval` [lower, upper], ...
-
-    Raises:
-        InvalidInput: No query has a possible match, so that there is nothing to measure.
-    """
-    figures = per_query.figures()
-    used = int(per_query.has_match.sum())
-    if not used:
-        raise InvalidInput(
-            f"None of {len(per_query)} queries has another image of its class to find.",
-            "Test on classes of two images or more.",
-        )
-    means = resampled_means(
-        np.stack(list(figures.values()), axis=1), per_query.labels[per_query.has_match], samples=samples, seed=seed
-    )
-    bounds = _percentiles(means, confidence)  # (2, M)
-    summary: dict[str, Any] = {}
-    for column, (name, values) in enumerate(figures.items()):
-        summary[name] = float(values.mean())
-        summary[f"{name}_interval"] = [float(bound) for bound in bounds[:, column]]
-    return {
-        **summary,
-        "queries": len(per_query),
-        "queries_without_match": len(per_query) - used,
-        "classes": len(np.unique(per_query.labels)),
-    }
-
-
-def by_group(
-    candidate: PerQuery,
-    untrained: PerQuery,
-    groups: NDArray[np.str_],
-    *,
-    samples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> dict[str, dict[str, Any]]:
-    """Each group's figures over its queries that have a possible match; a group none of whose queries has one is kept.
-
-    Args:
-        candidate: The figures.
-        untrained: The untrained trunk's on the same queries.
-        groups: (Q,) the group, or the class, of each query.
-        samples: Resamples, of the group's classes; of its queries where it is one class.
-        confidence: Of the intervals.
-        seed: Of the resamples.
-
-    Returns:
-        Group -> `queries`, `recall_at_1`, `map_at_r`, each of the two with its `_interval`, and `untrained`, the trunk's
-        MAP@R; None instead of a figure where `queries` is 0.
-    """
-    columns = np.stack([candidate.recall[:, candidate.ks.index(1)], candidate.map_at_r, untrained.map_at_r], axis=1)
-    table: dict[str, dict[str, Any]] = {}
-    names, place = np.unique(groups, return_inverse=True)
-    for number, group in enumerate(names):
-        rows = np.flatnonzero((place == number) & candidate.has_match)
-        values = columns[rows].astype(np.float64)
-        bounds = _percentiles(resampled_means(values, candidate.labels[rows], samples=samples, seed=seed), confidence)
-        recall, precision, before = values.mean(axis=0).tolist() if len(rows) else (None, None, None)
-        table[str(group)] = {
-            "queries": len(rows),
-            "recall_at_1": recall,
-            "recall_at_1_interval": bounds[:, 0].tolist() if len(rows) else None,
-            "map_at_r": precision,
-            "map_at_r_interval": bounds[:, 1].tolist() if len(rows) else None,
-            "untrained": before,
-        }
-    return table
-
-
-def worst_first(table: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of `by_group` that have queries, the lowest MAP@R first, each with its `name`."""
-    rows = [{"name": name, **figures} for name, figures in table.items() if figures["queries"]]
-    return sorted(rows, key=lambda row: (row["map_at_r"], row["name"]))
-
-
-def _percentiles(means: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
+def percentiles(means: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
     """(2, M): the lower and the upper bound of each column of `means` (samples, M)."""
     tail = (1 - confidence) / 2
     bounds: NDArray[np.float64] = np.quantile(means, [tail, 1 - tail], axis=0)

@@ -1,25 +1,27 @@
 """The model card (Mitchell et al., Model Cards for Model Reporting, 2019): what a release is for, and where it falls short.
 
-Everything in it follows from report.json. No sentence stands here that the figures do not bear out.
+Everything in it follows from the report, the decision of the gate and the record of the run.
 """
 
 import re
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from model.config import setting_names
-from model.evaluation.bootstrap import worst_first
+from model.evaluation.definitions import definitions
 from model.evaluation.metrics import FIGURES
+from model.evaluation.statements import grouped, statements, training_story
+from model.schemas.decision import Decision
+from model.schemas.figures import Figure
+from model.schemas.report import Report, Settings
+from model.schemas.run_record import RunRecord
+from model.text import isolated, visible
 
 CARD = "model_card.md"
 NOT_STATED = "not stated; set data.licence"
 ROWS = 20
 """Groups in the card's table: the worst. The others are in report.json."""
-FEW_CLASSES = 20
-_NAMED = 5
-Report = Mapping[str, Any]
 
 
 class Markdown(str):
@@ -28,12 +30,16 @@ class Markdown(str):
     __slots__ = ()
 
 
-def render_card(title: str, report: Report) -> str:
+def render_card(
+    report: Report, *, run: RunRecord | None = None, decision: Decision | None = None, version: str | None = None
+) -> str:
     """The card of a release, in Markdown.
 
     Args:
-        title: Its heading.
-        report: As `model.evaluation.report.write_report` makes it from what `model.evaluation.evaluate` hands it.
+        report: The report of its evaluation.
+        run: The run that it is shown for.
+        decision: What the gate decided; None before it has.
+        version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -47,92 +53,24 @@ def render_card(title: str, report: Report) -> str:
     )
     environment.filters |= {"code": _code, "plain": _plain, "interval": _interval}
     what, groups = grouped(report)
-    data = report["data"]
     return environment.get_template(CARD).render(
-        title=title,
         report=report,
-        figures=FIGURES,
+        run=run,
+        decision=decision,
+        version=version,
+        figures={name: title for name, title in FIGURES.items() if name in report.retrieval.figures},
+        definitions=definitions(report.latency.queries),
         statements=statements(report),
+        story=training_story(report.training),
         what=what,
         groups=groups,
         rows=ROWS,
-        licences={**report["licences"], "data": data["licence"] or NOT_STATED},
-        command=" ".join(["glocal run --data", f"{data['path']}@{data['rev']}", *_changed(report["settings"])]),
+        licences={"weights": report.licences.weights, "code": report.licences.code, "data": report.data.licence or NOT_STATED},
+        command=" ".join(["glocal run --data", f"{report.data.path}@{report.data.rev}", *_changed(report.settings)]),
     )
 
 
-def statements(report: Report) -> dict[str, list[str]]:
-    """What the figures say of the use of a model, as sentences under their headings."""
-    return {"Intended use": _uses(report), "Out of scope and limits": [*_limits(report), *_limits_by_group(report)]}
-
-
-def grouped(report: Report) -> tuple[str, list[dict[str, Any]]]:
-    """`group` or `class`, whichever the figures are broken down by, and the rows, the worst first."""
-    return ("group", worst_first(report["by_group"])) if report["by_group"] else ("class", worst_first(report["by_class"]))
-
-
-def _uses(report: Report) -> list[str]:
-    gallery, test = report["gallery"], report["splits"]["test"]
-    said = [
-        f"Given an image, to find images of the same thing among the {gallery['samples']:,} of {gallery['classes']:,} classes "
-        "in its gallery, the nearest first by cosine similarity.",
-        f"For classes that it was not trained on, too: it was tested on {test['classes']:,} such classes and on no others.",
-    ]
-    for rate, found in report["calibration"].get("verify", {}).items():
-        said.append(
-            f"To tell whether two images show the same thing: above a similarity of {found['threshold']:.3f}, "
-            f"at most {100 * float(rate):g} % of the unlike pairs of validation images were taken for alike, "
-            f"and {100 * found['true_accept_rate']:.1f} % of the like ones were recognised."
-        )
-    return said
-
-
-def _limits(report: Report) -> list[str]:
-    gain, data, size = report["gain"], report["data"]["path"], report["settings"]["model"]["image_size"]
-    said = [
-        f"Nothing was measured on other data than {data}: not other things, nor other places, light or cameras.",
-        f"For {100 * (1 - report['recall_at_1']):.1f} of 100 queries the nearest neighbour was of another class.",
-        "There is always a nearest neighbour, also of a thing that is not in the gallery.",
-        *_strangers(report["calibration"]),
-        f"An image is squeezed to a square of {size} x {size} pixels: finer detail, and its proportions, are not seen.",
-        f"{report['queries_without_match']:,} of {report['queries']:,} queries had no other image of their class "
-        "to find; they count in no figure.",
-    ]
-    if gain["interval"][1] < 0:
-        said.append("Training hurt: MAP@R is below the untrained trunk's.")
-    elif gain["interval"][0] <= 0:
-        said.append("Training made no clear difference: the interval of its gain in MAP@R holds 0.")
-    if report["classes"] < FEW_CLASSES:
-        said.append(f"With only {report['classes']} test classes the intervals are likely to be too narrow.")
-    return said
-
-
-def _strangers(calibration: Report) -> list[str]:
-    if not calibration.get("identify"):
-        return ["No threshold was calibrated: a similarity alone does not tell whether an answer is right."]
-    return [
-        f"For at most {100 * float(rate):g} % of the validation images the best match among other classes had a similarity "
-        f"above {found['threshold']:.3f}: what is not in the gallery may score up to that."
-        for rate, found in calibration["identify"].items()
-    ]
-
-
-def _limits_by_group(report: Report) -> list[str]:
-    what, rows = grouped(report)
-    plural = "groups" if what == "group" else "classes"
-    worst = ", ".join(f"{row['name']} ({row['map_at_r']:.3f})" for row in rows[:_NAMED])
-    below = [row["name"] for row in rows if row["map_at_r"] < row["untrained"]]
-    named = ", ".join(below[:_NAMED]) + (", ..." if len(below) > _NAMED else "")
-    said = [
-        f"Of {len(rows)} {plural} the lowest MAP@R have: {worst}.",
-        f"{len(below)} of {len(rows)} {plural} have a lower MAP@R than under the untrained trunk{': ' if below else ''}{named}.",
-    ]
-    if what == "class":
-        said.append("The data name no groups: figures by class cannot show what classes share, such as light, camera or place.")
-    return said
-
-
-def _changed(settings: Report) -> list[str]:
+def _changed(settings: Settings) -> list[str]:
     """The settings of a run that are not the defaults, as words for its command line."""
     from model.config import RunConfig
 
@@ -149,12 +87,12 @@ def _escaped(value: Any) -> Any:
     """A value as Markdown shows it letter by letter, on one line."""
     if not isinstance(value, str) or isinstance(value, Markdown):
         return value
-    return re.sub(r"([\\`*_{}\[\]<>|~&#!])", r"\\\1", " ".join(value.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|~&#!$])", r"\\\1", isolated(" ".join(value.split())))
 
 
 def _plain(value: Any) -> Markdown:
     """A value within a block of code, which it cannot end."""
-    return Markdown(" ".join(str(value).replace("`", "'").split()))
+    return Markdown(visible(" ".join(str(value).replace("`", "'").split())))
 
 
 def _code(value: Any) -> Markdown:
@@ -162,7 +100,6 @@ def _code(value: Any) -> Markdown:
     return Markdown(f"`{_plain(value)}`".replace("|", r"\|"))
 
 
-def _interval(row: Report, name: str) -> Markdown:
+def _interval(figure: Figure) -> Markdown:
     """A figure with its interval."""
-    lower, upper = row[f"{name}_interval"]
-    return Markdown(f"{row[name]:.3f} [{lower:.3f}, {upper:.3f}]")
+    return Markdown(f"{figure.value:.3f} [{figure.lower:.3f}, {figure.upper:.3f}]")

@@ -1,15 +1,15 @@
 """Thresholds at stated false-accept rates, from the validation classes: classes the network was not trained on."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 
 FALSE_ACCEPT_RATES = (0.01, 0.001)
 _QUERIES = 2000
 
 
-def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
+def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibration:
     """Similarities above which two images are taken to show the same thing.
 
     Args:
@@ -23,22 +23,23 @@ def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[s
     """
     rows = np.linspace(0, len(vectors) - 1, min(_QUERIES, len(vectors))).astype(int) if len(vectors) else np.empty(0, int)
     if len(np.unique(labels)) < 2:
-        return {"verify": {}, "identify": {}, "pairs": 0}
+        return Calibration()
     scores = vectors[rows] @ vectors.T
     same = labels[rows][:, None] == labels[None, :]
     themselves = rows[:, None] == np.arange(len(vectors))[None, :]
     like, unlike = scores[same & ~themselves], scores[~same]
     strangers = np.where(same, -1.0, scores).max(axis=1)
-    return {
-        "verify": {str(rate): _verify(like, unlike, rate) for rate in FALSE_ACCEPT_RATES},
-        "identify": {str(rate): {"threshold": _threshold(strangers, rate)} for rate in FALSE_ACCEPT_RATES},
-        "pairs": int(unlike.size),
-    }
+    return Calibration(
+        verify={str(rate): _verify(like, unlike, rate) for rate in FALSE_ACCEPT_RATES},
+        identify={str(rate): IdentifyThreshold(threshold=_threshold(strangers, rate)) for rate in FALSE_ACCEPT_RATES},
+        pairs=int(unlike.size),
+    )
 
 
-def _verify(like: NDArray[np.float32], unlike: NDArray[np.float32], rate: float) -> dict[str, float]:
+def _verify(like: NDArray[np.float32], unlike: NDArray[np.float32], rate: float) -> VerifyThreshold:
     threshold = _threshold(unlike, rate)
-    return {"threshold": threshold, "true_accept_rate": float((like > threshold).mean()) if like.size else 0.0}
+    accepted = float((like > threshold).mean()) if like.size else 0.0
+    return VerifyThreshold(threshold=threshold, true_accept_rate=accepted)
 
 
 def _threshold(scores: NDArray[np.float32], rate: float) -> float:

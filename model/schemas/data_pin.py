@@ -32,6 +32,11 @@ class DataPin(Schema):
             raise ValueError("this is no name of a data set")
         return path
 
+    @property
+    def named(self) -> str:
+        """The data set and the start of its revision, for people: `demo@4f2c1ab`."""
+        return f"{self.path}@{self.rev[:7]}"
+
     def to_json(self) -> dict[str, Any]:
         """The pin as a JSON object."""
         return self.model_dump()

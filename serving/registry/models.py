@@ -71,6 +71,17 @@ class Registry:
             known = self._find(opened.id)
             return known if known is not None else self._register(opened, evidence, run_id, card)
 
+    def describe(self, version: str, card: str) -> None:
+        """Put another model card in the place of a version's.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        found = self._get(version)
+        with self._alone():
+            self._client.log_text(str(found.run_id), card, _CARD)
+            self._client.update_model_version(self.name, version, description=_shortened(card))
+
     def set_alias(self, version: str, alias: Alias) -> None:
         """Point an alias at a version.
 
@@ -272,6 +283,6 @@ def _tags(release: "Release", evidence: Mapping[str, str | float], run_id: str) 
         "embedding_space_id": release.embedding_space_id,
         "data_md5": release.pin.md5,
         "data_rev": release.pin.rev,
-        "code_revision": str(release.manifest["code_revision"]),
+        "code_revision": release.manifest.code_revision,
         "run_id": run_id,
     }

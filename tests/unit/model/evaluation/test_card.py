@@ -4,47 +4,23 @@ import shlex
 import pytest
 
 from model.config import ModelConfig, TrainConfig, load_config
-from model.evaluation.card import NOT_STATED, ROWS, render_card, statements
+from model.evaluation.card import NOT_STATED, ROWS, render_card
+from model.evaluation.statements import statements, training_story
+from model.schemas.calibration import Calibration
+from model.schemas.decision import ComparedChampion, Decision, RuleResult
+from model.schemas.report import Licences
+from model.schemas.run_record import RunRecord
 from tests.support.releases import make_pin
+from tests.support.reports import MOMENT, figure, make_report, make_retrieval, make_training, row
 
-HOSTILE = "<script>alert(1)</script> | [click](javascript:alert(1)) `rm`\n# Heading"
-
-
-def row(map_at_r, untrained, queries=4, recall=0.5):
-    intervals = {"recall_at_1_interval": [0.25, 0.75], "map_at_r_interval": [map_at_r, map_at_r]}
-    return {"queries": queries, "recall_at_1": recall, "map_at_r": map_at_r, "untrained": untrained, **intervals}
-
-
-NONE = dict.fromkeys(row(0, 0)) | {"queries": 0}
+HOSTILE = "<script>alert(1)</script> | [click](javascript:alert(1)) `rm` $x^2$\u202e\n# Heading"
+RETRIEVAL = {"gain", "classes", "by_group"}
 
 
 def report(**changes):
-    figures = {"recall_at_1": 0.75, "recall_at_1_interval": [0.5, 0.9], "map_at_r": 0.4, "map_at_r_interval": [0.3, 0.5]}
-    return {
-        **figures,
-        "untrained": {**figures, "map_at_r": 0.25},
-        **{"queries": 1200, "queries_without_match": 3, "classes": 40},
-        "gain": {"map_at_r": 0.15, "interval": [0.1, 0.2]},
-        "by_class": {"oat": row(0.2, 0.3), "rye": row(0.6, 0.2), "lone": NONE},
-        "by_group": {},
-        "bootstrap": {"samples": 100, "confidence": 0.95, "seed": 0, "drawn": "classes"},
-        "data": {**make_pin().to_json(), "path": "grains"},
-        "settings": {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump(), "evaluate": {"samples": 1000}},
-        **{"release": "r" * 16, "embedding_space_id": "s" * 16, "code_revision": "0.1+abc", "latency_ms": 12.5, "size_mb": 20.0},
-        "gallery": {"samples": 5000, "classes": 81},
-        "splits": {"train": {"classes": 33, "samples": 2000}, "test": {"classes": 40, "samples": 1200}},
-        "calibration": {
-            "verify": {"0.01": {"threshold": 0.5, "true_accept_rate": 0.873}},
-            "identify": {"0.01": {"threshold": 0.625}},
-        },
-        "network": {
-            "dimensions": 512,
-            "heads": {"global": {"tap": "deep", "dimensions": 384}},
-            "losses": [{"name": "proxy_anchor", "on": "merged", "weight": 0.03}],
-        },
-        "licences": {"weights": "Apache-2.0", "code": "Apache-2.0"},
-        **changes,
-    }
+    """A report; what is said of `RETRIEVAL` goes to its figures."""
+    found = {name: changes.pop(name) for name in RETRIEVAL & changes.keys()}
+    return make_report(retrieval=make_retrieval(**found), **changes)
 
 
 def limits(**changes) -> str:
@@ -74,10 +50,11 @@ def test_the_limits_follow_from_the_figures():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gain": {"map_at_r": -0.2, "interval": [-0.3, -0.1]}}, "Training hurt"),
-        ({"gain": {"map_at_r": 0.1, "interval": [-0.1, 0.3]}}, "Training made no clear difference"),
+        ({"gain": figure(-0.2, -0.3, -0.1)}, "Training hurt"),
+        ({"gain": figure(0.1, -0.1, 0.3)}, "Training made no clear difference"),
         ({"classes": 6}, "With only 6 test classes"),
-        ({"calibration": {"verify": {}, "identify": {}, "pairs": 0}}, "No threshold was calibrated"),
+        ({"calibration": Calibration()}, "No threshold was calibrated"),
+        ({"training": make_training(0.4, 0.3, best=0)}, "The training steps added nothing"),
     ],
 )
 def test_what_went_badly_is_said_and_said_only_then(changes, words):
@@ -94,49 +71,91 @@ def test_groups_stand_in_the_place_of_classes_where_the_data_name_them():
 
 
 def test_the_card_has_all_its_sections_in_order():
-    headings = re.findall(r"^## (.*)$", render_card("grains", report()), re.MULTILINE)
+    headings = re.findall(r"^## (.*)$", render_card(report()), re.MULTILINE)
     assert headings == [
         *("Model details", "Intended use", "Out of scope and limits", "Licences"),
-        *("Data", "Metrics", "Metrics by class", "Training", "To make it again"),
+        *("Data", "Metrics", "Metrics by class", "Training"),
+        *("What the figures mean", "To make it again"),
     ]
 
 
 def test_every_figure_stands_beside_the_untrained_trunks_with_its_interval():
-    card = render_card("grains", report())
+    card = render_card(report())
     assert "| MAP@R | 0.400 [0.300, 0.500] | 0.250 [0.300, 0.500] |" in card
     assert "| oat | 4 | 0.500 [0.250, 0.750] | 0.200 [0.200, 0.200] | 0.300 |\n| rye |" in card
-    assert "lone" not in card  # no query of it could be answered
+    assert "| lone |" not in card  # no query of it could be answered
     assert "| train | 33 | 2000 |\n| test | 40 | 1200 |" in card
 
 
 def test_of_many_groups_the_worst_stand_in_the_card_and_the_rest_is_counted():
     many = {f"group {number:02}": row(number / 100, 0.0) for number in range(ROWS + 5)}
-    card = render_card("grains", report(by_group=many))
+    card = render_card(report(by_group=many))
     assert card.count("\n| group ") == ROWS + 1  # and the table's head
     assert "5 better ones are in report.json" in card
 
 
 def test_a_licence_that_nobody_stated_is_not_guessed():
-    assert NOT_STATED.replace("_", r"\_") in render_card("grains", report())
-    stated = report(data={**make_pin().to_json(), "licence": "CC BY 4.0"})
-    assert "- The data: CC BY 4.0." in render_card("grains", stated)
-    assert "terms of their own" in render_card("grains", stated)
+    assert NOT_STATED.replace("_", r"\_") in render_card(report())
+    stated = report(data=make_pin(licence="CC BY 4.0"))
+    assert "- The data: CC BY 4.0." in render_card(stated)
+    assert "terms of their own" in render_card(stated)
 
 
 def test_names_that_are_markup_are_shown_letter_by_letter():
-    card = render_card(HOSTILE, report(by_group={HOSTILE: row(0.1, 0.2)}, licences={"weights": HOSTILE, "code": HOSTILE}))
+    found = report(by_group={HOSTILE: row(0.1, 0.2)}, licences=Licences(weights=HOSTILE, code=HOSTILE))
+    card = render_card(
+        found, run=RunRecord(state="running", started=MOMENT, id="1", name=HOSTILE, why=HOSTILE, user=HOSTILE), version=HOSTILE
+    )
     assert "<script>" not in re.sub(r"\\<", "", card)
     assert "](javascript" not in card.replace(r"\]", "")
+    assert not re.search(r"(?<!\\)\$", card)
+    assert "\u202e" not in card
+    assert r"\\u202e" in card
     assert len(re.findall(r"^# ", card, re.MULTILINE)) == 1
-    table = next(line for line in card.splitlines() if "script" in line and line.startswith("| "))
-    assert len(re.findall(r"(?<!\\)\|", table)) == 6
+    tables = [line for line in card.splitlines() if "script" in line and line.startswith("| ")]
+    assert sorted(len(re.findall(r"(?<!\\)\|", line)) for line in tables) == [3, 3, 3, 6]
 
 
 def test_the_command_that_makes_it_again_gives_the_very_settings_back():
     model, training = ModelConfig(image_size=64, trunk="resnet18"), TrainConfig(epochs=3, learning_rate=5e-5)
     settings = {"model": model.model_dump(), "train": training.model_dump(), "evaluate": {"samples": 200}}
-    card = render_card("grains", report(settings=settings))
+    card = render_card(report(settings=settings))
     words = shlex.split(card.split("```bash\n")[1].split("\n```")[0])
     assert words[:4] == ["glocal", "run", "--data", f"grains@{'0' * 40}"]
     config = load_config(None, words[5::2])
     assert (config.model, config.train, config.evaluate.samples) == (model, training, 200)
+
+
+def test_the_card_names_run_version_date_decision_and_best_epoch_once_they_are_known():
+    early = render_card(report())
+    assert "| registered | not registered yet |" in early
+    assert "| decision | not gated yet |" in early
+    assert "Decision of the gate" not in early
+    rule = RuleResult(name="min_map_at_r", held=True, figure=0.4, threshold=0.1, text="MAP@R is 0.4000: held.")
+    champion = ComparedChampion(name="grains", version="2", data="grains@0000000")
+    decision = Decision(made_at=MOMENT, release="r" * 16, passed=True, champion=champion, queries=1197, rules=(rule,))
+    card = render_card(
+        report(),
+        run=RunRecord(state="running", started=MOMENT, id="1f", name="a run", why="to try"),
+        decision=decision,
+        version="grains version 3",
+    )
+    for line in (
+        "| registered | grains version 3 |",
+        "| evaluated | 2026-11-25 04:30 UTC |",
+        "| run | a run (`1f`) |",
+        "| why | to try |",
+        "| decision | passed, compared with grains version 2 trained on grains@0000000 |",
+        "| weights kept | best epoch 2 of 3 |",
+        "- MAP@R is 0.4000: held.",
+    ):
+        assert line in card
+
+
+def test_the_gain_is_split_into_init_and_training():
+    told = " ".join(training_story(make_training(untrained=0.1)))
+    assert "0.100 for the untrained trunk, 0.300 after the closed-form init (+0.200), 0.450 after training (+0.150)" in told
+    assert "Best epoch 2 of 3." in told
+    kept = " ".join(training_story(make_training(0.4, 0.3, best=0)))
+    assert "0.400 after the closed-form init, 0.400 after training (+0.000)" in kept
+    assert "The start was kept: none of 1 epochs was better than the init." in kept

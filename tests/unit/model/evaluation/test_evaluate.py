@@ -1,9 +1,9 @@
 import pytest
 
-from model.config import ModelConfig, TrainConfig
+from model.config import EvaluateConfig, ModelConfig, TrainConfig
 from model.evaluation.evaluate import evaluate_release
-from model.files import read_json
 from model.index import build_release
+from model.schemas.report import Count, Report
 from model.training.train import train
 from tests.support.datasets import SAMPLES, make_dataset
 from tests.support.releases import make_pin
@@ -20,20 +20,32 @@ def evaluated(tmp_path_factory):
     data, work, out = make_dataset(folder / "data"), folder / "work", folder / "report"
     train(data, MODEL, TRAINING, data_md5=PIN.md5, work=work, out=folder / "checkpoint")
     build_release(data, folder / "checkpoint", folder / "release", pin=PIN, code_revision="test", work=work)
-    report = evaluate_release(folder / "release", data, out, md5=PIN.md5, model=MODEL, training=TRAINING, work=work, samples=100)
+    report = evaluate_release(
+        folder / "release",
+        folder / "checkpoint",
+        data,
+        out,
+        md5=PIN.md5,
+        model=MODEL,
+        training=TRAINING,
+        evaluation=EvaluateConfig(samples=100),
+        work=work,
+    )
     return report, out
 
 
 def test_the_report_tells_all_that_was_measured_and_what_it_was_measured_on(evaluated):
     report, out = evaluated
-    assert read_json(out / "report.json") == report
-    assert report["gallery"] == {"samples": SAMPLES, "classes": 8}
-    assert report["splits"]["train"] == {"classes": 4, "samples": 16}
-    assert report["splits"]["test"] == {"classes": 2, "samples": 8}
-    assert (report["classes"], report["queries"]) == (2, 8)
-    assert report["settings"]["network"]["trunk"] == "test_efficientnet"
-    assert report["network"]["dimensions"] == sum(head["dimensions"] for head in report["network"]["heads"].values())
-    assert report["latency_ms"] > 0
+    assert Report.load(out / "report.json") == report
+    assert report.gallery == Count(samples=SAMPLES, classes=8)
+    assert report.splits["train"] == Count(classes=4, samples=16)
+    assert report.splits["test"] == Count(classes=2, samples=8)
+    assert (report.retrieval.classes, report.retrieval.queries) == (2, 8)
+    assert report.network.trunk == "test_efficientnet"
+    assert report.network.dimensions == sum(head.settings["dimensions"] for head in report.network.heads)
+    assert report.latency.median_ms >= report.latency.fastest_ms > 0
+    assert [epoch.epoch for epoch in report.training.history] == [0, 1]
+    assert report.training.best == max(epoch.map_at_r for epoch in report.training.history)
 
 
 def test_the_card_beside_it_states_the_licences_of_weights_data_and_code(evaluated):

@@ -1,6 +1,6 @@
 import base64
-import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,24 +14,40 @@ from model.config import ModelConfig, TrainConfig
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
 from model.evaluation.card import render_card
+from model.evaluation.contact_sheets import THUMBNAIL, thumbnail, typical_queries, worst_queries
+from model.evaluation.definitions import definitions
+from model.evaluation.figures import retrieval_figures
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
-from model.evaluation.report import THUMBNAIL, thumbnail, typical_queries, worst_queries, write_report
+from model.evaluation.report import render_report, write_report
+from model.schemas.decision import ComparedChampion, Decision, RuleResult
+from model.schemas.report import Report
+from model.schemas.run_record import RunRecord
 from tests.support.releases import make_pin
+from tests.support.reports import MOMENT, figure, make_report, make_training
 
 HOSTILE = '<script>alert("1")</script>'
 CLASSES = (HOSTILE, "<img src=x onerror=alert(2)>", "pear & 'plum'")
+SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump()}
 WHOLE = np.full(4, np.nan, dtype=np.float32)
 VOID = {"meta", "img"}
-DATA = {**make_pin().to_json(), "md5": "0a1b2c.dir", "rev": HOSTILE}
-SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump()}
-EXTRA = {
-    **{"release": "0" * 16, "embedding_space_id": "1" * 16, "code_revision": "test", "latency_ms": 12.5, "size_mb": 20.0},
-    "gallery": {"samples": 13, "classes": 4},
-    "splits": {"test": {"samples": 13, "classes": 4}},
-    "calibration": {},
-    "network": {"dimensions": 512, "heads": {"global": {"tap": "deep"}}, "losses": [{"name": "l", "on": "merged", "weight": 1}]},
-    "licences": {"weights": "Apache", "code": "Apache"},
-}
+HIDDEN = "a\u202eb\nc"
+RUN = RunRecord(state="running", started=MOMENT, id="1f", name=HOSTILE, why=f"{HOSTILE} {HIDDEN}", user="=1+1")
+
+
+def report_of(manifest: Manifest, candidate: PerQuery, untrained: PerQuery) -> Report:
+    settings = {**SETTINGS, "evaluate": {"samples": 50, "heads": ["global", "local"]}, HOSTILE: {}}
+    found = retrieval_figures(manifest, candidate, untrained, samples=50)
+    return make_report(data=make_pin(licence=HOSTILE), settings=settings, retrieval=found)
+
+
+def decided(passed: bool = True) -> Decision:
+    texts = (f"The group that changed for the worst, {HOSTILE}: held.", "MAP@R is low: NOT held.")
+    rules = [
+        RuleResult(name="rule", held=held, figure=None, threshold=None, text=text)
+        for held, text in zip((True, passed), texts, strict=True)
+    ]
+    champion = ComparedChampion(name="grains", version="2", data="grains@0000000")
+    return Decision(made_at=MOMENT, release="r" * 16, passed=passed, champion=champion, queries=12, rules=tuple(rules))
 
 
 def samples(folder: Path) -> Manifest:
@@ -61,23 +77,18 @@ def made(tmp_path_factory):
     folder, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("work") / "new" / "report"
     manifest = samples(folder)
     (folder / "5.jpg").write_text("no image")
-    report = write_report(
-        out,
-        title=f"Evaluation {HOSTILE}",
-        manifest=manifest,
-        candidate=searched(manifest, 0.2),
-        untrained=searched(manifest, 0.8),
-        data=DATA,
-        settings={**SETTINGS, "evaluate": {"samples": 50, "heads": ["global", "local"]}, HOSTILE: None},
-        extra=EXTRA,
-        samples=50,
-    )
+    candidate, untrained = searched(manifest, 0.2), searched(manifest, 0.8)
+    report = report_of(manifest, candidate, untrained)
+    write_report(out, report, manifest=manifest, candidate=candidate, untrained=untrained)
     return report, out
 
 
 @pytest.fixture(scope="module")
-def page(made) -> str:
-    return (made[1] / "report.html").read_text()
+def page(made, tmp_path_factory) -> str:
+    """The page as it is once the model is registered."""
+    folder = shutil.copytree(made[1], tmp_path_factory.mktemp("complete") / "report")
+    render_report(folder, made[0], run=RUN, decision=decided(), version=f"grains version 3 {HOSTILE}")
+    return (folder / "report.html").read_text()
 
 
 class Tags(HTMLParser):
@@ -105,19 +116,21 @@ def test_the_report_on_disk_is_the_one_returned_and_stands_beside_what_it_was_ma
     report, out = made
     assert sorted(path.name for path in out.iterdir()) == [
         "candidate.npz",
+        "contact_sheets.json",
         "model_card.md",
         "report.html",
         "report.json",
         "untrained.npz",
     ]
-    assert json.loads((out / "report.json").read_text()) == report
+    assert Report.load(out / "report.json") == report
     candidate, untrained = PerQuery.load(out / "candidate.npz"), PerQuery.load(out / "untrained.npz")
-    assert report["map_at_r"] == candidate.mean("map_at_r") > untrained.mean("map_at_r") == report["untrained"]["map_at_r"]
-    assert report["gain"]["map_at_r"] == pytest.approx(report["map_at_r"] - report["untrained"]["map_at_r"])
-    assert (report["queries"], report["queries_without_match"]) == (13, 1)
-    assert report["latency_ms"] == 12.5
-    assert (out / "model_card.md").read_text() == render_card(f"Evaluation {HOSTILE}", report)
-    assert report["by_class"]["single"]["queries"] == 0
+    found = report.retrieval
+    assert found.figures["map_at_r"].value == candidate.mean("map_at_r") > untrained.mean("map_at_r")
+    assert found.untrained["map_at_r"].value == untrained.mean("map_at_r")
+    assert found.gain.value == pytest.approx(candidate.mean("map_at_r") - untrained.mean("map_at_r"))
+    assert (found.queries, found.queries_without_match, found.classes) == (13, 1, 4)
+    assert (out / "model_card.md").read_text() == render_card(report)
+    assert found.by_class["single"].queries == 0
 
 
 def test_the_page_asks_nothing_of_any_other_place(page):
@@ -164,7 +177,7 @@ def test_an_image_that_cannot_be_read_is_said_so_and_the_report_is_made(page):
 
 def test_the_page_names_the_data_the_settings_the_intervals_and_the_queries_left_out(page):
     for words in (
-        "0a1b2c.dir",
+        "d" * 32,
         "train.epochs",
         "global, local",
         "50 resamples",
@@ -176,40 +189,87 @@ def test_the_page_names_the_data_the_settings_the_intervals_and_the_queries_left
 
 
 def test_groups_have_figures_of_their_own_where_the_data_name_any(made, page, tmp_path):
-    assert made[0]["by_group"] == {}
+    assert made[0].retrieval.by_group == {}
     assert "Groups" not in page
     manifest = samples(tmp_path)
     grouped = replace(manifest, groups=np.array([HOSTILE] * 8 + ["green"] * 4 + [""]))
-    write_report(
-        tmp_path / "out",
-        title="",
-        manifest=grouped,
-        candidate=searched(manifest, 0.2),
-        untrained=searched(manifest, 0.8),
-        data=DATA,
-        settings=SETTINGS,
-        extra=EXTRA,
-        samples=50,
-    )
-    report, text = json.loads((tmp_path / "out" / "report.json").read_text()), (tmp_path / "out" / "report.html").read_text()
-    assert {name: row["queries"] for name, row in report["by_group"].items()} == {HOSTILE: 8, "green": 4, "(no group)": 0}
-    first, second, third, _ = report["by_class"].values()  # sorted by name, as written
+    candidate, untrained = searched(manifest, 0.2), searched(manifest, 0.8)
+    report = report_of(grouped, candidate, untrained)
+    write_report(tmp_path / "out", report, manifest=grouped, candidate=candidate, untrained=untrained)
+    groups, text = report.retrieval.by_group, (tmp_path / "out" / "report.html").read_text()
+    assert {name: row.queries for name, row in groups.items()} == {HOSTILE: 8, "green": 4, "(no group)": 0}
+    first, second, third, _ = report.retrieval.by_class.values()  # sorted by name, as written
     assert "All groups, worst first" in text
     assert HOSTILE not in text
-    assert sum(row["map_at_r"] for row in (first, second, third)) == pytest.approx(
-        2 * report["by_group"][HOSTILE]["map_at_r"] + report["by_group"]["green"]["map_at_r"]
+    assert sum(row.map_at_r.value for row in (first, second, third)) == pytest.approx(
+        2 * groups[HOSTILE].map_at_r.value + groups["green"].map_at_r.value
     )
 
 
 def test_figures_of_other_rows_than_the_manifests_are_refused(tmp_path):
     manifest = samples(tmp_path)
     figures = searched(manifest, 0.2)
-    same = {"title": "", "candidate": figures, "untrained": figures, "data": {}, "settings": {}}
     with pytest.raises(InvalidInput, match="not of the manifest's rows"):
-        write_report(tmp_path / "out", manifest=manifest.select(np.arange(5)), extra={}, **same)
-    with pytest.raises(InvalidInput, match="recall_at_1 already"):
-        write_report(tmp_path / "out", manifest=manifest, extra={"recall_at_1": 1.0}, **same)
-    assert not (tmp_path / "out").exists()
+        retrieval_figures(manifest.select(np.arange(5)), figures, figures)
+
+
+def test_before_the_gate_the_page_says_what_is_not_known_yet(made):
+    early = (made[1] / "report.html").read_text()
+    assert "not decided yet" in early
+    assert "not registered yet" in early
+    assert 'id="decision"' not in early
+
+
+def test_the_complete_page_has_date_run_reason_version_decision_champion_and_curve(page):
+    for words in (
+        "2026-11-25 04:30 UTC",
+        "grains version 3",
+        "=1+1",
+        '<span class="verdict passed">passed</span>',
+        "grains version 2 trained on grains@0000000",
+        "Best epoch 2 of 3.",
+        "Validation MAP@R by epoch: epoch 0: 0.3000; epoch 1: 0.3500; epoch 2: 0.4500; epoch 3: 0.4000.",
+        "Training loss by epoch: epoch 1: 1.0000;",
+        "1.2 times the trunk alone",
+    ):
+        assert words in page
+
+
+def test_every_figure_is_defined_in_a_sentence(page):
+    for term, sentence in definitions(20).items():
+        assert f"<dt>{term}</dt>" in page
+        assert sentence.endswith(".")
+
+
+def test_direction_marks_and_line_breaks_are_shown_not_obeyed(page):
+    assert "\u202e" not in page
+    assert r"a\u202eb c" in page
+
+
+def test_a_refused_model_is_shown_as_refused_with_the_broken_rule(made, tmp_path):
+    folder = shutil.copytree(made[1], tmp_path / "report")
+    render_report(folder, made[0], decision=decided(passed=False))
+    text = (folder / "report.html").read_text()
+    assert '<span class="verdict refused">refused</span>' in text
+    assert '<li class="broken"><b aria-hidden="true">✗</b><span><bdi>MAP@R is low: NOT held.' in text
+    assert "not registered yet" not in text
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        (make_training(0.4, 0.3, best=0), "The closed-form init helps, the training steps add nothing"),
+        (make_training(1.0, 0.9, best=0, saturated=True, warning="Too easy."), '<p class="warning">Too easy.</p>'),
+        (make_training(0.4, best=0), "The start was kept"),
+    ],
+)
+def test_the_page_does_not_praise_training_that_did_nothing(made, tmp_path, training, words):
+    folder = shutil.copytree(made[1], tmp_path / "report")
+    found = made[0].retrieval.model_copy(update={"gain": figure(0.2, 0.1, 0.3)})
+    render_report(folder, made[0].model_copy(update={"training": training, "retrieval": found}))
+    text = (folder / "report.html").read_text()
+    assert words in text
+    assert "Training helps" not in text
 
 
 def thumbnail_of(file: Path, box: list[float] | None = None) -> torch.Tensor:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from model.retrieval.calibration import calibrate
+from model.schemas.calibration import Calibration
 
 ANGLES = (0, 10, 90, 130)
 VECTORS = np.stack([np.cos(np.radians(ANGLES)), np.sin(np.radians(ANGLES))], axis=1).astype(np.float32)
@@ -15,16 +16,17 @@ def cosine(degrees: float) -> float:
 def test_four_images_by_hand():
     """Unlike pairs are 90, 130, 80 and 120 degrees apart; like pairs 10 and 40."""
     found = calibrate(VECTORS, LABELS)
-    assert found["pairs"] == 8
+    assert found.pairs == 8
     for rate in ("0.01", "0.001"):
-        assert found["verify"][rate]["threshold"] == pytest.approx(cosine(80), abs=1e-6)
-        assert found["verify"][rate]["true_accept_rate"] == 1.0
-        assert found["identify"][rate]["threshold"] == pytest.approx(cosine(80), abs=1e-6)
+        assert found.verify[rate].threshold == pytest.approx(cosine(80), abs=1e-6)
+        assert found.verify[rate].true_accept_rate == 1.0
+        assert found.identify[rate].threshold == pytest.approx(cosine(80), abs=1e-6)
 
 
 def test_like_images_farther_apart_than_unlike_ones_are_not_accepted():
     found = calibrate(VECTORS, np.array([0, 1, 0, 1]))  # like: 90 and 120; the nearest unlike: 10
-    assert found["verify"]["0.01"] == {"threshold": pytest.approx(cosine(10), abs=1e-6), "true_accept_rate": 0.0}
+    assert found.verify["0.01"].threshold == pytest.approx(cosine(10), abs=1e-6)
+    assert found.verify["0.01"].true_accept_rate == 0.0
 
 
 def test_no_more_pairs_than_the_rate_pass_the_threshold():
@@ -36,20 +38,20 @@ def test_no_more_pairs_than_the_rate_pass_the_threshold():
     unlike = (vectors @ vectors.T)[labels[:, None] != labels[None, :]]
     like = (vectors @ vectors.T)[(labels[:, None] == labels[None, :]) & ~np.eye(300, dtype=bool)]
     for rate in (0.01, 0.001):
-        entry = found["verify"][str(rate)]
-        passed = (unlike > entry["threshold"]).mean()
+        entry = found.verify[str(rate)]
+        passed = (unlike > entry.threshold).mean()
         assert rate / 2 < passed <= rate
-        assert entry["true_accept_rate"] == pytest.approx((like > entry["threshold"]).mean())
-    assert found["verify"]["0.001"]["threshold"] > found["verify"]["0.01"]["threshold"]
-    assert found["identify"]["0.01"]["threshold"] > found["verify"]["0.01"]["threshold"]  # the best of many strangers
+        assert entry.true_accept_rate == pytest.approx((like > entry.threshold).mean())
+    assert found.verify["0.001"].threshold > found.verify["0.01"].threshold
+    assert found.identify["0.01"].threshold > found.verify["0.01"].threshold  # the best of many strangers
 
 
 def test_an_image_does_not_vouch_for_itself():
     """Each class has one image, so that there is no like pair."""
     found = calibrate(VECTORS[[0, 2]], np.array([0, 1]))
-    assert found["verify"]["0.01"]["true_accept_rate"] == 0.0
+    assert found.verify["0.01"].true_accept_rate == 0.0
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_fewer_than_two_classes_calibrate_nothing(count):
-    assert calibrate(VECTORS[:count], LABELS[:count]) == {"verify": {}, "identify": {}, "pairs": 0}
+    assert calibrate(VECTORS[:count], LABELS[:count]) == Calibration()

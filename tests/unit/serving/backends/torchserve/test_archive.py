@@ -29,7 +29,7 @@ def test_the_same_release_gives_the_same_bytes(release, archive, tmp_path):
 def test_the_whole_release_is_inside(release, archive):
     names = zipfile.ZipFile(archive.path).namelist()
     below = {name.removeprefix("release/") for name in names if name.startswith("release/")}
-    assert below == {*release.manifest["files"], "manifest.json"}
+    assert below == {*release.manifest.files, "manifest.json"}
     assert set(names) - {f"release/{name}" for name in below} == {"handler.py", "MAR-INF/MANIFEST.json"}
 
 

@@ -1,0 +1,58 @@
+"""What a run shows people: the report and the decision, in the run's folder and on its record in MLflow."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from components.runtime.step import Step, run_evidence
+from components.training_record import record_training
+from model.evaluation.report import REPORT, render_report
+from model.schemas.decision import Decision
+from model.schemas.report import Report
+from model.schemas.run_record import RunRecord
+
+
+def show_report(current: Step, report: Path, *, decision: Decision | None = None, version: str | None = None) -> None:
+    """Put the report on the record of the run, its page and card rendered with all that is known by now.
+
+    Args:
+        current: The step.
+        report: What `evaluate` wrote; it stays as it is.
+        decision: What the gate decided.
+        version: Name and version of the registered model.
+    """
+    found = Report.load(report / REPORT)
+    with tempfile.TemporaryDirectory(prefix="glocal-report-") as scratch:
+        folder = Path(shutil.copytree(report, Path(scratch) / "report"))
+        render_report(folder, found, run=run_of(current), decision=decision, version=version)
+        tags = {"md5": found.data.md5, "release": found.release}
+        if decision is None:
+            training = found.training
+            history = [epoch.model_dump() for epoch in training.history]
+            record_training(history, training.best_epoch, current, saturated=training.saturated)
+        figures = found.recorded() if decision is None else {}  # once a run
+        run_evidence(current.environment, figures, tags, {"report": folder})
+
+
+def show_decision(current: Step, report: Path, folder: Path, decision: Decision) -> None:
+    """Put the decision on the record of the run, and the report again with the decision in it.
+
+    Args:
+        current: The step.
+        report: What `evaluate` wrote.
+        folder: The folder with the decision.
+        decision: What the gate decided.
+    """
+    show_report(current, report, decision=decision)
+    tags = {"passed": str(decision.passed), "refused": "\n".join(decision.refused)}
+    current.tags |= tags | {"release": decision.release}
+    run_evidence(current.environment, {}, tags, {"decision": folder})
+
+
+def run_of(current: Step) -> RunRecord | None:
+    """The record of the run that this step belongs to; None where there is none."""
+    if not current.environment.run_id:
+        return None
+    from serving.registry.runs import Runs
+
+    return Runs(current.environment.mlflow_uri).run(current.environment.run_id)

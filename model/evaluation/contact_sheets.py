@@ -1,0 +1,95 @@
+"""Contact sheets: which queries of a report are shown, and the thumbnails of their neighbours."""
+
+import base64
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.manifest import Manifest
+from model.errors import InvalidInput
+from model.evaluation.metrics import PerQuery
+from model.schemas.contact_sheets import ContactSheet, ContactSheets, SheetImage, SheetQuery
+
+SHEET = 12
+"""Queries on a contact sheet."""
+SHOWN = 5
+"""Neighbours shown of each."""
+THUMBNAIL = 112
+"""Pixels of a thumbnail's longer side."""
+
+
+def contact_sheets(manifest: Manifest, figures: PerQuery, seed: int = 0) -> ContactSheets:
+    """The typical and the worst queries.
+
+    Args:
+        manifest: The rows that were evaluated, in the order of `figures`.
+        figures: What each query found.
+        seed: Decides which of several equal queries are shown.
+    """
+    typical = ContactSheet(
+        title="Typical queries",
+        text="Taken at even distances from the best MAP@R to the lowest, so that they stand for all.",
+        queries=tuple(_shown(manifest, figures, int(row)) for row in typical_queries(figures, seed=seed)),
+    )
+    worst = ContactSheet(
+        title="The worst queries",
+        text="The lowest MAP@R, at most one of a class; among equals, the surest of a wrong answer first.",
+        queries=tuple(_shown(manifest, figures, int(row)) for row in worst_queries(figures)),
+    )
+    return ContactSheets(sheets=(typical, worst))
+
+
+def typical_queries(figures: PerQuery, count: int = SHEET, seed: int = 0) -> NDArray[np.int64]:
+    """Queries at evenly spaced ranks of MAP@R, best first; equal ones in random order."""
+    rows = np.flatnonzero(figures.has_match)
+    rows = np.random.default_rng(seed).permutation(rows)
+    rows = rows[np.argsort(-figures.map_at_r[rows], kind="stable")]
+    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)
+    return rows[places]
+
+
+def worst_queries(figures: PerQuery, count: int = SHEET) -> NDArray[np.int64]:
+    """The queries of the lowest MAP@R, at most one a class; among equals, the surest of a wrong answer first."""
+    rows = np.flatnonzero(figures.has_match)
+    rows = rows[np.lexsort((-figures.scores[rows, 0], figures.map_at_r[rows]))]
+    _, first = np.unique(figures.labels[rows], return_index=True)
+    return rows[np.sort(first)[:count]]
+
+
+def _shown(manifest: Manifest, figures: PerQuery, row: int) -> SheetQuery:
+    neighbours = tuple(
+        _image(manifest, int(other), right=bool(figures.labels[other] == figures.labels[row]), score=float(score))
+        for other, score in zip(figures.neighbours[row, :SHOWN], figures.scores[row, :SHOWN], strict=True)
+        if other >= 0
+    )
+    return SheetQuery(query=_image(manifest, row), map_at_r=float(figures.map_at_r[row]), neighbours=neighbours)
+
+
+def _image(manifest: Manifest, row: int, *, right: bool = False, score: float = 0.0) -> SheetImage:
+    path = str(manifest.paths[row])
+    source = thumbnail(manifest.folder / path, manifest.boxes[row])
+    return SheetImage(source=source, name=manifest.classes[manifest.labels[row]], path=path, right=right, score=score)
+
+
+def thumbnail(file: Path, box: NDArray[np.float32]) -> str | None:
+    """A small JPEG of the image, or of `box` (4,) in it where that is not NaN, as a data: URI; None if it cannot be read."""
+    from torchvision.io import encode_jpeg
+    from torchvision.transforms.v2 import functional as transforms
+
+    from model.data.images import decode_image
+
+    try:
+        image = decode_image(file.read_bytes())  # (3, H, W) uint8, turned as the trunk saw it
+    except (InvalidInput, OSError):
+        return None
+    if not np.isnan(box).any():
+        left, top = np.maximum(np.floor(box[:2]), 0).astype(int)
+        right, bottom = np.ceil(box[2:]).astype(int)
+        cropped = image[:, top:bottom, left:right]
+        image = cropped if cropped.numel() else image
+    height, width = image.shape[1:]
+    ratio = min(1.0, THUMBNAIL / max(height, width))
+    size = [max(1, round(height * ratio)), max(1, round(width * ratio))]
+    small = transforms.resize(image, size, antialias=True)
+    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, quality=80).numpy().tobytes()).decode()

@@ -1,0 +1,33 @@
+"""What each figure of a report means, in a sentence each."""
+
+DEFINITIONS = {
+    "Query": "An image of a test class that is searched for among all other test images; it cannot find itself, and of two "
+    "equal similarities the wrong one counts first.",
+    "Untrained trunk": "The pretrained trunk without training: its last feature map averaged, on the same queries.",
+    "Recall@K": "The share of queries that have an image of their class among the K nearest.",
+    "R": "The number of other images of the query's class.",
+    "MAP@R": "The mean, over the R nearest, of the precision at each right one; 1 means that all R are right (Musgrave et al., "
+    "A Metric Learning Reality Check, 2020).",
+    "R-precision": "The share of the R nearest that are of the query's class.",
+    "Interval": "The range of the figure in 95 % of bootstrap resamples, which draw whole classes because images of one class "
+    "are not independent.",
+    "Gain, paired": "The mean difference in MAP@R to the untrained trunk, query by query, with its interval.",
+    "Validation MAP@R": "MAP@R on the classes held out from training, by which the best epoch is chosen; epoch 0 is the "
+    "closed-form init, before any training step.",
+    "Time of a query": "From an image's bytes to its neighbours, one query at a time: the median and the fastest of {queries} "
+    "queries. Other work on the machine slows single queries and speeds up none, so the gate holds the fastest.",
+    "Times the trunk": "The median ratio of a query's time to a pass through the trunk alone right after it: a busy machine "
+    "slows both alike.",
+    "Size": "All files of the release together, in MiB.",
+    "False-accept rate": "The share of validation pairs of two classes, or of images of classes that are not in the gallery, "
+    "that exceed a threshold of similarity.",
+}
+
+
+def definitions(queries: int) -> dict[str, str]:
+    """Each term and its sentence.
+
+    Args:
+        queries: Number of queries that were timed.
+    """
+    return {term: sentence.format(queries=queries) for term, sentence in DEFINITIONS.items()}

@@ -1,0 +1,191 @@
+"""The page of a report: one HTML file that asks nothing of any other place."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.evaluation.definitions import definitions
+from model.evaluation.figures import GroupRow, worst_first
+from model.evaluation.metrics import FIGURES
+from model.evaluation.statements import few_classes, statements, training_story
+from model.schemas.contact_sheets import ContactSheets
+from model.schemas.decision import Decision
+from model.schemas.figures import Figure, GroupFigures
+from model.schemas.report import Report, TrainingSummary
+from model.schemas.run_record import RunRecord
+from model.text import visible
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+EXTREMES = 10
+"""Classes or groups in the tables of the best and of the worst."""
+_MOMENT = "%Y-%m-%d %H:%M UTC"
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """One figure of both models, as a row of the table and as a pair of bars."""
+
+    title: str
+    candidate: Figure
+    untrained: Figure
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A training curve in a box of 100 x 100, y downwards.
+
+    Attributes:
+        title: What it shows.
+        points: `x,y` pairs, as SVG's polyline takes them.
+        dots: (x, y, text) of every epoch.
+        low: Value at the bottom of the box.
+        high: Value at the top.
+        first: Epoch at the left.
+        last: Epoch at the right.
+        best: x of the kept epoch; None where it is not in the curve.
+    """
+
+    title: str
+    points: str
+    dots: tuple[tuple[float, float, str], ...]
+    low: float
+    high: float
+    first: int
+    last: int
+    best: float | None
+
+
+def render_page(
+    report: Report,
+    sheets: ContactSheets,
+    *,
+    run: RunRecord | None = None,
+    decision: Decision | None = None,
+    version: str | None = None,
+) -> str:
+    """The page as HTML. Whatever the data, the run and the settings name is escaped.
+
+    Args:
+        report: The report.
+        sheets: Its contact sheets.
+        run: The run that it is shown for.
+        decision: What the gate decided; None before it has.
+        version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
+    """
+    found = report.retrieval
+    return _template().render(
+        report=report,
+        found=found,
+        sheets=sheets.sheets,
+        run=run,
+        decision=decision,
+        version=version,
+        rows=[
+            FigureRow(title, found.figures[name], found.untrained[name])
+            for name, title in FIGURES.items()
+            if name in found.figures
+        ],
+        tallest=max(max(column.candidate, column.untrained) for column in found.histogram),
+        curves=training_curves(report.training),
+        story=training_story(report.training),
+        tables={"Groups": _tables(found.by_group, "groups"), "Classes": _tables(found.by_class, "classes")},
+        statements=statements(report),
+        definitions=definitions(report.latency.queries),
+        few_classes=few_classes(report),
+        details=_details(report, run),
+    )
+
+
+def _template() -> "Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"visible": visible}
+    return environment.get_template("page.html")
+
+
+def training_curves(training: TrainingSummary) -> list[Curve]:
+    """The curves of validation MAP@R and of the loss, each where there are two epochs of it or more."""
+    figures = [(epoch.epoch, epoch.map_at_r) for epoch in training.history]
+    losses = [(epoch.epoch, epoch.loss) for epoch in training.history if epoch.loss is not None]
+    curves = (("Validation MAP@R", figures), ("Training loss", losses))
+    return [_curve(title, points, training.best_epoch) for title, points in curves if len(points) > 1]
+
+
+def _curve(title: str, points: Sequence[tuple[int, float]], best: int) -> Curve:
+    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
+    low, high = min(values), max(values)
+    margin = (high - low or abs(high) or 1.0) * 0.1
+    low, high = low - margin, high + margin
+
+    def x(epoch: int) -> float:
+        return round(100 * (epoch - epochs[0]) / (epochs[-1] - epochs[0]), 2)
+
+    placed = [(x(epoch), round(100 * (high - value) / (high - low), 2)) for epoch, value in points]
+    dots = tuple((*place, f"epoch {epoch}: {value:.4f}") for place, (epoch, value) in zip(placed, points, strict=True))
+    line = " ".join(f"{left},{top}" for left, top in placed)
+    return Curve(title, line, dots, low, high, epochs[0], epochs[-1], x(best) if best in epochs else None)
+
+
+def _tables(table: Mapping[str, GroupFigures], what: str) -> dict[str, list[GroupRow]]:
+    """The worst and the best; or all of them, worst first, where they are few; nothing where there is none."""
+    rows = worst_first(table)
+    if len(rows) <= 2 * EXTREMES:
+        return {f"All {what}, worst first": rows} if rows else {}
+    return {f"The worst {what}": rows[:EXTREMES], f"The best {what}": rows[: -EXTREMES - 1 : -1]}
+
+
+def _details(report: Report, run: RunRecord | None) -> dict[str, list[tuple[str, str]]]:
+    """What the report stands on, as lines of a name and a text under a heading."""
+    measured = report.model_dump(include={"latency", "size_mb", "gallery", "splits", "calibration", "licences"})
+    heads = {head.name: head.settings for head in report.network.heads}
+    losses = {f"{loss.name} on {loss.on}": loss.weight for loss in report.network.losses}
+    return {
+        "Run": _flat(_run_lines(report, run)),
+        "Data": _flat(report.data.model_dump()),
+        "Settings": _flat(report.settings),
+        "Network": _flat({"dimensions": report.network.dimensions, "head": heads, "loss": losses}),
+        "Also measured": _flat(measured),
+    }
+
+
+def _run_lines(report: Report, run: RunRecord | None) -> dict[str, str]:
+    release = {"release": report.release, "embedding space": report.embedding_space_id, "release made by": report.code_revision}
+    lines = {"evaluated": report.made_at.strftime(_MOMENT), **release}
+    if run is None:
+        return lines
+    named = {
+        "run": run.name,
+        "run id": run.id,
+        "started": run.started.strftime(_MOMENT),
+        "by": run.user,
+        "why": run.why,
+        "code": run.code_revision,
+    }
+    return {name: text for name, text in named.items() if text} | lines
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as lines of `a.b` and text."""
+    lines: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            lines += _flat(value, f"{prefix}{name}.")
+        else:
+            lines.append((f"{prefix}{name}", _text(value)))
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Iterable):
+        return ", ".join(_text(item) for item in value)
+    return json.dumps(value, default=str)

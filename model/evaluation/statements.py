@@ -1,0 +1,99 @@
+"""What the figures of a report say of a model, as sentences. No sentence stands here that the figures do not bear out."""
+
+from model.evaluation.figures import GroupRow, worst_first
+from model.schemas.report import Report, TrainingSummary
+
+FEW_CLASSES = 20
+_NAMED = 5
+
+
+def statements(report: Report) -> dict[str, list[str]]:
+    """What the figures say of the use of a model, as sentences under their headings."""
+    return {"Intended use": _uses(report), "Out of scope and limits": [*_limits(report), *_limits_by_group(report)]}
+
+
+def grouped(report: Report) -> tuple[str, list[GroupRow]]:
+    """`group` or `class`, whichever the figures are broken down by, and the rows, the worst first."""
+    found = report.retrieval
+    return ("group", worst_first(found.by_group)) if found.by_group else ("class", worst_first(found.by_class))
+
+
+def few_classes(report: Report) -> list[str]:
+    """A warning where there are too few classes for the intervals."""
+    classes = report.retrieval.classes
+    return [f"With only {classes} test classes the intervals are likely to be too narrow."] if classes < FEW_CLASSES else []
+
+
+def training_story(training: TrainingSummary) -> list[str]:
+    """Where the gain comes from, on the validation classes: the init, the training steps; and which weights were kept."""
+    begun = training.init - training.untrained if training.untrained is not None else None
+    parts = [
+        f"MAP@R on the validation classes: {training.untrained:.3f} for the untrained trunk, {training.init:.3f} after the "
+        f"closed-form init ({begun:+.3f}), {training.best:.3f} after training ({training.best - training.init:+.3f})."
+        if begun is not None
+        else f"MAP@R on the validation classes: {training.init:.3f} after the closed-form init, {training.best:.3f} after "
+        f"training ({training.best - training.init:+.3f}).",
+        f"{training.kept[0].upper()}{training.kept[1:]}.",
+    ]
+    return [*parts, training.warning] if training.warning else parts
+
+
+def _uses(report: Report) -> list[str]:
+    gallery, test = report.gallery, report.splits["test"]
+    said = [
+        f"Given an image, to find images of the same thing among the {gallery.samples:,} of {gallery.classes:,} classes "
+        "in its gallery, the nearest first by cosine similarity.",
+        f"For classes that it was not trained on, too: it was tested on {test.classes:,} such classes and on no others.",
+    ]
+    for rate, found in report.calibration.verify.items():
+        said.append(
+            f"To tell whether two images show the same thing: above a similarity of {found.threshold:.3f}, "
+            f"at most {100 * float(rate):g} % of the unlike pairs of validation images were taken for alike, "
+            f"and {100 * found.true_accept_rate:.1f} % of the like ones were recognised."
+        )
+    return said
+
+
+def _limits(report: Report) -> list[str]:
+    found, size = report.retrieval, report.network.image_size
+    said = [
+        f"Nothing was measured on other data than {report.data.path}: not other things, nor other places, light or cameras.",
+        f"For {100 * (1 - found.figures['recall_at_1'].value):.1f} of 100 queries the nearest neighbour was of another class.",
+        "There is always a nearest neighbour, also of a thing that is not in the gallery.",
+        *_strangers(report),
+        f"An image is squeezed to a square of {size} x {size} pixels: finer detail, and its proportions, are not seen.",
+        f"{found.queries_without_match:,} of {found.queries:,} queries had no other image of their class "
+        "to find; they count in no figure.",
+    ]
+    if found.gain.upper < 0:
+        said.append("Training hurt: MAP@R is below the untrained trunk's.")
+    elif found.gain.lower <= 0:
+        said.append("Training made no clear difference: the interval of its gain in MAP@R holds 0.")
+    if report.training.kept_init:
+        said.append("The training steps added nothing: the start was kept, and any gain is that of the closed-form init.")
+    return [*said, *few_classes(report)]
+
+
+def _strangers(report: Report) -> list[str]:
+    if not report.calibration.identify:
+        return ["No threshold was calibrated: a similarity alone does not tell whether an answer is right."]
+    return [
+        f"For at most {100 * float(rate):g} % of the validation images the best match among other classes had a similarity "
+        f"above {found.threshold:.3f}: what is not in the gallery may score up to that."
+        for rate, found in report.calibration.identify.items()
+    ]
+
+
+def _limits_by_group(report: Report) -> list[str]:
+    what, rows = grouped(report)
+    plural = "groups" if what == "group" else "classes"
+    worst = ", ".join(f"{row.name} ({row.map_at_r.value:.3f})" for row in rows[:_NAMED])
+    below = [row.name for row in rows if row.map_at_r.value < row.untrained]
+    named = ", ".join(below[:_NAMED]) + (", ..." if len(below) > _NAMED else "")
+    said = [
+        f"Of {len(rows)} {plural} the lowest MAP@R have: {worst}.",
+        f"{len(below)} of {len(rows)} {plural} have a lower MAP@R than under the untrained trunk{': ' if below else ''}{named}.",
+    ]
+    if what == "class":
+        said.append("The data name no groups: figures by class cannot show what classes share, such as light, camera or place.")
+    return said

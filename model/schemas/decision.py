@@ -1,0 +1,53 @@
+"""The decision of the gate: what decision.json holds."""
+
+from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from model.schemas.document import Document
+from model.schemas.schema import Schema
+
+
+class RuleResult(Schema):
+    """One rule, what was measured for it, and whether it held."""
+
+    name: str = Field(description="Name of the setting of the gate")
+    held: bool = Field(description="Whether the rule held")
+    figure: float | None = Field(description="What was measured; None where it was no finite number")
+    threshold: float | None = Field(description="What was asked; None where nothing was")
+    text: str = Field(description="All of it in a sentence")
+
+
+class ComparedChampion(Schema):
+    """The model that served when the gate decided."""
+
+    name: str = Field(description="Name of the registered model")
+    version: str = Field(description="Its version")
+    data: str = Field(description="Data it was trained on: name@revision")
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version} trained on {self.data}"
+
+
+class Decision(Document):
+    """Whether a release may be registered and served: passed if every rule held."""
+
+    REMEDY: ClassVar[str] = "Run the pipeline again; the step gate writes the decision."
+    format: Literal[1] = 1
+    made_at: AwareDatetime = Field(description="When the gate decided")
+    release: str = Field(description="Id of the candidate's release")
+    passed: bool = Field(description="Whether every rule held")
+    champion: ComparedChampion | None = Field(description="The model compared with; None: there was none")
+    queries: int = Field(ge=0, description="Number of queries it was decided on: those that have a possible match")
+    rules: tuple[RuleResult, ...] = Field(min_length=1, description="Every rule")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Decision":
+        if self.passed is not all(rule.held for rule in self.rules):
+            raise ValueError("the verdict and the rules contradict each other")
+        return self
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The sentences of the rules that did not hold."""
+        return tuple(rule.text for rule in self.rules if not rule.held)

@@ -1,0 +1,55 @@
+"""Figures of an evaluation: what a model finds, with intervals, by class and by group."""
+
+from pydantic import Field
+
+from model.schemas.schema import Schema
+
+
+class Figure(Schema):
+    """A measured figure and its bootstrap interval."""
+
+    value: float = Field(description="Mean over the queries that have a possible match")
+    lower: float = Field(description="Lower bound of the interval")
+    upper: float = Field(description="Upper bound of the interval")
+
+
+class GroupFigures(Schema):
+    """The figures of one class or one group; None where none of its queries has a possible match."""
+
+    queries: int = Field(ge=0, description="Number of queries that have a possible match")
+    recall_at_1: Figure | None = Field(description="Recall@1")
+    map_at_r: Figure | None = Field(description="MAP@R")
+    untrained: float | None = Field(description="MAP@R of the untrained trunk")
+
+
+class Bootstrap(Schema):
+    """How the intervals were made."""
+
+    samples: int = Field(ge=1, description="Number of resamples")
+    confidence: float = Field(gt=0, lt=1, description="Share of the resamples within an interval")
+    seed: int = Field(description="Seed of the resamples")
+    drawn: str = Field("classes", description="What a resample draws, whole")
+
+
+class HistogramColumn(Schema):
+    """The queries whose MAP@R lies in one range."""
+
+    start: float = Field(description="Lower end of the range")
+    stop: float = Field(description="Upper end of the range")
+    candidate: int = Field(ge=0, description="Queries of the trained model")
+    untrained: int = Field(ge=0, description="Queries of the untrained trunk")
+
+
+class RetrievalFigures(Schema):
+    """A model on the test classes, beside the untrained trunk on the same queries."""
+
+    queries: int = Field(ge=1, description="Number of queries")
+    queries_without_match: int = Field(ge=0, description="Queries with no other image of their class to find; in no figure")
+    classes: int = Field(ge=1, description="Number of classes of the queries")
+    figures: dict[str, Figure] = Field(description="By name: recall_at_1, map_at_r, ...")
+    untrained: dict[str, Figure] = Field(description="The same figures of the untrained trunk")
+    gain: Figure = Field(description="MAP@R gained over the untrained trunk, paired by query")
+    by_class: dict[str, GroupFigures] = Field(description="Figures of each class")
+    by_group: dict[str, GroupFigures] = Field(description="Figures of each group; empty where the data name no groups")
+    histogram: tuple[HistogramColumn, ...] = Field(description="Queries by their MAP@R")
+    bootstrap: Bootstrap = Field(description="How the intervals were made")
