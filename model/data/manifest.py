@@ -92,9 +92,9 @@ class Manifest:
         return self.select(self.rows("train", "val", "test", "distractor"))
 
     @property
-    def searched_rows(self) -> NDArray[np.int64]:
-        """The rows that an evaluation searches: the test samples, which are its queries, then the distractors."""
-        return np.concatenate([self.rows("test"), self.rows("distractor")])
+    def searched(self) -> "Manifest":
+        """What an evaluation searches: the test samples, which are its queries, then the distractors, which are none."""
+        return self.select(np.concatenate([self.rows("test"), self.rows("distractor")]))
 
     def select(self, rows: NDArray[np.int64]) -> "Manifest":
         """The same manifest, of `rows` alone. Labels keep their meaning."""

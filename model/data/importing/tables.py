@@ -175,9 +175,10 @@ class _Reader:
         if said[0] == line:
             return True
         first, split, group = said
+        file = self.listing.files[row.file]
         for what, old, new in (("split", _split_name(split), _split_name(row.split)), ("group", group, row.group)):
             if old != new:
-                text = f"{what} is {new or 'empty'} here and {old or 'empty'} in line {first}, for one sample; remove one row"
+                text = f"{what} is {new or 'empty'} here and {old or 'empty'} in line {first}, for {file}; remove one row"
                 self._findings.defect("contradiction", where, text)
                 return False
         self._findings.warn("listed twice", where, f"line {first} says the same; it is kept once")
