@@ -5,30 +5,32 @@ BIN := $(VENV)/bin
 export GLOCAL_HOME ?= .glocal
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint format lock clean
+.PHONY: help setup demo bench unit test lint format docs lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(VENV)/ready ## Make the environment (a by-product of everything else)
+setup: $(VENV)/ready ## Make the environment in .venv (a by-product of everything else)
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@echo "Making the environment in $(VENV): some minutes and 8 GB the first time."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python infra/install.py
 	@touch $@
 
 demo: setup ## Run the main job: draw a catalogue, train, gate, register, deploy, query
 	@$(BIN)/glocal data demo $(GLOCAL_HOME)/demo
-	@$(BIN)/glocal run --data $(GLOCAL_HOME)/demo --name demo --why "make demo"
+	@$(BIN)/glocal run $(GLOCAL_HOME)/demo --name demo --why "make demo"
 	@$(BIN)/glocal query $(GLOCAL_HOME)/demo/query.jpg
 	@echo "The endpoint keeps running: glocal serve status, glocal serve stop (in $(BIN))."
 
 bench: setup ## Compare the methods (DATA=folder; without it on the drawn catalogue)
 	@test -n "$(DATA)" || $(BIN)/glocal data demo $(GLOCAL_HOME)/demo
 	@$(BIN)/python -m benchmarks.methods --data "$(or $(DATA),$(GLOCAL_HOME)/demo)" $(ARGS)
+
+unit: setup ## Run the quick tests: under a minute (ARGS="-k name" for some of them)
+	@$(BIN)/python -m pytest tests/unit -m "not slow" $(ARGS)
 
 test: setup ## Run all tests
 	@$(BIN)/python -m pytest $(ARGS)
@@ -42,6 +44,9 @@ lint: setup ## Check style, types and the direction of imports
 format: setup ## Format the code
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
+
+docs: setup ## Write docs/settings.md anew from the configuration
+	@$(BIN)/python -m model.settings_page > docs/settings.md
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --quiet -o requirements.lock

@@ -6,36 +6,52 @@ Every function that writes into a home calls `claim` first. What only reads (`st
 import re
 from pathlib import Path
 
-from model.disk import disk_errors
+from model.disk import check_writable, disk_errors
+from model.environment import settle
 from model.errors import InvalidInput
 from model.files import write_text
 from model.home import Home
 
 _TEXT = "Glocal keeps its state in this folder. Without this file it writes nothing here.\nlayout 1\n"
 _RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
-_IDENTITY = "glocal@localhost"
 
 
 def claim(home: Home) -> Home:
     """Mark `home` as Glocal's, unless it is marked already; called before anything is written into it.
 
+    The process is settled as well: see `model.environment.settle`.
+
     A folder is taken if it is new or empty, if none of its files bears a name that Glocal uses, or if an earlier version of
     Glocal made it.
 
     Raises:
-        InvalidInput: The folder holds files under names that Glocal uses, and Glocal did not make them.
+        InvalidInput: The path cannot be used, or files that Glocal did not make lie under names that it uses.
         StorageFailed: The folder cannot be written to.
     """
+    _check_path(str(home.root))
     with disk_errors(home.root):
-        if home.marker.is_file():
-            return home
-        if home.root.exists() and not home.root.is_dir():
-            raise InvalidInput(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
-        if foreign := _taken(home):
-            headline = f"{home.root} holds files that are not Glocal's, under names that it uses: {', '.join(foreign)}."
-            raise InvalidInput(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
-        write_text(home.marker, _TEXT)
+        if not home.marker.is_file():
+            _mark(home)
+        check_writable(home.root)
+        settle(home)
     return home
+
+
+def _check_path(path: str) -> None:
+    """Refuse a path that DVC or the server's settings would read as another one."""
+    if not path.isprintable() or "\\" in path:  # bytes that are no UTF-8 are not printable either
+        shown = path.encode("utf-8", "backslashreplace").decode().encode("unicode_escape").decode("ascii")
+        headline = f"The path of GLOCAL_HOME holds a backslash, a control character or bytes that are no text: {shown}"
+        raise InvalidInput(headline, "Set GLOCAL_HOME to a folder with another name.")
+
+
+def _mark(home: Home) -> None:
+    if home.root.exists() and not home.root.is_dir():
+        raise InvalidInput(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
+    if foreign := _taken(home):
+        headline = f"{home.root} holds files that are not Glocal's, under names that it uses: {', '.join(foreign)}."
+        raise InvalidInput(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
+    write_text(home.marker, _TEXT)
 
 
 def _taken(home: Home) -> list[str]:
@@ -52,8 +68,8 @@ def made_before_markers(home: Home) -> bool:
         return True
     if home.serve.config.is_file() and f"model_store={home.serve.store}" in _text(home.serve.config):
         return True
-    git, dvc = (_text(home.data.repo / folder / "config") for folder in (".git", ".dvc"))
-    return _IDENTITY in git and "remote = storage" in dvc
+    settings = _text(home.data.repo / ".dvc" / "config")  # of a clone of a shared repository too
+    return "remote = storage" in settings and "url = ../../remote" in settings
 
 
 def _text(file: Path) -> str:

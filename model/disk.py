@@ -51,6 +51,18 @@ def read_only(place: object) -> StorageFailed:
     return StorageFailed(f"{place} lies on a read-only disk.", _elsewhere("Make it writable"))
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder on a read-only disk, or one that this user may not write to, before a tool fails at it in its own words.
+
+    Raises:
+        StorageFailed: It cannot be written to.
+    """
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise read_only(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageFailed(f"{folder} may not be written to by this user.", _PERMISSION)
+
+
 @contextmanager
 def disk_errors(*places: Path) -> Iterator[None]:
     """Raise what a disk refuses within the block as `StorageFailed`; every other error passes as it is."""
@@ -101,12 +113,16 @@ def _has_no_room(place: Path) -> bool:
     return False
 
 
-def temporary_folder() -> Path | None:
-    """The system's temporary folder, if one can be written; the current folder, Python's last resort, does not count."""
+def temporary_folder(needed: int) -> Path | None:
+    """The system's temporary folder, if files can be made in it and `needed` bytes are free.
+
+    The current folder, which Python takes as its last resort, does not count.
+    """
     with suppress(OSError):
         found = Path(tempfile.gettempdir())
-        if found != Path.cwd():
+        disk = os.statvfs(found)
+        if found != Path.cwd() and disk.f_bavail * disk.f_frsize >= needed:
             with tempfile.TemporaryFile(dir=found) as probe:
-                probe.write(bytes(_LEAST_BYTES))
+                probe.write(b"probe")
             return found
     return None

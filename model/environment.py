@@ -2,13 +2,18 @@
 
 import getpass
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from model.disk import temporary_folder
 from model.home import Home
+
+_SCRATCH_BYTES = 512 * 2**20
+"""What a run may need for temporary files: some copies of a release."""
 
 
 class Environment(BaseSettings):
@@ -65,3 +70,26 @@ def current_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid-{os.getuid()}"
+
+
+def settle(home: Home) -> None:
+    """Give this process, and what it starts, what libraries ask the system for: a temporary folder, a user's name, a HOME.
+
+    Without a temporary folder that has room, GLOCAL_HOME holds the temporary files. A user without an entry in the list of
+    accounts, as in a container, has neither name nor HOME.
+    """
+    found = temporary_folder(_SCRATCH_BYTES) or _made(home.scratch)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(found)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = current_user()
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(_made(home.scratch))
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

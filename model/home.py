@@ -141,8 +141,14 @@ class Home:
 
     @property
     def tracking_uri(self) -> str:
-        """The address of MLflow's database."""
-        return f"sqlite:///{self.root / 'mlflow.db'}"
+        """The address of MLflow's database.
+
+        `%`, `?` and `#` are escaped. Then the driver is named as well: with a plain `sqlite:///` MLflow makes a folder of the
+        escaped name.
+        """
+        path = str(self.root / "mlflow.db")
+        escaped = path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+        return f"{'sqlite' if escaped == path else 'sqlite+pysqlite'}:///{escaped}"
 
     @property
     def serve(self) -> ServeFolder:

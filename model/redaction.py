@@ -1,5 +1,6 @@
 """Passwords and keys in addresses: hidden wherever an address is printed, logged or recorded."""
 
+import logging
 import re
 
 HIDDEN = "***"
@@ -22,12 +23,22 @@ def without_credentials(address: str) -> str:
     if "://" not in address or redacted(address) == address:
         return address
     shown = _USERINFO.sub(lambda found: found["scheme"] + _user(found), address, count=1)
-    return re.sub(r"[?&;]$", "", re.sub(_QUERY.pattern, "", shown, flags=re.IGNORECASE))
+    place, question, query = shown.partition("?")
+    kept = "&".join(each for each in query.split("&") if not _QUERY.match(f"?{each}"))
+    return f"{place}{question}{kept}" if kept else place
 
 
 def has_credentials(address: str) -> bool:
     """Whether an address holds a password, a token or a key."""
     return redacted(address) != address
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats log records, tracebacks included, without the passwords in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as text."""
+        return redacted(super().format(record))
 
 
 def _hide(found: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -19,10 +20,12 @@ from typing import Any
 import psutil
 
 from model.claim import claim
+from model.disk import disk_error
 from model.environment import Environment
 from model.errors import GlocalError
 from model.files import atomic_folder, sha256_sources, write_json
 from model.locks import wait_for
+from model.redaction import RedactingFormatter
 
 EVENT = "@glocal "
 """Before every event that a step prints for whoever started it, as one line of JSON."""
@@ -77,7 +80,6 @@ def emit(**event: Any) -> None:
 def step(name: str) -> Iterator[Step]:
     """Do a step's work: log it, record it, say when it begins and ends, and explain a failure in one line and a hint."""
     environment = Environment()
-    claim(environment.home)
     current = Step(name, environment)
     failed = environment.run_folder / f"{name}.failed.json" if environment.run_folder else None
     if failed and failed.is_file():  # a retry of what cannot succeed by being tried again
@@ -87,12 +89,13 @@ def step(name: str) -> Iterator[Step]:
     emit(step=name, event="started")
     record = None
     try:
+        claim(environment.home)
         record = _Record.open(environment, name)
         current.record_id = record.run_id
         yield current
         record.finish(current)
     except BaseException as error:
-        explained = _explained(error)
+        explained = _explained(error, environment)
         logging.getLogger(name).error("%s", traceback.format_exc())
         emit(step=name, event="failed", headline=explained.headline, hint=explained.hint, exit_code=explained.exit_code)
         if failed and isinstance(error, GlocalError) and not error.retry:
@@ -103,11 +106,13 @@ def step(name: str) -> Iterator[Step]:
     emit(step=name, event="finished", seconds=round(time.time() - psutil.Process().create_time(), 2))
 
 
-def _explained(error: BaseException) -> GlocalError:
+def _explained(error: BaseException, environment: Environment) -> GlocalError:
     if isinstance(error, GlocalError):
         return error
+    if disk := disk_error(error, environment.home.root, Path(tempfile.gettempdir())):
+        return disk
     if isinstance(error, OSError) and error.strerror:
-        return GlocalError(f"{error.strerror}: {error.filename or 'a file'}", "Make room or set GLOCAL_HOME to another disk.")
+        return GlocalError(f"{error.strerror}: {error.filename or 'a file'}", "The log has the details.")
     return GlocalError(f"{type(error).__name__}: {error}", "The log has the details.")
 
 
@@ -187,8 +192,9 @@ def _log_to(environment: Environment, name: str) -> None:
     if environment.run_folder:
         environment.run_folder.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(environment.run_folder / f"{name}.log"))
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=environment.log_level, handlers=handlers, format=form, force=True)
+    for handler in handlers:
+        handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=environment.log_level, handlers=handlers, force=True)
 
 
 def _end_with_the_run(environment: Environment) -> None:

@@ -104,13 +104,28 @@ def make_trunk(name: str, weights: str) -> Trunk:
     return trunk
 
 
-def _load_offline(trunk: Trunk) -> None:
-    """ImageNet weights of EfficientNet-Lite0, whose tensors stand in the order of timm's own state."""
-    if trunk.name != LITE0:
+def check_trunk(name: str, weights: str) -> None:
+    """Find out whether `make_trunk` can make this trunk, as far as that can be known without loading weights.
+
+    Raises:
+        InvalidInput: There is no such trunk, it offers no feature maps, or no installed package holds its weights.
+    """
+    Trunk(name)
+    if weights == "offline":
+        _check_offline(name)
+
+
+def _check_offline(name: str) -> None:
+    if name != LITE0:
         raise InvalidInput(
-            f"No installed package holds weights for {trunk.name}.",
+            f"No installed package holds weights for {name}.",
             "Set model.weights=hub to download them, or model.weights=none.",
         )
+
+
+def _load_offline(trunk: Trunk) -> None:
+    """ImageNet weights of EfficientNet-Lite0, whose tensors stand in the order of timm's own state."""
+    _check_offline(trunk.name)
     found = importlib.util.find_spec(LITE0_PACKAGE)
     if found is None or found.origin is None:
         raise InvalidInput(f"The package {LITE0_PACKAGE} is not installed.", "Run make setup.")

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from model.errors import InvalidInput
+from model.redaction import without_credentials
 from model.schemas.schema import Schema
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
@@ -24,6 +25,11 @@ class DataPin(Schema):
     classes: int = Field(ge=0, description="Number of classes")
     licence: str = Field("", description="Terms of the data as stated at the import; empty if none were stated")
     dropped: dict[str, int] = Field(default_factory=dict, description="Number of samples that the import left out, by reason")
+
+    @field_validator("repo")
+    @classmethod
+    def _without_credentials(cls, repo: str) -> str:
+        return without_credentials(repo)
 
     @field_validator("path")
     @classmethod

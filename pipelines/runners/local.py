@@ -20,6 +20,7 @@ from typing import Any
 from components.runtime.step import EVENT, code_revision
 from model.home import Home
 from model.locks import hold, is_held
+from model.redaction import redacted
 
 CACHE_HIT = " cache hit (key="
 Listener = Callable[[dict[str, Any]], None]
@@ -112,7 +113,7 @@ def _events(lines: Any, log: Any) -> Iterator[dict[str, Any]]:
         if at >= 0:
             yield json.loads(line[at + len(EVENT) :])
             continue
-        log.write(line)
+        log.write(redacted(line))
         log.flush()
         if CACHE_HIT in line:
             yield {"step": line.split("Task ", 1)[1].split(CACHE_HIT)[0].strip(), "event": "cached"}

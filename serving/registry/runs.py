@@ -16,10 +16,12 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
+from model.disk import disk_error
 from model.errors import NotFound, Unavailable
 from model.locks import hold
+from model.redaction import redacted, without_credentials
 from model.schemas.data_pin import DataPin
 from model.schemas.run_record import CurvePoint, RunRecord
 from model.schemas.training_gain import TrainingGain
@@ -36,7 +38,13 @@ _PAGE = "custom_model_development"
 _BATCH = 100
 """Parameters or tags that MLflow takes at once."""
 _STORE_WAIT_S = 120.0
-_QUIET = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "sqlalchemy": logging.WARNING, "urllib3": logging.ERROR}
+_QUIET = {
+    "mlflow": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+    "urllib3": logging.ERROR,
+}
 
 
 def open_client(tracking_uri: str) -> "MlflowClient":
@@ -67,18 +75,16 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             client.search_registered_models(max_results=1)
             return client
     except (OSError, ImportError, MlflowException) as error:  # ImportError: of a database's driver
-        reason = str(error).replace(tracking_uri, _without_password(tracking_uri)).splitlines()[0][:200]
-        raise Unavailable(f"MLflow's store at {_without_password(tracking_uri)} cannot be opened.", reason) from error
+        if file is not None and (disk := disk_error(error, file.parent)):
+            raise disk from error
+        reason = str(error).replace(tracking_uri, without_credentials(tracking_uri)).splitlines()[0][:200]
+        raise Unavailable(f"MLflow's store at {without_credentials(tracking_uri)} cannot be opened.", reason) from error
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The file of a `sqlite:///` address, else None."""
-    return Path(urlsplit(tracking_uri).path[1:]) if tracking_uri.startswith("sqlite:///") else None
-
-
-def _without_password(address: str) -> str:
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    found = urlsplit(tracking_uri)
+    return Path(unquote(found.path[1:])) if found.scheme.partition("+")[0] == "sqlite" and found.path else None
 
 
 def experiment_id(client: "MlflowClient", tracking_uri: str, name: str, artifact_root: Path | None) -> str:
@@ -167,7 +173,9 @@ class Runs:
 
         now = int(time.time() * 1000)
         figures = [Metric(name, float(value), now, 0) for name, value in (metrics or {}).items()]
-        self._client.log_batch(run_id, metrics=figures, tags=[RunTag(name, str(value)) for name, value in (tags or {}).items()])
+        self._client.log_batch(
+            run_id, metrics=figures, tags=[RunTag(name, redacted(str(value))) for name, value in (tags or {}).items()]
+        )
 
     def log_dataset(self, run_id: str, pin: DataPin) -> None:
         """Record the data of a run as MLflow's dataset: the name, the md5 as digest, and the whole pin as source."""
@@ -242,7 +250,7 @@ class Runs:
         from mlflow.entities import Param
 
         run_id = str(self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id)
-        pairs = [Param(key, str(value)) for key, value in (params or {}).items()]
+        pairs = [Param(key, redacted(str(value))) for key, value in (params or {}).items()]
         for start in range(0, len(pairs), _BATCH):
             self._client.log_batch(run_id, params=pairs[start : start + _BATCH])
         return run_id

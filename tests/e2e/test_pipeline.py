@@ -121,7 +121,7 @@ def elsewhere(tmp_path_factory, catalogue):
     folder = tmp_path_factory.mktemp("elsewhere")
     with ThreadPoolExecutor(1) as pool:
         whole = pool.submit(glocal, folder, run_command(catalogue, gate__min_map_at_r=1.0))
-        failed = pool.submit(glocal, folder, run_command(catalogue, model__trunk="nonsense"))
+        failed = pool.submit(glocal, folder, run_command(catalogue, train__learning_rate=1e30))
         yield whole, failed
         failed.cancel()
         whole.cancel()
@@ -174,6 +174,8 @@ def test_the_next_run_carries_on_and_deploys_what_the_pipeline_made(first, home)
             assert 0 <= low <= report[name] <= high <= 1
     assert body["report"]["queries"] == 36
     assert champion(home) == "1"
+    assert body["training"]["epochs"] <= EPOCHS
+    assert ("the start was kept" in error) is (body["training"]["best_epoch"] == 0)
     for name in STEPS:
         assert name in error
     assert body["address"] in error
@@ -254,12 +256,12 @@ def test_a_second_run_takes_what_is_finished_from_the_cache(first, home, catalog
 
 def test_a_step_that_fails_names_itself_its_log_and_what_to_do(elsewhere):
     code, out, error = elsewhere[1].result()
-    assert code == 2
+    assert code == 1
     body = last_line(out)
     assert body["status"] == "failed"
     assert body["error"]["step"] == "train"
-    assert "There is no trunk nonsense" in body["error"]["headline"]
-    assert "model.trunk" in body["error"]["hint"]
+    assert "no longer finite" in body["error"]["headline"]
+    assert "train.learning_rate" in body["error"]["hint"]
     assert "Traceback" in Path(body["error"]["log"]).read_text()
     assert [step["name"] for step in body["steps"]] == ["version", "record"]
     for said in ("FAILED  train", body["error"]["headline"], body["error"]["hint"], body["error"]["log"]):

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
+from components.runtime.step import Step
+from components.training_record import record_training
 from model.config import load_config
 from model.environment import Environment
 from model.errors import NotFound, Unavailable
@@ -54,9 +56,11 @@ def begun(runs):
 def whole(runs, home):
     """A run as the pipeline records it, registered and deployed."""
     config = load_config(None, ["train.epochs=2", "data.licence=CC BY 4.0"])
-    environment = Environment(home=home, user="ann")
     name = run_name("grocery", config, datetime(2026, 11, 25, 4, 50))
-    run_id = runs.start_run(name, run_params("/images", "grocery", config), run_tags(environment, home / "runs" / "1", "spring"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLOCAL_USER", "ann")
+        tags = run_tags(home / "runs" / "1", "spring")
+    run_id = runs.start_run(name, run_params("/images", "grocery", config), tags)
     step = runs.start_step(run_id, "train")
     for each in (run_id, step):
         runs.log_dataset(each, make_pin(path="grocery"))
@@ -234,3 +238,14 @@ def test_mlflows_page_opens_at_runs_and_not_at_traces_of_language_models(page):
     found = page.get("/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": "glocal"}).json()
     tags = {tag["key"]: tag["value"] for tag in found["experiment"]["tags"]}
     assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_a_run_that_took_its_training_from_the_cache_has_it_on_record_from_the_gate(runs, begun, uri, home):
+    environment = Environment(home=home, tracking_uri=uri, run_id=begun)
+    record_training(HISTORY, 1, Step("gate", environment, record_id=runs.start_step(begun, "gate")))
+    record = runs.run(begun)
+    assert record.training == GAIN
+    assert [point.value for point in runs.curve(begun)] == [0.5, 0.75, 0.625]
+    assert runs.curve(record.steps[0].id) == ()
+    record_training(HISTORY, 1, Step("train", environment, record_id=runs.start_step(begun, "train")))
+    assert [len(runs.curve(each)) for each in (begun, runs.run(begun).steps[1].id)] == [3, 3]

@@ -38,11 +38,16 @@ def dvc_class(store: DataStore, missing: str = "", *, shared: bool = False) -> I
         shared: Whether a git repository elsewhere is read, with the user's credentials.
     """
     with _ALONE, _environment(store, shared), _explained(store, missing):
+        import pygit2
         from dvc.repo import Repo
 
         for name in ("dvc", "dvc_data", "dvc_objects"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        yield Repo
+        pygit2.settings.owner_validation = shared  # as git's safe.directory: our own repository may be another account's
+        try:
+            yield Repo
+        finally:
+            pygit2.settings.owner_validation = True
 
 
 @contextmanager

@@ -68,17 +68,23 @@ def writing(store: DataStore, waiting: Callable[[], None]) -> Iterator[Path]:
                 _restore(store.repo)
             else:
                 _create(store, staging / "repo")
-            yield staging
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)  # first: it makes room
-            if store.repo.is_dir():
-                with suppress(GlocalError, OSError):  # the next import does it
-                    _restore(store.repo)
-            raise
+            with _restored_on_failure(store.repo, staging):
+                yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
             with suppress(OSError):
                 store.staging.rmdir()
+
+
+@contextmanager
+def _restored_on_failure(repo: Path, staging: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)  # first: it makes room
+        with suppress(GlocalError, OSError):  # the next import does it
+            _restore(repo)
+        raise
 
 
 def publish(
@@ -201,7 +207,7 @@ def _set_remote(repo: Path, remote: str | None) -> None:
     address = remote or "../../remote"
     if remote and "://" not in remote:
         address = str(Path(remote).absolute())
-    public = without_credentials(address)
+    public = _quoted(without_credentials(address))
     sections = {section: config[section].get("url") for section in config.sections() if section.startswith("'remote ")}
     section = next((section for section, url in sections.items() if url == public), None)
     if section is None:
@@ -214,11 +220,17 @@ def _set_remote(repo: Path, remote: str | None) -> None:
         _keep_secret(repo / _LOCAL_CONFIG_FILE, section, address)
 
 
+def _quoted(value: str) -> str:
+    """A value as DVC's settings file needs it: an open `#` begins a comment there, and a comma a list."""
+    quote = "'" if '"' in value else '"'
+    return f"{quote}{value}{quote}" if any(character in value for character in "#,'\"") else value
+
+
 def _keep_secret(file: Path, section: str, address: str) -> None:
     """Write an address with its password into a file that only this user can read."""
     config = configparser.ConfigParser(interpolation=None)
     config.read(file, encoding="utf-8")
-    config[section] = {"url": address}
+    config[section] = {"url": _quoted(address)}
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
         config.write(stream)
 

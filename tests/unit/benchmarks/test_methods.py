@@ -13,6 +13,8 @@ from model.files import read_json
 from model.networks.methods import ABLATIONS, METHODS
 from tests.support.datasets import draw_view
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("model.trunk=test_efficientnet", "model.weights=none", "model.image_size=32", "train.device=cpu", "train.workers=0")
 CLASSES, VIEWS = 15, 3
 

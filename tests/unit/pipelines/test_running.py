@@ -1,9 +1,12 @@
-"""Runs that were killed."""
+"""What a run is asked for, and runs that were killed."""
 
-from model.errors import NotFound
+import pytest
+
+from model.config import RunConfig
+from model.errors import InvalidInput, NotFound
 from model.files import read_json, write_json
 from pipelines.runners.local import alive
-from pipelines.running import close_killed_runs
+from pipelines.running import close_killed_runs, locate, pipeline_arguments
 
 
 class Record:
@@ -38,3 +41,21 @@ def test_a_killed_run_of_a_lost_database_does_not_stand_in_the_way(tmp_path):
     write_json(tmp_path / "a" / "run.json", {"run_id": "lost"})
     close_killed_runs(Record(), tmp_path)
     assert read_json(tmp_path / "a" / "result.json") == {"status": "killed"}
+
+
+def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    assert locate("images") == str(tmp_path / "images")
+    assert locate("s3://bucket/prefix") == "s3://bucket/prefix"
+    assert locate("grocery@0123abc") == "grocery@0123abc"
+    with pytest.raises(InvalidInput, match="There is no folder nothing"):
+        locate("nothing")
+
+
+def test_the_pipeline_is_told_every_section_of_the_configuration():
+    config = RunConfig()
+    arguments = pipeline_arguments("x", "y", config, "because")
+    told = [value for value in arguments.values() if isinstance(value, dict)]
+    assert told == list(config.model_dump().values())
+    assert (arguments["served_name"], arguments["golden_queries"]) == (config.serve.name, config.serve.golden_queries)

@@ -110,7 +110,7 @@ def test_without_a_run_folder_a_step_leaves_no_files(run_folder, events, monkeyp
     with pytest.raises(InvalidInput), step("train"):
         raise InvalidInput("bad")
     assert list(run_folder.iterdir()) == []
-    assert not (tmp_path / "home").exists()
+    assert [each.name for each in (tmp_path / "home").iterdir()] == [".glocal-home"]
 
 
 def test_evidence_is_copied_into_the_folder_of_the_run(run_folder, tmp_path):

@@ -17,6 +17,8 @@ from model.training.distributed import gather_rows, share
 from model.training.train import train
 from tests.support.datasets import make_dataset
 
+pytestmark = pytest.mark.slow
+
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 MD5 = "a" * 32
 REGIMES = ("frozen", "finetune")

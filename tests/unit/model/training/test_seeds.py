@@ -138,6 +138,7 @@ def trainer(tmp_path_factory):
         yield Trainer(tmp_path_factory.mktemp("seeds"), patch)
 
 
+@pytest.mark.slow
 def test_row_1_the_claimed_architecture_learns_from_its_whitened_start(trainer):
     trained = trainer.train("multi_head", start="whitened", **GENTLY)
     trainer.check(trained, fall=0.9)  # it starts near where it ends

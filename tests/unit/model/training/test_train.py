@@ -245,6 +245,7 @@ def signalled(dataset, folder, regime, step, *signals, **changes) -> subprocess.
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regime", REGIMES)
 def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, regime):
     killed = signalled(dataset, tmp_path, regime, 5, signal.SIGKILL)
@@ -254,6 +255,7 @@ def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, w
     assert same_as(whole, regime, report, tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [4, 5], ids=["in mid epoch", "at an epoch's last step"])
 def test_sigterm_ends_it_after_the_step_at_hand_and_it_goes_on_there(dataset, whole, tmp_path, monkeypatch, step):
     ended = signalled(dataset, tmp_path, "finetune", step, signal.SIGTERM)
@@ -267,6 +269,7 @@ def test_sigterm_ends_it_after_the_step_at_hand_and_it_goes_on_there(dataset, wh
     assert same_as(whole, "finetune", report, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_ends_it_at_once(dataset, tmp_path):
     assert signalled(dataset, tmp_path, "frozen", 4, signal.SIGTERM, signal.SIGTERM).returncode == -signal.SIGTERM
 
@@ -349,6 +352,7 @@ def test_the_average_moves_by_its_decay(dataset, tmp_path, monkeypatch):
     torch.testing.assert_close(then, 0.75 * first + 0.25 * second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regime", REGIMES)
 def test_compiled_it_trains_the_same_under_the_same_names(dataset, whole, tmp_path, monkeypatch, regime):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # captured, but not built: that takes minutes

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import DataConfig
 from model.data.importing import checks as validation
-from model.data.importing.assembling import assemble
-from model.data.importing.findings import Findings
-from model.data.importing.import_dataset import _list
 from model.data.manifest import read_manifest
+from tests.support.sources import Survey
 
 
 def image(seed: int, size: int = 48) -> Image.Image:
@@ -31,23 +28,6 @@ def source(tmp_path: Path) -> Path:
         for shot in range(2):
             image(10 * number + shot).save(root / name / f"{shot}.png")
     return root
-
-
-class Survey:
-    def __init__(self, root: Path, table: Path | None = None, **settings: object):
-        self.findings = Findings()
-        self.out = root.parent / f"out{len(list(root.parent.iterdir()))}"
-        config = DataConfig(**{"max_image_bytes": 10**6, **settings})
-        listing = _list(str(root), table, root.parent / "none", config, self.findings, lambda *_: None)
-        self.record = assemble(listing, config, None, self.out, self.findings, lambda *_: None)
-
-    @property
-    def defects(self) -> list[tuple[str, str]]:
-        return sorted((found.kind, found.name) for found in self.findings.defects)
-
-    @property
-    def warnings(self) -> list[str]:
-        return sorted(found.kind for found in self.findings.warnings)
 
 
 def test_a_sound_folder_has_no_findings_and_keeps_its_names(source):

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -152,12 +153,27 @@ def test_the_server_inherits_no_secrets_and_no_ts_settings(monkeypatch, tmp_path
     assert "secret" not in environment.values()
 
 
-def test_the_logging_configuration_is_xml():
+def test_the_logging_configuration_is_xml_and_holds_nothing_of_the_homes_path(tmp_path):
     from xml.etree import ElementTree
 
-    assert [logger.get("name") for logger in ElementTree.fromstring(configuration.logging_xml()).iter("Logger")][:1] == [
-        "org.pytorch.serve"
-    ]
+    text = configuration.logging_xml(Home(tmp_path / "50% <&$ ü").serve)
+    parsed = ElementTree.fromstring(text)
+    assert next(iter(parsed.iter("Logger"))).get("name") == "org.pytorch.serve"
+    assert {each.get("fileName").rpartition("/")[0] for each in parsed.iter("RollingFile")} == {"../logs/torchserve"}
+
+
+def test_a_path_is_written_into_the_properties_as_java_reads_it():
+    folder = Home(Path("/a b/\\n/ü/😀")).serve
+    text = configuration.properties(folder, configuration.Ports(1, 2, 3, 4, 5), configuration.Limits())
+    assert "model_store=/a b/\\\\n/\\u00fc/\\ud83d\\ude00/serve/store\n" in text
+
+
+def test_the_server_speaks_utf_8_whatever_the_users_locale_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("LANG", "de_DE")
+    found = configuration.environment(Home(tmp_path).serve, str(tmp_path), configuration.Limits())
+    assert (found["LC_ALL"], found["PYTHONUTF8"]) == ("C.UTF-8", "1")
+    assert "LANG" not in found
 
 
 def test_every_address_in_the_configuration_is_loopback(tmp_path):

@@ -1,0 +1,59 @@
+"""All commands together, and the function behind `glocal`."""
+
+import json
+import logging
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model.errors import InvalidInput
+from pipelines.cli import data, query, run, serve
+from pipelines.cli.failures import STOPPED, tell
+from pipelines.cli.options import Json
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command("run")(run.run)
+app.command("query")(query.query)
+app.add_typer(data.commands, name="data")
+app.add_typer(serve.commands, name="serve")
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        code = app(standalone_mode=False)  # typer returns the exit code of Ctrl-C and of --version
+        code = tell(KeyboardInterrupt()) if code == STOPPED else code
+    except BaseException as error:  # SystemExit as well
+        code = tell(error)
+    sys.exit(code)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"glocal {metadata.version('glocal')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Train, gate, register, promote and serve image retrieval models."""
+
+
+@app.command("compile")
+def compile_(out: Annotated[Path, typer.Option(help="The file to write: .yaml or .yml.")], as_json: Json = False) -> None:
+    """Write the pipeline as the file that every runner runs."""
+    if out.suffix.lower() not in {".yaml", ".yml"}:
+        raise InvalidInput(
+            f"{out} would not be a YAML file.",
+            "Name it .yaml or .yml: KFP keeps two documents in it, the pipeline and what it asks of a cluster; JSON holds one.",
+        )
+    from pipelines.compiled import compile_pipeline
+
+    written = compile_pipeline(out)
+    print(json.dumps({"pipeline": str(written)}) if as_json else written)

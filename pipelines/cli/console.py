@@ -1,0 +1,90 @@
+"""What a person sees on standard error: a line a step, progress between them, and how a run ended."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from model.redaction import redacted
+from model.schemas.training_gain import TrainingGain
+
+_PAUSE_S = 10.0
+"""Between two lines of progress where the last one cannot be overwritten."""
+
+
+def say(text: str) -> None:
+    """Write a line on standard error."""
+    print(redacted(text), file=sys.stderr, flush=True)
+
+
+class Console:
+    """Shows events on standard error: a line for every step, and between them the progress, where that can be overwritten."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._last = time.monotonic()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show one event of a run."""
+        if event["event"] == "progress":
+            self.progress_text(f"{event['step']}: {event['text']}")
+        elif event["event"] == "finished":
+            say(f"{self._clear()}  ok      {event['step']:<11} {event['seconds']:6.1f} s")
+        elif event["event"] == "cached":
+            say(f"{self._clear()}  cached  {event['step']}")
+        elif event["event"] == "failed":
+            say(f"{self._clear()}  FAILED  {event['step']}")
+        elif event["event"] == "warning":
+            say(f"{self._clear()}Warning: {event['text']}")
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Show the progress of a piece of work."""
+        self.progress_text(f"{done} of {total} {what}" if total else what)
+
+    def progress_text(self, text: str) -> None:
+        """Show a text that the next one overwrites; off a terminal one every ten seconds."""
+        if self.live:
+            print(f"\r\x1b[K  ..      {text}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._last > _PAUSE_S:
+            self._last = time.monotonic()
+            say(f"  ..      {text}")
+
+    def warn(self, lines: Iterable[str]) -> None:
+        """Show warnings, a line each."""
+        for line in lines:
+            say(f"{self._clear()}Warning: {line}")
+
+    def _clear(self) -> str:
+        return "\r\x1b[K" if self.live else ""
+
+
+def summarise(body: dict[str, Any]) -> None:
+    """Show how a run ended.
+
+    Args:
+        body: Of the run's result.
+    """
+    if body.get("training"):
+        say(f"  training  {TrainingGain(**body['training'])}")
+    if body["report"]:
+        _show_report(body["report"])
+    if body["status"] == "succeeded":
+        named = f"{body['model']} version" if body.get("model") else "version"
+        say(f"  model     {named} {body['model_version']}, alias {body['alias']}")
+        say(f"  address   {body['address']}")
+    for text in body.get("refused") or ():
+        say(f"  refused   {text}")
+    if error := body.get("error"):
+        say(f"Error: {error['step']}: {error['headline']}")
+        for line in [*error.get("defects", ()), error["hint"], f"Log: {error['log']}"]:
+            if line:
+                say(f"  {line}")
+
+
+def _show_report(report: dict[str, Any]) -> None:
+    untrained = report["untrained"]
+    for name, key in (("Recall@1", "recall_at_1"), ("MAP@R", "map_at_r")):
+        low, high = report[f"{key}_interval"]
+        say(f"  {name:<9} {report[key]:.3f} [{low:.3f}, {high:.3f}]   untrained trunk {untrained[key]:.3f}")
+    say(f"  report    {report['path']}")

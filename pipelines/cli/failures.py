@@ -1,0 +1,94 @@
+"""How an error is told: one line and a hint on standard error, and the exit code. A stack trace goes to a file."""
+
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+from typer.exceptions import TyperException
+
+from model.disk import disk_error
+from model.environment import Environment
+from model.errors import GlocalError
+from model.redaction import redacted
+from pipelines.cli.console import say
+
+STOPPED = 130
+"""Exit code after Ctrl-C."""
+_LONGEST = 300
+"""Characters of what a person typed that an error repeats."""
+
+
+def tell(error: BaseException) -> int:
+    """Tell an error that ended a command; returns the exit code."""
+    for kind, told in _TOLD:
+        if isinstance(error, kind):
+            return told(error)
+    return _unforeseen(error)
+
+
+def _exit(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    say(str(error.code))
+    return 1
+
+
+def _stopped(_: BaseException) -> int:
+    say("Stopped. The same command resumes.")
+    return STOPPED
+
+
+def _typed(error: TyperException) -> int:
+    """What was typed is no command or has a wrong option. Nothing is said where the help was shown instead."""
+    if said := error.format_message():
+        context = getattr(error, "ctx", None)
+        shown = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+        say(f"Error: {shown}\n  See {context.command_path if context else 'glocal'} --help.")
+    return 2
+
+
+def _of_the_environment(error: ValidationError) -> int:
+    """A variable has a wrong value. Configurations are explained where they are read."""
+    first = error.errors()[0]
+    say(f"Error: GLOCAL_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}, not {first['input']!r}.")
+    return 2
+
+
+def _explained(error: GlocalError) -> int:
+    from model.data.importing.findings import Rejected, shown
+
+    say(f"Error: {error.headline}")
+    if isinstance(error, Rejected):
+        for line in shown(error.findings.defects, error.report):
+            say(f"  {line}")
+    if error.hint:
+        say(f"  {error.hint}")
+    return error.exit_code
+
+
+def _unforeseen(error: BaseException) -> int:
+    """What the system refused, in our words; else a fault of ours: one line for the person, the trace into a file."""
+    if disk := disk_error(error, Environment().home.root, Path(tempfile.gettempdir())):
+        return _explained(disk)
+    if isinstance(error, OSError) and error.strerror:
+        headline = f"{error.strerror}: {error.filename or 'a file'}."
+        return _explained(GlocalError(headline, "Is GLOCAL_HOME a folder that can be written to?"))
+    with tempfile.NamedTemporaryFile("w", prefix="glocal-", suffix=".log", delete=False) as log:
+        log.write(redacted("".join(traceback.format_exception(error))))
+    say(f"Error: {type(error).__name__}: {error}")
+    say(f"  This is a fault of glocal's. The trace is in {log.name}.")
+    return 1
+
+
+_TOLD: tuple[tuple[type[BaseException], Callable[[Any], int]], ...] = (
+    (SystemExit, _exit),
+    (KeyboardInterrupt, _stopped),
+    (typer.Abort, _stopped),
+    (TyperException, _typed),
+    (ValidationError, _of_the_environment),
+    (GlocalError, _explained),
+)

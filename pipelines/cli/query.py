@@ -1,0 +1,36 @@
+"""`glocal query`: ask the endpoint."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model.environment import Environment
+from model.errors import InvalidInput, Unavailable
+from pipelines.cli.options import Json
+from serving.limits import MAX_DIGITS
+
+
+def query(
+    image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP file.")],
+    k: Annotated[int, typer.Option(help="Number of neighbours.")] = 5,
+    name: Annotated[str, typer.Option(help="Name of the served model.")] = "glocal",
+    as_json: Json = False,
+) -> None:
+    """Ask the endpoint what an image shows."""
+    if not 1 <= k < 10**MAX_DIGITS:
+        raise InvalidInput(f"--k must be a number from 1 to {10**MAX_DIGITS - 1}.", "5 is the default.")
+    from serving.backends.torchserve import server as torchserve
+    from serving.client import query as ask
+
+    state = torchserve.status(Environment().home)
+    if not state["running"]:
+        raise Unavailable("The endpoint does not run.", "Start it: glocal serve start (or deploy a model first: glocal run DIR).")
+    answer = ask(state["address"], name, image, k)
+    if as_json:
+        print(json.dumps(answer))
+        return
+    print(f"{image}: release {answer['release']}, space {answer['embedding_space_id']}")
+    for neighbour in answer["neighbours"]:
+        print(f"  {neighbour['score']:.4f}  {neighbour['label']}  ({neighbour['id']})")

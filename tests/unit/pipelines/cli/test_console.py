@@ -1,0 +1,50 @@
+import sys
+
+from pipelines.cli.console import Console, summarise
+
+
+def test_events_are_lines_on_standard_error(capsys):
+    console = Console()
+    console({"step": "train", "event": "started"})
+    console({"step": "train", "event": "progress", "text": "1 of 2 epochs"})
+    console({"step": "train", "event": "finished", "seconds": 12.34})
+    console({"step": "index", "event": "cached"})
+    console({"step": "version", "event": "warning", "text": "near duplicate: a.jpg: like b.jpg"})
+    console({"step": "version", "event": "defect", "text": "leak: a.jpg: it is told with the failure"})
+    console({"step": "gate", "event": "failed"})
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.splitlines() == [
+        "  ok      train         12.3 s",
+        "  cached  index",
+        "Warning: near duplicate: a.jpg: like b.jpg",
+        "  FAILED  gate",
+    ]
+    assert "\x1b" not in error
+
+
+def test_nothing_moves_where_the_terminal_cannot(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Console().live
+    monkeypatch.setenv("TERM", "xterm")
+    assert Console().live
+
+
+GAIN = {"epochs": 12, "best_epoch": 7, "start": 0.812, "best": 0.845, "saturated": False}
+
+
+def test_a_run_says_what_its_training_gave(capsys):
+    for training in (GAIN, GAIN | {"best_epoch": 0, "best": 0.812}):
+        summarise({"status": "rejected", "report": None, "training": training})
+    assert capsys.readouterr().err.splitlines() == [
+        "  training  best epoch 7 of 12, validation MAP@R 0.812 -> 0.845 (start -> best)",
+        "  training  the start was kept: no epoch was better (of 12), validation MAP@R 0.812",
+    ]
+
+
+def test_every_defect_stands_between_the_headline_and_the_hint(capsys):
+    error = {"step": "version", "headline": "x has 2 defects.", "hint": "See x.txt.", "log": "v.log"}
+    summarise({"status": "failed", "report": None, "error": error | {"defects": ["leak: a: b", "and 1 more in x.txt"]}})
+    said = "Error: version: x has 2 defects.\n  leak: a: b\n  and 1 more in x.txt\n  See x.txt.\n  Log: v.log\n"
+    assert capsys.readouterr().err == said

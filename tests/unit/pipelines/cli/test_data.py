@@ -1,0 +1,21 @@
+import json
+
+
+def test_no_data_sets_are_an_empty_list(glocal):
+    assert glocal("data", "list", "--json") == (0, "[]\n", "")
+    assert glocal("data", "list") == (0, "", "")
+
+
+def test_importing_a_folder_that_is_not_there_is_not_found(glocal):
+    code, out, error = glocal("data", "import", "no/such/folder", "--name", "x")
+    assert code in {2, 3}
+    assert out == ""
+    assert "There is no folder no/such/folder." in error
+
+
+def test_demo_leaves_a_folder_that_is_there_as_it_is(glocal, tmp_path):
+    (tmp_path / "demo").mkdir()
+    assert glocal("data", "demo", tmp_path / "demo") == (0, f"{tmp_path / 'demo'}\n", "")
+    assert list((tmp_path / "demo").iterdir()) == []
+    code, out, _ = glocal("data", "demo", tmp_path / "demo", "--json")
+    assert (code, json.loads(out)) == (0, {"folder": str(tmp_path / "demo")})

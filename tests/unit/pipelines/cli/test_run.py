@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+import pipelines.running
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"status": "succeeded", "model_version": "7", "alias": "champion", "address": "http://x", "report": None}, "version 7"),
+        ({"status": "rejected", "refused": ["MAP@R is too low"], "report": None}, "refused   MAP@R is too low"),
+        (
+            {"status": "failed", "report": None, "error": {"step": "train", "headline": "No.", "hint": "Do.", "log": "x.log"}},
+            "Error: train: No.\n  Do.\n  Log: x.log",
+        ),
+    ],
+)
+def test_a_run_prints_its_result_as_json_alone_on_standard_output(glocal, monkeypatch, result, said):
+    codes = {"succeeded": 0, "rejected": 6, "failed": 2}
+    done = pipelines.running.RunResult(result["status"], codes[result["status"]], result)
+    monkeypatch.setattr(pipelines.running, "run_training", lambda *_, **__: done)
+    code, out, error = glocal("run", "--data", ".", "--json")
+    assert code == codes[result["status"]]
+    assert json.loads(out) == result
+    assert said in error
+    code, out, _ = glocal("run", "--data", ".")
+    assert out == ""
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the pipeline was asked for, without running it."""
+    calls = []
+
+    def run_training(source, name, config, **_named):
+        calls.append((source, name, config))
+        return pipelines.running.RunResult("rejected", 6, {"status": "rejected", "report": None})
+
+    monkeypatch.setattr(pipelines.running, "run_training", run_training)
+    return calls
+
+
+@pytest.mark.parametrize("words", [["grocery"], ["--data", "grocery"], ["grocery", "--data", "grocery"]])
+def test_a_folder_is_given_with_or_without_the_option(glocal, asked, tmp_path, monkeypatch, words):
+    (tmp_path / "grocery").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, _, error = glocal("run", *words)
+    assert (code, error) == (6, "")
+    assert [(source, name) for source, name, _ in asked] == [(str(tmp_path / "grocery"), "grocery")]
+
+
+@pytest.mark.parametrize(("folder", "name"), [("My Images", "My-Images"), ("shop/images", "shop"), ("gr\u00f6\u00dfe", "gr--e")])
+def test_a_name_that_had_to_be_changed_is_said(glocal, asked, tmp_path, folder, name):
+    (tmp_path / folder).mkdir(parents=True)
+    _, out, error = glocal("run", tmp_path / folder)
+    assert out == ""
+    assert error.startswith(f"The data set is called {name}, after {tmp_path / folder}.")
+    assert [each[1] for each in asked] == [name]
+    _, _, error = glocal("run", tmp_path / folder, "--name", "mine")
+    assert error == ""
+    assert asked[-1][1] == "mine"
+
+
+def test_another_trunk_with_its_own_weights_is_taken(glocal, asked, tmp_path):
+    code, _, error = glocal(
+        "run", tmp_path, "--set", "model.trunk=test_efficientnet", "--set", "model.weights=none", "--name", "x"
+    )
+    assert (code, error) == (6, "")
+    assert asked[0][2].model.trunk == "test_efficientnet"
