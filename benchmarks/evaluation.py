@@ -109,18 +109,25 @@ def _tested(
 def _search(
     bench: Bench, network: RetrievalNetwork, split: str, progress: Progress | None
 ) -> tuple[Manifest, NDArray[np.float32], PerQuery]:
-    """Search every image of one split among the others: the split's rows, their embeddings, and the results of each query."""
+    """Search every image of one split among the others, test with the distractors.
+
+    Returns:
+        The split's rows, their embeddings, and the results of each query.
+    """
     manifest, size = read_manifest(bench.dataset), bench.model.image_size
-    side = manifest.select(manifest.rows(split))
-    if not len(side):
+    side = manifest.searched if split == "test" else manifest.select(manifest.rows(split))
+    queries = len(side.rows(split))
+    if not queries:
         raise InvalidInput(f"The data has no {split} classes.", "Five classes are needed at least.")
     maps = None
     if bench.train.trunk == "frozen":
         seen = manifest.classified
         folder = features_folder(bench.work, bench.md5, network.trunk, size)
-        maps = feature_maps(seen, network.trunk, size, folder, progress).select(seen.rows(split))
+        maps = feature_maps(seen, network.trunk, size, folder, progress)
+        rows = [seen.rows(each) for each in ((split, "distractor") if split == "test" else (split,))]
+        maps = maps.select(np.concatenate(rows))
     vectors = embed_manifest(network.trunk, merged_embedding(network), side, size, maps=maps, progress=progress)
-    return side, vectors, evaluate_retrieval(vectors, side.labels, side.ids)
+    return side, vectors, evaluate_retrieval(vectors, side.labels, side.ids, queries=queries)
 
 
 def _count(module: nn.Module) -> int:

@@ -30,7 +30,7 @@ from benchmarks.trials import UNTRAINED, Bench, Trial, code_revision, drop_netwo
 from benchmarks.tuning import TUNED, choose, tuning_trials
 from model.claim import claim
 from model.config import RunConfig, load_config
-from model.data.importing.import_dataset import import_dataset
+from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch
 from model.environment import Environment
 from model.errors import GlocalError, InvalidInput
@@ -103,18 +103,9 @@ def planned(methods: Sequence[str], trunk: str, seeds: int) -> int:
 
 def prepare(data: str, name: str, settings: RunConfig, home: Home, out: Path, progress: Progress) -> Bench:
     """Import a data set as `glocal data import` does, and fetch the pinned version."""
-    data_config = settings.data
-    report = import_dataset(
-        data,
-        name,
-        home.data,
-        split=data_config.split,
-        validation_fraction=data_config.validation_fraction,
-        leaks=data_config.leaks,
-        max_bytes=data_config.max_image_bytes,
-        max_pixels=data_config.max_image_pixels,
-        progress=progress,
-    )
+    report = pin_dataset(data, name, home.data, settings.data, progress=progress)
+    for message in report.messages:
+        say(f"{name}: {message}")
     if report.classes.get("val", 0) < 2:
         say(f"{name}: with fewer than two validation classes, recipes and epochs cannot be compared.")
         say("  At least seven classes are needed.")

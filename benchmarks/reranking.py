@@ -82,7 +82,7 @@ class Sample:
 
     def __init__(self, network: RetrievalNetwork, side: Side, size: int, reduction: NDArray[np.float32] | None) -> None:
         labels = side.rows.labels
-        several = np.flatnonzero(np.bincount(labels)[labels] > 1)
+        several = np.flatnonzero((np.bincount(labels)[labels] > 1) & (side.rows.splits != "distractor"))
         self.queries = several[spread(labels[several], QUERIES)]
         self.scores = side.vectors[self.queries] @ side.vectors.T  # (Q, N)
         self.scores[np.arange(len(self.queries)), self.queries] = -np.inf

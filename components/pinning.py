@@ -6,9 +6,8 @@ from typing import Any
 from components.runtime.step import Step, emit
 from model.config import DataConfig
 from model.data.importing.findings import Rejected, shown
-from model.data.importing.import_dataset import ImportReport, import_dataset
+from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch
-from model.data.versions.pin import resolve
 from model.schemas.data_pin import DataPin
 
 
@@ -18,39 +17,25 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
     Raises:
         Rejected: The data set has defects.
     """
-    store = current.environment.home.data
-    if "@" in source and not Path(source).exists():
-        pin = resolve(store, source)
-    else:
-        try:
-            report = _import(source, name, DataConfig(**settings), current)
-        except Rejected as refused:
-            _tell("warning", shown(refused.findings.warnings, refused.report), current)
-            _tell("defect", shown(refused.findings.defects, refused.report), current)
-            raise
-        _tell("warning", shown(report.warnings, report.report), current)
-        current.figures |= {f"{split}_samples": float(count) for split, count in report.samples.items()}
-        current.tags |= {"report": str(report.report)}
-        pin = report.pin
-    current.tags |= {"pin": f"{pin.path}@{pin.rev}"}
-    _record(pin, current)
-    return pin.to_json()
-
-
-def _import(source: str, name: str, config: DataConfig, current: Step) -> ImportReport:
-    return import_dataset(
-        source,
-        name,
-        current.environment.home.data,
-        split=config.split,
-        validation_fraction=config.validation_fraction,
-        leaks=config.leaks,
-        max_bytes=config.max_image_bytes,
-        max_pixels=config.max_image_pixels,
-        remote=current.environment.data_remote or None,
-        licence=config.licence,
-        progress=current.progress,
-    )
+    environment = current.environment
+    try:
+        report = pin_dataset(
+            source,
+            name,
+            environment.home.data,
+            DataConfig(**settings),
+            remote=environment.data_remote or None,
+            progress=current.progress,
+        )
+    except Rejected as refused:
+        _tell("warning", shown(refused.findings.warnings, refused.report), current)
+        _tell("defect", shown(refused.findings.defects, refused.report), current)
+        raise
+    _tell("warning", report.messages, current)
+    current.figures |= {f"{split}_samples": float(count) for split, count in report.samples.items()}
+    current.tags |= {"pin": f"{report.pin.path}@{report.pin.rev}", **({"report": str(report.report)} if report.report else {})}
+    _record(report.pin, current)
+    return report.pin.to_json()
 
 
 def _tell(kind: str, lines: list[str], current: Step) -> None:

@@ -54,7 +54,22 @@ class DataConfig(_Section):
     validation_fraction: float = Field(
         0.2, gt=0, lt=1, description="Share of the training classes held out to choose the checkpoint by"
     )
-    leaks: Literal["fail", "drop"] = Field("fail", description="What to do with one image on both sides of the split")
+    boxes: Literal["pixels", "normalised"] = Field(
+        "pixels", description="Unit of the boxes in a CSV; normalised: from 0 to 1, as fractions of the image's width and height"
+    )
+    conflicts: Literal["fail", "drop", "keep"] = Field(
+        "fail", description="What to do with one image in several classes; drop: all its copies are left out; keep: all stay"
+    )
+    leaks: Literal["fail", "drop"] = Field(
+        "fail", description="What to do with one image on both sides of the split; drop: the copy to train on is left out"
+    )
+    singletons: Literal["fail", "drop", "distractor"] = Field(
+        "fail",
+        description="What to do with a class of one usable image; distractor: it is searched, but never trained on or a query",
+    )
+    skip_unreadable: bool = Field(
+        False, description="Whether unreadable, damaged and oversized images are left out; otherwise they refuse the data set"
+    )
     max_image_bytes: int = Field(64 * 2**20, gt=0, description="Larger files are refused")
     max_image_pixels: int = Field(100_000_000, gt=0, description="Larger images are refused before they are decoded")
     licence: str = Field(

@@ -12,6 +12,8 @@ from typing import Any
 from components.runtime.step import code_revision
 from model.claim import claim
 from model.config import RunConfig
+from model.data.importing.object_store import split_address
+from model.data.importing.pinning import is_reference
 from model.environment import Environment, current_user
 from model.errors import InvalidInput, NotFound
 from model.evaluation.report import PAGE, REPORT
@@ -69,7 +71,10 @@ def locate(source: str) -> str:
         path = Path(source).expanduser()
         if source and path.exists():
             return str(path.resolve())
-    if source.startswith("s3://") or "@" in source:
+    if source.startswith("s3://"):
+        split_address(source)
+        return source
+    if is_reference(source):
         return source
     raise InvalidInput(
         f"There is no folder {source[:200] or repr(source)}.",

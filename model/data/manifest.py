@@ -28,8 +28,10 @@ GROUP = "group"
 """The column that is there only where some sample has a group: other data sets keep the bytes, and so the hash, they had."""
 NO_GROUP = "(no group)"
 """What samples without a group count as where others have one."""
-SPLITS = ("train", "val", "test", "scene")
-"""Classes to train on, to choose the best checkpoint by, to test on once; and whole scenes, for detection alone."""
+SPLITS = ("train", "val", "test", "scene", "distractor")
+"""The sides of the split: classes to train on, to choose the best checkpoint by, and to test on once; whole scenes, for
+detection alone; and distractors, which every query may find and none should: they are in galleries, but are never trained on
+and never a query."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,12 @@ class Manifest:
     @property
     def classified(self) -> "Manifest":
         """The samples that show one of the classes, all but whole scenes: what maps and galleries are made of, in this order."""
-        return self.select(self.rows("train", "val", "test"))
+        return self.select(self.rows("train", "val", "test", "distractor"))
+
+    @property
+    def searched(self) -> "Manifest":
+        """What an evaluation searches: the test samples, which are its queries, then the distractors, which are none."""
+        return self.select(np.concatenate([self.rows("test"), self.rows("distractor")]))
 
     def select(self, rows: NDArray[np.int64]) -> "Manifest":
         """The same manifest, of `rows` alone. Labels keep their meaning."""

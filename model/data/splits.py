@@ -10,9 +10,8 @@ from model.data.importing.findings import Findings
 from model.data.manifest import SPLITS
 from model.errors import InvalidInput
 
-TRAIN, VAL, TEST, SCENE = range(len(SPLITS))
+TRAIN, VAL, TEST, SCENE, DISTRACTOR = range(len(SPLITS))
 UNSET = -1
-MODES = ("zero-shot", "manifest")
 
 
 def zero_shot(classes: Sequence[str], validation_fraction: float) -> dict[str, str]:
@@ -46,7 +45,7 @@ def assign(
     """The side of every sample, as an index into `SPLITS`.
 
     Args:
-        labels: (N,) indices into `classes`.
+        labels: (N,) indices into `classes`, of the samples that are kept: classes without any take no part.
         given: (N,) what the source says: an index into `SPLITS`, or `UNSET`.
         classes: The class names.
         findings: Where a class on two sides is named.
@@ -74,7 +73,7 @@ def _follow(
     labels: NDArray[np.int64], given: NDArray[np.int8], classes: Sequence[str], sides: NDArray[np.int8], findings: Findings
 ) -> None:
     """Set `sides` from what is given, and name the classes that are given two."""
-    for side in (TRAIN, VAL, TEST):
+    for side in (TRAIN, VAL, TEST, DISTRACTOR):
         for label in np.unique(labels[given == side]):
             if sides[label] == UNSET:
                 sides[label] = side

@@ -23,7 +23,7 @@ def contact_sheets(manifest: Manifest, figures: PerQuery, seed: int = 0) -> Cont
     """The typical and the worst queries.
 
     Args:
-        manifest: The rows that were evaluated, in the order of `figures`.
+        manifest: The rows that were searched: the queries, in the order of `figures`, then the distractors.
         figures: What each query found.
         seed: Decides which of several equal queries are shown.
     """
@@ -59,7 +59,7 @@ def worst_queries(figures: PerQuery, count: int = SHEET) -> NDArray[np.int64]:
 
 def _shown(manifest: Manifest, figures: PerQuery, row: int) -> SheetQuery:
     neighbours = tuple(
-        _image(manifest, int(other), right=bool(figures.labels[other] == figures.labels[row]), score=float(score))
+        _image(manifest, int(other), right=bool(manifest.labels[other] == manifest.labels[row]), score=float(score))
         for other, score in zip(figures.neighbours[row, :SHOWN], figures.scores[row, :SHOWN], strict=True)
         if other >= 0
     )

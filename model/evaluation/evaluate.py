@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from model.config import EvaluateConfig, ModelConfig, TrainConfig
 from model.data.cache.feature_maps import known_maps
@@ -58,27 +59,23 @@ def evaluate_release(
     Raises:
         InvalidInput: The data has no test classes.
     """
-    release, manifest, summary = (
-        open_release(folder),
-        read_manifest(dataset),
-        _training(checkpoint),
-    )
-    test = _test(manifest)
+    release, manifest, summary = open_release(folder), read_manifest(dataset), _training(checkpoint)
+    searched = _searched(manifest)
     untrained = _untrained(model, manifest, md5, work, progress)
     candidate = query_test_classes(release, dataset, md5, progress)
     report = Report(
         **_described(release, manifest, model, training, evaluation),
-        retrieval=retrieval_figures(test, candidate, untrained, samples=evaluation.samples),
-        latency=measure_latency(release.retriever(), test),
+        retrieval=retrieval_figures(searched, candidate, untrained, samples=evaluation.samples),
+        latency=measure_latency(release.retriever(), manifest.select(manifest.rows("test"))),
         training=summary,
         made_at=datetime.now(UTC),
     )
-    write_report(out, report, manifest=test, candidate=candidate, untrained=untrained)
+    write_report(out, report, manifest=searched, candidate=candidate, untrained=untrained)
     return report
 
 
 def query_test_classes(release: Release, dataset: Path, md5: str, progress: Progress | None = None) -> PerQuery:
-    """Each test image a query to all others, under a release's network.
+    """Each test image a query to all others and to the distractors, under a release's network.
 
     Args:
         release: Any release; where it was made from these very data its gallery has the embeddings already.
@@ -86,27 +83,29 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
         md5: Of the data.
         progress: Told of every batch.
     """
-    test = _test(read_manifest(dataset))
+    searched = _searched(read_manifest(dataset))
     if release.pin.md5 == md5:
         gallery = release.gallery
         order = np.argsort(gallery.ids)
-        vectors = gallery.vectors[order[np.searchsorted(gallery.ids, test.ids, sorter=order)]]
+        vectors = gallery.vectors[order[np.searchsorted(gallery.ids, searched.ids, sorter=order)]]
     else:
         network = release.retriever().network
-        vectors = embed_manifest(network.trunk, merged_embedding(network), test, release.spec.image_size, progress=progress)
-    return evaluate_retrieval(vectors, test.labels, test.ids)
+        vectors = embed_manifest(network.trunk, merged_embedding(network), searched, release.spec.image_size, progress=progress)
+    return _evaluated(vectors, searched)
 
 
 def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | None, progress: Progress | None) -> PerQuery:
     """The trunk as it was before training, its deep map averaged: from cached maps, or from the images."""
     torch.manual_seed(0)  # where its weights are random, the same ones every time
     trunk = make_trunk(model.trunk, model.weights).eval()
-    test, maps = _test(manifest), known_maps(manifest, trunk, model.image_size, work, md5)
-    maps = maps and maps.select(manifest.classified.rows("test"))
+    searched, maps = _searched(manifest), known_maps(manifest, trunk, model.image_size, work, md5)
+    if maps:
+        seen = manifest.classified
+        maps = maps.select(np.concatenate([seen.rows("test"), seen.rows("distractor")]))
     vectors = embed_manifest(
-        trunk, lambda _, deep: untrained_embedding(deep), test, model.image_size, maps=maps, progress=progress
+        trunk, lambda _, deep: untrained_embedding(deep), searched, model.image_size, maps=maps, progress=progress
     )
-    return evaluate_retrieval(vectors, test.labels, test.ids)
+    return _evaluated(vectors, searched)
 
 
 def _described(
@@ -146,11 +145,16 @@ def _size(manifest: Manifest) -> Count:
     return Count(classes=len(np.unique(manifest.labels)), samples=len(manifest))
 
 
-def _test(manifest: Manifest) -> Manifest:
-    rows = manifest.rows("test")
-    if not len(rows):
+def _evaluated(vectors: NDArray[np.float32], searched: Manifest) -> PerQuery:
+    """Every test sample a query to all that is searched but itself; a distractor is never a query."""
+    return evaluate_retrieval(vectors, searched.labels, searched.ids, queries=len(searched.rows("test")))
+
+
+def _searched(manifest: Manifest) -> Manifest:
+    """The test samples, then the distractors."""
+    if not len(manifest.rows("test")):
         raise InvalidInput("The data has no test classes.", "Give the CSV a split column with test, or import with more classes.")
-    return manifest.select(rows)
+    return manifest.searched
 
 
 def _training(checkpoint: Path) -> TrainReport:

@@ -34,7 +34,7 @@ def retrieval_figures(
     """Everything that a report says of what a model finds.
 
     Args:
-        manifest: The rows that were evaluated, each against all the others, in the order of `candidate`.
+        manifest: The rows that were searched: the queries, in the order of `candidate`, then the distractors.
         candidate: The trained model's figures.
         untrained: The untrained trunk's on the same rows.
         samples: Number of bootstrap resamples.
@@ -43,7 +43,8 @@ def retrieval_figures(
     Raises:
         InvalidInput: The figures are not of the manifest's rows, or no query has a possible match.
     """
-    if not np.array_equal(manifest.ids, candidate.ids):
+    searched, manifest = manifest, manifest.select(np.arange(min(len(candidate), len(manifest))))
+    if not np.array_equal(manifest.ids, candidate.ids) or np.any(searched.splits[len(manifest) :] != "distractor"):
         raise InvalidInput("The figures are not of the manifest's rows.", "Give the rows that were evaluated, in that order.")
     bootstrap = Bootstrap(samples=samples, confidence=CONFIDENCE, seed=seed)
     gain = paired_difference(candidate, untrained, samples=samples, confidence=CONFIDENCE, seed=seed)
@@ -51,6 +52,7 @@ def retrieval_figures(
     return RetrievalFigures(
         queries=len(candidate),
         queries_without_match=int((~candidate.has_match).sum()),
+        distractors=len(searched) - len(manifest),
         classes=len(np.unique(candidate.labels)),
         figures=summarise(candidate, bootstrap),
         untrained=summarise(untrained, bootstrap),

@@ -133,20 +133,24 @@ class PerQuery:
             raise InvalidInput(f"{path} does not hold the figures of an evaluation ({error}).", "Evaluate again.") from error
 
 
-def evaluate_retrieval(vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike, *, ks: Sequence[int] = KS) -> PerQuery:
+def evaluate_retrieval(
+    vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike, *, queries: int | None = None, ks: Sequence[int] = KS
+) -> PerQuery:
     """Leave one out: every sample queries all the others.
 
     Args:
         vectors: (N, D) float32, L2-normalised.
         labels: (N,) int64.
         ids: (N,) str; a query finds no row that carries its own id.
+        queries: Number of samples, the first ones, that are queries; the others are distractors. Default: all.
         ks: The K of Recall@K.
 
     Raises:
         InvalidInput: See `Samples`.
     """
     everything = as_samples(vectors, labels, ids)
-    return evaluate_queries(everything, everything, ks=ks)
+    first = Samples(everything.vectors[:queries], everything.labels[:queries], everything.ids[:queries])
+    return evaluate_queries(first, everything, ks=ks)
 
 
 def evaluate_queries(queries: Samples, gallery: Samples, *, ks: Sequence[int] = KS) -> PerQuery:

@@ -57,6 +57,8 @@ def _limits(report: Report) -> list[str]:
         f"{found.queries_without_match:,} of {found.queries:,} queries had no other image of their class "
         "to find; they count in no figure.",
     ]
+    if found.distractors:
+        said.append(f"{found.distractors:,} distractors were searched with the test images; none of them was a query.")
     if found.gain.upper < 0:
         said.append("Training hurt: MAP@R is below the untrained trunk's.")
     elif found.gain.lower <= 0:

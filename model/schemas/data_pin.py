@@ -24,6 +24,7 @@ class DataPin(Schema):
     bytes: int = Field(ge=0, description="Size of all files together")
     classes: int = Field(ge=0, description="Number of classes")
     licence: str = Field("", description="Terms of the data as stated at the import; empty if none were stated")
+    dropped: dict[str, int] = Field(default_factory=dict, description="Number of samples that the import left out, by reason")
 
     @field_validator("repo")
     @classmethod

@@ -45,6 +45,7 @@ class RetrievalFigures(Schema):
 
     queries: int = Field(ge=1, description="Number of queries")
     queries_without_match: int = Field(ge=0, description="Queries with no other image of their class to find; in no figure")
+    distractors: int = Field(0, ge=0, description="Images that are searched and are never a query: the data's distractors")
     classes: int = Field(ge=1, description="Number of classes of the queries")
     figures: dict[str, Figure] = Field(description="By name: recall_at_1, map_at_r, ...")
     untrained: dict[str, Figure] = Field(description="The same figures of the untrained trunk")

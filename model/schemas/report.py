@@ -84,7 +84,7 @@ class Report(Document):
     latency: Latency = Field(description="Time of a query")
     size_mb: float = Field(gt=0, description="Size of the release folder in MiB")
     gallery: Count = Field(description="What the release searches")
-    splits: dict[str, Count] = Field(description="Size of train, val, test and scene")
+    splits: dict[str, Count] = Field(description="Size of each side of the split")
     calibration: Calibration = Field(description="Thresholds at stated false-accept rates")
     network: NetworkDescription = Field(description="The network")
     licences: Licences = Field(description="Terms of weights and code")

@@ -26,30 +26,23 @@ def import_(
 ) -> None:
     """Check a folder of images and keep it as a new version of a data set."""
     settings = load_config(None, set_ or ()).data
-    from model.data.importing.findings import shown
-    from model.data.importing.import_dataset import import_dataset
+    from model.data.importing.pinning import pin_dataset
 
     environment, console = Environment(), Console()
-    report = import_dataset(
+    report = pin_dataset(
         source,
         name,
         environment.home.data,
+        settings,
         csv=csv,
-        split=settings.split,
-        validation_fraction=settings.validation_fraction,
-        leaks=settings.leaks,
-        max_bytes=settings.max_image_bytes,
-        max_pixels=settings.max_image_pixels,
         remote=environment.data_remote or None,
-        licence=settings.licence,
         progress=console.progress,
     )
-    console.warn(shown(report.warnings, report.report))
-    if sum(report.classes.values()) > 0 and report.classes.get("train", 0) < 2 and set(report.classes) != {"scene"}:
-        say("Warning: fewer than two classes to train on. Five classes leave two; or give a CSV with a split column.")
+    console.warn(report.messages)
+    unchanged, where = " (unchanged)" if report.unchanged else "", f" Report: {report.report}" if report.report else ""
     samples = ", ".join(f"{count} {split}" for split, count in report.samples.items() if count)
-    say(f"{name}@{report.pin.rev[:12]}: {samples}{' (unchanged)' if report.unchanged else ''}. Report: {report.report}")
-    print(json.dumps(report.to_json()) if as_json else f"{name}@{report.pin.rev}")
+    say(f"{report.pin.path}@{report.pin.rev[:12]}: {samples}{unchanged}.{where}")
+    print(json.dumps(report.to_json()) if as_json else f"{report.pin.path}@{report.pin.rev}")
 
 
 @commands.command("list")

@@ -24,8 +24,8 @@ def draw_view(label: int, view: int, size: int = 48) -> bytes:
     return buffer.getvalue()
 
 
-def make_dataset(folder: Path, views: int = VIEWS) -> Path:
-    """Images of eight classes, four of which train: `SAMPLES` of them, if not told otherwise."""
+def make_dataset(folder: Path, views: int = VIEWS, distractors: int = 0) -> Path:
+    """Images of eight classes, four of which train: `SAMPLES` of them, if not told otherwise; and classes of one distractor."""
     rows = []
     names = [split for split, count in SPLITS.items() for _ in range(count)]
     for label, split in enumerate(names):
@@ -34,5 +34,9 @@ def make_dataset(folder: Path, views: int = VIEWS) -> Path:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(draw_view(label, view))
             rows.append((path, f"class {label}", split, None))
+    for number in range(distractors):
+        path = f"images/{number}.png"
+        (folder / path).write_bytes(draw_view(100 + number, 0))
+        rows.append((path, f"distractor {number}", "distractor", None))
     write_manifest(folder, rows)
     return folder

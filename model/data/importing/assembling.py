@@ -1,56 +1,72 @@
 """From the listing of a source to the folder of a data set: look at every image, split by class, compare, write."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from model.data.importing.checks import STORED_SUFFIXES, Samples, inspect
-from model.data.importing.duplicates import exact_copies, near_copies
+from model.config import DataConfig
+from model.data.importing.checks import STORED_SUFFIXES, inspect
+from model.data.importing.duplicates import drop_conflicts, exact_copies, near_copies
 from model.data.importing.findings import Findings
+from model.data.importing.fingerprint import fingerprint
 from model.data.importing.hashing import Limits
-from model.data.importing.options import Options, fingerprint
+from model.data.importing.samples import Samples
+from model.data.importing.singletons import check_classes, settle_singletons
 from model.data.importing.sources import Listing
 from model.data.manifest import SPLITS, write_manifest
-from model.data.splits import SCENE, UNSET, assign
+from model.data.splits import DISTRACTOR, SCENE, UNSET, assign
 from model.progress import Progress
 
 
-def assemble(listing: Listing, options: Options, folder: Path, findings: Findings, tell: Progress) -> dict[str, Any]:
-    """Fill `folder` with the data set, as far as it has no defects, and return the record of it."""
+def assemble(
+    listing: Listing, config: DataConfig, remote: str | None, folder: Path, findings: Findings, tell: Progress
+) -> dict[str, Any]:
+    """Fill `folder` with the data set, as far as it has no defects, and return the record of it.
+
+    Images in several classes and classes of one image are left out before classes are split, so that the halves are even.
+    """
     folder.mkdir()
-    found = inspect(listing, Limits(options.max_bytes, options.max_pixels), folder, findings, tell)
-    given = np.frombuffer(listing.given, np.int8)
-    labels = np.frombuffer(listing.label, np.int64)
-    sides = assign(labels, given, listing.labels, findings, mode=options.split, validation_fraction=options.validation_fraction)
-    if options.split == "zero-shot" and np.any((given != UNSET) & (given != SCENE)):
-        findings.warn("split", "the split column", "is followed; classes it leaves open are split by name")
+    found = inspect(
+        listing,
+        Limits(config.max_image_bytes, config.max_image_pixels),
+        folder,
+        findings,
+        tell,
+        skip_unreadable=config.skip_unreadable,
+        normalised=config.boxes == "normalised",
+    )
     tell(0, 0, "look for copies")
-    samples = Samples(listing, found, sides, found.valid & (sides != UNSET))
+    samples = Samples.of(listing, found)
     identity = samples.identity()
-    exact_copies(samples, identity, options.leaks == "drop", findings)
+    if config.conflicts == "drop":
+        drop_conflicts(samples, identity, findings)
+    settle_singletons(samples, config.singletons, findings)
+    _split(samples, config, findings)
+    exact_copies(samples, identity, config, findings)
+    settle_singletons(samples, config.singletons, findings)  # where a leak that was dropped left one
     near_copies(samples, identity, findings)
-    _check_classes(samples, findings)
+    check_classes(samples, findings)
     if not findings.defects:
         _write(samples, folder)
-    return _record(samples, options, findings)
+    return _record(samples, config, remote, findings)
 
 
-def _check_classes(samples: Samples, findings: Findings) -> None:
-    """Name each class of one image, and a data set of one class, which leaves nothing to test with."""
-    names, whole = samples.listing.labels, samples.sides != SCENE
-    shown = np.bincount(samples.labels[samples.keep & whole], minlength=len(names))
-    listed = np.bincount(samples.labels[whole], minlength=len(names))
-    for label in np.flatnonzero((shown < 2) & (listed > 0)):
-        if shown[label]:
-            findings.defect("class of one", names[label], "it has one usable image, and nothing to be compared with")
-        else:
-            findings.defect("empty class", names[label], "none of its images is usable")
-    if np.count_nonzero(listed) == 1 and np.all(whole):
-        only = names[int(np.argmax(listed))]
-        findings.defect("one class", only, "it is the only class; if its label stands in a CSV, give that CSV")
+def _split(samples: Samples, config: DataConfig, findings: Findings) -> None:
+    """Choose the side of every sample."""
+    if config.split == "zero-shot" and not set(np.frombuffer(samples.listing.given, np.int8)) <= {UNSET, SCENE, DISTRACTOR}:
+        findings.warn("split", "the split column", "is followed; classes it leaves open are split by name")
+    rows = samples.keep
+    samples.sides[rows] = assign(
+        samples.labels[rows],
+        samples.sides[rows],
+        samples.listing.labels,
+        findings,
+        mode=config.split,
+        validation_fraction=config.validation_fraction,
+    )
+    samples.keep &= samples.sides != UNSET
 
 
 def _write(samples: Samples, folder: Path) -> None:
@@ -64,7 +80,7 @@ def _write(samples: Samples, folder: Path) -> None:
 
     def rows() -> Iterator[tuple[str, str, str, tuple[float, float, float, float] | None]]:
         for row in kept:
-            xmin, ymin, xmax, ymax = (float(value) for value in listing.box_array[row])
+            xmin, ymin, xmax, ymax = (float(value) for value in samples.found.boxes[row])
             box = None if np.isnan(xmin) else (xmin, ymin, xmax, ymax)
             yield stored(int(files[row])), listing.labels[int(samples.labels[row])], SPLITS[samples.sides[row]], box
 
@@ -75,14 +91,15 @@ def _write(samples: Samples, folder: Path) -> None:
         (folder / stored(int(file))).unlink()
 
 
-def _record(samples: Samples, options: Options, findings: Findings) -> dict[str, Any]:
-    """What is kept beside the version: how it was made, and what was found."""
+def _record(samples: Samples, config: DataConfig, remote: str | None, findings: Findings) -> dict[str, Any]:
+    """What is kept beside the version: how it was made, and what was found and left out."""
     by_side = [samples.keep & (samples.sides == side) for side in range(len(SPLITS))]
     return {
-        "fingerprint": fingerprint(samples.listing, samples.found.md5, options),
-        "options": asdict(options),
+        "fingerprint": fingerprint(samples.listing, samples.found.md5, config, remote),
+        "options": {**config.model_dump(), "remote": remote},
         "classes": len(np.unique(samples.labels[samples.keep])),
         "samples_by_split": {split: int(rows.sum()) for split, rows in zip(SPLITS, by_side, strict=True)},
         "classes_by_split": {split: len(np.unique(samples.labels[rows])) for split, rows in zip(SPLITS, by_side, strict=True)},
+        "dropped": dict(findings.dropped),
         "warnings": findings.to_json()["warnings"],
     }

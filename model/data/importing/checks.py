@@ -20,11 +20,13 @@ from model.data.headers import FORMATS, Header, Oversized, ends_early, read_head
 from model.data.images import decode_image
 from model.data.importing.findings import Findings
 from model.data.importing.hashing import Defect, Limits, md5, over_chunks, read_file
-from model.data.importing.sources import LONGEST_NAME, SUFFIXES, Listing
-from model.data.manifest import SPLITS
+from model.data.importing.names import LONGEST_NAME
+from model.data.importing.sources import SUFFIXES, Listing
 from model.errors import InvalidInput
 from model.progress import Progress
 
+_OF_NAMES = {"invalid name", "name taken"}
+"""Defects of a file's name, which say nothing of the image."""
 THUMB = 16
 """Side of the grey thumbnail by which near duplicates are confirmed."""
 
@@ -38,6 +40,7 @@ class Inspection:
         usable: (F,) bool, whether the file is an image that may be stored.
         suffix: (F,) int8, 0 where the file keeps its name, else the suffix `STORED_SUFFIXES` adds to it.
         valid: (N,) bool, whether the sample is usable: a usable file, and a box within it.
+        boxes: (N, 4) float32, the sample's box in pixels; NaN where it is the whole image, or the file is not usable.
         dhash: (N, 8) uint8, the difference hash of the sample.
         thumbs: (N, 256) uint8, its grey thumbnail.
         colours: (N, 3) uint8, its mean colour.
@@ -47,6 +50,7 @@ class Inspection:
     usable: NDArray[np.bool_]
     suffix: NDArray[np.int8]
     valid: NDArray[np.bool_]
+    boxes: NDArray[np.float32]
     dhash: NDArray[np.uint8]
     thumbs: NDArray[np.uint8]
     colours: NDArray[np.uint8]
@@ -59,6 +63,7 @@ class Inspection:
             np.zeros(files, bool),
             np.zeros(files, np.int8),
             np.zeros(samples, bool),
+            np.full((samples, 4), np.nan, np.float32),
             np.zeros((samples, 8), np.uint8),
             np.zeros((samples, THUMB * THUMB), np.uint8),
             np.zeros((samples, 3), np.uint8),
@@ -68,50 +73,29 @@ class Inspection:
 STORED_SUFFIXES = ("", ".jpg", ".png", ".webp")
 
 
-@dataclass
-class Samples:
-    """The rows of a listing with all that is known of them; `keep` says which become samples of the data set.
-
-    Attributes:
-        listing, found: What they were made from.
-        sides: (N,) int8, indices into `SPLITS`.
-        keep: (N,) bool.
-    """
-
-    listing: Listing
-    found: Inspection
-    sides: NDArray[np.int8]
-    keep: NDArray[np.bool_]
-
-    @property
-    def files(self) -> NDArray[np.int64]:
-        """(N,) the file of each row."""
-        return np.frombuffer(self.listing.file, np.int64)
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """(N,) the class of each row."""
-        return np.frombuffer(self.listing.label, np.int64)
-
-    def identity(self) -> NDArray[np.int64]:
-        """(N,) a number a row, equal where the file's bytes and the box are."""
-        corners = np.nan_to_num(self.listing.box_array, nan=-1.0).view(np.uint8).reshape(len(self.files), 16)
-        keys = np.ascontiguousarray(np.hstack([self.found.md5[self.files], corners])).view("V32").ravel()
-        return np.unique(keys, return_inverse=True)[1].astype(np.int64)
-
-    def name(self, row: int) -> str:
-        """The row for a person: its file, its box, its class and its side of the split."""
-        box = self.listing.box_array[row]
-        corners = "" if np.isnan(box[0]) else "#" + ",".join(f"{value:g}" for value in box)
-        label = self.listing.labels[int(self.labels[row])]
-        return f"{self.listing.files[int(self.files[row])]}{corners} ({label}, {SPLITS[self.sides[row]]})"
-
-
-def inspect(listing: Listing, limits: Limits, images: Path, findings: Findings, progress: Progress) -> Inspection:
+def inspect(
+    listing: Listing,
+    limits: Limits,
+    images: Path,
+    findings: Findings,
+    progress: Progress,
+    *,
+    skip_unreadable: bool = False,
+    normalised: bool = False,
+) -> Inspection:
     """Look at every image of `listing`, and copy those that are usable below `images`, under their own names.
 
     What is checked is what is stored: a file is read once. An image that training could not decode as it is (BMP)
     is stored as a PNG.
+
+    Args:
+        listing: What the source holds.
+        limits: What an image may be at most.
+        images: Folder that the images are copied into.
+        findings: Where everything that is wrong is named.
+        progress: Told of every chunk of files.
+        skip_unreadable: Whether a file that is no usable image is left out rather than a defect.
+        normalised: Whether boxes are fractions of the image's width and height.
     """
     found = Inspection.empty(len(listing.files), len(listing.file))
     order = np.argsort(np.frombuffer(listing.file, np.int64), kind="stable")
@@ -120,19 +104,22 @@ def inspect(listing: Listing, limits: Limits, images: Path, findings: Findings, 
     def work(chunk: range) -> Findings:
         some = Findings()
         for file in chunk:
-            name = listing.files[file]
+            name, rows = listing.files[file], order[starts[file] : starts[file + 1]]
             try:
                 image = _take(listing.root / name, name, file, limits=limits, images=images, found=found, findings=some)
             except Defect as defect:
-                some.defect(defect.kind, name, defect.text)
+                if skip_unreadable and defect.kind not in _OF_NAMES:
+                    some.drop(defect.kind, name, f"{defect.text.rstrip('.')}; left out", len(rows))
+                else:
+                    some.defect(defect.kind, name, defect.text)
                 continue
-            for row in order[starts[file] : starts[file + 1]]:
-                _look(image, name, int(row), listing.box_array[row], found=found, findings=some)
+            for row in rows:
+                found.boxes[row] = _in_pixels(listing.box_array[row], image) if normalised else listing.box_array[row]
+                _look(image, name, int(row), found.boxes[row], found=found, findings=some)
         return some
 
     for some in over_chunks(work, len(listing.files), "images checked", progress):
-        findings.defects += some.defects
-        findings.warnings += some.warnings
+        findings.add(some)
     return found
 
 
@@ -146,6 +133,12 @@ def _take(path: Path, name: str, file: int, *, limits: Limits, images: Path, fou
     if stored is not data:
         findings.warn("converted", name, "stored as a PNG")
     return image
+
+
+def _in_pixels(box: NDArray[np.float32], image: Tensor) -> NDArray[np.float32]:
+    """A normalised box in pixels of an image, to a hundredth."""
+    height, width = image.shape[1:]
+    return np.round(box * np.array([width, height, width, height], np.float32), 2)
 
 
 def _look(image: Tensor, name: str, row: int, box: NDArray[np.float32], *, found: Inspection, findings: Findings) -> None:

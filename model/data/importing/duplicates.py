@@ -6,9 +6,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.importing.checks import Inspection, Samples
+from model.config import DataConfig
+from model.data.importing.checks import Inspection
 from model.data.importing.findings import Findings
+from model.data.importing.samples import Samples
 from model.data.manifest import SPLITS
+from model.data.splits import DISTRACTOR, SCENE, TEST, TRAIN, VAL
 
 BITS = 6
 """How many of the 64 bits of two difference hashes may differ."""
@@ -19,35 +22,51 @@ COLOUR = 24
 """How far the two mean colours may lie apart, of 255."""
 QUERIES = 64
 MOST_PAIRS = 100_000
+_RANKS = np.argsort(np.array([TRAIN, VAL, DISTRACTOR, TEST, SCENE]))
+"""The rank of each side: of two copies the one on the side of the higher rank stays, as what is tested on must."""
 
 
-def exact_copies(samples: Samples, identity: NDArray[np.int64], drop_leaks: bool, findings: Findings) -> None:
+def drop_conflicts(samples: Samples, identity: NDArray[np.int64], findings: Findings) -> None:
+    """Leave out every image (or box of one) that stands in several classes, with all its copies: no label can be trusted."""
+    for group in _groups(identity, samples.keep):
+        classes = len(np.unique(samples.labels[group]))
+        if classes > 1:
+            for row in group:
+                twin = samples.name(int(group[1] if row == group[0] else group[0]))
+                text = f"the same image as {twin}, in {classes} classes; all {len(group)} copies are left out"
+                findings.drop("conflict", samples.name(int(row)), text)
+            samples.keep[group] = False
+
+
+def exact_copies(samples: Samples, identity: NDArray[np.int64], config: DataConfig, findings: Findings) -> None:
     """Name every image (or box of one) that is there twice, byte for byte.
 
-    Two classes, or two sides of the split: a defect, or, across the split and with `drop_leaks`, the sample on the
-    training side is taken out of `samples.keep` and named. One class on one side: a warning.
+    On two sides of the split: a defect; with `data.leaks=drop` the copy on the training side is left out instead. In two
+    classes on one side: a defect; with `data.conflicts=keep` a warning. In one class on one side: a warning.
     """
-    sides = samples.sides
     for group in _groups(identity, samples.keep):
-        last = sides[group].max() if drop_leaks else 0  # train < val < test < scene: what is tested on stays
-        remaining = group[sides[group] >= last]
-        for row in group[sides[group] < last]:
+        ranks = _RANKS[samples.sides[group]]
+        last = ranks.max() if config.leaks == "drop" else 0
+        remaining = group[ranks >= last]
+        for row in group[ranks < last]:
             samples.keep[row] = False
-            text = f"the same image as {samples.name(int(remaining[0]))}; left out of {SPLITS[sides[row]]}"
-            findings.warn("leak dropped", samples.name(int(row)), text)
+            text = f"the same image as {samples.name(int(remaining[0]))}; left out of {SPLITS[samples.sides[row]]}"
+            findings.drop("leak", samples.name(int(row)), text)
         for one, other in _pairs(remaining):
-            _name_pair(samples, one, other, findings)
+            _name_pair(samples, one, other, config, findings)
 
 
-def _name_pair(samples: Samples, one: int, other: int, findings: Findings) -> None:
+def _name_pair(samples: Samples, one: int, other: int, config: DataConfig, findings: Findings) -> None:
     sides, twin = samples.sides, f"the same image as {samples.name(other)}"
     if sides[one] != sides[other]:
         text = f"{twin}, on both sides of the split: {SPLITS[sides[one]]} and {SPLITS[sides[other]]}"
-        findings.defect("leak", samples.name(one), text)
-    elif samples.labels[one] != samples.labels[other]:
-        findings.defect("in two classes", samples.name(one), twin)
-    else:
+        findings.defect("leak", samples.name(one), f"{text}; see data.leaks")
+    elif samples.labels[one] == samples.labels[other]:
         findings.warn("copy", samples.name(one), f"{twin}, in one class")
+    elif config.conflicts == "keep":
+        findings.warn("in two classes", samples.name(one), f"{twin}; both are kept")
+    else:
+        findings.defect("in two classes", samples.name(one), f"{twin}; see data.conflicts")
 
 
 def _groups(identity: NDArray[np.int64], keep: NDArray[np.bool_]) -> list[NDArray[np.int64]]:

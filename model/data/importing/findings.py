@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,11 @@ from typing import Any
 from model.errors import InvalidInput
 from model.files import write_json, write_text
 
+LONGEST_TEXT = 500
+"""Characters of a name or a text that are shown."""
 _SHOWN = 20
+_JOINERS = "\u200c\u200d"
+"""Invisible characters that scripts and emoji need; they reorder nothing and are left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +41,41 @@ class Finding:
 
 @dataclass
 class Findings:
-    """Everything that was found, in the order it was found."""
+    """Everything that was found, in the order it was found.
+
+    Attributes:
+        defects: Reasons to refuse the data set.
+        warnings: What a person should look at, and each thing that was left out.
+        dropped: Number of samples that were left out, by the kind of their warnings.
+    """
 
     defects: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def defect(self, kind: str, name: str, text: str) -> None:
         """Add a reason to refuse the data set."""
-        self.defects.append(Finding(kind, printable(name), text))
+        self.defects.append(Finding(kind, printable(name), printable(text)))
 
     def warn(self, kind: str, name: str, text: str) -> None:
         """Add something that a person should look at."""
-        self.warnings.append(Finding(kind, printable(name), text))
+        self.warnings.append(Finding(kind, printable(name), printable(text)))
+
+    def drop(self, kind: str, name: str, text: str, samples: int = 1) -> None:
+        """Name what is left out, and count its samples."""
+        self.warn(kind, name, text)
+        self.dropped[kind] += samples
+
+    def add(self, other: "Findings") -> None:
+        """Add everything that `other` holds."""
+        self.defects += other.defects
+        self.warnings += other.warnings
+        self.dropped += other.dropped
 
     def to_json(self) -> dict[str, Any]:
         """Every finding, as JSON."""
         return {
+            "dropped": dict(self.dropped),
             "defects": [finding.to_json() for finding in self.defects],
             "warnings": [finding.to_json() for finding in self.warnings],
         }
@@ -67,23 +90,40 @@ class Rejected(InvalidInput):
         self.report = report
 
 
-def printable(name: str) -> str:
-    """`name` as it may be shown: bytes that are no UTF-8 and control characters are escaped, the rest is left alone."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(f"\\x{ord(each):02x}" if unicodedata.category(each) == "Cc" else each for each in text)
+def printable(text: str) -> str:
+    """`text` as it may be shown anywhere: on one line, in the order it is written, and not without end.
+
+    Bytes that are no UTF-8, control characters, line separators, and characters that turn the direction of writing or cannot
+    be seen become escapes; the rest is left alone. Of a long text the middle is left out.
+    """
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    shown = "".join(_escaped(each) if _is_unseen(each) else each for each in text)
+    if len(shown) <= LONGEST_TEXT:
+        return shown
+    return f"{shown[: LONGEST_TEXT // 2]} ... ({len(shown)} characters) ... {shown[-LONGEST_TEXT // 4 :]}"
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"} and character not in _JOINERS
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def write_report(folder: Path, name: str, findings: Findings) -> Path:
     """Write every finding to `folder/name.json` and `folder/name.txt`, and return the latter."""
     write_json(folder / f"{name}.json", findings.to_json())
     lines = [f"{name}: {summary(findings.defects) or 'no defects'}; {summary(findings.warnings) or 'no warnings'}"]
+    lines += [f"left out {count} samples: {kind}" for kind, count in findings.dropped.items()]
     lines += [f"defect   {finding}" for finding in findings.defects]
     lines += [f"warning  {finding}" for finding in findings.warnings]
     write_text(folder / f"{name}.txt", "\n".join(lines) + "\n")
     return folder / f"{name}.txt"
 
 
-def summary(findings: list[Finding]) -> str:
+def summary(findings: Sequence[Finding]) -> str:
     """How many of each kind: `2 unreadable, 1 leak`."""
     return ", ".join(f"{count} {kind}" for kind, count in Counter(finding.kind for finding in findings).items())
 
@@ -93,3 +133,9 @@ def shown(findings: Sequence[Finding], report: Path) -> list[str]:
     lines = [str(finding) for finding in findings[:_SHOWN]]
     more = len(findings) - _SHOWN
     return [*lines, f"and {more} more in {report}"] if more > 0 else lines
+
+
+def shown_with_dropped(warnings: Sequence[Finding], dropped: Mapping[str, int], report: Path) -> list[str]:
+    """The warnings that a person is shown: a line for each reason to leave samples out, then the other warnings."""
+    lines = [f"left out {count} sample{'s'[: count > 1]}: {kind}; named in {report}" for kind, count in dropped.items()]
+    return lines + shown([warning for warning in warnings if warning.kind not in dropped], report)

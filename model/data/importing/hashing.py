@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -36,19 +37,18 @@ class Limits:
     max_pixels: int
 
 
-def hash_files(listing: Listing, limits: Limits, progress: Progress) -> NDArray[np.uint8] | None:
-    """(F, 16) the MD5 of every file; None as soon as one cannot be read. Nothing is decoded."""
+def hash_files(listing: Listing, limits: Limits, progress: Progress) -> NDArray[np.uint8]:
+    """(F, 16) the MD5 of every file; zeros for one that cannot be read. Nothing is decoded."""
     hashes = np.zeros((len(listing.files), 16), np.uint8)
 
-    def work(chunk: range) -> bool:
-        try:
-            for file in chunk:
+    def work(chunk: range) -> None:
+        for file in chunk:
+            with suppress(Defect):
                 hashes[file] = md5(read_file(listing.root / listing.files[file], limits))
-        except Defect:
-            return False
-        return True
 
-    return hashes if all(over_chunks(work, len(listing.files), "files compared with the last import", progress)) else None
+    for _ in over_chunks(work, len(listing.files), "files compared with the last import", progress):
+        pass
+    return hashes
 
 
 def over_chunks(work: Callable[[range], Result], count: int, phase: str, progress: Progress) -> Iterator[Result]:

@@ -1,28 +1,23 @@
-"""Where images come from: a folder per class, a CSV, or an `s3://` prefix. Listing opens no image.
+"""What a source holds: a listing, and how a folder with one folder for each class becomes one. Listing opens no image.
 
 A listing keeps its texts in one buffer and its numbers in arrays: a hundred thousand files are a few megabytes.
 """
 
 import os
 import stat
-import unicodedata
 from array import array
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.data.importing.findings import Findings
+from model.data.importing.names import Spellings, is_passed_over, name_is_valid
 from model.data.splits import UNSET
-from model.errors import InvalidInput, NotFound, Unavailable
-from model.progress import Progress
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-LONGEST_NAME = 255
 
 
 class Texts:
@@ -87,10 +82,10 @@ class Listing:
 
 
 def list_folders(root: Path, findings: Findings) -> Listing:
-    """List `<root>/<class>/<image>`. What is hidden (`.DS_Store`, `Thumbs.db`) is passed over."""
-    listing = Listing(root)
-    for entry in _entries(root):
-        if not entry.is_dir():
+    """List `<root>/<class>/<image>`. What belongs to a file manager (`.DS_Store`, `Thumbs.db`, `@eaDir`) is passed over."""
+    listing, spellings = Listing(root), Spellings()
+    for entry in _entries(root, "", findings):
+        if not is_folder(entry):
             if entry.name.lower().endswith(SUFFIXES):
                 findings.defect("outside a class folder", entry.name, "move it into the folder of its class")
             elif entry.is_symlink() and not Path(entry.path).exists():
@@ -98,6 +93,7 @@ def list_folders(root: Path, findings: Findings) -> Listing:
             continue
         if not name_is_valid(entry.name, entry.name, findings) or not _stays_inside(root, entry, entry.name, findings):
             continue
+        name_class(entry.name, entry.name, spellings, findings)
         listing.labels.append(entry.name)
         before = len(listing.files)
         seen = _list_class(listing, entry, findings)
@@ -106,44 +102,49 @@ def list_folders(root: Path, findings: Findings) -> Listing:
     return listing
 
 
+def name_class(label: str, where: str, spellings: Spellings, findings: Findings) -> None:
+    """Name a class whose name is the same text as another's and differs in its bytes only."""
+    if (other := spellings.other(label)) is not None:
+        text = f"it reads like the class {other!a} and is spelled {label!a} (Unicode NFC and NFD); give both one name"
+        findings.defect("same class name", where, text)
+
+
 def _list_class(listing: Listing, folder: os.DirEntry[str], findings: Findings) -> bool:
     """Add one class folder's images; True where the folder held anything at all."""
-    seen = False
-    for entry in _entries(Path(folder.path)):
+    seen, spellings = False, Spellings()
+    for entry in _entries(Path(folder.path), f"{folder.name}/", findings):
         seen = True
         name = f"{folder.name}/{entry.name}"
         if name_is_valid(entry.name, name, findings) and is_usable(listing.root, Path(entry.path), name, findings):
+            name_file(entry.name, name, spellings, findings)
             listing.add(len(listing.files), len(listing.labels) - 1)
             listing.files.append(name)
     return seen
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def name_file(part: str, name: str, spellings: Spellings, findings: Findings) -> None:
+    """Warn of a file whose name is the same text as another's: on some systems the two cannot lie in one folder."""
+    if (other := spellings.other(part)) is not None:
+        findings.warn("same file name", name, f"another file is spelled {other!a}; some systems keep only one of the two")
+
+
+def _entries(folder: Path, prefix: str, findings: Findings) -> Iterator[os.DirEntry[str]]:
     """A folder's entries that are not hidden, by name."""
-    with os.scandir(folder) as entries:
-        kept = [entry for entry in entries if not is_hidden(entry.name)]
-    return iter(sorted(kept, key=lambda entry: os.fsencode(entry.name)))
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file is the file manager's and not the user's."""
-    return name.startswith(".") or name.lower() in {"thumbs.db", "desktop.ini", "__macosx"}
-
-
-def name_is_valid(part: str, name: str, findings: Findings) -> bool:
-    """Whether one part of a path can be stored; otherwise names it. Any Unicode is fine, control characters are not."""
     try:
-        encoded = part.encode("utf-8")
-    except UnicodeEncodeError:
-        findings.defect("invalid name", name, "it is not UTF-8")
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+    except OSError as error:
+        findings.defect("unreadable folder", prefix or folder.name, error.strerror or "it cannot be opened")
+        return iter(())
+    return (entry for entry in found if not is_passed_over(entry.name, prefix + entry.name, findings))
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one; a link that leads back to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
         return False
-    if any(unicodedata.category(character) == "Cc" for character in part):
-        findings.defect("invalid name", name, "it holds control characters")
-        return False
-    if len(encoded) > LONGEST_NAME:
-        findings.defect("invalid name", name, f"it has {len(encoded)} bytes, more than {LONGEST_NAME}")
-        return False
-    return True
 
 
 def _stays_inside(root: Path, entry: os.DirEntry[str], name: str, findings: Findings) -> bool:
@@ -152,8 +153,12 @@ def _stays_inside(root: Path, entry: os.DirEntry[str], name: str, findings: Find
 
 def inside(root: Path, path: Path, name: str, findings: Findings) -> bool:
     """Whether `path`, its links followed, lies below `root`; otherwise names it."""
-    if path.resolve().is_relative_to(root.resolve()):
-        return True
+    try:
+        if path.resolve().is_relative_to(root.resolve()):
+            return True
+    except (OSError, RuntimeError):  # what resolve raises for a link that leads back to itself
+        findings.defect("broken link", name, "it leads back to itself")
+        return False
     findings.defect("link out of the folder", name, "it leads out of the folder that is imported")
     return False
 
@@ -170,55 +175,9 @@ def is_usable(root: Path, path: Path, name: str, findings: Findings) -> bool:
         findings.defect("broken link" if path.is_symlink() else "missing", name, error.strerror or "it cannot be opened")
         return False
     if stat.S_ISDIR(mode):
-        findings.defect("nested folder", name, "a class folder holds images only")
+        findings.defect("nested folder", name, "it is a folder where an image belongs; move its images up, or out")
         return False
     if not stat.S_ISREG(mode):
         findings.defect("not a file", name, "it is a pipe, a socket or a device")
         return False
     return True
-
-
-def download_s3(url: str, folder: Path, findings: Findings, progress: Progress) -> None:
-    """Download every object below an `s3://bucket/prefix` into `folder`. Credentials and endpoint come from the environment.
-
-    Raises:
-        NotFound: There is no such bucket, or nothing below the prefix.
-        Unavailable: The store does not answer.
-    """
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
-    client = boto3.client("s3")
-    done = 0
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                wanted = list(_wanted(page.get("Contents", []), prefix, folder, findings))
-                list(pool.map(lambda item: client.download_file(bucket, item[0], str(item[1])), wanted))
-                done += len(wanted)
-                progress(done, 0, "download")
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in {"404", "NoSuchBucket", "NoSuchKey"}:
-            raise NotFound(f"There is no {url}.", "Check the bucket's name.") from error
-        raise InvalidInput(f"{url} cannot be read: {error}.", "Check the credentials in the environment.") from error
-    except BotoCoreError as error:
-        raise Unavailable(f"{url} cannot be read: {error}.", "Check the credentials and AWS_ENDPOINT_URL.") from error
-    if not done and not findings.defects:
-        raise NotFound(f"{url} holds no objects.", "Check the prefix.")
-
-
-def _wanted(objects: list[dict[str, Any]], prefix: str, folder: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
-    """Each object's key and where it goes; what may not be stored is named."""
-    for item in objects:
-        name = item["Key"].removeprefix(prefix)
-        parts = name.split("/")
-        if name.endswith("/") or not name or is_hidden(parts[-1]):
-            continue
-        if any(part in {"", ".", ".."} for part in parts):
-            findings.defect("invalid name", name, "it leads out of the prefix")
-        elif all(name_is_valid(part, name, findings) for part in parts):
-            target = folder.joinpath(*parts)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield item["Key"], target

@@ -1,21 +1,36 @@
 """A CSV as a source: one row an image, or a box in one, with its label and perhaps its split and its group."""
 
-import csv
 import math
-import os
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from model.data.importing.findings import Findings
-from model.data.importing.sources import Listing, is_hidden, is_usable, name_is_valid
-from model.data.manifest import GROUP, MANIFEST, SPLITS
+from model.data.importing.columns import Columns, find_columns, recognised
+from model.data.importing.delimited import read_rows
+from model.data.importing.findings import Findings, printable
+from model.data.importing.locating import Finder
+from model.data.importing.names import Spellings, name_is_valid
+from model.data.importing.sources import Listing, name_class
+from model.data.manifest import MANIFEST, SPLITS
 from model.data.splits import UNSET
 from model.errors import InvalidInput, NotFound
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
-Row = dict[str, str]
+NO_BOX = (math.nan,) * 4
+_SLACK = 1e-4
+"""How far a normalised box may reach beyond the image: what rounding to few digits does. It is cut off."""
+_SPLIT_WORDS = {"training": "train", "validation": "val", "valid": "val", "testing": "test", "distractors": "distractor"}
+Box = tuple[float, float, float, float]
+
+
+class Row(NamedTuple):
+    """A row that is whole and says what can be understood."""
+
+    file: int
+    label: int
+    split: int
+    box: Box
+    group: str
 
 
 def find_table(root: Path, given: Path | None) -> Path | None:
@@ -28,129 +43,157 @@ def find_table(root: Path, given: Path | None) -> Path | None:
     return None
 
 
-def list_table(root: Path, table: Path, findings: Findings) -> Listing:
+def list_table(root: Path, table: Path, findings: Findings, *, boxes: str = "pixels") -> Listing:
     """List the samples of `table`. File names start at its folder, at `root`, or at any one folder below `root`.
 
+    Args:
+        root: The folder that is imported.
+        table: The CSV.
+        findings: Where every row that cannot be taken is named.
+        boxes: Unit of the boxes: `pixels`, or `normalised` to 0 to 1.
+
     Raises:
-        InvalidInput: A needed column is missing, or the file is no UTF-8 text.
+        InvalidInput: The file is no such table as a whole: its encoding, quotes or columns, no rows, boxes of the other unit.
     """
-    listing = Listing(root)
-    find = _finder(listing, root, table, findings)
-    labels: dict[str, int] = {}
-    seen: set[tuple[int, int, tuple[float, ...]]] = set()
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restval="")
-            reader.fieldnames = _columns(reader.fieldnames, table)
-            for row in reader:
-                where = f"{table.name}, line {reader.line_num}"
-                sample = _sample(row, where, find, labels, findings)
-                if sample is None:
-                    continue
-                file, label, given, box, group = sample
-                if (key := (file, label, box if box[0] == box[0] else ())) in seen:
-                    findings.warn("listed twice", where, "the same row stands above; it is kept once")
-                    continue
-                seen.add(key)
-                listing.add(file, label, given, box, group)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"{table} cannot be read as a CSV: {error}.", "Save it as UTF-8, separated by commas.") from error
-    listing.labels = list(labels)
+    rows = read_rows(table, recognised)
+    _, header = next(rows, (0, None))
+    if header is None:
+        raise InvalidInput(f"{printable(str(table))} is empty.", "Its first line must name at least: file,label")
+    reader = _Reader(root, table, find_columns(header, table, findings), findings, boxes)
+    count = 0
+    for line, values in rows:
+        reader.read(line, values)
+        count += 1
+    if not count:
+        raise InvalidInput(f"{printable(str(table))} has no rows.", "Add a row for each image below the header.")
+    listing = reader.listing
+    corners = listing.box_array[~np.isnan(listing.box_array[:, 0])]
+    if boxes == "pixels" and len(corners) and corners.max() <= 1 + _SLACK:
+        headline = f"{printable(str(table))}: all {len(corners)} boxes lie between 0 and 1, so they are no pixels."
+        raise InvalidInput(headline, "If they are fractions of the image's width and height: --set data.boxes=normalised")
     return listing
 
 
-def _columns(names: object, table: Path) -> list[str]:
-    """The header in lower case, `path` and `file` being the same."""
-    columns = [str(name).strip().lower() for name in names] if isinstance(names, list | tuple) else []
-    if "file" not in columns:
-        columns = ["file" if name == "path" else name for name in columns]
-    missing = [name for name in ("file", "label") if name not in columns]
-    if missing:
-        hint = "Its first line must name at least: file,label"
-        raise InvalidInput(f"{table} has no column {' and no column '.join(missing)}.", hint)
-    return columns
+class _Reader:
+    """Turns the rows of a table into the samples of a listing."""
+
+    def __init__(self, root: Path, table: Path, columns: Columns, findings: Findings, boxes: str) -> None:
+        self.listing = Listing(root)
+        self._finder = Finder(self.listing, table, findings)
+        self._table, self._columns, self._findings, self._boxes = table, columns, findings, boxes
+        self._labels: dict[str, int] = {}
+        self._spellings = Spellings()
+        self._seen: dict[tuple[int, int, tuple[float, ...]], tuple[int, int, str]] = {}  # a sample -> its line, split and group
+
+    def read(self, line: int, values: list[str]) -> None:
+        """Add the sample of one row, or name what is wrong with it."""
+        where, count = f"{self._table.name}, line {line}", len(self._columns.names)
+        while len(values) > count and not values[-1].strip():
+            values.pop()  # commas behind the last column
+        if len(values) != count:
+            text = f"it has {len(values)} values, and the header has {count} columns; add or remove commas, or quote the value"
+            self._findings.defect("ragged row", where, text)
+        elif (row := self._row(values, where)) and self._is_new(row, line, where):
+            self.listing.add(row.file, row.label, row.split, row.box, row.group)
+
+    def _row(self, values: list[str], where: str) -> Row | None:
+        """One row by its meaning; None, and a named defect, where it has none."""
+        columns, findings = self._columns, self._findings
+        name, label = values[columns.file].strip(), values[columns.label].strip()
+        group = values[columns.group].strip() if columns.group is not None else ""
+        for text, kind, column in ((label, "no label", columns.label), (name, "no file", columns.file)):
+            if not text:
+                findings.defect(kind, where, f"the column {columns.names[column]} is empty; fill it, or remove the row")
+                return None
+        if any(text and not name_is_valid(text, f"{where}: {text}", findings) for text in (label, group)):
+            return None
+        split, box, file = self._split(values, where), self._box(values, where), self._finder.find(name, where)
+        if split is None or box is None or file is None:
+            return None
+        return Row(file, self._label(label, where), split, box, group)
+
+    def _label(self, label: str, where: str) -> int:
+        """The number of a class."""
+        if label not in self._labels:
+            name_class(label, where, self._spellings, self._findings)
+            self._labels[label] = len(self._labels)
+            self.listing.labels.append(label)
+        return self._labels[label]
+
+    def _split(self, values: list[str], where: str) -> int | None:
+        """The side that the row says, `UNSET` where it says none; None, and a defect, where there is no such side."""
+        place = self._columns.split
+        given = values[place].strip() if place is not None else ""
+        if not given:
+            return UNSET
+        split = _SPLIT_WORDS.get(given.lower(), given.lower())
+        if split not in SPLITS:
+            text = f"{given!r} in the column {self._columns.names[place or 0]} is none of {', '.join(SPLITS)}"
+            self._findings.defect("no such split", where, text)
+            return None
+        return SPLITS.index(split)
+
+    def _box(self, values: list[str], where: str) -> Box | None:
+        """The four corners, `NO_BOX` where the row has none; None, and a named defect, where they are no box."""
+        if self._columns.box is None:
+            return NO_BOX
+        places, form = self._columns.box.places, self._columns.box.form
+        texts = [values[place].strip() for place in places]
+        if not any(texts):
+            return NO_BOX
+        names = ", ".join(self._columns.names[place] for place in places)
+        try:
+            first, second, third, fourth = (float(text) for text in texts)
+        except ValueError:
+            text = f"a box needs four numbers with decimal points in the columns {names}, and not {', '.join(texts)}"
+            self._findings.defect("bad box", where, text)
+            return None
+        box = _corners(first, second, third, fourth, form)
+        if problem := self._problem(box):
+            self._findings.defect("bad box", where, f"the box {', '.join(texts)} in the columns {names} {problem}")
+            return None
+        if self._boxes == "normalised":
+            xmin, ymin, xmax, ymax = (min(max(value, 0.0), 1.0) for value in box)
+            return xmin, ymin, xmax, ymax
+        return box
+
+    def _problem(self, box: Box) -> str:
+        """What is wrong with a box; empty where it may be one."""
+        xmin, ymin, xmax, ymax = box
+        if not math.isfinite(xmin + ymin + xmax + ymax):
+            return "is not finite"
+        if not (xmin < xmax and ymin < ymax):
+            return "is empty"
+        if self._boxes == "normalised" and not (min(box) >= -_SLACK and max(box) <= 1 + _SLACK):
+            return "is not between 0 and 1, and data.boxes is normalised"
+        return ""
+
+    def _is_new(self, row: Row, line: int, where: str) -> bool:
+        """Whether no row above says the same sample; where one says it otherwise, the two are named."""
+        key = (row.file, row.label, row.box if row.box is not NO_BOX else ())
+        said = self._seen.setdefault(key, (line, row.split, row.group))
+        if said[0] == line:
+            return True
+        first, split, group = said
+        file = self.listing.files[row.file]
+        for what, old, new in (("split", _split_name(split), _split_name(row.split)), ("group", group, row.group)):
+            if old != new:
+                text = f"{what} is {new or 'empty'} here and {old or 'empty'} in line {first}, for {file}; remove one row"
+                self._findings.defect("contradiction", where, text)
+                return False
+        self._findings.warn("listed twice", where, f"line {first} says the same; it is kept once")
+        return False
 
 
-def _sample(
-    row: Row, where: str, find: Callable[[str, str], int | None], labels: dict[str, int], findings: Findings
-) -> tuple[int, int, int, tuple[float, ...], str] | None:
-    """One row as file, label, split, box and group; None, and a named defect, where it is none."""
-    name, label, split, group = ((row.get(column) or "").strip() for column in ("file", "label", "split", GROUP))
-    if not label:
-        findings.defect("no label", where, "the label is empty")
-        return None
-    if label not in labels and not name_is_valid(label, f"{where}: {label}", findings):
-        return None
-    if group and not name_is_valid(group, f"{where}: {group}", findings):
-        return None
-    if split and split not in SPLITS:
-        findings.defect("no such split", where, f"{split!r} is none of {', '.join(SPLITS)}")
-        return None
-    file, box = find(name, where), _box(row, where, findings)
-    if file is None or box is None:
-        return None
-    return file, labels.setdefault(label, len(labels)), SPLITS.index(split) if split else UNSET, box, group
+def _split_name(split: int) -> str:
+    return SPLITS[split] if split != UNSET else ""
 
 
-def _box(row: Row, where: str, findings: Findings) -> tuple[float, ...] | None:
-    """The four corners, NaN where the row has none; None, and a named defect, where they are no box."""
-    texts = [(row.get(corner) or "").strip() for corner in CORNERS]
-    if not any(texts):
-        return (math.nan,) * 4
-    try:
-        xmin, ymin, xmax, ymax = (float(np.float32(text)) for text in texts)
-    except ValueError:
-        findings.defect("bad box", where, "a box needs four numbers: xmin, ymin, xmax, ymax")
-        return None
-    if not (math.isfinite(xmin + ymin + xmax + ymax) and xmin < xmax and ymin < ymax):
-        findings.defect("bad box", where, f"the box {','.join(texts)} is empty")
-        return None
+def _corners(first: float, second: float, third: float, fourth: float, form: str) -> Box:
+    """A box as its two corners, in the precision in which it is stored."""
+    if form == "center":
+        first, second = first - third / 2, second - fourth / 2
+    if form != "corners":
+        third, fourth = first + third, second + fourth
+    xmin, ymin, xmax, ymax = (float(value) for value in np.array([first, second, third, fourth], np.float32))
     return xmin, ymin, xmax, ymax
-
-
-def _finder(listing: Listing, root: Path, table: Path, findings: Findings) -> Callable[[str, str], int | None]:
-    """A function from a file's name in the CSV to its place in the listing."""
-    root, home = root.absolute(), table.absolute().parent
-    below = sorted(Path(entry.path) for entry in os.scandir(root) if entry.is_dir() and not is_hidden(entry.name))
-    known: dict[str, int | None] = {}  # what the CSV says -> place
-    entered: dict[str, int] = {}  # where the file lies -> place
-
-    def find(name: str, where: str) -> int | None:
-        if name not in known:
-            known[name] = locate(name, where)
-        return known[name]
-
-    def locate(name: str, where: str) -> int | None:
-        parts = PurePosixPath(name).parts
-        if not parts or parts[0] == "/" or ".." in parts:
-            findings.defect("link out of the folder", f"{where}: {name}", "the name is empty, absolute, or holds '..'")
-            return None
-        if not all(name_is_valid(part, f"{where}: {name}", findings) for part in parts):
-            return None
-        found = _existing([home, root], parts)[:1] or _existing(below, parts)
-        if len(found) != 1:
-            if found:
-                folders = ", ".join(path.parent.name for path in found)
-                findings.defect("ambiguous", f"{where}: {name}", f"it is in more than one folder: {folders}")
-            else:
-                findings.defect("missing", f"{where}: {name}", "it is in none of the folders")
-            return None
-        return enter(found[0], f"{where}: {name}")
-
-    def enter(path: Path, name: str) -> int | None:
-        if not path.is_relative_to(root) or not path.parent.resolve().is_relative_to(root.resolve()):
-            findings.defect("link out of the folder", name, "it leads out of the folder that is imported")
-            return None
-        if not is_usable(root, path, name, findings):
-            return None
-        relative = path.relative_to(root).as_posix()
-        if relative not in entered:
-            entered[relative] = len(listing.files)
-            listing.files.append(relative)
-        return entered[relative]
-
-    return find
-
-
-def _existing(folders: list[Path], parts: tuple[str, ...]) -> list[Path]:
-    return [path for folder in folders if os.path.lexists(path := folder.joinpath(*parts))]

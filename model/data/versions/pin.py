@@ -37,6 +37,11 @@ def recorded(store: DataStore, name: str) -> tuple[DataPin, dict[str, Any]] | No
     return (read_pin(store.repo, rev, name), _record(store.repo, rev, name)) if rev else None
 
 
+def import_record(store: DataStore, pin: DataPin) -> dict[str, Any]:
+    """What was recorded when a version was imported; empty where the store does not hold it."""
+    return _record(store.repo, pin.rev, pin.path)
+
+
 def resolve(store: DataStore, reference: str) -> DataPin:
     """The pin of `name` (its newest version) or `name@revision`: a commit, or anything git resolves to one.
 
@@ -88,6 +93,7 @@ def read_pin(repo: Path, rev: str, name: str) -> DataPin:
         bytes=int(out["size"]),
         classes=int(record.get("classes", 0)),
         licence=str(record.get("options", {}).get("licence", "")),
+        dropped=record.get("dropped", {}),
     )
 
 

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from model.config import EvaluateConfig, ModelConfig, TrainConfig
 from model.evaluation.evaluate import evaluate_release
+from model.evaluation.metrics import PerQuery
 from model.index import build_release
 from model.schemas.report import Count, Report
 from model.training.train import train
@@ -16,8 +19,11 @@ PIN = make_pin(md5="a" * 32, licence="CC BY 4.0")
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
     """The report of a tiny release, and the folder it was written to."""
-    folder = tmp_path_factory.mktemp("evaluated")
-    data, work, out = make_dataset(folder / "data"), folder / "work", folder / "report"
+    return evaluate(tmp_path_factory.mktemp("evaluated"))
+
+
+def evaluate(folder: Path, distractors: int = 0) -> tuple[Report, Path]:
+    data, work, out = make_dataset(folder / "data", distractors=distractors), folder / "work", folder / "report"
     train(data, MODEL, TRAINING, data_md5=PIN.md5, work=work, out=folder / "checkpoint")
     build_release(data, folder / "checkpoint", folder / "release", pin=PIN, code_revision="test", work=work)
     report = evaluate_release(
@@ -54,3 +60,15 @@ def test_the_card_beside_it_states_the_licences_of_weights_data_and_code(evaluat
     assert "- The data: CC BY 4.0." in card
     assert "- The code: Apache" in card  # its metadata or its licence file, whichever the package brings
     assert "(the package glocal" in card
+
+
+def test_distractors_are_searched_and_are_never_a_query(tmp_path):
+    report, out = evaluate(tmp_path, distractors=3)
+    assert report.gallery == Count(samples=SAMPLES + 3, classes=11)
+    assert report.splits["distractor"] == Count(classes=3, samples=3)
+    assert (report.retrieval.queries, report.retrieval.distractors, report.retrieval.queries_without_match) == (8, 3, 0)
+    found = PerQuery.load(out / "candidate.npz")
+    assert not any("distractor" in name for name in report.retrieval.by_class)
+    assert set(found.neighbours.ravel()) == set(range(11))  # of 11 that are searched each query finds the 10 others
+    assert "3 distractors were searched" in (out / "model_card.md").read_text()
+    assert "3 distractors searched" in (out / "report.html").read_text()

@@ -1,0 +1,59 @@
+"""What an import did, for a person and as JSON."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.data.importing.findings import Finding, shown_with_dropped, summary
+from model.schemas.data_pin import DataPin
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        pin: The version it made, or found to be there already; `pin.dropped` counts what was left out.
+        unchanged: Whether it was there already.
+        samples, classes: How many samples and classes each split has.
+        warnings: What a person should look at; the report file lists it as well.
+        report: The report file; None where a version was named and nothing was imported.
+        seconds: How long it took.
+    """
+
+    pin: DataPin
+    unchanged: bool
+    samples: dict[str, int]
+    classes: dict[str, int]
+    warnings: tuple[Finding, ...]
+    report: Path | None
+    seconds: float
+
+    @classmethod
+    def of(cls, pin: DataPin, record: dict[str, Any], unchanged: bool, report: Path | None, seconds: float) -> "ImportReport":
+        """The report of a version and the record of its import."""
+        warnings = tuple(Finding(**warning) for warning in record.get("warnings", ())) if report else ()
+        samples, classes = record.get("samples_by_split", {}), record.get("classes_by_split", {})
+        return cls(pin, unchanged, samples, classes, warnings, report, seconds)
+
+    @property
+    def messages(self) -> list[str]:
+        """The lines that a person is shown: what was left out, by reason; what to look at; and whether it is too little."""
+        lines = shown_with_dropped(self.warnings, self.pin.dropped, self.report) if self.report else []
+        present = {split for split, count in self.classes.items() if count}
+        if present - {"scene"} and self.classes.get("train", 0) < 2:
+            lines.append("fewer than two classes to train on. Five classes leave two; or give a CSV with a split column.")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as a JSON object; of the warnings only their number by kind."""
+        return {
+            "pin": self.pin.to_json(),
+            "unchanged": self.unchanged,
+            "samples": self.samples,
+            "classes": self.classes,
+            "dropped": self.pin.dropped,
+            "warnings": summary(self.warnings),
+            "report": str(self.report) if self.report else None,
+            "seconds": round(self.seconds, 3),
+        }

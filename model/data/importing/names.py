@@ -1,0 +1,131 @@
+"""Names of files, folders and classes: which belong to the file manager, which can be stored, and which are the same text."""
+
+import unicodedata
+
+from model.data.importing.findings import Findings
+
+LONGEST_NAME = 255
+_SYSTEM_NAMES = {
+    # Windows
+    "thumbs.db",
+    "thumbs.db:encryptable",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "system volume information",
+    # macOS
+    "icon\r",
+    "__macosx",
+    "network trash folder",
+    "temporary items",
+    # Linux
+    "lost+found",
+    # NAS boxes
+    "@eadir",
+    "@tmp",
+    "@recycle",
+    "#recycle",
+    "#snapshot",
+    "@recently-snapshot",
+    "@__thumb",
+}
+_SYSTEM_ENDINGS = ("@synoeastream", "@synoresource")
+_HIDDEN_SYSTEM_NAMES = {
+    # file managers
+    ".ds_store",
+    ".localized",
+    ".appledouble",
+    ".appledb",
+    ".appledesktop",
+    ".volumeicon.icns",
+    ".fseventsd",
+    ".spotlight-v100",
+    ".documentrevisions-v100",
+    ".temporaryitems",
+    ".trashes",
+    ".directory",
+    ".hidden",
+    ".nomedia",
+    ".thumbnails",
+    ".comments",
+    ".picasa.ini",
+    ".picasaoriginals",
+    ".snapshot",
+    ".@__thumb",
+    # tools of programmers
+    ".git",
+    ".gitignore",
+    ".gitattributes",
+    ".gitmodules",
+    ".gitkeep",
+    ".keep",
+    ".hg",
+    ".svn",
+    ".dvc",
+    ".dvcignore",
+    ".ipynb_checkpoints",
+    ".idea",
+    ".vscode",
+    ".cache",
+    ".venv",
+    ".glocal",
+}
+_HIDDEN_SYSTEM_STARTS = ("._", ".trash", ".nfs", ".~lock", ".fuse_hidden")
+
+
+def is_system(name: str) -> bool:
+    """Whether a file or folder is known to belong to a file manager, a NAS box or a tool, and not to the user."""
+    lower = name.lower()
+    if lower.startswith("."):
+        return lower in _HIDDEN_SYSTEM_NAMES or lower.startswith(_HIDDEN_SYSTEM_STARTS)
+    return lower in _SYSTEM_NAMES or lower.endswith(_SYSTEM_ENDINGS)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is passed over when a folder is listed: a system's file, or a name with a dot in front."""
+    return name.startswith(".") or is_system(name)
+
+
+def is_passed_over(name: str, where: str, findings: Findings) -> bool:
+    """Whether a file or folder is hidden. One that no system is known to make may be the user's, and is named in a warning."""
+    if not is_hidden(name):
+        return False
+    if not is_system(name):
+        findings.warn("passed over", where, "its name starts with a dot; rename it if it belongs to the data set")
+    return True
+
+
+def name_is_valid(part: str, name: str, findings: Findings) -> bool:
+    """Whether one part of a path can be stored; otherwise names it. Any Unicode is fine, control characters are not."""
+    try:
+        encoded = part.encode("utf-8")
+    except UnicodeEncodeError:
+        findings.defect("invalid name", name, "it is not UTF-8; rename it")
+        return False
+    if any(unicodedata.category(character) == "Cc" for character in part):
+        findings.defect("invalid name", name, "it holds control characters; rename it")
+        return False
+    if len(encoded) > LONGEST_NAME:
+        findings.defect("invalid name", name, f"it has {len(encoded)} bytes, more than {LONGEST_NAME}; shorten it")
+        return False
+    return True
+
+
+def same_text(text: str) -> str:
+    """A form that is equal for all spellings of one text: an ä may be one character or an a with a mark (Unicode NFC)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+class Spellings:
+    """Names that were seen, to find two that differ in bytes only and look the same."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+
+    def other(self, name: str) -> str | None:
+        """An earlier name that is the same text in other bytes; None where there is none."""
+        if name.isascii():
+            return None
+        first = self._seen.setdefault(same_text(name), name)
+        return first if first != name else None

@@ -1,0 +1,53 @@
+"""Classes of one usable image, which have nothing to be compared with: refused, left out, or kept as distractors."""
+
+from typing import Literal
+
+import numpy as np
+
+from model.data.importing.findings import Findings
+from model.data.importing.samples import Samples
+from model.data.splits import DISTRACTOR, SCENE
+
+
+def settle_singletons(samples: Samples, setting: Literal["fail", "drop", "distractor"], findings: Findings) -> None:
+    """Leave out the only image of each class that has one, or make it a distractor, as `data.singletons` says.
+
+    A distractor is in every gallery, so a query may find it, and wrongly so. It is never a query, as nothing could be found
+    for it, and never trained on. With `fail` nothing is done here: `check_classes` names the class.
+    """
+    if setting == "fail":
+        return
+    rows = samples.keep & samples.compared
+    lone = samples.per_class(rows) == 1
+    for row in np.flatnonzero(rows & lone[samples.labels]):
+        if setting == "drop":
+            findings.drop("singleton", samples.name(int(row)), "the only usable image of its class is left out")
+            samples.keep[row] = False
+        else:
+            text = "the only usable image of its class; it is searched, but never trained on and never a query"
+            findings.warn("distractor", samples.name(int(row)), text)
+            samples.sides[row] = DISTRACTOR
+
+
+def check_classes(samples: Samples, findings: Findings) -> None:
+    """Name each class of one image, each class that lost all of them, and a data set of one class, which cannot be tested."""
+    names, rows = samples.listing.labels, samples.compared
+    left, listed = samples.per_class(samples.keep & rows), samples.per_class(rows)
+    distractors = samples.per_class(samples.keep & (samples.sides == DISTRACTOR))
+    by_setting = not findings.defects  # else an image that is no class's fault may be what is missing
+    for label in np.flatnonzero((left < 2) & (listed > 0)):
+        if left[label]:
+            text = "it has one usable image, and nothing to be compared with; see data.singletons"
+            findings.defect("class of one", names[label], text)
+        elif distractors[label]:
+            continue
+        elif by_setting:
+            findings.warn("class left out", names[label], "all its images were left out")
+        else:
+            findings.defect("empty class", names[label], "none of its images is usable")
+    classes = np.flatnonzero(left if by_setting else listed)
+    if len(classes) == 1 and not np.any(samples.sides == SCENE):
+        text = "it is the only class; if its label stands in a CSV, give that CSV"
+        findings.defect("one class", names[int(classes[0])], text)
+    elif by_setting and not samples.keep.any():
+        findings.defect("empty", samples.listing.root.name, "every image was left out")
