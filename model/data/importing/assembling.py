@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from model.data.decoding.limits import ImageLimits
 from model.data.importing.checks import STORED_SUFFIXES, Samples, inspect
 from model.data.importing.duplicates import exact_copies, near_copies
 from model.data.importing.findings import Findings
-from model.data.importing.hashing import Limits
 from model.data.importing.options import Options, fingerprint
 from model.data.importing.sources import Listing
 from model.data.manifest import SPLITS, write_manifest
@@ -21,7 +21,7 @@ from model.progress import Progress
 def assemble(listing: Listing, options: Options, folder: Path, findings: Findings, tell: Progress) -> dict[str, Any]:
     """Fill `folder` with the data set, as far as it has no defects, and return the record of it."""
     folder.mkdir()
-    found = inspect(listing, Limits(options.max_bytes, options.max_pixels), folder, findings, tell)
+    found = inspect(listing, ImageLimits(options.max_bytes, options.max_pixels), folder, findings, tell)
     given = np.frombuffer(listing.given, np.int8)
     labels = np.frombuffer(listing.label, np.int64)
     sides = assign(labels, given, listing.labels, findings, mode=options.split, validation_fraction=options.validation_fraction)

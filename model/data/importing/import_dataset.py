@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model.data.headers import MAX_BYTES, MAX_PIXELS
+from model.data.decoding.limits import MAX_BYTES, MAX_PIXELS, ImageLimits
 from model.data.importing.findings import Finding, Findings, Rejected, summary, write_report
-from model.data.importing.hashing import Limits, hash_files
+from model.data.importing.hashing import hash_files
 from model.data.importing.options import Options, fingerprint
 from model.data.importing.sources import Listing, download_s3, list_folders
 from model.data.importing.tables import find_table, list_table
@@ -149,7 +149,7 @@ def _unchanged(
     known = recorded(store, name)
     if known is None:
         return None
-    hashes = hash_files(listing, Limits(options.max_bytes, options.max_pixels), tell)
+    hashes = hash_files(listing, ImageLimits(options.max_bytes, options.max_pixels), tell)
     if hashes is None or known[1].get("fingerprint") != fingerprint(listing, hashes, options):
         return None
     return known if is_complete(store, known[0]) else None

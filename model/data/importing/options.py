@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.data.importing.sources import Listing
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same source would be stored differently, so that an old import is not taken for the same."""
 
 
