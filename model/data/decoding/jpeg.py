@@ -21,6 +21,7 @@ _END = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_ALL_THERE: list[int | None] = [0] * 64
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes")
 
 
@@ -45,7 +46,7 @@ class Segments:
     @property
     def complete(self) -> bool:
         """Whether the scans that are there carry every coefficient in full."""
-        return all(bits == 0 for component in self.missing.values() for bits in component)
+        return all(component == _ALL_THERE for component in self.missing.values())
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
@@ -113,6 +114,9 @@ def read_segments(data: bytes) -> Segments:
             break
         at += length
         _note(found, code, segment)
+        if code == 0xDA and not found.progressive and found.complete:  # what follows is pixels alone, and need not be searched
+            found.ended = data.rfind(_END) >= at
+            break
     return found
 
 
