@@ -10,7 +10,7 @@ import httpx
 from model.data.headers import read_header
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
 from model.schemas.status import ServerStatus
-from serving.limits import K_HEADER, MAX_BYTES, MAX_DIGITS, MAX_PIXELS
+from serving.limits import IMAGE_LIMITS, K_HEADER, MAX_BYTES, MAX_DIGITS
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Of a served model."""
@@ -40,7 +40,7 @@ def query(
     if not NAME.fullmatch(name):
         raise InvalidInput(f"{name!r} cannot be the name of a model.", "Use 1 to 64 of A-Z a-z 0-9 _ -.")
     data = _read(image)
-    read_header(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
+    read_header(data, IMAGE_LIMITS)
     if not 1 <= k < 10**MAX_DIGITS:
         raise InvalidInput(f"k must be at least 1 and have at most {MAX_DIGITS} digits, not {k}.")
     path = f"/predictions/{name}" + (f"/{version}" if version else "")

@@ -52,7 +52,7 @@ def gate_release(
         Conflict: The champion was made from a data set of another name.
     """
     found, candidate = Report.load(report / REPORT), open_release(release)
-    check_belong_together(found, candidate.id, pin.md5)
+    check_belong_together(found, candidate.id, pin)
     data = fetch(pin, home.data, home.datasets)
     evidence = _evidence(found, report, data)
     log_differences(reconcile(home, tracking_uri))

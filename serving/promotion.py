@@ -56,7 +56,7 @@ def register_release(
         Conflict: The gate refused the release, or the champion was made from another data set.
     """
     opened, found, decided = open_release(release), Report.load(report / REPORT), Decision.load(decision / DECISION)
-    check_belong_together(found, opened.id, opened.pin.md5)
+    check_belong_together(found, opened.id, opened.pin)
     check_decided(decided, opened.id)
     registry = Registry(tracking_uri, served_name(config, opened.pin.path))
     refuse_other_data(registry, opened.pin.path, allowed=config.replace_other_data)

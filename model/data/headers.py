@@ -1,21 +1,16 @@
 """What an image's first bytes say, read without decoding: its format and its size in pixels."""
 
-import io
-import warnings
 from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
+from model.data.decoding.formats import recognise
+from model.data.decoding.jpeg import jpeg_size
+from model.data.decoding.limits import ImageLimits
+from model.data.decoding.others import open_image, webp_size
+from model.data.decoding.png import png_header
+from model.data.decoding.refusals import Damaged, ImageRefused, Unsupported
 
-from model.errors import InvalidInput
-
-FORMATS = ("JPEG", "PNG", "WEBP")
-"""What is decoded. The bytes decide, never a file's name."""
-MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 100_000_000
-
-
-class Oversized(InvalidInput):
-    """An image with more bytes or pixels than are taken."""
+DEFAULT = ImageLimits()
+"""The limits of import and training, where no others are given."""
 
 
 @dataclass(frozen=True)
@@ -27,36 +22,45 @@ class Header:
     height: int
 
 
-def read_header(
-    data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
-) -> Header:
-    """Read an image's format and size without decoding it.
+def read_header(data: bytes, limits: ImageLimits = DEFAULT) -> Header:
+    """Read an image's format and size without decoding it, and refuse what would not be decoded.
+
+    Of several frames none is *the* image, so an animation is refused rather than cut to its first. A multi-picture JPEG is no
+    animation: its first image is the photograph, the others are previews or the other eye's view.
 
     Raises:
-        InvalidInput: Empty, too large, or no image of a known format.
+        Oversized: Too many bytes or pixels, or too long a side.
+        Unsupported: No image, an image of a format that is not decoded, or an animation.
+        Damaged: The header cannot be read.
+        ImageRefused: There are no bytes.
     """
     if not data:
-        raise InvalidInput("The image is empty.")
-    if len(data) > max_bytes:
-        raise Oversized(f"The image has {len(data)} bytes, more than {max_bytes}.")
+        raise ImageRefused("The image is empty.")
+    limits.check_bytes(len(data))
+    form = recognise(data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=formats) as image:
-                header = Header(str(image.format), *image.size)
-    except Image.DecompressionBombError as error:
-        raise Oversized(f"The image has more than {max_pixels} pixels.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InvalidInput(f"This is no image of a known format ({', '.join(formats)}).") from error
-    if header.width * header.height > max_pixels:
-        raise Oversized(f"The image has {header.width} x {header.height} pixels, more than {max_pixels}.")
-    return header
+        width, height, frames = _measure(data, form, limits)
+    except ImageRefused:
+        raise
+    except Exception as error:  # whatever Pillow's readers raise over damaged headers: every kind was seen
+        raise Damaged(f"The {form} is damaged: its header cannot be read.") from error
+    if min(width, height) < 1:
+        raise Damaged(f"The {form} is damaged: it has {width} x {height} pixels.")
+    limits.check_size(width, height)
+    if frames > 1:
+        raise Unsupported(f"This {form} is an animation.", "Save the frame that is meant as a PNG.")
+    return Header(form, width, height)
 
 
-def ends_early(data: bytes, header: Header) -> bool:
-    """Whether the file is visibly cut short where its decoder would not notice."""
-    if header.format == "PNG":
-        return data.rfind(b"IEND") < 0
-    if header.format == "WEBP":
-        return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    return False
+def _measure(data: bytes, form: str, limits: ImageLimits) -> tuple[int, int, int]:
+    """Width, height, and 2 where there is more than one frame."""
+    if form == "JPEG":
+        return *jpeg_size(data), 1
+    if form == "PNG":
+        header = png_header(data)
+        return header.width, header.height, header.frames
+    size = webp_size(data) if form == "WebP" else None
+    if size:
+        limits.check_size(*size)
+    with open_image(data, form) as image:
+        return *image.size, 2 if getattr(image, "is_animated", False) else 1

@@ -3,61 +3,68 @@
 Training, indexing and serving all come through here, so that one image has one embedding.
 """
 
-import io
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision.transforms.v2.functional as transforms
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.io import ImageReadMode
-from torchvision.io import decode_image as decode_with_torchvision
 
-from model.data.headers import MAX_BYTES, MAX_PIXELS, read_header
+from model.data.decoding.jpeg import decode_jpeg
+from model.data.decoding.limits import ImageLimits
+from model.data.decoding.others import decode_other
+from model.data.decoding.png import decode_png
+from model.data.decoding.refusals import Damaged, ImageRefused
+from model.data.headers import DEFAULT, read_header
 from model.errors import InvalidInput
 
 Box = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
+DECODER = 2
+"""Raised when the same file would give other pixels, so that what was made of the old ones is not taken for the new."""
 
 
-def decode_image(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Tensor:
-    """Decode an image to (3, H, W) uint8 RGB, turned as its EXIF says.
+def decode_image(data: bytes, limits: ImageLimits = DEFAULT) -> Tensor:
+    """Decode an image to (3, H, W) uint8 RGB: the same pixels from whatever kind of file they come in.
+
+    It is turned as its EXIF says. What is transparent is mid grey, however it is coloured below. 16 bits become 8 by the depth
+    that the image uses. Colour profiles are not applied.
 
     Raises:
-        InvalidInput: Not an image of a known format, too large, or damaged.
+        Oversized, Unsupported: It is refused by its header, before it is decoded.
+        Damaged: A part of it is missing or wrong.
+        ImageRefused: There are no bytes.
     """
-    header = read_header(data, max_bytes=max_bytes, max_pixels=max_pixels)
+    form = read_header(data, limits).format
     try:
-        if header.format == "PNG":
-            return _decode_png(data)
-        buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        return decode_with_torchvision(buffer, mode=ImageReadMode.RGB, apply_exif_orientation=True)
-    except (RuntimeError, ValueError, OSError, SyntaxError, zlib.error, struct.error) as error:
-        raise InvalidInput("The image is damaged and cannot be decoded.") from error
+        pixels = _decode(data, form, limits)
+    except (ImageRefused, MemoryError):
+        raise
+    except Exception as error:  # whatever Pillow raises over damaged files: every kind was seen
+        raise Damaged(f"The {form} is damaged and cannot be decoded.") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def _decode_png(data: bytes) -> Tensor:
-    """Decode a PNG with Pillow: torchvision's decoder ends the process (SIGSEGV) at the first damaged bit."""
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        image.load()
-        turned = ImageOps.exif_transpose(image)
-    if turned.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip to white
-        grey = (np.asarray(turned).astype(np.int32) >> 8).clip(0, 255).astype(np.uint8)
-        return torch.from_numpy(grey).expand(3, -1, -1).contiguous()
-    return torch.from_numpy(np.array(turned.convert("RGB"))).permute(2, 0, 1).contiguous()
+def _decode(data: bytes, form: str, limits: ImageLimits) -> NDArray[np.uint8]:
+    """(H, W, 3), contiguous. torchvision's decoders are not used: its PNG decoder ends the process at a flipped bit."""
+    if form == "JPEG":
+        return decode_jpeg(data)
+    if form == "PNG":
+        return decode_png(data)
+    return decode_other(data, form, limits)
 
 
 def load_image(path: Path, size: int, box: Box | None = None) -> Tensor:
     """Read, decode, crop to `box` and resize an image file to (3, size, size) uint8 RGB.
 
     Raises:
-        InvalidInput: The file cannot be read or decoded; the message names it.
+        InvalidInput: The file cannot be read, is beyond the limits, or cannot be decoded; the message names it.
     """
     try:
-        return resize(decode_image(path.read_bytes()), size, box)
+        with path.open("rb") as stream:
+            data = stream.read(DEFAULT.max_bytes + 1)  # one too many is refused with its header
+        return resize(decode_image(data), size, box)
     except (InvalidInput, OSError) as error:
         raise InvalidInput(f"{path}: {error}") from error
 

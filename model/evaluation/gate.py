@@ -11,6 +11,7 @@ from model.config import GateConfig
 from model.errors import Conflict, InvalidInput
 from model.evaluation.bootstrap import check_paired, paired_difference
 from model.evaluation.metrics import PerQuery
+from model.schemas.data_pin import DataPin
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
 from model.schemas.report import Report
 from model.text import isolated
@@ -62,13 +63,13 @@ class Champion:
         return ComparedChampion(name=self.name, version=self.version, data=self.data)
 
 
-def check_belong_together(report: Report, release: str, md5: str) -> None:
+def check_belong_together(report: Report, release: str, pin: DataPin) -> None:
     """Refuse a report that is not of this release and these data.
 
     Args:
         report: The report.
         release: Id of the release, a hash of everything in it and of its manifest.
-        md5: Hash of the data.
+        pin: The data.
 
     Raises:
         InvalidInput: The report is of another release, the release was changed since, or the data are others.
@@ -80,8 +81,10 @@ def check_belong_together(report: Report, release: str, md5: str) -> None:
             "it is another one, or its manifest was changed.",
             remedy,
         )
-    if report.data.md5 != md5:
-        raise InvalidInput(f"The report is of data with the md5 {report.data.md5}, and the run's data have {md5}.", remedy)
+    if any(getattr(report.data, key) != getattr(pin, key) for key in ("path", "rev", "md5")):
+        raise InvalidInput(
+            f"The report is of other data ({report.data.named}, md5 {report.data.md5}) than {pin.named}, md5 {pin.md5}.", remedy
+        )
 
 
 def check_decided(decision: Decision, release: str) -> None:

@@ -13,7 +13,7 @@ from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings
 from model.retrieval.retriever import Retriever
 from model.schemas.golden import Neighbour
-from serving.limits import MAX_BYTES, MAX_PIXELS
+from serving.limits import IMAGE_LIMITS
 
 Answer = dict[str, Any]
 
@@ -96,6 +96,6 @@ def _check(image: bytes, k: int) -> tuple[Tensor, int] | GlocalError:
     try:
         if k < 1:
             raise InvalidInput(f"k must be at least 1, not {k}.")
-        return decode_image(image, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS), k
+        return decode_image(image, IMAGE_LIMITS), k
     except InvalidInput as error:
         return error

@@ -29,7 +29,7 @@ from tests.support.promotions import (
     make_releases,
     register,
     to,
-    write_report,
+    write_evidence,
 )
 
 pytestmark = pytest.mark.integration
@@ -249,15 +249,17 @@ def test_a_model_of_other_data_is_replaced_only_where_a_setting_says_so(home, re
 
 
 def test_a_report_on_another_release_is_refused(home, releases, tmp_path):
-    report = write_report(tmp_path / "report", releases[1])
-    with pytest.raises(InvalidInput, match=f"is on release {releases[1].id}, not on {releases[0].id}"):
-        register_release(releases[0].folder, report, ServeConfig(), tracking_uri=home.tracking_uri)
+    evidence = write_evidence(tmp_path, releases[1])
+    with pytest.raises(InvalidInput, match=f"is of release {releases[1].id}, and this release is {releases[0].id}"):
+        register_release(releases[0].folder, *evidence, ServeConfig(), tracking_uri=home.tracking_uri)
 
 
 def test_a_report_on_other_data_is_refused(home, releases, tmp_path):
-    report = write_report(tmp_path / "report", releases[0], data={"path": "drawn", "rev": "2" * 40, "md5": "d" * 32})
-    with pytest.raises(InvalidInput, match="is on other data"):
-        register_release(releases[0].folder, report, ServeConfig(), tracking_uri=home.tracking_uri)
+    report, decision = write_evidence(tmp_path, releases[0])
+    stored = read_json(report / "report.json")
+    write_json(report / "report.json", stored | {"data": stored["data"] | {"rev": "2" * 40}})
+    with pytest.raises(InvalidInput, match="other data"):
+        register_release(releases[0].folder, report, decision, ServeConfig(), tracking_uri=home.tracking_uri)
 
 
 def test_a_release_whose_provenance_was_edited_is_refused(home, releases, tmp_path):
@@ -265,6 +267,6 @@ def test_a_release_whose_provenance_was_edited_is_refused(home, releases, tmp_pa
     manifest = read_json(folder / "manifest.json")
     manifest["data"]["rev"] = "1" * 40
     write_json(folder / "manifest.json", manifest)
-    report = write_report(tmp_path / "report", releases[0])
-    with pytest.raises(InvalidInput, match="is on release"):
-        register_release(folder, report, ServeConfig(), tracking_uri=home.tracking_uri)
+    evidence = write_evidence(tmp_path, releases[0])
+    with pytest.raises(InvalidInput, match="its manifest was changed"):
+        register_release(folder, *evidence, ServeConfig(), tracking_uri=home.tracking_uri)

@@ -1,14 +1,15 @@
 """Registered releases and what serves, for tests that promote."""
 
 from model.config import ServeConfig
-from model.evaluation.report import RECORDED
 from model.files import read_json, write_json
 from model.release import seal_release
+from model.schemas.decision import Decision, RuleResult
 from serving.backends.torchserve import server as torchserve
 from serving.client import query
 from serving.promotion import promote, register_release
 from serving.registry.models import Registry
 from tests.support.releases import draw_image, make_parts, make_pin, make_release, reseal
+from tests.support.reports import MOMENT, make_report
 
 
 def make_releases(root):
@@ -27,19 +28,20 @@ def make_release_of(data_name, root, *, seed=0):
     return seal_release(parts, root / "release", pin=make_pin(path=data_name), code_revision="test")
 
 
-def write_report(folder, release, **changes):
-    """A report of which only what the registry reads is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = dict.fromkeys(RECORDED, 0.5)
-    write_json(folder / "report.json", {**figures, "release": release.id, "data": release.pin.to_json(), **changes})
-    (folder / "model_card.md").write_text("# Card\n")
-    return folder
+def write_evidence(folder, release, **changes):
+    """A report on a release and a decision that passed it, as `evaluate` and `gate` leave them."""
+    make_report(release=release.id, data=release.pin, **changes).save(folder / "report" / "report.json")
+    rule = RuleResult(name="max_size_mb", held=True, figure=1.0, threshold=2.0, text="The release takes 1.0 MB: held.")
+    decision = Decision(made_at=MOMENT, release=release.id, passed=True, champion=None, queries=1, rules=(rule,))
+    decision.save(folder / "decision" / "decision.json")
+    return folder / "report", folder / "decision"
 
 
-def register(release, home, report, **settings):
-    """Register a release with a report on it."""
-    write_report(report, release)
-    return register_release(release.folder, report, ServeConfig(**settings), tracking_uri=home.tracking_uri)
+def register(release, home, evidence, **settings):
+    """Register a release with a report and a decision on it."""
+    return register_release(
+        release.folder, *write_evidence(evidence, release), ServeConfig(**settings), tracking_uri=home.tracking_uri
+    )
 
 
 def to(home, version, name, **options):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.cache.stored_arrays import stored_arrays
-from model.data.images import load_image, normalise
+from model.data.images import DECODER, load_image, normalise
 from model.data.manifest import Manifest
 from model.files import sha256_json
 from model.networks.trunk import Trunk
@@ -68,7 +68,7 @@ def box_of(manifest: Manifest, row: int) -> tuple[float, float, float, float] | 
 
 def features_folder(work: Path, data_md5: str, trunk: Trunk, size: int) -> Path:
     """Where the maps of some data under some trunk lie: other weights, finetuned ones for instance, have another folder."""
-    return work / "features" / sha256_json([data_md5, trunk.fingerprint(), size])[:16]
+    return work / "features" / sha256_json([data_md5, trunk.fingerprint(), size, DECODER])[:16]
 
 
 def feature_maps(manifest: Manifest, trunk: Trunk, size: int, cache: Path, progress: Progress | None = None) -> FeatureMaps:
@@ -104,7 +104,7 @@ def known_maps(manifest: Manifest, trunk: Trunk, size: int, work: Path | None, d
 
 def images_folder(work: Path, data_md5: str, side: int) -> Path:
     """Where the small copies of some data's images lie."""
-    return work / "images" / sha256_json([data_md5, side])[:16]
+    return work / "images" / sha256_json([data_md5, side, DECODER])[:16]
 
 
 def stored_images(manifest: Manifest, side: int, cache: Path, progress: Progress | None = None) -> NDArray[np.uint8]:

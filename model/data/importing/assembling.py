@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from model.config import DataConfig
+from model.data.decoding.limits import ImageLimits
 from model.data.importing.checks import STORED_SUFFIXES, inspect
 from model.data.importing.duplicates import drop_conflicts, exact_copies, near_copies
 from model.data.importing.findings import Findings
 from model.data.importing.fingerprint import fingerprint
-from model.data.importing.hashing import Limits
 from model.data.importing.samples import Samples
 from model.data.importing.singletons import check_classes, settle_singletons
 from model.data.importing.sources import Listing
@@ -30,7 +30,7 @@ def assemble(
     folder.mkdir()
     found = inspect(
         listing,
-        Limits(config.max_image_bytes, config.max_image_pixels),
+        ImageLimits(config.max_image_bytes, config.max_image_pixels),
         folder,
         findings,
         tell,

@@ -3,7 +3,6 @@
 Threads do it, since the decoder releases the interpreter's lock; what they find comes back as arrays, in chunks.
 """
 
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from torchvision.io import encode_png
 
-from model.data.headers import FORMATS, Header, Oversized, ends_early, read_header
+from model.data.decoding.limits import ImageLimits
+from model.data.decoding.refusals import ImageRefused
+from model.data.headers import read_header
 from model.data.images import decode_image
 from model.data.importing.findings import Findings
-from model.data.importing.hashing import Defect, Limits, md5, over_chunks, read_file
+from model.data.importing.hashing import Defect, md5, over_chunks, read_file
 from model.data.importing.names import LONGEST_NAME
-from model.data.importing.sources import SUFFIXES, Listing
-from model.errors import InvalidInput
+from model.data.importing.sources import Listing
 from model.progress import Progress
 
 _OF_NAMES = {"invalid name", "name taken"}
@@ -70,12 +69,15 @@ class Inspection:
         )
 
 
-STORED_SUFFIXES = ("", ".jpg", ".png", ".webp")
+STORED = {"JPEG": ".jpg", "PNG": ".png", "WebP": ".webp"}
+"""The formats that are stored as they come, and the suffix of a file whose own is another. The rest is stored as PNG."""
+STORED_NAMES = (*STORED.values(), ".jpeg")
+STORED_SUFFIXES = ("", *STORED.values())
 
 
 def inspect(
     listing: Listing,
-    limits: Limits,
+    limits: ImageLimits,
     images: Path,
     findings: Findings,
     progress: Progress,
@@ -85,8 +87,7 @@ def inspect(
 ) -> Inspection:
     """Look at every image of `listing`, and copy those that are usable below `images`, under their own names.
 
-    What is checked is what is stored: a file is read once. An image that training could not decode as it is (BMP)
-    is stored as a PNG.
+    What is checked is what is stored: a file is read once. A BMP, GIF or AVIF is stored as a PNG of the same pixels.
 
     Args:
         listing: What the source holds.
@@ -123,7 +124,9 @@ def inspect(
     return found
 
 
-def _take(path: Path, name: str, file: int, *, limits: Limits, images: Path, found: Inspection, findings: Findings) -> Tensor:
+def _take(
+    path: Path, name: str, file: int, *, limits: ImageLimits, images: Path, found: Inspection, findings: Findings
+) -> Tensor:
     """Read, check and store one file; return its pixels."""
     data = read_file(path, limits)
     found.md5[file] = md5(data)
@@ -152,42 +155,21 @@ def _look(image: Tensor, name: str, row: int, box: NDArray[np.float32], *, found
     found.dhash[row], found.thumbs[row], found.colours[row] = describe(part)
 
 
-def decode(data: bytes, suffix: str, limits: Limits) -> tuple[Tensor, bytes, int]:
-    """Decode an encoded image, its size in pixels checked first.
+def decode(data: bytes, suffix: str, limits: ImageLimits) -> tuple[Tensor, bytes, int]:
+    """Decode an encoded image, its header checked first.
 
     Returns:
-        (3, H, W) uint8 RGB; the bytes to store; which of `STORED_SUFFIXES` its name needs.
+        (3, H, W) uint8 RGB; the bytes to store, which decode to the same; which of `STORED_SUFFIXES` its name needs.
     """
-    header = _header(data, limits)
-    if ends_early(data, header):
-        raise Defect("truncated", "the file ends before the image does")
-    stored = _bmp_to_png(data) if header.format == "BMP" else data
     try:
-        image = decode_image(stored, max_bytes=max(len(stored), limits.max_bytes), max_pixels=limits.max_pixels)
-    except InvalidInput as error:
-        raise Defect("unreadable", error.headline) from error
-    if stored is not data:
-        return image, stored, 0 if suffix == ".png" else STORED_SUFFIXES.index(".png")
-    keeps = suffix in SUFFIXES and suffix != ".bmp"
-    return image, stored, 0 if keeps else STORED_SUFFIXES.index("." + header.format.lower().replace("jpeg", "jpg"))
-
-
-def _header(data: bytes, limits: Limits) -> Header:
-    try:
-        return read_header(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, formats=(*FORMATS, "BMP"))
-    except Oversized as error:
-        raise Defect("oversized", error.headline) from error
-    except InvalidInput as error:
-        begun = data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM"))
-        raise Defect("unreadable" if begun else "unsupported", error.headline) from error
-
-
-def _bmp_to_png(data: bytes) -> bytes:
-    try:
-        with Image.open(io.BytesIO(data), formats=("BMP",)) as image:
-            return _png(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Defect("unreadable", f"the BMP cannot be decoded: {error}") from error
+        form = read_header(data, limits).format
+        image = decode_image(data, limits)
+    except ImageRefused as error:
+        raise Defect(error.kind, str(error)) from error
+    stored = data if form in STORED else _png(image)
+    wanted = STORED.get(form, ".png")
+    keeps = suffix in STORED_NAMES if stored is data else suffix == wanted
+    return image, stored, 0 if keeps else STORED_SUFFIXES.index(wanted)
 
 
 def _png(image: Tensor) -> bytes:

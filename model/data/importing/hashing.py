@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.decoding.limits import ImageLimits
 from model.data.importing.sources import Listing
 from model.progress import Progress
 
@@ -29,15 +29,7 @@ class Defect(Exception):
         self.kind, self.text = kind, text
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What an image may be at most."""
-
-    max_bytes: int
-    max_pixels: int
-
-
-def hash_files(listing: Listing, limits: Limits, progress: Progress) -> NDArray[np.uint8]:
+def hash_files(listing: Listing, limits: ImageLimits, progress: Progress) -> NDArray[np.uint8]:
     """(F, 16) the MD5 of every file; zeros for one that cannot be read. Nothing is decoded."""
     hashes = np.zeros((len(listing.files), 16), np.uint8)
 
@@ -65,7 +57,7 @@ def over_chunks(work: Callable[[range], Result], count: int, phase: str, progres
             yield result
 
 
-def read_file(path: Path, limits: Limits) -> bytes:
+def read_file(path: Path, limits: ImageLimits) -> bytes:
     """A file's bytes, unless there are too many of them."""
     try:
         # O_NONBLOCK: a pipe put in the file's place since it was listed must not hang the import

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from model.config import DataConfig
+from model.data.decoding.limits import ImageLimits
 from model.data.importing.findings import Findings, Rejected, printable, summary, write_report
 from model.data.importing.fingerprint import fingerprint
-from model.data.importing.hashing import Limits, hash_files
+from model.data.importing.hashing import hash_files
 from model.data.importing.import_report import ImportReport
 from model.data.importing.object_store import SCHEMES, download
 from model.data.importing.sources import Listing, list_folders
@@ -121,7 +122,7 @@ def _unchanged(
     known = recorded(store, name)
     if known is None:
         return None
-    hashes = hash_files(listing, Limits(config.max_image_bytes, config.max_image_pixels), tell)
+    hashes = hash_files(listing, ImageLimits(config.max_image_bytes, config.max_image_pixels), tell)
     if known[1].get("fingerprint") != fingerprint(listing, hashes, config, remote):
         return None
     return known if is_complete(store, known[0]) else None

@@ -296,7 +296,7 @@ def test_a_box_beyond_the_image_is_cut_to_it_or_left_aside(tmp_path, box):
 
 
 def test_a_grey_image_and_a_very_long_one_have_thumbnails(tmp_path):
-    write_jpeg(torch.zeros(1, 1, 2000, dtype=torch.uint8), str(tmp_path / "a.jpg"))
+    write_jpeg(torch.zeros(1, 20, 2000, dtype=torch.uint8), str(tmp_path / "a.jpg"))
     assert thumbnail_of(tmp_path / "a.jpg").shape == (3, 1, THUMBNAIL)
 
 

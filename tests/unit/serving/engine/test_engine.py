@@ -142,7 +142,7 @@ def test_one_bad_image_of_a_batch_fails_alone(handler, release):
     assert context.statuses == {1: 422}
     assert same_neighbours(first["neighbours"][:3], release.golden[0].neighbours)
     assert same_neighbours(third["neighbours"][:3], release.golden[1].neighbours)
-    assert second == {"error": "This is no image of a known format (JPEG, PNG, WEBP).", "hint": ""}
+    assert second == {"error": "This is no image of a known format (JPEG, PNG, WebP, BMP, GIF, AVIF).", "hint": ""}
     assert set(context.types.values()) == {"application/json"}
 
 

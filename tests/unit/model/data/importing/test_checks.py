@@ -62,8 +62,8 @@ def test_every_defect_is_named_at_once(source, tmp_path):
         [
             ("unsupported", "ant/text.jpg"),
             ("unreadable", "ant/empty.png"),
-            ("truncated", "bee/cut.png"),
-            ("unreadable", "bee/half.jpg"),
+            ("damaged", "bee/cut.png"),
+            ("damaged", "bee/half.jpg"),
             ("empty class", "none"),
             ("class of one", "lone"),
             ("nested folder", "cat/sub"),
@@ -86,7 +86,7 @@ def test_a_huge_image_is_refused_without_being_decoded(source, monkeypatch):
     (source / "ant" / "huge.png").write_bytes(huge)
     decoded = []
     decode = validation.decode_image
-    monkeypatch.setattr(validation, "decode_image", lambda data, **limits: decoded.append(data) or decode(data, **limits))
+    monkeypatch.setattr(validation, "decode_image", lambda data, limits: decoded.append(data) or decode(data, limits))
     survey = Survey(source)
     assert survey.defects == [("oversized", "ant/huge.png")]
     assert huge not in decoded
@@ -119,14 +119,18 @@ def test_content_decides_and_not_the_name(source):
     image(61).save(source / "ant" / "b.dvc", format="JPEG")
     image(62).save(source / "ant" / "c.webp")
     image(63).save(source / "ant" / "d.gif")
+    image(64).save(source / "ant" / "e.png", format="BMP")
     survey = Survey(source)
-    assert survey.defects == [("unsupported", "ant/d.gif")]
+    assert survey.defects == []
+    assert survey.warnings == ["converted"] * 3
     assert sorted(path.name for path in (survey.out / "ant").iterdir()) == [
         "0.png",
         "1.png",
         "a.bmp.png",
         "b.dvc.jpg",
         "c.webp",
+        "d.gif.png",
+        "e.png",
     ]
     stored = np.asarray(Image.open(survey.out / "ant/a.bmp.png"))
     assert np.array_equal(stored, np.asarray(image(60)))

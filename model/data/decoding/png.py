@@ -1,0 +1,149 @@
+"""PNG: only the chunks that make pixels reach the decoder, so that no text, profile or time stamp can be in the way."""
+
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.data.decoding.orientation import read_orientation, turn
+from model.data.decoding.pixels import eight_bits, on_ground, to_rgb
+from model.data.decoding.refusals import Damaged
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_EXIF_TEXTS = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
+_MAX_EXIF = 2**18
+"""Of an EXIF block in a text: a camera's has some ten thousand bytes."""
+_COLOUR, _ALPHA = 2, 4
+"""The bits of a PNG's colour type."""
+
+
+@dataclass(frozen=True)
+class PngHeader:
+    """What stands in front of a PNG's pixels."""
+
+    width: int
+    height: int
+    depth: int
+    colour: int
+    frames: int
+
+
+def png_header(data: bytes) -> PngHeader:
+    """Size, kind and number of frames of a PNG.
+
+    Raises:
+        Damaged: The header is missing.
+    """
+    if len(data) < 33 or data[12:16] != b"IHDR":
+        raise Damaged("The PNG is damaged: its header is missing.")
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    frames = 1
+    for name, body, _ in _chunks(data):
+        if name == b"acTL":
+            frames = int.from_bytes(body[:4], "big")
+        if name == b"IDAT":
+            break
+    return PngHeader(width, height, data[24], data[25], frames)
+
+
+def decode_png(data: bytes) -> NDArray[np.uint8]:
+    """Decode a PNG to (H, W, 3) RGB, turned as its EXIF says, transparency on `pixels.GROUND`.
+
+    16 bits become 8 by the depth that the image uses, see `eight_bits`.
+
+    Raises:
+        Damaged: It ends early, or a checksum is wrong. Pillow raises errors of its own where pixels are wrong.
+    """
+    header, exif, parts, name = png_header(data), None, [_SIGNATURE], b""
+    for name, body, checksum in _chunks(data):
+        if name in _PIXELS:
+            if checksum != zlib.crc32(body, zlib.crc32(name)):
+                raise Damaged("The PNG is damaged: a checksum is wrong.")
+            parts.append(_sealed(name, body))
+        elif name == b"eXIf":
+            exif = bytes(body)
+        elif name in {b"tEXt", b"zTXt"} and exif is None:
+            exif = _exif_in_text(name, body)
+        if name == b"IEND":
+            break
+    if name != b"IEND":
+        raise Damaged("The PNG is damaged: it ends before the image does.")
+    pixels = _decode_deep(parts, header) if header.depth == 16 else _decode_shallow(parts)
+    return turn(pixels, read_orientation(exif))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """Name, body and checksum of every chunk, as far as they are whole; the bodies are views of `data`."""
+    view, at = memoryview(data), len(_SIGNATURE)
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(view[at : at + 4], "big")
+        if end + 4 > len(data):
+            return
+        yield bytes(view[at + 4 : at + 8]), view[at + 8 : end], int.from_bytes(view[end : end + 4], "big")
+        at = end + 4
+
+
+def _sealed(name: bytes, body: bytes | memoryview) -> bytes:
+    """A chunk as it stands in a file: its length, name, body and checksum."""
+    return b"".join((len(body).to_bytes(4, "big"), name, body, zlib.crc32(body, zlib.crc32(name)).to_bytes(4, "big")))
+
+
+def _exif_in_text(name: bytes, body: memoryview) -> bytes | None:
+    """The EXIF block that ImageMagick writes as hexadecimal text; None where the text is another, or cannot be read."""
+    keyword = next((each for each in _EXIF_TEXTS if body[: len(each)] == each), None)
+    if keyword is None:
+        return None
+    text = body[len(keyword) :]
+    try:
+        shown = zlib.decompressobj().decompress(text[1:], 2 * _MAX_EXIF) if name == b"zTXt" else bytes(text[: 2 * _MAX_EXIF])
+        return bytes.fromhex("".join(shown.decode("latin-1").split()[2:]))
+    except (zlib.error, ValueError):
+        return None
+
+
+def _decode_shallow(parts: list[bytes]) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(b"".join(parts)), formats=("PNG",)) as image:
+        image.load()
+        return to_rgb(image)
+
+
+def _decode_deep(parts: list[bytes], header: PngHeader) -> NDArray[np.uint8]:
+    """Decode 16 bits a sample. The depth of the colour and of its alpha are found each by itself."""
+    samples = _samples(parts, header)
+    colours = 3 if header.colour & _COLOUR else 1
+    colour = np.broadcast_to(eight_bits(samples[..., :colours]), (*samples.shape[:2], 3))
+    if header.colour & _ALPHA:
+        return on_ground(colour, eight_bits(samples[..., colours:]))
+    keys = [part[8:-4] for part in parts if part[4:8] == b"tRNS"]  # the one colour that is transparent
+    if keys and len(keys[0]) == 2 * colours:
+        hidden = (samples == np.frombuffer(keys[0], ">u2")).all(axis=2, keepdims=True)
+        return on_ground(colour, np.where(hidden, np.uint8(0), np.uint8(255)))
+    return np.ascontiguousarray(colour)
+
+
+def _samples(parts: list[bytes], header: PngHeader) -> NDArray[np.uint16]:
+    """The (H, W, C) samples of a 16-bit PNG. Of more than one channel Pillow gives one byte at a time: upper, then lower."""
+    if header.colour == _ALPHA:  # grey with alpha: of four bytes a pixel, as 8-bit colours with alpha are
+        parts = [_eight_bit_header(part) if part[4:8] == b"IHDR" else part for part in parts]
+    data = b"".join(part for part in parts if part[4:8] != b"tRNS")
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        upper = np.array(image)
+        mode = image.mode
+    if header.colour == 0:
+        return upper.astype(np.uint16)[..., None]
+    if header.colour == _ALPHA:
+        return np.ascontiguousarray(upper).view(">u2").astype(np.uint16)
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        image.tile = [tile._replace(args=f"{mode};16L") for tile in image.tile]  # type: ignore[attr-defined]
+        return upper.astype(np.uint16) << 8 | np.array(image)
+
+
+def _eight_bit_header(part: bytes) -> bytes:
+    body = bytearray(part[8:-4])
+    body[8:10] = bytes((8, _COLOUR | _ALPHA))
+    return _sealed(b"IHDR", bytes(body))
