@@ -46,7 +46,7 @@ def build_release(
         code_revision: Recorded in the manifest.
         work: Where training with a frozen trunk leaves the maps of these data under this trunk; else they are computed anew.
         golden_queries: How many images to keep with their answers.
-        progress: Told of every batch.
+        progress: Called after every batch.
     """
     spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
     network = load_network(spec, checkpoint / "weights.safetensors")

@@ -45,7 +45,7 @@ def gate_release(
         out: The folder of the decision; made where it is missing.
         tracking_uri: The registry.
         home: Where versions of data are kept.
-        progress: Told of every batch, where the champion has to embed the test images.
+        progress: Called after every batch, where the champion has to embed the test images.
 
     Raises:
         InvalidInput: Report, release and data do not belong together, or one of them is damaged.

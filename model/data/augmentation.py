@@ -1,4 +1,4 @@
-"""Images varied at random: cropped and mirrored, the same for the same random numbers."""
+"""Augmentation: images cropped and mirrored at random, the same for the same random numbers."""
 
 import numpy as np
 import torch
@@ -30,9 +30,9 @@ def random_crops(random: np.random.Generator, count: int, side: int) -> NDArray[
 
 def cropped(images: NDArray[np.uint8], crops: NDArray[np.int64], size: int) -> Tensor:
     """Images (B, S, S, 3) and a crop of each (B, 5) -> (B, 3, size, size) uint8."""
-    varied = torch.empty(len(images), 3, size, size, dtype=torch.uint8)
+    augmented = torch.empty(len(images), 3, size, size, dtype=torch.uint8)
     for row, (top, left, height, width, mirrored) in enumerate(crops):
         image = torch.from_numpy(images[row, top : top + height, left : left + width]).permute(2, 0, 1)
         part = transforms.resize(image, [size, size], antialias=True)
-        varied[row] = part.flip(2) if mirrored else part
-    return varied
+        augmented[row] = part.flip(2) if mirrored else part
+    return augmented

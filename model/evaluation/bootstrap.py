@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery
 
-CELLS = 2_000_000
+MAX_ELEMENTS = 2_000_000
 """Number of draws held in memory at a time: 16 MB, whatever the number of queries."""
 
 
@@ -50,7 +50,7 @@ def resampled_means(
     size = np.bincount(unit, minlength=units)
     total = np.stack([np.bincount(unit, weights=column, minlength=units) for column in values.T], axis=1)
     random = np.random.default_rng(seed)
-    step = max(1, CELLS // units)
+    step = max(1, MAX_ELEMENTS // units)
     means = []
     for start in range(0, samples, step):
         rows = min(step, samples - start)

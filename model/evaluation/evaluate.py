@@ -54,7 +54,7 @@ def evaluate_release(
         training: How it was trained, for the model card.
         evaluation: How the intervals are made.
         work: Where training left the maps of these data under this trunk.
-        progress: Told of every batch.
+        progress: Called after every batch.
 
     Raises:
         InvalidInput: The data has no test classes.
@@ -81,7 +81,7 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
         release: Any release; where it was made from these very data its gallery has the embeddings already.
         dataset: The data.
         md5: Of the data.
-        progress: Told of every batch.
+        progress: Called after every batch.
     """
     searched = _searched(read_manifest(dataset))
     if release.pin.md5 == md5:

@@ -24,7 +24,7 @@ FIGURES = {
 NEIGHBOURS = 10
 NORM_TOLERANCE = 1e-3
 """How far a vector's length may be from 1: the rounding of half precision, and no more."""
-CELLS = 2_000_000
+MAX_ELEMENTS = 2_000_000
 """Scores held at a time: 8 MB, whatever the size of the gallery."""
 
 
@@ -173,7 +173,7 @@ def evaluate_queries(queries: Samples, gallery: Samples, *, ks: Sequence[int] = 
     found = _nothing_yet(queries, tuple(ks))
     query_codes, gallery_codes = _codes(queries.ids, gallery.ids)
     distinct, place = _distinct(gallery.vectors)
-    step = max(1, CELLS // len(gallery))
+    step = max(1, MAX_ELEMENTS // len(gallery))
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
         scores = queries.vectors[part] @ distinct.T  # (B, distinct)

@@ -79,7 +79,7 @@ def feature_maps(manifest: Manifest, trunk: Trunk, size: int, cache: Path, progr
         trunk: In evaluation mode, on the CPU or a GPU.
         size: Side of the square image.
         cache: A folder of this manifest, trunk and size alone.
-        progress: Told of every batch.
+        progress: Called after every batch.
     """
 
     def batches(done: int) -> Iterator[tuple[NDArray[np.float16], ...]]:
@@ -89,11 +89,11 @@ def feature_maps(manifest: Manifest, trunk: Trunk, size: int, cache: Path, progr
                 maps = folded(images.to(device))
             yield tuple(features.permute(0, 2, 3, 1).half().cpu().numpy() for features in maps)
 
-    def told(done: int) -> None:
+    def report(done: int) -> None:
         if progress:
             progress(done, len(manifest), "images through the trunk")
 
-    return FeatureMaps(*stored_arrays(cache, ("shallow", "deep"), len(manifest), batches, told))
+    return FeatureMaps(*stored_arrays(cache, ("shallow", "deep"), len(manifest), batches, report))
 
 
 def known_maps(manifest: Manifest, trunk: Trunk, size: int, work: Path | None, data_md5: str) -> FeatureMaps | None:
@@ -114,16 +114,16 @@ def stored_images(manifest: Manifest, side: int, cache: Path, progress: Progress
         manifest: What to copy; its order is the copies' order.
         side: Of the square, in pixels.
         cache: A folder of this manifest and side alone.
-        progress: Told of every batch.
+        progress: Called after every batch.
     """
 
     def batches(done: int) -> Iterator[tuple[NDArray[np.uint8]]]:
         for images in _decoded(manifest, np.arange(done, len(manifest)), side):
             yield (images.permute(0, 2, 3, 1).numpy(),)
 
-    def told(done: int) -> None:
+    def report(done: int) -> None:
         if progress:
             progress(done, len(manifest), "images decoded")
 
-    (images,) = stored_arrays(cache, ("images",), len(manifest), batches, told)
+    (images,) = stored_arrays(cache, ("images",), len(manifest), batches, report)
     return images

@@ -17,7 +17,7 @@ _FLUSH_EVERY = 10
 
 
 def stored_arrays(
-    cache: Path, names: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Arrays]], told: Callable[[int], None]
+    cache: Path, names: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Arrays]], progress: Callable[[int], None]
 ) -> Arrays:
     """The arrays of that name, memory-mapped, from `cache` where they lie there, else computed into it. Killed, it resumes.
 
@@ -26,19 +26,19 @@ def stored_arrays(
         names: Of the arrays.
         rows: How many there will be.
         batches: Given how many rows are done, the rows after them: batches of one array (B, ...) a name.
-        told: Called after every batch with how many rows are done.
+        progress: Called after every batch with the number of rows done.
     """
     if not cache.is_dir():
         with hold(cache.with_name(cache.name + ".lock")):
             if not cache.is_dir():
                 partial = cache.with_name(cache.name + ".partial")
-                _fill(partial, names, rows, batches, told)
+                _fill(partial, names, rows, batches, progress)
                 partial.rename(cache)
     return tuple(np.load(cache / f"{name}.npy", mmap_mode="r") for name in names)
 
 
 def _fill(
-    partial: Path, names: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Arrays]], told: Callable[[int], None]
+    partial: Path, names: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Arrays]], progress: Callable[[int], None]
 ) -> None:
     done_file = partial / "done.json"
     done = int(read_json(done_file)) if done_file.is_file() else 0
@@ -55,7 +55,7 @@ def _fill(
             for file in files:
                 file.flush()  # type: ignore[attr-defined]  # a memmap
             write_json(done_file, done)
-        told(done)
+        progress(done)
 
 
 def _open(path: Path, rows: int, some: NDArray[Any], done: int) -> NDArray[Any]:

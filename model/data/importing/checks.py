@@ -94,7 +94,7 @@ def inspect(
         limits: What an image may be at most.
         images: Folder that the images are copied into.
         findings: Where everything that is wrong is named.
-        progress: Told of every chunk of files.
+        progress: Called after every chunk of files.
         skip_unreadable: Whether a file that is no usable image is left out rather than a defect.
         normalised: Whether boxes are fractions of the image's width and height.
     """

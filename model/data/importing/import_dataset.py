@@ -51,7 +51,7 @@ def import_dataset(
         config: The settings of the import.
         csv: The table of a folder; default: its manifest.csv, where it has one.
         remote: Where versions are kept as well.
-        progress: Told of every step.
+        progress: Called after every step.
 
     Raises:
         Rejected: The data set has defects; it names them all, and the store is as it was.
