@@ -55,7 +55,7 @@ def test_a_wider_confidence_is_a_wider_interval():
 
 def test_every_resample_is_drawn_however_few_fit_at_a_time(monkeypatch):
     values = np.arange(10.0)[:, None]
-    monkeypatch.setattr(bootstrap, "CELLS", 35)
+    monkeypatch.setattr(bootstrap, "MAX_ELEMENTS", 35)
     means = resampled_means(values, None, samples=100)
     assert means.shape == (100, 1)
     assert means.std() > 0.5

@@ -141,11 +141,11 @@ def test_the_figures_are_those_of_the_definitions(rows, cells):
     vectors, labels, numbers = (list(column) for column in zip(*rows, strict=True))
     vectors = np.array(vectors, dtype=np.float32)
     ids = [str(number) for number in numbers]
-    before, metrics.CELLS = metrics.CELLS, cells  # whatever the size of a block
+    before, metrics.MAX_ELEMENTS = metrics.MAX_ELEMENTS, cells  # whatever the size of a block
     try:
         found = evaluate_retrieval(vectors, labels, ids)
     finally:
-        metrics.CELLS = before
+        metrics.MAX_ELEMENTS = before
     for q, (has_match, recall, map_at_r, r_precision) in enumerate(by_the_book(vectors, labels, ids)):
         assert found.has_match[q] == has_match
         assert found.recall[q].tolist() == recall
