@@ -6,11 +6,11 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def deploy(settings: dict, version: str, release: dsl.Input[dsl.Model], why: str) -> str:  # type: ignore[type-arg]
+def deploy(serve: dict, version: str, release: dsl.Input[dsl.Model], why: str) -> str:  # type: ignore[type-arg]
     """Register the archive beside the old one, replay the golden queries, switch over, move the alias.
 
     Reads:
-        settings: The `serve` section of the configuration.
+        serve: The `serve` section of the configuration.
         version: The registered version of `release`.
         why: The reason, for the ledger.
 
@@ -26,7 +26,7 @@ def deploy(settings: dict, version: str, release: dsl.Input[dsl.Model], why: str
     from serving.promotion import promote_release
 
     with step("deploy") as current:
-        place, config = current.environment, ServeConfig(**settings)
+        place, config = current.environment, ServeConfig(**serve)
         done = promote_release(
             Path(release.path), version, config, home=place.home, tracking_uri=place.mlflow_uri, by=place.user, why=why
         )

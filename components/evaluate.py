@@ -9,8 +9,8 @@ from components.runtime.image import IMAGE
 def evaluate(
     pin: dict,  # type: ignore[type-arg]
     model: dict,  # type: ignore[type-arg]
-    training: dict,  # type: ignore[type-arg]
-    settings: dict,  # type: ignore[type-arg]
+    train: dict,  # type: ignore[type-arg]
+    evaluate: dict,  # type: ignore[type-arg]
     checkpoint: dsl.Input[dsl.Model],
     release: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.Artifact],
@@ -21,7 +21,7 @@ def evaluate(
 
     Reads:
         pin: The data.
-        model, training, settings: The `model`, `train` and `evaluate` sections of the configuration.
+        model, train, evaluate: These sections of the configuration.
         checkpoint: What `train` wrote, for how the training went.
         release: What `index` wrote.
 
@@ -50,8 +50,8 @@ def evaluate(
             Path(report.path),
             md5=parsed.md5,
             model=ModelConfig(**model),
-            training=TrainConfig(**training),
-            evaluation=EvaluateConfig(**settings),
+            training=TrainConfig(**train),
+            evaluation=EvaluateConfig(**evaluate),
             work=current.work,
             progress=current.progress,
         )

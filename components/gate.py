@@ -8,8 +8,8 @@ from components.runtime.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def gate(
     pin: dict,  # type: ignore[type-arg]
-    settings: dict,  # type: ignore[type-arg]
-    serving: dict,  # type: ignore[type-arg]
+    gate: dict,  # type: ignore[type-arg]
+    serve: dict,  # type: ignore[type-arg]
     release: dsl.Input[dsl.Model],
     report: dsl.Input[dsl.Artifact],
     decision: dsl.Output[dsl.Artifact],
@@ -18,7 +18,7 @@ def gate(
 
     Reads:
         pin: The data; the champion answers the same queries.
-        settings, serving: The `gate` and `serve` sections of the configuration.
+        gate, serve: These sections of the configuration.
         release, report: What `index` and `evaluate` wrote.
 
     Writes:
@@ -41,8 +41,8 @@ def gate(
         show_report(current, Path(report.path))
         decided = gate_release(
             DataPin.from_json(pin),
-            GateConfig(**settings),
-            ServeConfig(**serving),
+            GateConfig(**gate),
+            ServeConfig(**serve),
             Path(release.path),
             Path(report.path),
             Path(decision.path),

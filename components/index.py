@@ -9,7 +9,7 @@ from components.runtime.image import IMAGE
 def index(
     pin: dict,  # type: ignore[type-arg]
     checkpoint: dsl.Input[dsl.Model],
-    golden_queries: int,
+    serve: dict,  # type: ignore[type-arg]
     release: dsl.Output[dsl.Model],
 ) -> None:
     """Embed every image of the data and seal the result as a release.
@@ -17,7 +17,8 @@ def index(
     Reads:
         pin: The data.
         checkpoint: What `train` wrote.
-        golden_queries: How many images to keep with the answers they must give.
+        serve: The `serve` section of the configuration; its `golden_queries` is the number of images that are kept with the
+            answers that they must give.
 
     Writes:
         release: The release folder.
@@ -28,6 +29,7 @@ def index(
 
     from components.pinning import fetch_data
     from components.runtime.step import code_revision, step
+    from model.config import ServeConfig
     from model.index import build_release
 
     with step("index") as current:
@@ -39,7 +41,7 @@ def index(
             pin=parsed,
             code_revision=code_revision(),
             work=current.work,
-            golden_queries=golden_queries,
+            golden_queries=ServeConfig(**serve).golden_queries,
             progress=current.progress,
         )
         current.tags |= {"release": sealed.id, "embedding_space_id": sealed.embedding_space_id}

@@ -5,6 +5,7 @@ from typing import Any
 
 from components.runtime.step import Step, emit
 from model.config import DataConfig
+from model.data.importing.dataset_name import default_name
 from model.data.importing.findings import Rejected, shown
 from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch
@@ -14,6 +15,8 @@ from model.schemas.data_pin import DataPin
 def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) -> dict[str, Any]:
     """Import `source`, or resolve it where it is `name@revision`. Tell every finding, and record the version with the run.
 
+    Without a name the data set is called after its source.
+
     Raises:
         Rejected: The data set has defects.
     """
@@ -21,7 +24,7 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
     try:
         report = pin_dataset(
             source,
-            name,
+            name or default_name(source),
             environment.home.data,
             DataConfig(**settings),
             remote=environment.data_remote or None,

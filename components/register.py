@@ -7,7 +7,7 @@ from components.runtime.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def register(
-    settings: dict,  # type: ignore[type-arg]
+    serve: dict,  # type: ignore[type-arg]
     release: dsl.Input[dsl.Model],
     report: dsl.Input[dsl.Artifact],
     decision: dsl.Input[dsl.Artifact],
@@ -15,7 +15,7 @@ def register(
     """Keep the release in the registry with its evidence and its model card. A release that is there keeps its version.
 
     Reads:
-        settings: The `serve` section of the configuration.
+        serve: The `serve` section of the configuration.
         release, report, decision: What `index`, `evaluate` and `gate` wrote.
 
     Returns:
@@ -36,7 +36,7 @@ def register(
             Path(release.path),
             Path(report.path),
             Path(decision.path),
-            ServeConfig(**settings),
+            ServeConfig(**serve),
             tracking_uri=current.environment.mlflow_uri,
             run=run_of(current),
         )

@@ -6,12 +6,12 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def smoke_test(address: str, settings: dict, release: dsl.Input[dsl.Model]) -> None:  # type: ignore[type-arg]
+def smoke_test(address: str, serve: dict, release: dsl.Input[dsl.Model]) -> None:  # type: ignore[type-arg]
     """Query the default version at the address with the golden images and compare release and answers.
 
     Reads:
         address: The endpoint.
-        settings: The `serve` section of the configuration.
+        serve: The `serve` section of the configuration.
         release: Which release must answer, and its golden queries.
 
     Fails when the endpoint does not answer, or another release does.
@@ -23,5 +23,5 @@ def smoke_test(address: str, settings: dict, release: dsl.Input[dsl.Model]) -> N
     from serving.promotion import smoke
 
     with step("smoke-test") as current:
-        smoke(address, Path(release.path), ServeConfig(**settings))
+        smoke(address, Path(release.path), ServeConfig(**serve))
         current.tags |= {"address": address}

@@ -9,7 +9,7 @@ from components.runtime.image import IMAGE
 def train(
     pin: dict,  # type: ignore[type-arg]
     model: dict,  # type: ignore[type-arg]
-    settings: dict,  # type: ignore[type-arg]
+    train: dict,  # type: ignore[type-arg]
     checkpoint: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
@@ -17,7 +17,7 @@ def train(
 
     Reads:
         pin: The data.
-        model, settings: The `model` and `train` sections of the configuration.
+        model, train: These sections of the configuration.
 
     Writes:
         checkpoint: The network's weights and how to build it.
@@ -39,7 +39,7 @@ def train(
         report = train_network(
             folder,
             ModelConfig(**model),
-            TrainConfig(**settings),
+            TrainConfig(**train),
             data_md5=parsed.md5,
             work=current.work,
             out=Path(checkpoint.path),

@@ -6,13 +6,13 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def version(source: str, name: str, settings: dict) -> dict:  # type: ignore[type-arg]
+def version(source: str, name: str, data: dict) -> dict:  # type: ignore[type-arg]
     """Import a folder as a new version of a data set, or resolve a version that is there.
 
     Reads:
         source: A folder, an `s3://` prefix, or `name@revision` of what was imported before.
-        name: What the data set is called.
-        settings: The `data` section of the configuration.
+        name: Name of the data set; empty: after the source, as `default_name` says.
+        data: The `data` section of the configuration.
 
     Returns:
         The DataPin that every later step works from.
@@ -23,4 +23,4 @@ def version(source: str, name: str, settings: dict) -> dict:  # type: ignore[typ
     from components.runtime.step import step
 
     with step("version") as current:
-        return pin_data(source, name, settings, current)
+        return pin_data(source, name, data, current)

@@ -12,8 +12,8 @@ from typing import Any
 from components.runtime.step import code_revision
 from model.claim import claim
 from model.config import RunConfig
+from model.data.importing.dataset_name import is_reference
 from model.data.importing.object_store import split_address
-from model.data.importing.pinning import is_reference
 from model.environment import Environment, current_user
 from model.errors import InvalidInput, NotFound
 from model.evaluation.report import PAGE, REPORT
@@ -45,20 +45,8 @@ class RunResult:
 
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
-    """The parameters of the training pipeline."""
-    return {
-        "source": source,
-        "name": name,
-        "data": config.data.model_dump(),
-        "model": config.model.model_dump(),
-        "training": config.train.model_dump(),
-        "evaluation": config.evaluate.model_dump(),
-        "gating": config.gate.model_dump(),
-        "serving": config.serve.model_dump(),
-        "served_name": config.serve.name,
-        "golden_queries": config.serve.golden_queries,
-        "why": why,
-    }
+    """The parameters of the training pipeline: each section of the configuration under its name."""
+    return {"source": source, "name": name, **config.model_dump(), "why": why}
 
 
 def locate(source: str) -> str:

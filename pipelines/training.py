@@ -3,13 +3,13 @@
 from kfp import dsl
 
 from components.deploy import deploy
-from components.evaluate import evaluate
-from components.gate import gate
+from components.evaluate import evaluate as evaluate_step
+from components.gate import gate as gate_step
 from components.index import index
 from components.record import record
 from components.register import register
 from components.smoke_test import smoke_test
-from components.train import train
+from components.train import train as train_step
 from components.version import version
 from model.config import RunConfig
 from pipelines.nodes import on_gpu, on_node
@@ -20,18 +20,16 @@ DEFAULTS = RunConfig()
 @dsl.pipeline(name="glocal-training", description="Version the data, train, gate on evaluation, register, deploy, query.")
 def training(
     source: str,
-    name: str,
+    name: str = "",
     data: dict = DEFAULTS.data.model_dump(),  # type: ignore[type-arg]
     model: dict = DEFAULTS.model.model_dump(),  # type: ignore[type-arg]
-    training: dict = DEFAULTS.train.model_dump(),  # type: ignore[type-arg]
-    evaluation: dict = DEFAULTS.evaluate.model_dump(),  # type: ignore[type-arg]
-    gating: dict = DEFAULTS.gate.model_dump(),  # type: ignore[type-arg]
-    serving: dict = DEFAULTS.serve.model_dump(),  # type: ignore[type-arg]
-    served_name: str = DEFAULTS.serve.name,
-    golden_queries: int = DEFAULTS.serve.golden_queries,
+    train: dict = DEFAULTS.train.model_dump(),  # type: ignore[type-arg]
+    evaluate: dict = DEFAULTS.evaluate.model_dump(),  # type: ignore[type-arg]
+    gate: dict = DEFAULTS.gate.model_dump(),  # type: ignore[type-arg]
+    serve: dict = DEFAULTS.serve.model_dump(),  # type: ignore[type-arg]
     why: str = "a training run",
 ) -> None:
-    """The whole main job.
+    """The whole main job. The parameters are the sections of the configuration, and every one but the source has a default.
 
     1. version: import the folder, or resolve name@revision, to a pin.
     2. train: the heads, and the trunk if asked; the best epoch on the validation classes.
@@ -46,23 +44,23 @@ def training(
     """
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
-        pinned = on_node(version(source=source, name=name, settings=data), minutes=240)
+        pinned = on_node(version(source=source, name=name, data=data), minutes=240)
         pinned.set_caching_options(False)  # the folder may have changed
         pin = pinned.output
-        trained = on_gpu(train(pin=pin, model=model, settings=training))
+        trained = on_gpu(train_step(pin=pin, model=model, train=train))
         checkpoint = trained.outputs["checkpoint"]
-        indexed = on_gpu(index(pin=pin, checkpoint=checkpoint, golden_queries=golden_queries))
+        indexed = on_gpu(index(pin=pin, checkpoint=checkpoint, serve=serve))
         release = indexed.outputs["release"]
         evaluated = on_gpu(
-            evaluate(pin=pin, model=model, training=training, settings=evaluation, checkpoint=checkpoint, release=release)
+            evaluate_step(pin=pin, model=model, train=train, evaluate=evaluate, checkpoint=checkpoint, release=release)
         )
         report = evaluated.outputs["report"]
-        judged = on_node(gate(pin=pin, settings=gating, serving=serving, release=release, report=report))
+        judged = on_node(gate_step(pin=pin, gate=gate, serve=serve, release=release, report=report))
         judged.set_caching_options(False)  # the champion may have changed
         with dsl.If(judged.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition, compares nothing
-            registered = on_node(register(settings=serving, release=release, report=report, decision=judged.outputs["decision"]))
+            registered = on_node(register(serve=serve, release=release, report=report, decision=judged.outputs["decision"]))
             registered.set_caching_options(False)  # the registry may have changed
-            deployed = on_node(deploy(settings=serving, version=registered.output, release=release, why=why))
+            deployed = on_node(deploy(serve=serve, version=registered.output, release=release, why=why))
             deployed.set_caching_options(False)  # what serves may have changed
-            smoked = on_node(smoke_test(address=deployed.output, settings=serving, release=release))
+            smoked = on_node(smoke_test(address=deployed.output, serve=serve, release=release))
             smoked.set_caching_options(False)

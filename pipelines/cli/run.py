@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from model.config import ModelConfig, RunConfig, load_config
+from model.data.importing.dataset_name import default_name, own_name
 from model.environment import Environment
 from model.errors import InvalidInput
 from model.networks.methods import get_method
 from pipelines.cli.console import Console, say, summarise
 from pipelines.cli.options import Json, Settings
-from pipelines.naming import default_name, own_name
 
 _WHERE = "A folder of one folder a class, a CSV, s3://bucket/prefix, or name@revision."
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.runtime.step import EVENT, code_revision
+from components.runtime.step import EVENT, code_revision, emit
 from model.home import Home
 from model.locks import hold, is_held
 from model.redaction import redacted
@@ -123,9 +123,12 @@ def main() -> None:
     """Run the order on standard input; exit 0 when the pipeline succeeded, 1 when a step of it failed."""
     from kfp import components, local
 
+    from pipelines.runners import step_cache
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # KFP says at this level what it takes from its cache
     order = json.load(sys.stdin)
     home = Home.at(order["home"])
+    step_cache.install(lambda step, text: emit(step=step, event="warning", text=text))
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(home.artifacts),

@@ -1,28 +1,16 @@
 """From whatever names a data set to its pin: the one way for the pipeline, the command line and the benchmarks."""
 
-import contextlib
 import time
 from pathlib import Path
 
 from model.config import DataConfig
+from model.data.importing.dataset_name import is_reference
 from model.data.importing.import_dataset import DEFAULTS, import_dataset
 from model.data.importing.import_report import ImportReport
-from model.data.importing.object_store import SCHEMES
 from model.data.versions.pin import import_record, resolve
 from model.errors import InvalidInput
 from model.home import DataStore
 from model.progress import Progress
-from model.schemas.data_pin import NAME
-
-
-def is_reference(source: str) -> bool:
-    """Whether a source is `name@revision`, a version that was imported before, and no folder of that name."""
-    name, at, _ = source.partition("@")
-    if not at or source.startswith(SCHEMES) or not NAME.fullmatch(name):
-        return False
-    with contextlib.suppress(OSError):  # a name too long for a file
-        return not Path(source).exists()
-    return True
 
 
 def pin_dataset(

@@ -5,6 +5,7 @@ import sys
 import pytest
 import yaml
 
+from model.config import RunConfig, parse_config
 from pipelines.compiled import compile_pipeline
 
 GPU = {"train", "index", "evaluate"}
@@ -66,9 +67,28 @@ def test_kfp_loads_it(compiled):
 
     loaded = components.load_component_from_file(str(compiled))
     assert loaded.name == "glocal-training"
-    assert {"source", "name", "data", "model", "training", "evaluation", "gating", "serving", "why"} <= set(
-        loaded.component_spec.inputs
-    )
+
+
+def test_the_parameters_bear_the_names_of_the_configurations_sections_once_each(documents):
+    pipeline, _ = documents
+    asked = pipeline["root"]["inputDefinitions"]["parameters"]
+    assert set(asked) == {"source", "name", *RunConfig.model_fields, "why"}
+
+
+def test_only_the_source_must_be_given_and_every_section_has_its_defaults(documents):
+    pipeline, _ = documents
+    asked = pipeline["root"]["inputDefinitions"]["parameters"]
+    assert [name for name, each in asked.items() if "defaultValue" not in each] == ["source"]
+    assert parse_config({name: asked[name]["defaultValue"] for name in RunConfig.model_fields}) == RunConfig()
+
+
+def test_a_step_takes_a_section_under_the_sections_name(documents):
+    pipeline, _ = documents
+    for name in STEPS - {"record"}:
+        taken = pipeline["components"][f"comp-{name}"]["inputDefinitions"]["parameters"]
+        sections = {each for each, kind in taken.items() if kind["parameterType"] == "STRUCT"} - {"pin"}
+        assert sections <= set(RunConfig.model_fields), name
+        assert sections, name
 
 
 def test_no_path_of_this_machine_is_in_it(compiled):

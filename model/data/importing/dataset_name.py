@@ -1,7 +1,9 @@
-"""What a data set is called unless a person names it."""
+"""What a source is: a version that was imported before, or something to import; and what a data set is called after it."""
 
+import contextlib
 from pathlib import Path
 
+from model.data.importing.object_store import SCHEMES
 from model.schemas.data_pin import NAME
 
 _GENERIC = {"images", "data", "/"}
@@ -11,7 +13,7 @@ _LONGEST = 64
 
 def default_name(source: str) -> str:
     """A data set's name from where it lies: the name of its folder, or of the parent where that is generic."""
-    if is_version(source):
+    if is_reference(source):
         return source.split("@", maxsplit=1)[0]
     parts = [part for part in Path(source).absolute().parts if part not in _GENERIC]
     last = parts[-1] if parts else ""
@@ -21,9 +23,14 @@ def default_name(source: str) -> str:
 
 def own_name(source: str) -> str:
     """The name that the source has itself: of its folder or file, or of the data set in `name@revision`."""
-    return source.split("@", maxsplit=1)[0] if is_version(source) else Path(source).absolute().name
+    return source.split("@", maxsplit=1)[0] if is_reference(source) else Path(source).absolute().name
 
 
-def is_version(source: str) -> bool:
-    """Whether a source is `name@revision`, and no folder of that name."""
-    return "@" in source and not Path(source).exists()
+def is_reference(source: str) -> bool:
+    """Whether a source is `name@revision`, a version that was imported before, and no folder of that name."""
+    name, at, _ = source.partition("@")
+    if not at or source.startswith(SCHEMES) or not NAME.fullmatch(name):
+        return False
+    with contextlib.suppress(OSError):  # a name too long for a file
+        return not Path(source).exists()
+    return True

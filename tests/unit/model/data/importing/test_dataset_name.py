@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.naming import default_name, own_name
+from model.data.importing.dataset_name import default_name, own_name
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from pipelines.naming import default_name, own_name
         ("x" * 100, "x" * 64),
         ("/", "data"),
         ("s3://bucket/animals/images", "animals"),
+        ("s3://bucket/animals@2x", "animals-2x"),
     ],
 )
 def test_a_data_set_is_called_after_its_folder(source, name):

@@ -1,0 +1,127 @@
+"""KFP's local cache of finished steps, with a seal on every entry: what was damaged since is no finished step.
+
+KFP takes an entry for valid if its JSON can be read and its artifacts exist. A truncated checkpoint or a release with a flipped
+byte would then fail each later run of the same command. So a seal beside each entry holds the SHA-256 of the entry and of every
+artifact that it names. An entry that does not hold is dropped when a run asks for it, and the step runs again.
+"""
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kfp import dsl
+from kfp.local import cache
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model.files import sha256_file, sha256_folder, write_text
+
+_COMPONENT = "comp-"
+"""Before a step's name in what KFP calls its component."""
+_log = logging.getLogger(__name__)
+
+
+class Seal(BaseModel):
+    """What a finished step left.
+
+    Attributes:
+        entry: SHA-256 of KFP's entry.
+        artifacts: SHA-256 of every artifact that lies on this machine, by its path.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entry: str
+    artifacts: dict[str, str]
+
+
+class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
+    """KFP's cache, which gives what is sealed and whole.
+
+    Args:
+        cache_root: The folder of the entries.
+    """
+
+    tell: Callable[[str, str], None] = staticmethod(lambda step, text: None)
+    """Told the step and a sentence for every entry that is dropped."""
+
+    def __init__(self, cache_root: str) -> None:
+        super().__init__(cache_root)
+        self._steps: dict[str, str] = {}
+
+    def compute_key(self, component_name: str, *arguments: Any, **more: Any) -> str:
+        """The key of a step and its inputs; remembers whose key it is."""
+        key: str = super().compute_key(component_name, *arguments, **more)
+        self._steps[key] = component_name.removeprefix(_COMPONENT)
+        return key
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The outputs of a finished step; None where there are none, or where they are not what the step left."""
+        entry = Path(self._entry_path(key))
+        if not entry.exists() and not entry.is_symlink():
+            return None
+        step = self._steps.get(key, "")
+        if damage := self._damage(entry):
+            text = f"{damage} The step {step} runs again."
+            _log.warning("%s", text)
+            self.tell(step, text)
+            for file in (entry, _seal_of(entry)):
+                _remove(file)
+            return None
+        outputs: dict[str, Any] | None = super().get(key)
+        return outputs
+
+    def put(self, key: str, outputs: dict[str, Any]) -> None:
+        """Keep the outputs of a step. The seal comes last: an entry without one is of a run that was killed just then."""
+        entry = Path(self._entry_path(key))
+        artifacts = {path: sha256_folder(Path(path)) for path in _local_artifacts(outputs)}
+        super().put(key, outputs)
+        write_text(_seal_of(entry), Seal(entry=sha256_file(entry), artifacts=artifacts).model_dump_json())
+
+    @staticmethod
+    def _damage(entry: Path) -> str:
+        """What is wrong with an entry, in a sentence; empty if it holds."""
+        try:
+            seal = Seal.model_validate_json(_seal_of(entry).read_bytes())
+            if sha256_file(entry) != seal.entry:
+                return f"{entry} is damaged."
+        except (OSError, ValidationError):
+            return f"{entry} cannot be read or has no seal."
+        for path, digest in seal.artifacts.items():
+            if _digest(Path(path)) != digest:
+                return f"The artifact {path} was changed or removed since it was made."
+        return ""
+
+
+def install(tell: Callable[[str, str], None]) -> None:
+    """Make KFP's local runner in this process use `StepCache`."""
+    StepCache.tell = staticmethod(tell)
+    cache.LocalCache = StepCache
+
+
+def _seal_of(entry: Path) -> Path:
+    return entry.with_suffix(".seal")
+
+
+def _local_artifacts(outputs: Mapping[str, Any]) -> list[str]:
+    """The paths of a step's artifacts; what lies in an object store is not looked at."""
+    listed = (each if isinstance(each, list) else [each] for each in outputs.values())
+    found = (each.uri for values in listed for each in values if isinstance(each, dsl.Artifact))
+    return [uri for uri in found if uri and "://" not in uri]
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file or folder; empty if it cannot be read."""
+    with contextlib.suppress(OSError):
+        return sha256_folder(path) if path.exists() else ""
+    return ""
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
