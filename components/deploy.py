@@ -21,7 +21,8 @@ def deploy(serve: dict, version: str, release: dsl.Input[dsl.Model], why: str) -
     """
     from pathlib import Path
 
-    from components.runtime.step import run_evidence, step
+    from components.runtime.record import run_evidence
+    from components.runtime.step import step
     from model.config import ServeConfig
     from serving.promotion import promote_release
 

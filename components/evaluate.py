@@ -35,7 +35,7 @@ def evaluate(
     import shutil
     from pathlib import Path
 
-    from components.pinning import fetch_data
+    from components.runtime.data import fetch_data
     from components.runtime.step import step
     from model.config import EvaluateConfig, ModelConfig, TrainConfig
     from model.evaluation.evaluate import evaluate_release

@@ -27,8 +27,9 @@ def index(
     """
     from pathlib import Path
 
-    from components.pinning import fetch_data
-    from components.runtime.step import code_revision, step
+    from components.runtime.data import fetch_data
+    from components.runtime.revision import code_revision
+    from components.runtime.step import step
     from model.config import ServeConfig
     from model.index import build_release
 

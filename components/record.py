@@ -12,7 +12,8 @@ def record(status: dsl.PipelineTaskFinalStatus) -> None:
     Reads:
         status: What KFP says of the steps before.
     """
-    from components.runtime.step import close_run, step
+    from components.runtime.record import close_run
+    from components.runtime.step import step
 
     with step("record") as current:
-        close_run(current, status.state, status.error_message or "")
+        close_run(current.environment, status.state, status.error_message or "")

@@ -28,9 +28,9 @@ def train(
     """
     from pathlib import Path
 
-    from components.pinning import fetch_data
+    from components.runtime.data import fetch_data
+    from components.runtime.record import record_training
     from components.runtime.step import step
-    from components.training_record import record_training
     from model.config import ModelConfig, TrainConfig
     from model.training.train import train as train_network
 
@@ -45,7 +45,7 @@ def train(
             out=Path(checkpoint.path),
             progress=current.progress,
         )
-        record_training(report, current)
+        record_training(current.environment, report, current.record_id)
         current.figures |= report.figures
         current.tags |= {"kept": report.outcome, "warning": report.warning or "none"}
         current.publish(metrics)

@@ -19,7 +19,7 @@ def version(source: str, name: str, data: dict) -> dict:  # type: ignore[type-ar
 
     Fails when the data has defects (each is named), or the revision or its objects are gone.
     """
-    from components.pinning import pin_data
+    from components.runtime.data import pin_data
     from components.runtime.step import step
 
     with step("version") as current:

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from components.runtime.step import code_revision
+from components.runtime.revision import code_revision
 from model.config import RunConfig
 from model.environment import current_user
 from serving.registry.records import COMMIT, KIND, USER

@@ -4,12 +4,11 @@ import contextlib
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from components.runtime.step import code_revision
+from components.runtime.revision import code_revision
 from model.claim import claim
 from model.config import RunConfig
 from model.data.importing.dataset_name import is_reference
@@ -20,28 +19,12 @@ from model.evaluation.report import PAGE, REPORT
 from model.files import read_json, write_json
 from model.schemas.figures import Figure
 from model.schemas.report import Report
+from model.schemas.run_event import RunEvent
+from model.schemas.run_result import RunError, RunResult
 from pipelines.compiled import compile_pipeline
 from pipelines.provenance import run_name, run_params, run_tags
-from pipelines.runners.local import Listener, Outcome, alive, is_alive, run_local
+from pipelines.runners.local import Listener, LocalRun, alive, is_alive, run_local
 from serving.registry.runs import Runs
-
-REJECTED_EXIT_CODE = 6
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run came to.
-
-    Attributes:
-        status: `succeeded`, `rejected` (by the gate) or `failed`.
-        exit_code: What the command line exits with.
-        body: All of it as JSON: `status`, `training`, `model`, `model_version`, `alias`, `address`, `data`, `report`, `steps`,
-            `run_id`, `log`; `error` where it failed, `refused` where it was rejected.
-    """
-
-    status: str
-    exit_code: int
-    body: dict[str, Any] = field(default_factory=dict)
 
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
@@ -80,18 +63,11 @@ def run_training(
         name: What the data set is called.
         config: The settings.
         environment: Where things lie.
-        listener: Told of every event.
+        listener: Called with every event.
         why: Recorded with the promotion.
     """
     source = locate(source)
     claim(environment.home)
-    defects: list[str] = []
-
-    def hear(event: dict[str, Any]) -> None:
-        if event["event"] == "defect":
-            defects.append(event["text"])
-        listener(event)
-
     folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent)
@@ -100,12 +76,12 @@ def run_training(
         run_id = runs.start_run(title, run_params(source, name, config), run_tags(folder, why))
         write_json(folder / "run.json", {"run_id": run_id})
         with _killed_if_interrupted(runs, run_id, folder):
-            outcome = run_local(
+            done = run_local(
                 compile_pipeline(folder / "pipeline.yaml"),
                 pipeline_arguments(source, name, config, why),
                 home=environment.home,
                 folder=folder,
-                listener=hear,
+                listener=listener,
                 environment={
                     "GLOCAL_HOME": str(environment.home.root),
                     "GLOCAL_RUN_ID": run_id,
@@ -114,8 +90,8 @@ def run_training(
                     "GLOCAL_USER": current_user(),
                 },
             )
-        result = _result(outcome, folder, runs, run_id, defects)
-        write_json(folder / "result.json", result.body)
+        result = _result(done, folder, runs, run_id)
+        write_json(folder / "result.json", result.to_json())
     return result
 
 
@@ -140,37 +116,50 @@ def _killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[No
 def _kill(runs: Runs, run_id: str, folder: Path) -> None:
     with contextlib.suppress(NotFound):  # the database was lost or is another one: nothing says that it runs
         runs.kill(run_id)
-    write_json(folder / "result.json", {"status": "killed"})
+    write_json(folder / "result.json", RunResult(status="killed", run_id=run_id).to_json())
 
 
-def _result(outcome: Outcome, folder: Path, runs: Runs, run_id: str, defects: list[str]) -> RunResult:
+def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
+    """What the run came to, from its record and its folder."""
+    error = None if done.succeeded else _error(done, folder)
+    if error:
+        runs.close(run_id, succeeded=False, headline=error.headline)  # also where the exit handler could not
     recorded = runs.run(run_id)
-    alias = "champion" if recorded.address else "challenger" if recorded.model_version else None
-    body: dict[str, Any] = {
-        "run_id": run_id,
-        "log": str(outcome.log),
-        "steps": outcome.steps,
-        "data": recorded.data.to_json() if recorded.data else None,
-        "report": None,
-        "training": recorded.training.model_dump() if recorded.training else None,
-        "model": recorded.model or None,
-        "model_version": recorded.model_version or None,
-        "alias": alias,
-        "address": recorded.address or None,
-    }
-    if (folder / "report" / REPORT).is_file():
-        report = Report.load(folder / "report" / REPORT)
-        body |= {"report": _figures(report) | {"path": str(folder / "report" / PAGE)}}
-    if not outcome.succeeded:
-        failure = outcome.failure or {"step": "pipeline", "headline": "The pipeline stopped.", "hint": "", "exit_code": 1}
-        runs.close(run_id, succeeded=False, headline=failure["headline"])  # also where the exit handler could not
-        log = folder / f"{failure['step']}.log"
-        error = {key: failure[key] for key in ("step", "headline", "hint")} | {"log": str(log if log.is_file() else outcome.log)}
-        error |= {"defects": defects} if defects else {}
-        return RunResult("failed", int(failure["exit_code"]), {"status": "failed", "error": error, **body})
-    if recorded.state == "rejected":
-        return RunResult("rejected", REJECTED_EXIT_CODE, {"status": "rejected", "refused": list(recorded.refused), **body})
-    return RunResult("succeeded", 0, {"status": "succeeded", **body})
+    rejected = error is None and recorded.state == "rejected"
+    return RunResult(
+        status="failed" if error else "rejected" if rejected else "succeeded",
+        run_id=run_id,
+        log=str(done.log),
+        steps=tuple(done.steps),
+        data=recorded.data,
+        training=recorded.training,
+        report=_report(folder),
+        model=recorded.model or None,
+        model_version=recorded.model_version or None,
+        alias="champion" if recorded.address else "challenger" if recorded.model_version else None,
+        address=recorded.address or None,
+        error=error,
+        refused=tuple(recorded.refused) if rejected else None,
+    )
+
+
+def _error(done: LocalRun, folder: Path) -> RunError:
+    stopped = {"headline": "The pipeline stopped.", "hint": "The log says why."}
+    failure = done.failure or RunEvent(step="pipeline", event="failed", **stopped)
+    log = folder / f"{failure.step}.log"
+    return RunError(
+        step=failure.step,
+        headline=failure.headline,
+        hint=failure.hint,
+        log=str(log if log.is_file() else done.log),
+        defects=tuple(done.defects),
+        exit_code=failure.exit_code,
+    )
+
+
+def _report(folder: Path) -> dict[str, Any] | None:
+    file = folder / "report" / REPORT
+    return _figures(Report.load(file)) | {"path": str(folder / "report" / PAGE)} if file.is_file() else None
 
 
 def _figures(report: Report) -> dict[str, Any]:

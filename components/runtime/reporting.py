@@ -4,8 +4,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from components.runtime.step import Step, run_evidence
-from components.training_record import record_training
+from components.runtime.record import record_training, run_evidence
+from components.runtime.step import Step
 from model.evaluation.report import REPORT, render_report
 from model.schemas.decision import Decision
 from model.schemas.model_version import ModelVersion
@@ -29,7 +29,7 @@ def show_report(current: Step, report: Path, *, decision: Decision | None = None
         render_report(folder, found, run=run_of(current), decision=decision, version=version)
         tags = {"md5": found.data.md5, "release": found.release}
         if decision is None:
-            record_training(found.training, current)
+            record_training(current.environment, found.training)
         figures = found.recorded() if decision is None else {}  # once a run
         run_evidence(current.environment, figures, tags, {"report": folder})
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from model.redaction import redacted
-from model.schemas.training_gain import TrainingGain
+from model.schemas.run_event import RunEvent
+from model.schemas.run_result import RunResult
 
 _PAUSE_S = 10.0
 """Between two lines of progress where the last one cannot be overwritten."""
@@ -25,18 +26,18 @@ class Console:
         self.live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._last = time.monotonic()
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: RunEvent) -> None:
         """Show one event of a run."""
-        if event["event"] == "progress":
-            self.progress_text(f"{event['step']}: {event['text']}")
-        elif event["event"] == "finished":
-            say(f"{self._clear()}  ok      {event['step']:<11} {event['seconds']:6.1f} s")
-        elif event["event"] == "cached":
-            say(f"{self._clear()}  cached  {event['step']}")
-        elif event["event"] == "failed":
-            say(f"{self._clear()}  FAILED  {event['step']}")
-        elif event["event"] == "warning":
-            say(f"{self._clear()}Warning: {event['text']}")
+        if event.event == "progress":
+            self.progress_text(f"{event.step}: {event.text}")
+        elif event.event == "finished":
+            say(f"{self._clear()}  ok      {event.step:<11} {event.seconds:6.1f} s")
+        elif event.event == "cached":
+            say(f"{self._clear()}  cached  {event.step}")
+        elif event.event == "failed":
+            say(f"{self._clear()}  FAILED  {event.step}")
+        elif event.event == "warning":
+            say(f"{self._clear()}Warning: {event.text}")
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Show the progress of a piece of work."""
@@ -59,27 +60,21 @@ class Console:
         return "\r\x1b[K" if self.live else ""
 
 
-def summarise(body: dict[str, Any]) -> None:
-    """Show how a run ended.
-
-    Args:
-        body: Of the run's result.
-    """
-    if body.get("training"):
-        say(f"  training  {TrainingGain(**body['training'])}")
-    if body["report"]:
-        _show_report(body["report"])
-    if body["status"] == "succeeded":
-        named = f"{body['model']} version" if body.get("model") else "version"
-        say(f"  model     {named} {body['model_version']}, alias {body['alias']}")
-        say(f"  address   {body['address']}")
-    for text in body.get("refused") or ():
+def summarise(result: RunResult) -> None:
+    """Show how a run ended."""
+    if result.training:
+        say(f"  training  {result.training}")
+    if result.report:
+        _show_report(result.report)
+    if result.status == "succeeded":
+        say(f"  model     {result.model} version {result.model_version}, alias {result.alias}")
+        say(f"  address   {result.address}")
+    for text in result.refused or ():
         say(f"  refused   {text}")
-    if error := body.get("error"):
-        say(f"Error: {error['step']}: {error['headline']}")
-        for line in [*error.get("defects", ()), error["hint"], f"Log: {error['log']}"]:
-            if line:
-                say(f"  {line}")
+    if error := result.error:
+        say(f"Error: {error.step}: {error.headline}")
+        for line in filter(None, [*error.defects, error.hint, f"Log: {error.log}"]):
+            say(f"  {line}")
 
 
 def _show_report(report: dict[str, Any]) -> None:

@@ -35,9 +35,9 @@ def run(
 
     located = locate(source)
     result = run_training(located, name or _named(source), settings, environment=Environment(), listener=Console(), why=why)
-    summarise(result.body)
+    summarise(result)
     if as_json:
-        print(json.dumps(result.body))
+        print(json.dumps(result.to_json()))
     sys.exit(result.exit_code)
 
 

@@ -1,9 +1,10 @@
-"""The pipeline on one machine: KFP's own local runner, in a process of its own, its output read as it comes.
+"""The pipeline on one machine: KFP's own local runner, in a process of its own.
 
     glocal run  ->  python -m pipelines.runners.local  ->  one process a step
 
-KFP's local runner prints, patches `print` and `logging`, and keeps its state in the process: so it gets one to itself. What it
-prints goes to the run's log; the events among it (see `components.runtime.step`) and its word on cached steps are handed on.
+KFP's local runner prints, patches `print` and `logging`, and keeps its state in the process: so it gets one to itself, which
+leads a process group. What it prints goes to the run's log; events come by a file of their own (`components.runtime.events`).
+The group ends with whoever started it: `pipelines.runners.group`.
 """
 
 import json
@@ -11,43 +12,53 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
-from components.runtime.step import EVENT, code_revision, emit
+from components.runtime.events import emit, follow
+from components.runtime.revision import code_revision
 from model.home import Home
 from model.locks import hold, is_held
 from model.redaction import redacted
+from model.schemas.run_event import RunEvent
+from model.schemas.run_result import StepResult
+from pipelines.runners.group import end_group, end_with
 
-CACHE_HIT = " cache hit (key="
-Listener = Callable[[dict[str, Any]], None]
-"""Told of every event: `step`, `event` (started, progress, finished, failed, cached) and what belongs to it."""
+ALIVE = "alive"
+"""The file in a run's folder that is locked as long as whoever started the run lives."""
+Listener = Callable[[RunEvent], None]
+"""Called with every event of a run."""
 
 
 @dataclass
-class Outcome:
-    """How a local run ended.
+class LocalRun:
+    """A run of the pipeline on this machine.
 
     Attributes:
-        succeeded: Whether every step that was due did its work.
-        steps: Each step in its order: `name`, `seconds`, `cached`.
-        failure: The event of the first failed step, or None.
         log: All that was printed.
+        succeeded: Whether every step that was due did its work.
+        steps: Each finished step, in its order.
+        failure: The event of the first failed step, or None.
+        defects: The defects of the data, a line each.
     """
 
-    succeeded: bool
     log: Path
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    failure: dict[str, Any] | None = None
+    succeeded: bool = False
+    steps: list[StepResult] = field(default_factory=list)
+    failure: RunEvent | None = None
+    defects: list[str] = field(default_factory=list)
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take(self, event: RunEvent) -> None:
         """Note an event."""
-        if event["event"] in {"finished", "cached"}:
-            self.steps.append({"name": event["step"], "seconds": event.get("seconds", 0.0), "cached": event["event"] == "cached"})
-        if event["event"] == "failed" and self.failure is None:
+        if event.event in {"finished", "cached"}:
+            self.steps.append(StepResult(name=event.step, seconds=event.seconds, cached=event.event == "cached"))
+        if event.event == "defect":
+            self.defects.append(event.text)
+        if event.event == "failed" and self.failure is None:
             self.failure = event
 
 
@@ -59,76 +70,74 @@ def run_local(
     folder: Path,
     listener: Listener,
     environment: dict[str, str],
-) -> Outcome:
+) -> LocalRun:
     """Run a compiled pipeline with `kfp.local`.
 
     Args:
         pipeline: The compiled file.
         arguments: The pipeline's parameters.
         home: GLOCAL_HOME; artifacts and the cache of finished steps lie in it.
-        folder: Of this run: logs.
-        listener: Told of every event as it happens.
+        folder: Folder of this run: logs and events. Its lock (see `alive`) is held by the caller.
+        listener: Called with every event as it comes.
         environment: `GLOCAL_*` variables for the steps.
     """
-    outcome = Outcome(False, folder / "run.log")
-    order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home.root)}
-    command = [sys.executable, "-m", "pipelines.runners.local"]
-    with outcome.log.open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=os.environ | environment,
-        )
-        try:
-            assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  # both are pipes
-            process.stdin.write(json.dumps(order))
-            process.stdin.close()
-            for event in _events(process.stdout, log):
-                outcome.take(event)
-                listener(event)
-            outcome.succeeded = process.wait() == 0
-        finally:
-            process.kill()
-            process.wait()
-    return outcome
+    done = LocalRun(folder / "run.log")
+    order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home.root), "folder": str(folder)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.runners.local", str(folder / ALIVE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=os.environ | environment,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  # both are pipes
+        logging_thread = Thread(target=_keep, args=(process.stdout, done.log), daemon=True)
+        logging_thread.start()
+        process.stdin.write(json.dumps(order))
+        process.stdin.close()
+        for event in follow(folder, lambda: process.poll() is not None):
+            done.take(event)
+            listener(event)
+        done.succeeded = process.wait() == 0
+        logging_thread.join()
+    finally:
+        end_group(process)
+    return done
 
 
 def alive(folder: Path) -> AbstractContextManager[None]:
-    """Hold a lock in a run's folder that comes free when this process ends, however it ends: the steps of the run end then."""
-    return hold(folder / "alive")
+    """Hold a lock in a run's folder that comes free when this process ends, however it ends: the run's processes end then."""
+    return hold(folder / ALIVE)
 
 
 def is_alive(folder: Path) -> bool:
     """Whether whoever started the run in `folder` still lives."""
-    return is_held(folder / "alive")
+    return is_held(folder / ALIVE)
 
 
-def _events(lines: Any, log: Any) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        at = line.find(EVENT)
-        if at >= 0:
-            yield json.loads(line[at + len(EVENT) :])
-            continue
-        log.write(redacted(line))
-        log.flush()
-        if CACHE_HIT in line:
-            yield {"step": line.split("Task ", 1)[1].split(CACHE_HIT)[0].strip(), "event": "cached"}
+def _keep(lines: IO[str], file: Path) -> None:
+    """Write what a process prints to a log, without passwords."""
+    with file.open("w", encoding="utf-8") as log:
+        for line in lines:
+            log.write(redacted(line))
+            log.flush()
 
 
 def main() -> None:
     """Run the order on standard input; exit 0 when the pipeline succeeded, 1 when a step of it failed."""
+    end_with(Path(sys.argv[1]))  # before anything that takes long to import
     from kfp import components, local
 
     from pipelines.runners import step_cache
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # KFP says at this level what it takes from its cache
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     order = json.load(sys.stdin)
-    home = Home.at(order["home"])
-    step_cache.install(lambda step, text: emit(step=step, event="warning", text=text))
+    home, folder = Home.at(order["home"]), Path(order["folder"])
+    step_cache.install(lambda event: emit(folder, event))
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(home.artifacts),

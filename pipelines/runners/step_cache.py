@@ -8,6 +8,7 @@ artifact that it names. An entry that does not hold is dropped when a run asks f
 import contextlib
 import logging
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from kfp.local import cache
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.files import sha256_file, sha256_folder, write_text
+from model.schemas.run_event import RunEvent
 
 _COMPONENT = "comp-"
 """Before a step's name in what KFP calls its component."""
@@ -44,8 +46,8 @@ class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
         cache_root: The folder of the entries.
     """
 
-    tell: Callable[[str, str], None] = staticmethod(lambda step, text: None)
-    """Told the step and a sentence for every entry that is dropped."""
+    emit: Callable[[RunEvent], None] = staticmethod(lambda event: None)
+    """Called with `cached` for every step that is taken from the cache, and with a warning for every entry that is dropped."""
 
     def __init__(self, cache_root: str) -> None:
         super().__init__(cache_root)
@@ -66,11 +68,13 @@ class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
         if damage := self._damage(entry):
             text = f"{damage} The step {step} runs again."
             _log.warning("%s", text)
-            self.tell(step, text)
+            self.emit(RunEvent(step=step, event="warning", at=time.time(), text=text))
             for file in (entry, _seal_of(entry)):
                 _remove(file)
             return None
         outputs: dict[str, Any] | None = super().get(key)
+        if outputs is not None:
+            self.emit(RunEvent(step=step, event="cached", at=time.time()))
         return outputs
 
     def put(self, key: str, outputs: dict[str, Any]) -> None:
@@ -95,9 +99,9 @@ class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
         return ""
 
 
-def install(tell: Callable[[str, str], None]) -> None:
+def install(emit: Callable[[RunEvent], None]) -> None:
     """Make KFP's local runner in this process use `StepCache`."""
-    StepCache.tell = staticmethod(tell)
+    StepCache.emit = staticmethod(emit)
     cache.LocalCache = StepCache
 
 

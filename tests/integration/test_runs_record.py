@@ -10,8 +10,7 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
-from components.runtime.step import Step
-from components.training_record import record_training
+from components.runtime.record import record_training
 from model.config import load_config
 from model.environment import Environment
 from model.errors import NotFound, Unavailable
@@ -238,10 +237,11 @@ def test_mlflows_page_opens_at_runs_and_not_at_traces_of_language_models(page):
 
 def test_a_run_that_took_its_training_from_the_cache_has_it_on_record_from_the_gate(runs, begun, uri, home):
     environment = Environment(home=home, tracking_uri=uri, run_id=begun)
-    record_training(TRAINING, Step("gate", environment, record_id=runs.start_step(begun, "gate")))
+    runs.start_step(begun, "gate")
+    record_training(environment, TRAINING)
     record = runs.run(begun)
     assert record.training == GAIN
     assert [point.value for point in runs.curve(begun)] == [0.5, 0.75, 0.625]
     assert runs.curve(record.steps[0].id) == ()
-    record_training(TRAINING, Step("train", environment, record_id=runs.start_step(begun, "train")))
+    record_training(environment, TRAINING, runs.start_step(begun, "train"))
     assert [len(runs.curve(each)) for each in (begun, runs.run(begun).steps[1].id)] == [3, 3]

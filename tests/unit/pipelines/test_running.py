@@ -40,7 +40,7 @@ def test_a_run_that_lives_is_left_alone(tmp_path):
 def test_a_killed_run_of_a_lost_database_does_not_stand_in_the_way(tmp_path):
     write_json(tmp_path / "a" / "run.json", {"run_id": "lost"})
     close_killed_runs(Record(), tmp_path)
-    assert read_json(tmp_path / "a" / "result.json") == {"status": "killed"}
+    assert read_json(tmp_path / "a" / "result.json")["status"] == "killed"
 
 
 def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):

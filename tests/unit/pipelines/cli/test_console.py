@@ -1,17 +1,19 @@
 import sys
 
+from model.schemas.run_event import RunEvent
+from model.schemas.run_result import RunResult
 from pipelines.cli.console import Console, summarise
 
 
 def test_events_are_lines_on_standard_error(capsys):
     console = Console()
-    console({"step": "train", "event": "started"})
-    console({"step": "train", "event": "progress", "text": "1 of 2 epochs"})
-    console({"step": "train", "event": "finished", "seconds": 12.34})
-    console({"step": "index", "event": "cached"})
-    console({"step": "version", "event": "warning", "text": "near duplicate: a.jpg: like b.jpg"})
-    console({"step": "version", "event": "defect", "text": "leak: a.jpg: it is told with the failure"})
-    console({"step": "gate", "event": "failed"})
+    console(RunEvent.model_validate({"step": "train", "event": "started"}))
+    console(RunEvent.model_validate({"step": "train", "event": "progress", "text": "1 of 2 epochs"}))
+    console(RunEvent.model_validate({"step": "train", "event": "finished", "seconds": 12.34}))
+    console(RunEvent.model_validate({"step": "index", "event": "cached"}))
+    console(RunEvent.model_validate({"step": "version", "event": "warning", "text": "near duplicate: a.jpg: like b.jpg"}))
+    console(RunEvent.model_validate({"step": "version", "event": "defect", "text": "leak: a.jpg: it is told with the failure"}))
+    console(RunEvent.model_validate({"step": "gate", "event": "failed"}))
     out, error = capsys.readouterr()
     assert out == ""
     assert error.splitlines() == [
@@ -36,7 +38,7 @@ GAIN = {"epochs": 12, "best_epoch": 7, "init": 0.812, "best": 0.845, "saturated"
 
 def test_a_run_says_what_its_training_gave(capsys):
     for training in (GAIN, GAIN | {"best_epoch": 0, "best": 0.812}):
-        summarise({"status": "rejected", "report": None, "training": training})
+        summarise(RunResult.model_validate({"status": "rejected", "training": training}))
     assert capsys.readouterr().err.splitlines() == [
         "  training  best epoch 7 of 12, validation MAP@R 0.812 -> 0.845 (init -> best)",
         "  training  the init was kept: no epoch was better (of 12), validation MAP@R 0.812",
@@ -45,6 +47,7 @@ def test_a_run_says_what_its_training_gave(capsys):
 
 def test_every_defect_stands_between_the_headline_and_the_hint(capsys):
     error = {"step": "version", "headline": "x has 2 defects.", "hint": "See x.txt.", "log": "v.log"}
-    summarise({"status": "failed", "report": None, "error": error | {"defects": ["leak: a: b", "and 1 more in x.txt"]}})
+    defects = ["leak: a: b", "and 1 more in x.txt"]
+    summarise(RunResult.model_validate({"status": "failed", "error": error | {"defects": defects}}))
     said = "Error: version: x has 2 defects.\n  leak: a: b\n  and 1 more in x.txt\n  See x.txt.\n  Log: v.log\n"
     assert capsys.readouterr().err == said

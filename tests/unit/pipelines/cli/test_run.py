@@ -3,26 +3,27 @@ import json
 import pytest
 
 import pipelines.running
+from model.schemas.run_result import RunResult
 
 
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        ({"status": "succeeded", "model_version": "7", "alias": "champion", "address": "http://x", "report": None}, "version 7"),
-        ({"status": "rejected", "refused": ["MAP@R is too low"], "report": None}, "refused   MAP@R is too low"),
+        ({"status": "succeeded", "model_version": "7", "alias": "champion", "address": "http://x"}, "version 7"),
+        ({"status": "rejected", "refused": ["MAP@R is too low"]}, "refused   MAP@R is too low"),
         (
-            {"status": "failed", "report": None, "error": {"step": "train", "headline": "No.", "hint": "Do.", "log": "x.log"}},
+            {"status": "failed", "error": {"step": "train", "headline": "No.", "hint": "Do.", "log": "x.log", "exit_code": 2}},
             "Error: train: No.\n  Do.\n  Log: x.log",
         ),
     ],
 )
 def test_a_run_prints_its_result_as_json_alone_on_standard_output(glocal, monkeypatch, result, said):
     codes = {"succeeded": 0, "rejected": 6, "failed": 2}
-    done = pipelines.running.RunResult(result["status"], codes[result["status"]], result)
+    done = RunResult.model_validate(result)
     monkeypatch.setattr(pipelines.running, "run_training", lambda *_, **__: done)
     code, out, error = glocal("run", "--data", ".", "--json")
     assert code == codes[result["status"]]
-    assert json.loads(out) == result
+    assert json.loads(out) == done.to_json()
     assert said in error
     code, out, _ = glocal("run", "--data", ".")
     assert out == ""
@@ -35,7 +36,7 @@ def asked(monkeypatch):
 
     def run_training(source, name, config, **_named):
         calls.append((source, name, config))
-        return pipelines.running.RunResult("rejected", 6, {"status": "rejected", "report": None})
+        return RunResult(status="rejected")
 
     monkeypatch.setattr(pipelines.running, "run_training", run_training)
     return calls

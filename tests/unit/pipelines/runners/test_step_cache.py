@@ -25,7 +25,12 @@ def release(tmp_path):
 def told(monkeypatch):
     """What is said of dropped entries: the step and the sentence."""
     said = []
-    monkeypatch.setattr(StepCache, "tell", staticmethod(lambda *words: said.append(words)))
+
+    def hear(event):
+        if event.event == "warning":
+            said.append((event.step, event.text))
+
+    monkeypatch.setattr(StepCache, "emit", staticmethod(hear))
     return said
 
 

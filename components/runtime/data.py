@@ -1,15 +1,16 @@
-"""How a component comes by its data: from a source to a pin, and from a pin to a folder."""
+"""How a step comes by its data: from a source to a pin, and from a pin to a folder."""
 
 from pathlib import Path
 from typing import Any
 
-from components.runtime.step import Step, emit
+from components.runtime.step import Step
 from model.config import DataConfig
 from model.data.importing.dataset_name import default_name
 from model.data.importing.findings import Rejected, shown
 from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch
 from model.schemas.data_pin import DataPin
+from model.schemas.run_event import EventKind
 
 
 def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) -> dict[str, Any]:
@@ -41,10 +42,11 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
     return report.pin.to_json()
 
 
-def _tell(kind: str, lines: list[str], current: Step) -> None:
+def _tell(kind: EventKind, lines: list[str], current: Step) -> None:
     """Emit an event of its own for each line of an import's findings: `warning` or `defect`."""
     for line in lines:
-        emit(step=current.name, event=kind, text=line)
+        current.emit(kind, text=line)
+        current.log.warning("%s", line)
 
 
 def _record(pin: DataPin, current: Step) -> None:

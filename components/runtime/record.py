@@ -1,0 +1,84 @@
+"""What is put on record in MLflow: the nested run of a step, and the evidence of the whole run."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model.environment import Environment
+from model.errors import GlocalError
+from model.files import atomic_folder
+from model.schemas.train_report import TrainReport
+
+
+class NestedRun:
+    """The run of one step in MLflow, nested in the run of the pipeline; nothing where the run has no record."""
+
+    def __init__(self, environment: Environment, name: str) -> None:
+        self.run_id, self._runs, self._tags = "", None, {}
+        if environment.run_folder:
+            self._tags = {"log": str(environment.run_folder / f"{name}.log")}
+        if environment.run_id:
+            self._runs = _runs(environment)
+            self.run_id = self._runs.start_step(environment.run_id, name)
+
+    def finish(self, figures: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Record figures and tags, and end the run."""
+        if self._runs:
+            self._runs.log(self.run_id, figures, {**tags, **self._tags})
+            self._runs.finish(self.run_id)
+
+    def fail(self, figures: Mapping[str, float], tags: Mapping[str, str], error: GlocalError) -> None:
+        """Record figures and tags, and end the run with its error."""
+        if self._runs:
+            self._runs.log(self.run_id, figures, {**tags, **self._tags})
+            self._runs.fail(self.run_id, error.headline, error.hint)
+
+
+def run_evidence(
+    environment: Environment, figures: Mapping[str, float], tags: Mapping[str, str], files: Mapping[str, Path]
+) -> None:
+    """Put figures and tags on the record of the whole run, where there is one, and copy files into its folder."""
+    for name, source in files.items():
+        if environment.run_folder:
+            with atomic_folder(environment.run_folder / name) as folder:
+                shutil.copytree(source, folder, dirs_exist_ok=True)
+    if environment.run_id:
+        runs = _runs(environment)
+        runs.log(environment.run_id, figures, tags)
+        for name, source in files.items():
+            runs.log_file(environment.run_id, source, name)
+
+
+def record_training(environment: Environment, report: TrainReport, step_run: str = "") -> None:
+    """Record the curves of a training, and what it gave over its init.
+
+    The step `train` does this, and so does `gate` from the report: the run may have taken its training from the cache.
+
+    Args:
+        environment: Names the run.
+        report: The training report.
+        step_run: The nested run of the step that trained; empty for another step.
+    """
+    if environment.run_id:
+        runs = _runs(environment)
+        for run_id in filter(None, (environment.run_id, step_run)):
+            runs.log_training(run_id, report)
+
+
+def close_run(environment: Environment, state: str, message: str) -> None:
+    """End the record of the whole run.
+
+    Args:
+        environment: Names the run.
+        state: How KFP says that the run ended.
+        message: The error, as KFP gives it.
+    """
+    if environment.run_id:
+        _runs(environment).close(environment.run_id, succeeded=state == "SUCCEEDED", headline=message)
+
+
+def _runs(environment: Environment) -> Any:
+    from serving.registry.runs import Runs  # MLflow, which a step without a record does not wait for
+
+    return Runs(environment.mlflow_uri)

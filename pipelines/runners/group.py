@@ -1,0 +1,48 @@
+"""The processes of a run end together: with the run, and with whoever started it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from model.locks import wait_for
+
+_GRACE_S = 1.0
+_PAUSE_S = 0.05
+
+
+def end_with(lock: Path) -> None:
+    """End this process's whole group as soon as nobody holds `lock` any more. The group's leader calls it first of all."""
+
+    def watch() -> None:
+        wait_for(lock)
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def end_group(leader: subprocess.Popen[str]) -> None:
+    """End what is left of a group: SIGTERM, at which a training writes a checkpoint, and SIGKILL a second later.
+
+    Args:
+        leader: Leads the group; was started in a session of its own.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader.pid, number)
+        deadline = time.monotonic() + _GRACE_S
+        while _lives(leader) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+    leader.wait()
+
+
+def _lives(leader: subprocess.Popen[str]) -> bool:
+    leader.poll()  # reaps the leader, whose group else lives on as long as it is a zombie
+    try:
+        os.killpg(leader.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
