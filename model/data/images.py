@@ -21,7 +21,7 @@ from model.errors import InvalidInput
 
 Box = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
-DECODER = 2
+DECODER = 3
 """Raised when the same file would give other pixels, so that what was made of the old ones is not taken for the new."""
 
 
@@ -70,9 +70,10 @@ def load_image(path: Path, size: int, box: Box | None = None) -> Tensor:
 
 
 def crop(image: Tensor, box: Box) -> Tensor:
-    """The pixels of a (3, H, W) image within `box`, at least one each way."""
-    left, top, right, bottom = (round(value) for value in box)
-    return image[:, max(0, top) : max(top + 1, bottom), max(0, left) : max(left + 1, right)]
+    """The pixels of a (3, H, W) image within `box`, to whole pixels; at least one each way, also at its right and lower edge."""
+    height, width = image.shape[1:]
+    left, top = min(max(0, round(box[0])), width - 1), min(max(0, round(box[1])), height - 1)
+    return image[:, top : max(top + 1, round(box[3])), left : max(left + 1, round(box[2]))]
 
 
 def resize(image: Tensor, size: int, box: Box | None = None) -> Tensor:

@@ -32,8 +32,10 @@ def read_orientation(exif: bytes | None) -> int:
 
 def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """(H, W, C) pixels as stored, turned and mirrored to be upright; (W, H, C) for orientations 5 to 8."""
+    if orientation == UPRIGHT:
+        return pixels
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     rows = slice(None, None, -1 if orientation in {3, 4, 7, 8} else 1)
     columns = slice(None, None, -1 if orientation in {2, 3, 6, 7} else 1)
-    return np.ascontiguousarray(pixels[rows, columns])
+    return np.array(pixels[rows, columns], order="C")  # a copy: torch takes no view that runs backwards

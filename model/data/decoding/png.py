@@ -18,8 +18,10 @@ _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _EXIF_TEXTS = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 _MAX_EXIF = 2**18
 """Of an EXIF block in a text: a camera's has some ten thousand bytes."""
-_COLOUR, _ALPHA = 2, 4
-"""The bits of a PNG's colour type."""
+_MAX_CHUNKS = 100_000
+"""Encoders write pixels in chunks of eight thousand bytes or more; tiny chunks by the million would take seconds to walk over."""
+_GREY, _COLOUR, _ALPHA = 0, 2, 4
+"""A PNG's colour types; those of colour and of alpha are bits, and the type of both is their sum."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,16 @@ def decode_png(data: bytes) -> NDArray[np.uint8]:
     16 bits become 8 by the depth that the image uses, see `eight_bits`.
 
     Raises:
-        Damaged: It ends early, or a checksum is wrong. Pillow raises errors of its own where pixels are wrong.
+        Damaged: It ends early, has two headers, or a checksum is wrong. Pillow raises errors of its own where pixels are wrong.
     """
     header, exif, parts, name = png_header(data), None, [_SIGNATURE], b""
     for name, body, checksum in _chunks(data):
         if name in _PIXELS:
             if checksum != zlib.crc32(body, zlib.crc32(name)):
                 raise Damaged("The PNG is damaged: a checksum is wrong.")
-            parts.append(_sealed(name, body))
+            if name == b"IHDR" and len(parts) > 1:  # its size was never compared with the limits
+                raise Damaged("The PNG is damaged: it has two headers.")
+            parts.append(_sealed(name, _scaled_key(body, header) if name == b"tRNS" else body))
         elif name == b"eXIf":
             exif = bytes(body)
         elif name in {b"tEXt", b"zTXt"} and exif is None:
@@ -79,8 +83,11 @@ def decode_png(data: bytes) -> NDArray[np.uint8]:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
     """Name, body and checksum of every chunk, as far as they are whole; the bodies are views of `data`."""
-    view, at = memoryview(data), len(_SIGNATURE)
+    view, at, count = memoryview(data), len(_SIGNATURE), 0
     while at + 12 <= len(data):
+        count += 1
+        if count > _MAX_CHUNKS:
+            raise Damaged(f"The PNG has more than {_MAX_CHUNKS} chunks.")
         end = at + 8 + int.from_bytes(view[at : at + 4], "big")
         if end + 4 > len(data):
             return
@@ -93,6 +100,16 @@ def _sealed(name: bytes, body: bytes | memoryview) -> bytes:
     return b"".join((len(body).to_bytes(4, "big"), name, body, zlib.crc32(body, zlib.crc32(name)).to_bytes(4, "big")))
 
 
+def _scaled_key(body: memoryview, header: PngHeader) -> bytes | memoryview:
+    """The transparent colour as Pillow compares it with samples, which it scales from one, two or four bits to eight."""
+    if header.colour not in {_GREY, _COLOUR} or header.depth == 16 or len(body) % 2:
+        return body
+    largest = (1 << header.depth) - 1
+    factor = 255 // largest if header.depth > 1 else 1
+    keys = [(int.from_bytes(body[at : at + 2], "big") & largest) * factor for at in range(0, len(body), 2)]
+    return b"".join(key.to_bytes(2, "big") for key in keys)
+
+
 def _exif_in_text(name: bytes, body: memoryview) -> bytes | None:
     """The EXIF block that ImageMagick writes as hexadecimal text; None where the text is another, or cannot be read."""
     keyword = next((each for each in _EXIF_TEXTS if body[: len(each)] == each), None)
@@ -101,8 +118,8 @@ def _exif_in_text(name: bytes, body: memoryview) -> bytes | None:
     text = body[len(keyword) :]
     try:
         shown = zlib.decompressobj().decompress(text[1:], 2 * _MAX_EXIF) if name == b"zTXt" else bytes(text[: 2 * _MAX_EXIF])
-        return bytes.fromhex("".join(shown.decode("latin-1").split()[2:]))
-    except (zlib.error, ValueError):
+        return bytes.fromhex(shown.decode("latin-1").split("\n", 3)[3])  # an empty line, the kind, the length, and the block
+    except (zlib.error, ValueError, IndexError):
         return None
 
 
@@ -113,17 +130,24 @@ def _decode_shallow(parts: list[bytes]) -> NDArray[np.uint8]:
 
 
 def _decode_deep(parts: list[bytes], header: PngHeader) -> NDArray[np.uint8]:
-    """Decode 16 bits a sample. The depth of the colour and of its alpha are found each by itself."""
+    """Decode 16 bits a sample. The depth of the colour, as far as it is seen, and of its alpha are found each by itself."""
     samples = _samples(parts, header)
     colours = 3 if header.colour & _COLOUR else 1
-    colour = np.broadcast_to(eight_bits(samples[..., :colours]), (*samples.shape[:2], 3))
-    if header.colour & _ALPHA:
-        return on_ground(colour, eight_bits(samples[..., colours:]))
-    keys = [part[8:-4] for part in parts if part[4:8] == b"tRNS"]  # the one colour that is transparent
-    if keys and len(keys[0]) == 2 * colours:
-        hidden = (samples == np.frombuffer(keys[0], ">u2")).all(axis=2, keepdims=True)
-        return on_ground(colour, np.where(hidden, np.uint8(0), np.uint8(255)))
-    return np.ascontiguousarray(colour)
+    alpha = _deep_alpha(parts, samples, colours)
+    seen = samples[..., :colours] if alpha is None else np.where(alpha > 0, samples[..., :colours], np.uint16(0))
+    colour = np.broadcast_to(eight_bits(seen), (*samples.shape[:2], 3))
+    return colour.copy() if alpha is None else on_ground(colour, alpha)
+
+
+def _deep_alpha(parts: list[bytes], samples: NDArray[np.uint16], colours: int) -> NDArray[np.uint8] | None:
+    """The (H, W, 1) alpha of 16-bit samples: their last channel, or 0 where they are the one colour that is transparent."""
+    if samples.shape[2] > colours:
+        return eight_bits(samples[..., colours:])
+    keys = [part[8:-4] for part in parts if part[4:8] == b"tRNS"]
+    if not keys or len(keys[0]) != 2 * colours:
+        return None
+    hidden = (samples == np.frombuffer(keys[0], ">u2")).all(axis=2, keepdims=True)
+    return np.where(hidden, np.uint8(0), np.uint8(255))
 
 
 def _samples(parts: list[bytes], header: PngHeader) -> NDArray[np.uint16]:
@@ -134,7 +158,7 @@ def _samples(parts: list[bytes], header: PngHeader) -> NDArray[np.uint16]:
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         upper = np.array(image)
         mode = image.mode
-    if header.colour == 0:
+    if header.colour == _GREY:
         return upper.astype(np.uint16)[..., None]
     if header.colour == _ALPHA:
         return np.ascontiguousarray(upper).view(">u2").astype(np.uint16)

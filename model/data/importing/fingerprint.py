@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.config import DataConfig
 from model.data.importing.sources import Listing
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the same source would be stored differently, so that an old import is not taken for the same."""
 
 
