@@ -8,7 +8,7 @@ import pytest
 from kfp import compiler, dsl
 
 from model.home import Home
-from pipelines.runners.local import run_local
+from pipelines.runners.local import alive, run_local
 
 pytestmark = pytest.mark.integration
 
@@ -55,16 +55,17 @@ class Runs:
         self.count += 1
         folder, events = self.root / f"run-{self.count}", []
         folder.mkdir()
-        done = run_local(
-            self.root / "pipeline.yaml",
-            {"seed": 7},
-            home=self.home,
-            folder=folder,
-            listener=events.append,
-            environment={"GLOCAL_HOME": str(self.home.root)},
-        )
-        warnings = [(event["step"], event["text"]) for event in events if event["event"] == "warning"]
-        return done.succeeded, [step["name"] for step in done.steps if step["cached"]], warnings
+        with alive(folder):
+            done = run_local(
+                self.root / "pipeline.yaml",
+                {"seed": 7},
+                home=self.home,
+                folder=folder,
+                listener=events.append,
+                environment={"GLOCAL_HOME": str(self.home.root)},
+            )
+        warnings = [(event.step, event.text) for event in events if event.event == "warning"]
+        return done.succeeded, [step.name for step in done.steps if step.cached], warnings
 
     def newest(self, step: str, artifact: str) -> Path:
         """The newest artifact of a step."""
