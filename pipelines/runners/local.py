@@ -23,6 +23,8 @@ from model.locks import hold, is_held
 from model.redaction import redacted
 
 CACHE_HIT = " cache hit (key="
+ALIVE = "alive"
+"""The file in a run's folder that is locked while the run lives."""
 Listener = Callable[[dict[str, Any]], None]
 """Told of every event: `step`, `event` (started, progress, finished, failed, cached) and what belongs to it."""
 
@@ -99,12 +101,12 @@ def run_local(
 
 def alive(folder: Path) -> AbstractContextManager[None]:
     """Hold a lock in a run's folder that comes free when this process ends, however it ends: the steps of the run end then."""
-    return hold(folder / "alive")
+    return hold(folder / ALIVE)
 
 
 def is_alive(folder: Path) -> bool:
     """Whether whoever started the run in `folder` still lives."""
-    return is_held(folder / "alive")
+    return is_held(folder / ALIVE)
 
 
 def _events(lines: Any, log: Any) -> Iterator[dict[str, Any]]:
