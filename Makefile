@@ -46,7 +46,7 @@ format: setup ## Format the code
 	@$(BIN)/ruff format --quiet .
 
 docs: setup ## Write docs/settings.md anew from the configuration
-	@$(BIN)/python -m model.settings_page > docs/settings.md
+	@$(BIN)/python -m model.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --quiet -o requirements.lock

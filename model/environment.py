@@ -17,29 +17,22 @@ _SCRATCH_BYTES = 512 * 2**20
 
 
 class Environment(BaseSettings):
-    """The settings that name places and secrets.
-
-    Attributes:
-        home: State of this machine (`GLOCAL_HOME`): databases, data, logs, models; empty: `.glocal` in the current folder.
-        data_remote: Where data versions are pushed (`GLOCAL_DATA_REMOTE`): a folder or `s3://...`; empty: a folder in home.
-        tracking_uri: The MLflow server (`GLOCAL_TRACKING_URI`); empty for a database in home.
-        run_id: The MLflow run that this process's steps belong to (`GLOCAL_RUN_ID`).
-        run_folder: Where this run's step logs go (`GLOCAL_RUN_FOLDER`).
-        code_revision: Of the whole run (`GLOCAL_CODE_REVISION`); set by whoever started it.
-        user: Who acts (`GLOCAL_USER`), as the ledger shows it.
-        log_level: How much the steps' logs say (`GLOCAL_LOG_LEVEL`).
-    """
+    """The settings that name places and secrets."""
 
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore")
 
-    home: Annotated[Home, NoDecode] = Field(default_factory=lambda: Home.at(".glocal"))
-    data_remote: str = ""
-    tracking_uri: str = ""
-    run_id: str = ""
-    run_folder: Path | None = None
-    code_revision: str = ""
-    user: str = ""
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    home: Annotated[Home, NoDecode] = Field(
+        default_factory=lambda: Home.at(".glocal"), description="State of this machine: databases, data, logs, models"
+    )
+    data_remote: str = Field(
+        "", description="Where data versions are pushed: a folder or `s3://bucket/prefix`; empty: a folder in GLOCAL_HOME"
+    )
+    tracking_uri: str = Field("", description="Address of the MLflow server; empty: a database in GLOCAL_HOME")
+    run_id: str = Field("", description="MLflow run that the steps of this process belong to; set by `glocal run`")
+    run_folder: Path | None = Field(None, description="Folder of the run's logs and reports; set by `glocal run`")
+    code_revision: str = Field("", description="Revision of the code of the whole run; set by `glocal run`")
+    user: str = Field("", description="Name of who acts, as the ledger of promotions shows it; empty: the login name")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")
     @classmethod

@@ -53,10 +53,12 @@ def settings_page() -> str:
 def _row(section: str, key: str, schema: dict[str, Any]) -> str:
     default = schema["default"]
     shown = "empty" if default == "" else f"`{default if isinstance(default, str) else json.dumps(default)}`"
-    return f"| `{section}.{key}` | {shown} | {_values(schema)} | {_cell(schema.get('description', ''))} |"
+    return f"| `{section}.{key}` | {shown} | {_values(key, schema)} | {_cell(schema.get('description', ''))} |"
 
 
-def _values(schema: dict[str, Any]) -> str:
+def _values(key: str, schema: dict[str, Any]) -> str:
+    if key == "method":
+        return "see [methods.md](methods.md)"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     bounds = [("minimum", ">= "), ("exclusiveMinimum", "> "), ("maximum", "<= "), ("exclusiveMaximum", "< ")]

@@ -11,6 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from PIL import Image
 
+from model.config import DataConfig
 from model.data.importing import assembling
 from model.data.importing import checks as validation
 from model.data.importing.findings import Rejected
@@ -100,7 +101,7 @@ def test_changed_content_or_options_make_a_new_version_and_the_old_one_stays(sou
 
 def test_the_datas_licence_goes_with_its_pin_and_changes_none_of_its_bytes(source, store):
     silent = import_dataset(source, "zoo", store).pin
-    stated = import_dataset(source, "zoo", store, licence="CC BY 4.0").pin
+    stated = import_dataset(source, "zoo", store, DataConfig(licence="CC BY 4.0")).pin
     (source / "LICENSE").write_text("MIT License\n\nCopyright")
     found = import_dataset(source, "zoo", store).pin
     assert [pin.licence for pin in (silent, stated, found)] == ["", "CC BY 4.0", "MIT License (the file LICENSE)"]

@@ -131,7 +131,7 @@ def test_a_release_whose_provenance_was_edited_is_refused(home, pin, candidate, 
 
 
 def test_a_report_of_other_data_is_refused(home, pin, candidate, tmp_path):
-    with pytest.raises(InvalidInput, match="The report is of data with the md5"):
+    with pytest.raises(InvalidInput, match="The report is of other data"):
         gated(home, pin.model_copy(update={"md5": "0" * 32}), candidate, tmp_path, "fresh")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.config import ModelConfig, TrainConfig
+from model.config import EvaluateConfig, ModelConfig, TrainConfig
 from model.data.importing.import_dataset import import_dataset
 from model.data.versions.fetch import fetch
 from model.evaluation.evaluate import evaluate_release
@@ -42,7 +42,18 @@ def test_training_on_some_products_helps_to_find_products_never_seen(imported, t
     train(folder, model, config, data_md5=md5, work=work, out=tmp_path / "checkpoint")
     release = tmp_path / "release"
     build_release(folder, tmp_path / "checkpoint", release, pin=report.pin, code_revision="test", work=work)
-    found = evaluate_release(release, folder, tmp_path / "report", md5=md5, model=model, training=config, work=work, samples=200)
-    assert found["map_at_r"] > found["untrained"]["map_at_r"] + 0.03
-    assert found["gain"]["interval"][0] > 0
-    assert found["recall_at_1"] >= found["untrained"]["recall_at_1"]
+    evaluated = evaluate_release(
+        release,
+        tmp_path / "checkpoint",
+        folder,
+        tmp_path / "report",
+        md5=md5,
+        model=model,
+        training=config,
+        evaluation=EvaluateConfig(samples=200),
+        work=work,
+    )
+    found = evaluated.retrieval
+    assert found.figures["map_at_r"].value > found.untrained["map_at_r"].value + 0.03
+    assert found.gain.lower > 0
+    assert found.figures["recall_at_1"].value >= found.untrained["recall_at_1"].value

@@ -108,7 +108,7 @@ def test_every_listening_socket_is_on_loopback(home, address):
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"", "The image is empty."), (b"just a text", "no image of a known format"), (huge_png(), "pixels.")],
+    [(b"", "The image is empty."), (b"just a text", "no image of a known format"), (huge_png(), "pixels, more than 50000000.")],
     ids=["empty", "text", "bomb"],
 )
 @pytest.mark.parametrize("kind", ["application/octet-stream", "application/json", "text/plain", "image/png"])

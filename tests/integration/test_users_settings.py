@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.config import DataConfig
 from model.data.importing.import_dataset import import_dataset
 from model.data.versions.fetch import fetch
 from model.data.versions.integrity import folder_md5
@@ -48,7 +49,7 @@ def stored(store: DataStore) -> str:
 @pytest.fixture(scope="module")
 def expected(source, tmp_path_factory) -> str:
     store = Home(tmp_path_factory.mktemp("plain") / "home").data
-    import_dataset(source, "zoo", store, licence=LICENCE)
+    import_dataset(source, "zoo", store, DataConfig(licence=LICENCE))
     return stored(store)
 
 
@@ -126,8 +127,8 @@ def test_a_users_settings_change_nothing_of_what_is_stored(source, expected, tmp
     for name, value in settings(home, tmp_path).items():
         monkeypatch.setenv(name, value)
     before, store = set(tmp_path.rglob("*")), Home(tmp_path / "home").data
-    pin = import_dataset(source, "zoo", store, licence=LICENCE).pin
-    assert import_dataset(source, "zoo", store, licence=LICENCE).unchanged
+    pin = import_dataset(source, "zoo", store, DataConfig(licence=LICENCE)).pin
+    assert import_dataset(source, "zoo", store, DataConfig(licence=LICENCE)).unchanged
     assert (pin.classes, pin.licence) == (3, LICENCE)
     assert [each.rev for each in datasets(store)] == [pin.rev]
     assert folder_md5(fetch(pin, store, tmp_path / "home/datasets")) == pin.md5
@@ -138,7 +139,7 @@ def test_a_users_settings_change_nothing_of_what_is_stored(source, expected, tmp
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
 def test_a_repository_of_another_user_is_read_and_written(source, expected, tmp_path):
     store = Home(tmp_path / "home").data
-    pin = import_dataset(source, "zoo", store, licence=LICENCE).pin
+    pin = import_dataset(source, "zoo", store, DataConfig(licence=LICENCE)).pin
     for path in (store.root, *store.root.rglob("*")):
         os.chown(path, 12345, 12345, follow_symlinks=False)
     assert resolve(store, "zoo") == pin

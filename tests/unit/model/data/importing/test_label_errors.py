@@ -172,10 +172,10 @@ def damaged(source):
 
 
 def test_damaged_images_are_left_out_by_setting_named_and_counted(damaged):
-    assert [kind for kind, _ in Survey(damaged).defects] == ["oversized", "truncated", "unreadable", "unsupported"]
+    assert [kind for kind, _ in Survey(damaged).defects] == ["damaged", "oversized", "unreadable", "unsupported"]
     survey = Survey(damaged, skip_unreadable=True)
     assert survey.defects == []
-    assert survey.dropped == {"oversized": 1, "truncated": 1, "unreadable": 1, "unsupported": 1}
+    assert survey.dropped == {"damaged": 1, "oversized": 1, "unreadable": 1, "unsupported": 1}
     assert sorted(found.name for found in survey.findings.warnings) == ["a/text.jpg", "b/empty.png", "d/cut.png", "e/fat.png"]
     assert len(survey.paths) == 18
 
