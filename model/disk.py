@@ -11,6 +11,7 @@ from model.errors import GlocalError, StorageFailed
 
 _FULL = ("no space left on device", "disk quota exceeded", "database or disk is full")
 _READ_ONLY = ("read-only file system", "attempt to write a readonly database")
+_DAMAGED = ("database disk image is malformed", "file is not a database")
 _FULL_CODES = {errno.ENOSPC, errno.EDQUOT}
 _CLOSED_CODES = {errno.EACCES, errno.EPERM}
 _LEAST_BYTES = 64 * 1024
@@ -18,7 +19,7 @@ _PERMISSION = "Change its permissions; GLOCAL_HOME must be a folder that this us
 
 
 def disk_error(error: BaseException, *places: Path) -> StorageFailed | None:
-    """The error of a disk that took no more, in our words; None if `error` has another cause.
+    """The error of a disk that took no more or gives back damage, in our words; None if `error` has another cause.
 
     Args:
         error: What was raised. Its causes are looked at as well, and what a tool wrote into its message.
@@ -31,6 +32,8 @@ def disk_error(error: BaseException, *places: Path) -> StorageFailed | None:
             return no_room(name or _fullest(places))
         if code == errno.EROFS or any(words in text for words in _READ_ONLY):
             return read_only(name or _first(places))
+        if any(words in text for words in _DAMAGED):
+            return StorageFailed(f"A database in {_first(places)} is damaged.", "Restore it from a backup, or move it away.")
         if isinstance(each, OSError) and code in _CLOSED_CODES and name:
             return StorageFailed(f"{name} may not be opened by this user.", _PERMISSION)
     return None
@@ -51,16 +54,16 @@ def read_only(place: object) -> StorageFailed:
     return StorageFailed(f"{place} lies on a read-only disk.", _elsewhere("Make it writable"))
 
 
-def check_writable(folder: Path) -> None:
-    """Refuse a folder on a read-only disk, or one that this user may not write to, before a tool fails at it in its own words.
+def check_writable(place: Path) -> None:
+    """Refuse a folder or file on a read-only disk, or one that this user may not write to, before a tool fails at it.
 
     Raises:
         StorageFailed: It cannot be written to.
     """
-    if os.statvfs(folder).f_flag & os.ST_RDONLY:
-        raise read_only(folder)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StorageFailed(f"{folder} may not be written to by this user.", _PERMISSION)
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        raise read_only(place)
+    if not os.access(place, os.W_OK | os.X_OK if place.is_dir() else os.W_OK):
+        raise StorageFailed(f"{place} may not be written to by this user.", _PERMISSION)
 
 
 @contextmanager

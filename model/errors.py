@@ -57,7 +57,7 @@ class Unavailable(GlocalError):
 
 
 class StorageFailed(GlocalError):
-    """A disk is full, read-only, or closed to this user. What was stored before is as it was."""
+    """A disk is full, read-only, or closed to this user, or what it holds is damaged. What was stored before is as it was."""
 
     http_status = 507
 

@@ -3,7 +3,6 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,17 @@ from model.config import RunConfig
 from model.data.importing.dataset_name import is_reference
 from model.data.importing.object_store import split_address
 from model.environment import Environment, current_user
-from model.errors import InvalidInput, NotFound
+from model.errors import InvalidInput
 from model.evaluation.report import PAGE, REPORT
-from model.files import read_json, write_json
+from model.files import write_json
 from model.schemas.figures import Figure
 from model.schemas.report import Report
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunError, RunResult
 from pipelines.compiled import compile_pipeline
+from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
-from pipelines.runners.local import Listener, LocalRun, alive, is_alive, run_local
+from pipelines.runners.local import Listener, LocalRun, alive, run_local
 from serving.registry.runs import Runs
 
 
@@ -70,12 +70,12 @@ def run_training(
     claim(environment.home)
     folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
-    close_killed_runs(runs, folder.parent)
+    close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
     with alive(folder):
         title = run_name(name, config, datetime.now())
         run_id = runs.start_run(title, run_params(source, name, config), run_tags(folder, why))
-        write_json(folder / "run.json", {"run_id": run_id})
-        with _killed_if_interrupted(runs, run_id, folder):
+        write_json(folder / BEGUN, {"run_id": run_id})
+        with killed_if_interrupted(runs, run_id, folder):
             done = run_local(
                 compile_pipeline(folder / "pipeline.yaml"),
                 pipeline_arguments(source, name, config, why),
@@ -91,32 +91,8 @@ def run_training(
                 },
             )
         result = _result(done, folder, runs, run_id)
-        write_json(folder / "result.json", result.to_json())
+        write_json(folder / RESULT, result.to_json())
     return result
-
-
-def close_killed_runs(runs: Runs, folder: Path) -> None:
-    """Say of every run below `folder` that was killed that it was; its record would else show it as running for ever."""
-    for begun in folder.glob("*/run.json"):
-        if not (begun.parent / "result.json").exists() and not is_alive(begun.parent):
-            run_id = read_json(begun)["run_id"]
-            _kill(runs, run_id, begun.parent)
-
-
-@contextlib.contextmanager
-def _killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[None]:
-    """Record a run that Ctrl-C or an error of ours ended as killed, at once."""
-    try:
-        yield
-    except BaseException:
-        _kill(runs, run_id, folder)
-        raise
-
-
-def _kill(runs: Runs, run_id: str, folder: Path) -> None:
-    with contextlib.suppress(NotFound):  # the database was lost or is another one: nothing says that it runs
-        runs.kill(run_id)
-    write_json(folder / "result.json", RunResult(status="killed", run_id=run_id).to_json())
 
 
 def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:

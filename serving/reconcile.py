@@ -17,7 +17,7 @@ from pathlib import Path
 
 from model.claim import claim
 from model.environment import current_user
-from model.errors import Conflict, GlocalError, InvalidInput
+from model.errors import Conflict, GlocalError, InvalidInput, StorageFailed
 from model.home import Home, ServeFolder
 from model.locks import hold
 from model.release import open_release
@@ -149,6 +149,8 @@ def _settle(home: Home, tracking_uri: str, site: Site | None) -> Iterator[Differ
             yield from _follow_alias(model)
             if halves := model.registry.remove_halves():
                 yield model.says(f"The registry held {halves} release(s) whose registration was cut short.", "Removed.")
+    except StorageFailed as error:
+        yield Difference(model="", found=error.headline, done="What was deployed serves on.", remedy=error.hint)
     except GlocalError as error:
         yield Difference(model="", found=f"The registry cannot be read: {error}", done="What was deployed serves on.")
 

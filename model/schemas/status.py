@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from model.errors import GlocalError, Unavailable
+from model.errors import GlocalError, StorageFailed, Unavailable
 from model.schemas.schema import Schema
 
 _REPLACE = "glocal serve start replaces it."
@@ -50,10 +50,11 @@ class Difference(Schema):
     model: str = Field(description="The served model; empty if it concerns the server")
     found: str = Field(description="What served and what was on record")
     done: str = Field(description="What was done about it")
+    remedy: str = Field("", description="What a person must do; empty where it is settled")
 
     def __str__(self) -> str:
         """The difference in one line."""
-        return f"{self.model + ': ' if self.model else ''}{self.found} {self.done}".strip()
+        return f"{self.model + ': ' if self.model else ''}{self.found} {self.remedy} {self.done}".replace("  ", " ").strip()
 
 
 class ServerStatus(Schema):
@@ -76,12 +77,19 @@ class ServerStatus(Schema):
     differences: tuple[Difference, ...] = Field((), description="Differences between the records, and what was done")
 
     @property
+    def unsettled(self) -> Difference | None:
+        """What only a person can put right."""
+        return next((each for each in self.differences if each.remedy), None)
+
+    @property
     def fault(self) -> GlocalError | None:
-        """Why a server that runs does not do its work, as an error; None where it does, or where none runs."""
+        """Why a server that runs does not do its work, or its records cannot be read; None where neither is so."""
         if self.state == "deaf":
             return Unavailable(f"TorchServe (process {self.pid}) does not answer.", f"{_REPLACE} Its logs: {self.log}.")
         if self.missing:
             return Unavailable(f"On record, but not served: {', '.join(self.missing)}.", f"{_RESTORE} Logs: {self.log}.")
+        if self.unsettled:
+            return StorageFailed(self.unsettled.found, f"{self.unsettled.remedy} {self.unsettled.done}".strip())
         if self.state == "empty":
             return Unavailable("TorchServe runs and serves no model.", "Deploy one: glocal run --data DIR.")
         return None

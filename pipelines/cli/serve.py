@@ -51,9 +51,9 @@ def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = Fa
         idle_is_fine: A server without a model is no error.
 
     Raises:
-        GlocalError: The server runs and does not do its work.
+        GlocalError: The server runs and does not do its work, or the registry is damaged.
     """
-    for difference in state.differences:
+    for difference in (each for each in state.differences if not each.remedy):
         say(f"Warning: {difference}")
     if as_json:
         print(state.model_dump_json())
@@ -63,6 +63,6 @@ def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = Fa
         print(f"running at {state.address}, {state.memory_mb:.0f} MB, log {state.log}")
         for name, model in state.models.items():
             print(f"  {name}: version {model.default}{'' if model.ready else ', no worker is ready'}")
-    idle = state.state == "empty" and not state.missing
+    idle = state.state == "empty" and not state.missing and not state.unsettled
     if state.fault and not (idle and idle_is_fine):
         raise state.fault

@@ -26,6 +26,7 @@ from model.schemas.data_pin import DataPin
 from model.schemas.run_record import CurvePoint, RunRecord
 from model.schemas.train_report import TrainReport
 from model.schemas.training_gain import TrainingGain
+from serving.registry.database import check_database
 from serving.registry.records import DATASET_REVISION, KIND, PARENT, describe_run, describe_step, note
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def open_client(tracking_uri: str) -> "MlflowClient":
     """MLflow's client. A fresh SQLite store is made once, whoever comes first.
 
     Raises:
+        StorageFailed: The SQLite file is damaged, or cannot be written to.
         Unavailable: The store cannot be opened.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -71,6 +73,7 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             return client
         lock = file.with_name(file.name + ".lock")
         with hold(lock, wait_s=_STORE_WAIT_S, busy="MLflow's store is being made by another process."):
+            check_database(file)
             client = MlflowClient(tracking_uri, tracking_uri)
             client.search_experiments(max_results=1)  # makes the tables
             client.search_registered_models(max_results=1)

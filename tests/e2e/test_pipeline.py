@@ -3,17 +3,13 @@
 Two homes: `home`, whose first run is killed in training and whose second resumes, and `elsewhere`, where nothing happens to it.
 """
 
-import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
@@ -24,6 +20,8 @@ from model.home import Home
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.process import wait_until
 from serving.registry.models import Registry
+from tests.support import commands
+from tests.support.commands import begin, command, end, glocal, last_line, processes
 from tests.support.releases import huge_png
 
 pytestmark = pytest.mark.integration
@@ -54,50 +52,9 @@ def home(tmp_path_factory):
     end(folder)
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
-
-
 def run_command(catalogue, **changes):
     settings = SETTINGS | {key.replace("__", "."): value for key, value in changes.items()}
-    options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    return command("run", "--data", catalogue, "--name", "drawn", *options, "--json")
-
-
-def begin(home, words, **streams):
-    return subprocess.Popen(words, env=os.environ | {"GLOCAL_HOME": str(home)}, text=True, **streams)
-
-
-def glocal(home, words, timeout=240):
-    """Run a command to its end: exit code, standard output, standard error."""
-    with begin(home, words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            out, error = process.communicate(timeout=timeout)
-        finally:
-            process.kill()
-    assert "Traceback" not in out + error
-    return process.returncode, out, error
-
-
-def last_line(out):
-    return json.loads(out.strip().splitlines()[-1])
-
-
-def processes(home):
-    """Everything alive that was started for a home."""
-    found = []
-    for each in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            named = each.environ().get("GLOCAL_HOME") == str(home) or str(home) in " ".join(each.cmdline())
-            if named and each.status() != psutil.STATUS_ZOMBIE:
-                found.append(each)
-    return found
-
-
-def end(home):
-    for each in processes(home):
-        with contextlib.suppress(psutil.Error):
-            each.kill()
+    return commands.run_command(catalogue, "drawn", settings)
 
 
 def figures(report):

@@ -1,0 +1,36 @@
+"""MLflow's SQLite file, looked at before MLflow opens it: what is damaged is named at once, with what to do about it.
+
+MLflow itself tries a file that it cannot open again and again for minutes, and then answers in SQL.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from model.disk import check_writable
+from model.errors import StorageFailed
+
+_WAIT_S = 30.0
+_RESTORE = "Restore it from a backup, or move it away: the next run begins new records. What serves is not touched."
+
+
+def check_database(file: Path) -> None:
+    """Refuse a file that is no SQLite database, is damaged, or cannot be written to. A file that is not there is made later.
+
+    Raises:
+        StorageFailed: The file cannot be used; the hint says what to do.
+    """
+    if not file.exists() and not file.is_symlink():
+        return
+    if not file.is_file():
+        raise StorageFailed(f"{file} is {'a folder' if file.is_dir() else 'a link to nothing'} and no database.", _RESTORE)
+    if file.stat().st_size == 0 and file.with_name("mlartifacts").exists():
+        raise StorageFailed(f"{file} is empty, and files of the runs that it recorded are still there.", _RESTORE)
+    check_writable(file)
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, timeout=_WAIT_S)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # somebody writes: it is in use, and not damaged
+            raise StorageFailed(f"{file} is damaged: {error}.", _RESTORE) from error
