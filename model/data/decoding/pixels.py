@@ -40,9 +40,9 @@ def eight_bits(values: NDArray[np.uint16]) -> NDArray[np.uint8]:
     the smallest of 8, 10, 12, 14 and 16 that holds the largest sample; so a 16-bit image without a bright pixel is brightened.
     Where every sample was an 8-bit one, repeated or shifted to fill 16 bits, it is that one again.
     """
-    upper, lower = values >> 8, values & 255
-    if np.array_equal(upper, lower) or not lower.any():
-        return upper.astype(np.uint8)
+    lower, upper = np.ascontiguousarray(values, "<u2").view(np.uint8).reshape(*values.shape, 2).transpose(-1, *range(values.ndim))
+    if not lower.any() or np.array_equal(upper, lower):
+        return upper.copy()
     used = int(values.max(initial=0)).bit_length()
     depth = next(bits for bits in _DEPTHS if bits >= used)
     return (values >> (depth - 8)).astype(np.uint8)

@@ -156,15 +156,17 @@ def _samples(parts: list[bytes], header: PngHeader) -> NDArray[np.uint16]:
         parts = [_eight_bit_header(part) if part[4:8] == b"IHDR" else part for part in parts]
     data = b"".join(part for part in parts if part[4:8] != b"tRNS")
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        upper = np.array(image)
-        mode = image.mode
+        upper, mode = np.array(image), image.mode
     if header.colour == _GREY:
         return upper.astype(np.uint16)[..., None]
     if header.colour == _ALPHA:
         return np.ascontiguousarray(upper).view(">u2").astype(np.uint16)
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         image.tile = [tile._replace(args=f"{mode};16L") for tile in image.tile]  # type: ignore[attr-defined]
-        return upper.astype(np.uint16) << 8 | np.array(image)
+        samples = upper.astype(np.uint16)
+        samples <<= 8
+        samples |= np.asarray(image)
+        return samples
 
 
 def _eight_bit_header(part: bytes) -> bytes:

@@ -17,7 +17,7 @@ from torchvision.io import encode_png
 from model.data.decoding.limits import ImageLimits
 from model.data.decoding.refusals import ImageRefused
 from model.data.headers import read_header
-from model.data.images import decode_image
+from model.data.images import crop, decode_image
 from model.data.importing.findings import Findings
 from model.data.importing.hashing import Defect, md5, over_chunks, read_file
 from model.data.importing.names import LONGEST_NAME
@@ -145,12 +145,19 @@ def _in_pixels(box: NDArray[np.float32], image: Tensor) -> NDArray[np.float32]:
 
 
 def _look(image: Tensor, name: str, row: int, box: NDArray[np.float32], *, found: Inspection, findings: Findings) -> None:
-    """Describe one sample of an image, unless its box reaches out of it."""
-    part = _crop(image, box)
-    if part is None:
-        corners, size = ",".join(f"{value:g}" for value in box), f"{image.shape[2]} x {image.shape[1]}"
-        findings.defect("box outside", name, f"the box {corners} reaches out of the image of {size} pixels")
-        return
+    """Describe one sample of an image, unless its box reaches out of it or shows nothing."""
+    part = image
+    if not np.isnan(box[0]):
+        left, top, right, bottom = (float(value) for value in box)
+        said, size = f"the box {left:g},{top:g},{right:g},{bottom:g}", f"{image.shape[2]} x {image.shape[1]}"
+        if left < 0 or top < 0 or right > image.shape[2] or bottom > image.shape[1]:
+            findings.defect("box outside", name, f"{said} reaches out of the image of {size} pixels")
+            return
+        if right - left < 1 or bottom - top < 1:
+            text = f"{said} is less than a pixel of the image of {size}; boxes are in pixels unless data.boxes is normalised"
+            findings.defect("bad box", name, text)
+            return
+        part = crop(image, (left, top, right, bottom))
     found.valid[row] = True
     found.dhash[row], found.thumbs[row], found.colours[row] = describe(part)
 
@@ -186,17 +193,6 @@ def _store(data: bytes, images: Path, name: str) -> None:
             stream.write(data)
     except FileExistsError as error:
         raise Defect("name taken", f"another image is stored as {name}") from error
-
-
-def _crop(image: Tensor, box: NDArray[np.float32]) -> Tensor | None:
-    """The pixels of `box` (of the whole image where it is NaN); None where it reaches out of the image."""
-    if np.isnan(box[0]):
-        return image
-    height, width = image.shape[1:]
-    left, top, right, bottom = (float(value) for value in box)
-    if left < 0 or top < 0 or right > width or bottom > height:
-        return None
-    return image[:, int(top) : max(int(top) + 1, round(bottom)), int(left) : max(int(left) + 1, round(right))]
 
 
 def describe(image: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:

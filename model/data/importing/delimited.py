@@ -48,7 +48,7 @@ def read_rows(table: Path, recognised: Callable[[Sequence[str]], int]) -> Iterat
             reader = csv.reader(stream, delimiter=separator, strict=True)
             for values in reader:
                 line, begun = reader.line_num, line + 1
-                if begun > skipped and any(values):
+                if begun > skipped and any(value.strip() for value in values):
                     _check_text(values, table, begun)
                     yield begun, values
     except UnicodeError as error:
@@ -84,7 +84,7 @@ def _check_text(values: Sequence[str], table: Path, line: int) -> None:
             raise InvalidInput(f"{_name(table)}, line {line}, column {column}: the value holds NUL bytes.", hint)
         if not value.isascii() and any("\udc80" <= character <= "\udcff" for character in value):
             hint = "It may be Latin-1 or Windows-1252; convert it with: iconv -f WINDOWS-1252 -t UTF-8"
-            raise InvalidInput(f"{_name(table)}, line {line}, column {column}: {printable(value)!r} is not UTF-8.", hint)
+            raise InvalidInput(f"{_name(table)}, line {line}, column {column}: '{printable(value)}' is not UTF-8.", hint)
 
 
 def _broken(table: Path, line: int, error: str) -> InvalidInput:
