@@ -70,8 +70,10 @@ class DataConfig(_Section):
     skip_unreadable: bool = Field(
         False, description="Whether unreadable, damaged and oversized images are left out; otherwise they refuse the data set"
     )
-    max_image_bytes: int = Field(64 * 2**20, gt=0, description="Larger files are refused")
-    max_image_pixels: int = Field(100_000_000, gt=0, description="Larger images are refused before they are decoded")
+    max_image_bytes: int = Field(64 * 2**20, gt=0, le=64 * 2**20, description="Larger files are refused")
+    max_image_pixels: int = Field(
+        100_000_000, gt=0, le=100_000_000, description="Larger images are refused before they are decoded"
+    )
     licence: str = Field(
         "",
         max_length=500,

@@ -5,8 +5,7 @@ from model.data.decoding.limits import ImageLimits
 MAX_BYTES = 32 * 2**20
 """Of the image as sent. TorchServe holds the whole body in the JVM's memory, so this is below what training accepts."""
 MAX_PIXELS = 50_000_000
-"""Of the image as decoded. While it is decoded, a worker holds 3 bytes for each of a JPEG's, and 36 for each of a PNG's of 16 bits
-with alpha, which is the most."""
+"""Of the image as decoded. Meanwhile a worker holds 3 bytes per pixel of a JPEG and at most 36: a PNG of 16 bits with alpha."""
 IMAGE_LIMITS = ImageLimits(max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
 """The same, and what no image may pass anywhere: the longest side, and the ratio of two sides."""
 MAX_DIGITS = 9

@@ -13,10 +13,10 @@ _END = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_HUFFMAN = {0xC0, 0xC1}
+_WHOLE_BLOCKS = {0xC0, 0xC1}
 """Frames whose scans each carry whole blocks, in Huffman codes."""
+_PROGRESSIVE_HUFFMAN = 0xC2
 _ALL_THERE: list[int | None] = [0] * 64
-_END_OF_BLOCK = 0
 
 
 @dataclass
@@ -117,7 +117,11 @@ def _note_tables(found: Segments, segment: bytes) -> None:
 
 
 def _note_scan(found: Segments, segment: bytes) -> None:
-    """Note which coefficients of which components a scan carries, and what zeros in its data mean."""
+    """Note which coefficients of which components a scan carries, and what zeros in its data mean.
+
+    They are looked for where coefficients are first sent, other than the blocks' means: there a symbol without bits of its own
+    ends a block, or many. Means may change by the same small step for long, and refinements may be zeros for long.
+    """
     found.scans += 1
     components, tables = segment[1 : 1 + 2 * segment[0] : 2], segment[2 : 2 + 2 * segment[0] : 2]
     first, last, bits = segment[-3:]
@@ -126,5 +130,5 @@ def _note_scan(found: Segments, segment: bytes) -> None:
     for component in components:
         if component in found.missing and first <= last <= 63:
             found.missing[component][first : last + 1] = [bits & 15] * (last + 1 - first)
-    if found.frame in _HUFFMAN:
-        found.zeros_are_flat = all(found.zero_codes.get(table & 15, _END_OF_BLOCK) == _END_OF_BLOCK for table in tables)
+    if found.frame in _WHOLE_BLOCKS or (found.frame == _PROGRESSIVE_HUFFMAN and first > 0 and segment[-1] >> 4 == 0):
+        found.zeros_are_flat = all(found.zero_codes.get(table & 15, 0) & 15 == 0 for table in tables)

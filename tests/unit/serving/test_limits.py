@@ -3,9 +3,12 @@
 import re
 
 import pytest
+from pydantic import ValidationError
 
+from model.config import DataConfig
 from model.data import images
 from model.data.decoding.limits import MAX_RATIO, MAX_SIDE
+from model.data.headers import DEFAULT
 from model.data.images import load_image
 from model.errors import InvalidInput
 from serving.client import query
@@ -66,6 +69,13 @@ def test_training_names_the_file(name, tmp_path):
     with pytest.raises(InvalidInput, match=re.escape(why)) as caught:
         load_image(tmp_path / "odd.png", 32)
     assert "odd.png" in str(caught.value)
+
+
+def test_an_import_takes_nothing_that_training_would_refuse():
+    for setting, most in (("max_image_bytes", DEFAULT.max_bytes), ("max_image_pixels", DEFAULT.max_pixels)):
+        assert getattr(DataConfig(**{setting: most}), setting) == getattr(DataConfig(), setting) == most
+        with pytest.raises(ValidationError):
+            DataConfig(**{setting: most + 1})
 
 
 @pytest.mark.parametrize("name", REFUSED)
