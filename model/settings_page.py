@@ -62,7 +62,7 @@ def _values(key: str, schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     bounds = [("minimum", ">= "), ("exclusiveMinimum", "> "), ("maximum", "<= "), ("exclusiveMaximum", "< ")]
-    stated = ", ".join(f"{sign}{schema[bound]:g}" for bound, sign in bounds if bound in schema)
+    stated = ", ".join(f"{sign}{schema[bound]:,}" for bound, sign in bounds if bound in schema)
     names = {"string": "text", "boolean": "true, false", "integer": "whole number", "number": "number"}
     kind = names.get(schema.get("type", ""), "")
     return f"{kind} {stated}".strip()

@@ -19,20 +19,20 @@ _SEARCHED = 1000
 _REMEDY = "Remove or rename that folder, if nothing in it is needed."
 
 
-def close_killed_runs(runs: Runs, folder: Path, tell: Callable[[str], None]) -> None:
+def close_killed_runs(runs: Runs, folder: Path, say: Callable[[str], None]) -> None:
     """Say of every run below `folder` that was killed that it was. Its record would else show it as running for ever.
 
     Args:
         runs: The record of runs.
         folder: The folders of the runs.
-        tell: Told of every damaged file, in one line.
+        say: Called with one line for every damaged file.
     """
     for each in sorted(folder.glob("*")):
         try:
             if each.is_dir() and _is_open(each):
-                _close(runs, each, tell)
+                _close(runs, each, say)
         except (OSError, GlocalError) as error:
-            tell(f"The run in {each} cannot be closed: {error}. {_REMEDY}")
+            say(f"The run in {each} cannot be closed: {error}. {_REMEDY}")
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def _is_open(folder: Path) -> bool:
     return began and _mapping(folder / RESULT) is None and not is_alive(folder)
 
 
-def _close(runs: Runs, folder: Path, tell: Callable[[str], None]) -> None:
+def _close(runs: Runs, folder: Path, say: Callable[[str], None]) -> None:
     begun, result = folder / BEGUN, folder / RESULT
     run_id = str((_mapping(begun) or {}).get("run_id") or "")
     damaged = [file for file, read in ((begun, bool(run_id)), (result, False)) if _is_there(file) and not read]
@@ -59,7 +59,7 @@ def _close(runs: Runs, folder: Path, tell: Callable[[str], None]) -> None:
     state = _end(runs, found) if found else "killed"
     write_json(result, {"status": state})
     for file in damaged:
-        tell(f"{file} is damaged. The run is recorded as {state}, and {result} was written anew; nothing else is to be done.")
+        say(f"{file} is damaged. The run is recorded as {state}, and {result} was written anew; nothing else is to be done.")
 
 
 def _end(runs: Runs, run_id: str) -> str:

@@ -1,4 +1,4 @@
-"""A pipeline run from its arguments to its result: recorded, logged, and told as one JSON object."""
+"""A pipeline run from its arguments to its result: recorded, logged, and summed up as one JSON object."""
 
 import contextlib
 import time

@@ -55,10 +55,10 @@ def training(
             evaluate_step(pin=pin, model=model, train=train, evaluate=evaluate, checkpoint=checkpoint, release=release)
         )
         report = evaluated.outputs["report"]
-        judged = on_node(gate_step(pin=pin, gate=gate, serve=serve, release=release, report=report))
-        judged.set_caching_options(False)  # the champion may have changed
-        with dsl.If(judged.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition, compares nothing
-            registered = on_node(register(serve=serve, release=release, report=report, decision=judged.outputs["decision"]))
+        gated = on_node(gate_step(pin=pin, gate=gate, serve=serve, release=release, report=report))
+        gated.set_caching_options(False)  # the champion may have changed
+        with dsl.If(gated.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition, compares nothing
+            registered = on_node(register(serve=serve, release=release, report=report, decision=gated.outputs["decision"]))
             registered.set_caching_options(False)  # the registry may have changed
             deployed = on_node(deploy(serve=serve, version=registered.output, release=release, why=why))
             deployed.set_caching_options(False)  # what serves may have changed

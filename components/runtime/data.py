@@ -32,17 +32,17 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
             progress=current.progress,
         )
     except Rejected as refused:
-        _tell("warning", shown(refused.findings.warnings, refused.report), current)
-        _tell("defect", shown(refused.findings.defects, refused.report), current)
+        _say("warning", shown(refused.findings.warnings, refused.report), current)
+        _say("defect", shown(refused.findings.defects, refused.report), current)
         raise
-    _tell("warning", report.messages, current)
+    _say("warning", report.messages, current)
     current.figures |= {f"{split}_samples": float(count) for split, count in report.samples.items()}
     current.tags |= {"pin": f"{report.pin.path}@{report.pin.rev}", **({"report": str(report.report)} if report.report else {})}
     _record(report.pin, current)
     return report.pin.to_json()
 
 
-def _tell(kind: EventKind, lines: list[str], current: Step) -> None:
+def _say(kind: EventKind, lines: list[str], current: Step) -> None:
     """Emit an event of its own for each line of an import's findings: `warning` or `defect`."""
     for line in lines:
         current.emit(kind, text=line)

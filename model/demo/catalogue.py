@@ -256,15 +256,15 @@ def draw_catalogue(
             "A catalogue cannot be drawn from these numbers.",
             f"Ask for 2 to {MOST} products, 1 view or more, 0 scenes or more, {SMALLEST} pixels or more and a seed of 0 or more.",
         )
-    tell = progress or (lambda _done, _total: None)
+    show = progress or (lambda _done, _total: None)
     items = [package(product) for product in choose_products(products, np.random.default_rng([seed, 0]))]
     rows: list[Row] = []
     total = products * views + scenes
     with atomic_folder(out) as folder:
         for row in _write_images(folder, items, views, size, seed):
             rows.append(row)
-            tell(len(rows), total)
+            show(len(rows), total)
         for done, found in enumerate(_write_scenes(folder, items, scenes, seed), start=len(rows) + 1):
             rows += found
-            tell(done, total)
+            show(done, total)
         write_manifest(folder, rows)

@@ -3,7 +3,7 @@
 Images of one class are not independent: they show the same object, are each other's right answers, and are all easy or
 all hard together. To draw queries one by one pretends to far more evidence than there is, and the question asked of a
 retrieval model is how it does on *classes* it has not seen. So whole classes are drawn, with all their queries, unless
-told otherwise. With a handful of classes any such interval is too narrow: read it with the number of classes beside it.
+`by` says otherwise. With a handful of classes any such interval is too narrow: read it with the number of classes beside it.
 """
 
 from typing import NamedTuple

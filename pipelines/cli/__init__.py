@@ -3,7 +3,7 @@
     app.py       the commands together, and `main`
     run.py, data.py, query.py, serve.py      the commands
     console.py   what a person sees on standard error
-    failures.py  how an error is told, and which exit code it has
+    failures.py  how an error is shown, and which exit code it has
 
 Exit codes: 0 done; 1 failed; 2 what was given cannot be used; 3 not found; 4 somebody else was first; 5 a service does not
 answer, try again; 6 the gate refused the model; 130 stopped by Ctrl-C.

@@ -11,7 +11,7 @@ import typer
 
 from model.errors import InvalidInput
 from pipelines.cli import data, query, run, serve
-from pipelines.cli.failures import STOPPED, tell
+from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -26,9 +26,9 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         code = app(standalone_mode=False)  # typer returns the exit code of Ctrl-C and of --version
-        code = tell(KeyboardInterrupt()) if code == STOPPED else code
+        code = show_error(KeyboardInterrupt()) if code == STOPPED else code
     except BaseException as error:  # SystemExit as well
-        code = tell(error)
+        code = show_error(error)
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""How an error is told: one line and a hint on standard error, and the exit code. A stack trace goes to a file."""
+"""How an error is shown: one line and a hint on standard error, and the exit code. A stack trace goes to a file."""
 
 import tempfile
 import traceback
@@ -22,11 +22,11 @@ _LONGEST = 300
 """Characters of what a person typed that an error repeats."""
 
 
-def tell(error: BaseException) -> int:
-    """Tell an error that ended a command; returns the exit code."""
-    for kind, told in _TOLD:
+def show_error(error: BaseException) -> int:
+    """Show an error that ended a command; returns the exit code."""
+    for kind, show in _SHOWN_BY:
         if isinstance(error, kind):
-            return told(error)
+            return show(error)
     return _unforeseen(error)
 
 
@@ -84,7 +84,7 @@ def _unforeseen(error: BaseException) -> int:
     return 1
 
 
-_TOLD: tuple[tuple[type[BaseException], Callable[[Any], int]], ...] = (
+_SHOWN_BY: tuple[tuple[type[BaseException], Callable[[Any], int]], ...] = (
     (SystemExit, _exit),
     (KeyboardInterrupt, _stopped),
     (typer.Abort, _stopped),

@@ -54,8 +54,8 @@ def note(record: RunRecord) -> str:
         return f"**Failed{where}.** {failure.headline}\n\n{failure.hint}".strip()
     if record.state == "killed":
         return "**Killed.** The run was stopped or ended from outside. The same command resumes."
-    told = f"{record.model} {record.model_version}" + (f" at {record.address}" if record.address else "")
-    return f"**Succeeded.** {told}".strip()
+    served = f"{record.model} {record.model_version}" + (f" at {record.address}" if record.address else "")
+    return f"**Succeeded.** {served}".strip()
 
 
 def _common(run: "Run") -> dict[str, Any]:

@@ -21,7 +21,7 @@ from model.progress import Progress
 
 
 def assemble(
-    listing: Listing, config: DataConfig, remote: str | None, folder: Path, findings: Findings, tell: Progress
+    listing: Listing, config: DataConfig, remote: str | None, folder: Path, findings: Findings, progress: Progress
 ) -> dict[str, Any]:
     """Fill `folder` with the data set, as far as it has no defects, and return the record of it.
 
@@ -33,11 +33,11 @@ def assemble(
         ImageLimits(config.max_image_bytes, config.max_image_pixels),
         folder,
         findings,
-        tell,
+        progress,
         skip_unreadable=config.skip_unreadable,
         normalised=config.boxes == "normalised",
     )
-    tell(0, 0, "look for copies")
+    progress(0, 0, "look for copies")
     samples = Samples.of(listing, found)
     identity = samples.identity()
     if config.conflicts == "drop":

@@ -59,24 +59,24 @@ def import_dataset(
     """
     begun = time.monotonic()
     check_name(name)
-    tell = _throttled(progress)
-    with writing(store, lambda: tell(0, 0, "wait for another import")) as staging:
+    progress = _throttled(progress)
+    with writing(store, lambda: progress(0, 0, "wait for another import")) as staging:
         findings = Findings()
-        listing = _list(str(source), csv, staging / "source", config, findings, tell)
+        listing = _list(str(source), csv, staging / "source", config, findings, progress)
         config = config.model_copy(update={"licence": config.licence or of_folder(listing.root)})
-        before = None if findings.defects else _unchanged(store, name, listing, config, remote, tell)
+        before = None if findings.defects else _unchanged(store, name, listing, config, remote, progress)
         if before is not None:
             pin, record = before
             return ImportReport.of(pin, record, True, store.reports / f"{name}.txt", time.monotonic() - begun)
         from model.data.importing.assembling import assemble  # torch, which an unchanged source does without
 
-        record = assemble(listing, config, remote, staging / "data", findings, tell)
+        record = assemble(listing, config, remote, staging / "data", findings, progress)
         report = write_report(store.reports, name, findings)
         if findings.defects:
             count = f"{len(findings.defects)} defect{'s'[: len(findings.defects) > 1]}: {summary(findings.defects)}"
             headline = f"{printable(str(source))} has {count}. Nothing was imported."
             raise Rejected(headline, f"Every one is named in {report}.", findings, report)
-        pin = publish(store, name, staging / "data", record, remote=remote, step=lambda step: tell(0, 0, step))
+        pin = publish(store, name, staging / "data", record, remote=remote, step=lambda step: progress(0, 0, step))
     return ImportReport.of(pin, record, False, report, time.monotonic() - begun)
 
 
@@ -84,21 +84,21 @@ def _throttled(progress: Progress | None) -> Progress:
     """Call `progress` ten times a second at most, and whenever a step begins or ends."""
     last = ("", 0.0)
 
-    def tell(done: int, total: int, what: str) -> None:
+    def show(done: int, total: int, what: str) -> None:
         nonlocal last
         now = time.monotonic()
         if progress and (what != last[0] or done == total or now - last[1] > 0.1):
             last = (what, now)
             progress(done, total, what)
 
-    return tell
+    return show
 
 
-def _list(source: str, csv: Path | None, root: Path, config: DataConfig, findings: Findings, tell: Progress) -> Listing:
+def _list(source: str, csv: Path | None, root: Path, config: DataConfig, findings: Findings, progress: Progress) -> Listing:
     """List the source, whatever its kind; `root` is where an `s3://` prefix is downloaded to."""
     if source.startswith(SCHEMES):
         root.mkdir()
-        download(source, root, findings, tell)
+        download(source, root, findings, progress)
     else:
         root = Path(source)
         if root.is_file():
@@ -107,7 +107,7 @@ def _list(source: str, csv: Path | None, root: Path, config: DataConfig, finding
             root, csv = root.parent, root
         if not root.is_dir():
             raise NotFound(f"There is no folder {printable(source)}.", _FORMS)
-    tell(0, 0, "list the files")
+    progress(0, 0, "list the files")
     table = find_table(root, csv)
     listing = list_table(root, table, findings, boxes=config.boxes) if table else list_folders(root, findings)
     if not len(listing.file) and not findings.defects:
@@ -116,13 +116,13 @@ def _list(source: str, csv: Path | None, root: Path, config: DataConfig, finding
 
 
 def _unchanged(
-    store: DataStore, name: str, listing: Listing, config: DataConfig, remote: str | None, tell: Progress
+    store: DataStore, name: str, listing: Listing, config: DataConfig, remote: str | None, progress: Progress
 ) -> tuple[DataPin, dict[str, Any]] | None:
     """The newest version and its record, if it was made of this very source and is all there."""
     known = recorded(store, name)
     if known is None:
         return None
-    hashes = hash_files(listing, ImageLimits(config.max_image_bytes, config.max_image_pixels), tell)
+    hashes = hash_files(listing, ImageLimits(config.max_image_bytes, config.max_image_pixels), progress)
     if known[1].get("fingerprint") != fingerprint(listing, hashes, config, remote):
         return None
     return known if is_complete(store, known[0]) else None

@@ -1,4 +1,4 @@
-"""What TorchServe is told: where everything lies, on which ports, within which limits, with which Java."""
+"""TorchServe's configuration: its folders, ports and limits, and the Java program that runs it."""
 
 import os
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _APPENDER = """
 
 @dataclass(frozen=True)
 class Ports:
-    """Where TorchServe listens, on loopback. It cannot be told to leave gRPC out."""
+    """The ports of TorchServe, on loopback. It has no setting that turns gRPC off."""
 
     inference: int
     management: int

@@ -5,7 +5,7 @@ import pytest
 from model.data.importing.findings import Findings, Rejected
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
 from pipelines.cli import run as command
-from pipelines.cli.failures import tell
+from pipelines.cli.failures import show_error
 
 
 def rejected(count):
@@ -46,14 +46,14 @@ def test_every_failure_is_a_line_and_a_hint(glocal, monkeypatch, error, code, li
 
 
 def test_a_kind_of_error_has_one_exit_code():
-    assert [tell(kind("x")) for kind in (GlocalError, InvalidInput, NotFound, Conflict, Unavailable)] == [1, 2, 3, 4, 5]
-    assert [tell(SystemExit(code)) for code in (None, 0, 6, "words")] == [0, 0, 6, 1]
+    assert [show_error(kind("x")) for kind in (GlocalError, InvalidInput, NotFound, Conflict, Unavailable)] == [1, 2, 3, 4, 5]
+    assert [show_error(SystemExit(code)) for code in (None, 0, 6, "words")] == [0, 0, 6, 1]
 
 
 def test_a_fault_of_ours_is_one_line_and_its_trace_lies_in_a_file(capsys):
     with pytest.raises(ZeroDivisionError) as error:
         print(1 / 0)
-    assert tell(error.value) == 1
+    assert show_error(error.value) == 1
     headline, hint = capsys.readouterr().err.splitlines()
     assert headline == "Error: ZeroDivisionError: division by zero"
     trace = Path(hint.rsplit(" ", 1)[1].removesuffix("."))
