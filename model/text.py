@@ -3,18 +3,40 @@
 import re
 import unicodedata
 
-_BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]")
+LONGEST_EXCERPT = 500
+"""Characters of a text from which on its middle is left out."""
+_UNSEEN = {"Cc", "Cf", "Zl", "Zp"}
+"""Unicode categories of characters that cannot be seen: controls, format characters, separators of lines and paragraphs."""
+_JOINERS = "\u200c\u200d"
+"""Invisible characters that scripts and emoji need; they reorder nothing and are left alone."""
+_LONE_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters that stand for no byte: file names hold bytes that are no UTF-8 as U+DC80 to U+DCFF."""
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _ISOLATE, _END = "\u2068", "\u2069"
 
 
 def visible(text: str) -> str:
-    """The text on one line: line breaks become spaces, and control and direction characters become their escapes.
+    r"""The text on one line and in the order it is written, wherever it is shown.
 
-    `visible("a\\u202eb")` is a, a backslash, `u202e`, b.
+    Bytes that are no UTF-8, control characters, line breaks, and characters that turn the direction of writing or cannot be seen
+    become escapes: `visible("a\u202eb\n")` is a, a backslash, `u202e`, b, a backslash, `x0a`. The rest is left alone.
     """
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", _BREAKS.sub(" ", text))
+    whole = _LONE_SURROGATES.sub(lambda match: _escaped(match[0]), text)
+    decoded = whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(_escaped(character) if _is_unseen(character) else character for character in decoded)
+
+
+def excerpt(text: str) -> str:
+    """The `visible` text; of a long one the middle is left out."""
+    shown = visible(text)
+    if len(shown) <= LONGEST_EXCERPT:
+        return shown
+    return f"{shown[: LONGEST_EXCERPT // 2]} ... ({len(shown)} characters) ... {shown[-LONGEST_EXCERPT // 4 :]}"
+
+
+def one_line(text: str) -> str:
+    """A free text, such as a person's reason: `visible`, with a space in place of each line break or other white space."""
+    return visible(" ".join(text.split()))
 
 
 def isolated(text: str) -> str:
@@ -22,3 +44,12 @@ def isolated(text: str) -> str:
     shown = visible(text)
     turned = any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in shown)
     return f"{_ISOLATE}{shown}{_END}" if turned else shown
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in _UNSEEN and character not in _JOINERS
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -16,7 +16,7 @@ from model.schemas.decision import Decision
 from model.schemas.figures import Figure
 from model.schemas.report import Report, Settings
 from model.schemas.run_record import RunRecord
-from model.text import isolated, visible
+from model.text import isolated, one_line
 
 CARD = "model_card.md"
 NOT_STATED = "not stated; set data.licence"
@@ -92,7 +92,7 @@ def _escaped(value: Any) -> Any:
 
 def _plain(value: Any) -> Markdown:
     """A value within a block of code, which it cannot end."""
-    return Markdown(visible(" ".join(str(value).replace("`", "'").split())))
+    return Markdown(one_line(str(value).replace("`", "'")))
 
 
 def _code(value: Any) -> Markdown:

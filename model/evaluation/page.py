@@ -16,7 +16,7 @@ from model.schemas.figures import Figure, GroupFigures
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
 from model.schemas.train_report import TrainReport
-from model.text import visible
+from model.text import one_line
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -106,7 +106,7 @@ def _template() -> "Template":
 
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"visible": visible}
+    environment.filters |= {"one_line": one_line}
     return environment.get_template("page.html")
 
 

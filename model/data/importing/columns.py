@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from model.data.importing.findings import Findings, printable
+from model.data.importing.findings import Findings
 from model.data.importing.sources import SUFFIXES
 from model.data.manifest import GROUP
 from model.errors import InvalidInput
+from model.text import excerpt
 
 Form = Literal["corners", "size", "center"]
 _FILE = ("file", "path")
@@ -130,18 +131,18 @@ def _one(
 
 
 def _doubled(names: Sequence[str], meaning: str, table: Path) -> InvalidInput:
-    said = printable(", ".join(names))
+    said = excerpt(", ".join(names))
     return InvalidInput(
-        f"{printable(str(table))} has {len(names)} columns that may be the {meaning}: {said}.",
+        f"{excerpt(str(table))} has {len(names)} columns that may be the {meaning}: {said}.",
         f"Rename the right one to {meaning}, and give the others names of their own.",
     )
 
 
 def _without(names: Sequence[str], missing: Sequence[str], table: Path) -> InvalidInput:
-    headline = f"{printable(str(table))} has no column {' and no column '.join(missing)}"
+    headline = f"{excerpt(str(table))} has no column {' and no column '.join(missing)}"
     if any(name.strip().lower().endswith(SUFFIXES) for name in names):
         return InvalidInput(f"{headline}: its first line names an image.", "Put a header above it, such as: file,label")
-    found = printable(", ".join(names)) or "nothing"
+    found = excerpt(", ".join(names)) or "nothing"
     return InvalidInput(f"{headline}; its first line has: {found}.", "Its first line must name at least: file,label")
 
 
@@ -151,9 +152,7 @@ def _box(names: Sequence[str], table: Path) -> BoxColumns | None:
     corners = [family for family in _CORNERS if all(word in words for word in family)]
     if len(corners) > 1:
         said = " and ".join(",".join(family) for family in corners)
-        raise InvalidInput(
-            f"{printable(str(table))} has boxes twice, in the columns {said}.", "Remove or rename one set of them."
-        )
+        raise InvalidInput(f"{excerpt(str(table))} has boxes twice, in the columns {said}.", "Remove or rename one set of them.")
     if corners:
         return _places(words, names, corners[0], "corners", table)
     for form, starts in (("center", _CENTERS), ("size", _ORIGINS)):
@@ -180,9 +179,9 @@ def _refuse_incomplete(names: Sequence[str], words: Sequence[str], table: Path) 
     parts = {word for start in (*_CORNERS, *_CENTERS) for word in start} - _PLAIN_WORDS
     found = whole or [name for name, word in zip(names, words, strict=True) if word in parts]
     if found:
-        said = printable(", ".join(found))
+        said = excerpt(", ".join(found))
         raise InvalidInput(
-            f"{printable(str(table))} has the column{'s'[: len(found) > 1]} {said}, which {'are' if len(found) > 1 else 'is'} "
+            f"{excerpt(str(table))} has the column{'s'[: len(found) > 1]} {said}, which {'are' if len(found) > 1 else 'is'} "
             "no box in four columns.",
             "Name the columns of boxes xmin,ymin,xmax,ymax; or rename what is no box.",
         )

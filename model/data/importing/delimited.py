@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from model.data.importing.findings import printable
 from model.errors import InvalidInput
+from model.text import excerpt
 
 LONGEST_FIELD = 16 * 2**20
 """Characters of one value: masks and polygons in columns that are not read may be long."""
@@ -84,7 +84,7 @@ def _check_text(values: Sequence[str], table: Path, line: int) -> None:
             raise InvalidInput(f"{_name(table)}, line {line}, column {column}: the value holds NUL bytes.", hint)
         if not value.isascii() and any("\udc80" <= character <= "\udcff" for character in value):
             hint = "It may be Latin-1 or Windows-1252; convert it with: iconv -f WINDOWS-1252 -t UTF-8"
-            raise InvalidInput(f"{_name(table)}, line {line}, column {column}: '{printable(value)}' is not UTF-8.", hint)
+            raise InvalidInput(f"{_name(table)}, line {line}, column {column}: '{excerpt(value)}' is not UTF-8.", hint)
 
 
 def _broken(table: Path, line: int, error: str) -> InvalidInput:
@@ -100,4 +100,4 @@ def _broken(table: Path, line: int, error: str) -> InvalidInput:
 
 
 def _name(table: Path) -> str:
-    return printable(str(table))
+    return excerpt(str(table))

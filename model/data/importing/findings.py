@@ -1,6 +1,5 @@
 """What is wrong with a data set, by name: defects, which refuse it, and warnings, which do not."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +8,10 @@ from typing import Any
 
 from model.errors import InvalidInput
 from model.files import write_json, write_text
+from model.text import excerpt
 
-LONGEST_TEXT = 500
-"""Characters of a name or a text that are shown."""
 _SHOWN = 20
-_JOINERS = "\u200c\u200d"
-"""Invisible characters that scripts and emoji need; they reorder nothing and are left alone."""
+"""Number of findings that a person is shown; the report file names all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,11 @@ class Findings:
 
     def defect(self, kind: str, name: str, text: str) -> None:
         """Add a reason to refuse the data set."""
-        self.defects.append(Finding(kind, printable(name), printable(text)))
+        self.defects.append(Finding(kind, excerpt(name), excerpt(text)))
 
     def warn(self, kind: str, name: str, text: str) -> None:
         """Add something that a person should look at."""
-        self.warnings.append(Finding(kind, printable(name), printable(text)))
+        self.warnings.append(Finding(kind, excerpt(name), excerpt(text)))
 
     def drop(self, kind: str, name: str, text: str, samples: int = 1) -> None:
         """Name what is left out, and count its samples."""
@@ -88,28 +85,6 @@ class Rejected(InvalidInput):
         super().__init__(headline, hint)
         self.findings = findings
         self.report = report
-
-
-def printable(text: str) -> str:
-    """`text` as it may be shown anywhere: on one line, in the order it is written, and not without end.
-
-    Bytes that are no UTF-8, control characters, line separators, and characters that turn the direction of writing or cannot
-    be seen become escapes; the rest is left alone. Of a long text the middle is left out.
-    """
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    shown = "".join(_escaped(each) if _is_unseen(each) else each for each in text)
-    if len(shown) <= LONGEST_TEXT:
-        return shown
-    return f"{shown[: LONGEST_TEXT // 2]} ... ({len(shown)} characters) ... {shown[-LONGEST_TEXT // 4 :]}"
-
-
-def _is_unseen(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"} and character not in _JOINERS
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def write_report(folder: Path, name: str, findings: Findings) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 from model.config import DataConfig
 from model.data.decoding.limits import ImageLimits
-from model.data.importing.findings import Findings, Rejected, printable, summary, write_report
+from model.data.importing.findings import Findings, Rejected, summary, write_report
 from model.data.importing.fingerprint import fingerprint
 from model.data.importing.hashing import hash_files
 from model.data.importing.import_report import ImportReport
@@ -21,6 +21,7 @@ from model.home import DataStore
 from model.licences import of_folder
 from model.progress import Progress
 from model.schemas.data_pin import DataPin
+from model.text import excerpt
 
 DEFAULTS = DataConfig()
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -74,7 +75,7 @@ def import_dataset(
         report = write_report(store.reports, name, findings)
         if findings.defects:
             count = f"{len(findings.defects)} defect{'s'[: len(findings.defects) > 1]}: {summary(findings.defects)}"
-            headline = f"{printable(str(source))} has {count}. Nothing was imported."
+            headline = f"{excerpt(str(source))} has {count}. Nothing was imported."
             raise Rejected(headline, f"Every one is named in {report}.", findings, report)
         pin = publish(store, name, staging / "data", record, remote=remote, step=lambda step: progress(0, 0, step))
     return ImportReport.of(pin, record, False, report, time.monotonic() - begun)
@@ -103,10 +104,10 @@ def _list(source: str, csv: Path | None, root: Path, config: DataConfig, finding
         root = Path(source)
         if root.is_file():
             if root.suffix.lower() not in TABLE_SUFFIXES:
-                raise InvalidInput(f"{printable(source)} is a file, and no CSV.", _FORMS)
+                raise InvalidInput(f"{excerpt(source)} is a file, and no CSV.", _FORMS)
             root, csv = root.parent, root
         if not root.is_dir():
-            raise NotFound(f"There is no folder {printable(source)}.", _FORMS)
+            raise NotFound(f"There is no folder {excerpt(source)}.", _FORMS)
     progress(0, 0, "list the files")
     table = find_table(root, csv)
     listing = list_table(root, table, findings, boxes=config.boxes) if table else list_folders(root, findings)

@@ -8,13 +8,14 @@ import numpy as np
 
 from model.data.importing.columns import Columns, find_columns, recognised
 from model.data.importing.delimited import read_rows
-from model.data.importing.findings import Findings, printable
+from model.data.importing.findings import Findings
 from model.data.importing.locating import Finder
 from model.data.importing.names import Spellings, name_is_valid
 from model.data.importing.sources import Listing, name_class
 from model.data.manifest import MANIFEST, SPLITS
 from model.data.splits import UNSET
 from model.errors import InvalidInput, NotFound
+from model.text import excerpt
 
 NO_BOX = (math.nan,) * 4
 _SLACK = 1e-4
@@ -58,18 +59,18 @@ def list_table(root: Path, table: Path, findings: Findings, *, boxes: str = "pix
     rows = read_rows(table, recognised)
     _, header = next(rows, (0, None))
     if header is None:
-        raise InvalidInput(f"{printable(str(table))} is empty.", "Its first line must name at least: file,label")
+        raise InvalidInput(f"{excerpt(str(table))} is empty.", "Its first line must name at least: file,label")
     reader = _Reader(root, table, find_columns(header, table, findings), findings, boxes)
     count = 0
     for line, values in rows:
         reader.read(line, values)
         count += 1
     if not count:
-        raise InvalidInput(f"{printable(str(table))} has no rows.", "Add a row for each image below the header.")
+        raise InvalidInput(f"{excerpt(str(table))} has no rows.", "Add a row for each image below the header.")
     listing = reader.listing
     corners = listing.box_array[~np.isnan(listing.box_array[:, 0])]
     if boxes == "pixels" and len(corners) and corners.max() <= 1 + _SLACK:
-        headline = f"{printable(str(table))}: all {len(corners)} boxes lie between 0 and 1, so they are no pixels."
+        headline = f"{excerpt(str(table))}: all {len(corners)} boxes lie between 0 and 1, so they are no pixels."
         raise InvalidInput(headline, "If they are fractions of the image's width and height: --set data.boxes=normalised")
     return listing
 

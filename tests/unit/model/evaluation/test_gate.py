@@ -176,7 +176,7 @@ def test_a_groups_name_cannot_break_or_turn_round_a_sentence():
     names = np.array(["evil\u202e\nheld.", "\u05d0\u05d1"])[LABELS % 2]
     change = np.where(LABELS % 2, 0.2, -0.2)
     first = verdict(figures(VALUES + change), figures(VALUES), groups=names)
-    assert r"worst, evil\u202e held. (50 queries)" in rule(first, "max_group_regression").text
+    assert r"worst, evil\u202e\x0aheld. (50 queries)" in rule(first, "max_group_regression").text
     second = verdict(figures(VALUES - change), figures(VALUES), groups=names)
     assert "worst, \u2068\u05d0\u05d1\u2069 (50 queries)" in rule(second, "max_group_regression").text
 
