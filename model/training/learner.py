@@ -21,10 +21,10 @@ from model.losses.hybrid import HybridLoss
 from model.networks.heads import Embeddings, MultiHead, RetrievalNetwork
 from model.networks.methods import Init, Method, get_method
 from model.networks.trunk import make_trunk
+from model.prefetching import prefetch
 from model.progress import Progress
 from model.training.distributed import share
 from model.training.gradients import Inputs
-from model.training.loader import prefetch
 from model.training.trunk_modes import FinetunedTrunk, FrozenTrunk, Stored, TrunkMode
 
 _STORED_SIDE = 1.5

@@ -12,11 +12,11 @@ from model.data.importing.checks import STORED_SUFFIXES, inspect
 from model.data.importing.duplicates import drop_conflicts, exact_copies, near_copies
 from model.data.importing.findings import Findings
 from model.data.importing.fingerprint import fingerprint
+from model.data.importing.listing import Listing
 from model.data.importing.samples import Samples
 from model.data.importing.singletons import check_classes, settle_singletons
-from model.data.importing.sources import Listing
+from model.data.importing.splits import DISTRACTOR, SCENE, UNSET, assign
 from model.data.manifest import SPLITS, write_manifest
-from model.data.splits import DISTRACTOR, SCENE, UNSET, assign
 from model.progress import Progress
 
 

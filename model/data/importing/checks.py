@@ -18,10 +18,12 @@ from model.data.decoding.limits import ImageLimits
 from model.data.decoding.refusals import ImageRefused
 from model.data.headers import read_header
 from model.data.images import crop, decode_image
+from model.data.importing.chunks import over_chunks
 from model.data.importing.findings import Findings
-from model.data.importing.hashing import Defect, md5, over_chunks, read_file
+from model.data.importing.hashing import md5
+from model.data.importing.listing import Listing
 from model.data.importing.names import LONGEST_NAME
-from model.data.importing.sources import Listing
+from model.data.importing.reading import Defect, read_file
 from model.progress import Progress
 
 _OF_NAMES = {"invalid name", "name taken"}

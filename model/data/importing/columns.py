@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from model.data.decoding.suffixes import SUFFIXES
 from model.data.importing.findings import Findings
-from model.data.importing.sources import SUFFIXES
 from model.data.manifest import GROUP
 from model.errors import InvalidInput
 from model.text import excerpt

@@ -10,8 +10,8 @@ from model.config import DataConfig
 from model.data.importing.checks import Inspection
 from model.data.importing.findings import Findings
 from model.data.importing.samples import Samples
+from model.data.importing.splits import DISTRACTOR, SCENE, TEST, TRAIN, VAL
 from model.data.manifest import SPLITS
-from model.data.splits import DISTRACTOR, SCENE, TEST, TRAIN, VAL
 
 BITS = 6
 """How many of the 64 bits of two difference hashes may differ."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import DataConfig
-from model.data.importing.sources import Listing
+from model.data.importing.listing import Listing
 
 FORMAT = 3
 """Raised when the same source would be stored differently, so that an old import is not taken for the same."""

@@ -8,10 +8,11 @@ from model.config import DataConfig
 from model.data.decoding.limits import ImageLimits
 from model.data.importing.findings import Findings, Rejected, summary, write_report
 from model.data.importing.fingerprint import fingerprint
+from model.data.importing.folders import list_folders
 from model.data.importing.hashing import hash_files
 from model.data.importing.import_report import ImportReport
+from model.data.importing.listing import Listing
 from model.data.importing.object_store import SCHEMES, download
-from model.data.importing.sources import Listing, list_folders
 from model.data.importing.tables import find_table, list_table
 from model.data.versions.fetch import is_complete
 from model.data.versions.pin import check_name, recorded

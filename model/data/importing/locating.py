@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from model.data.importing.findings import Findings
+from model.data.importing.links import is_folder, is_usable
+from model.data.importing.listing import Listing
 from model.data.importing.names import is_hidden, is_system, name_is_valid, same_text
-from model.data.importing.sources import Listing, is_folder, is_usable
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")

@@ -129,3 +129,16 @@ class Spellings:
             return None
         first = self._seen.setdefault(same_text(name), name)
         return first if first != name else None
+
+
+def refuse_same_class_name(label: str, where: str, spellings: Spellings, findings: Findings) -> None:
+    """Add a defect for a class whose name is the same text as another's and differs in its bytes only."""
+    if (other := spellings.other(label)) is not None:
+        text = f"it reads like the class {other!a} and is spelled {label!a} (Unicode NFC and NFD); give both one name"
+        findings.defect("same class name", where, text)
+
+
+def warn_of_same_file_name(part: str, name: str, spellings: Spellings, findings: Findings) -> None:
+    """Warn of a file whose name is the same text as another's: on some systems the two cannot lie in one folder."""
+    if (other := spellings.other(part)) is not None:
+        findings.warn("same file name", name, f"another file is spelled {other!a}; some systems keep only one of the two")

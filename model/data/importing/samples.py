@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.importing.checks import Inspection
-from model.data.importing.sources import Listing
+from model.data.importing.listing import Listing
+from model.data.importing.splits import DISTRACTOR, SCENE, UNSET
 from model.data.manifest import SPLITS
-from model.data.splits import DISTRACTOR, SCENE, UNSET
 
 
 @dataclass

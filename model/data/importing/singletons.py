@@ -6,7 +6,7 @@ import numpy as np
 
 from model.data.importing.findings import Findings
 from model.data.importing.samples import Samples
-from model.data.splits import DISTRACTOR, SCENE
+from model.data.importing.splits import DISTRACTOR, SCENE
 
 
 def settle_singletons(samples: Samples, setting: Literal["fail", "drop", "distractor"], findings: Findings) -> None:

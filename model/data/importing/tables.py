@@ -9,11 +9,11 @@ import numpy as np
 from model.data.importing.columns import Columns, find_columns, recognised
 from model.data.importing.delimited import read_rows
 from model.data.importing.findings import Findings
+from model.data.importing.listing import Listing
 from model.data.importing.locating import Finder
-from model.data.importing.names import Spellings, name_is_valid
-from model.data.importing.sources import Listing, name_class
+from model.data.importing.names import Spellings, name_is_valid, refuse_same_class_name
+from model.data.importing.splits import UNSET
 from model.data.manifest import MANIFEST, SPLITS
-from model.data.splits import UNSET
 from model.errors import InvalidInput, NotFound
 from model.text import excerpt
 
@@ -116,7 +116,7 @@ class _Reader:
     def _label(self, label: str, where: str) -> int:
         """The number of a class."""
         if label not in self._labels:
-            name_class(label, where, self._spellings, self._findings)
+            refuse_same_class_name(label, where, self._spellings, self._findings)
             self._labels[label] = len(self._labels)
             self.listing.labels.append(label)
         return self._labels[label]

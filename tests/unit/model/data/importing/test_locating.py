@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from model.data.importing.findings import Findings
+from model.data.importing.listing import Listing
 from model.data.importing.locating import Finder
-from model.data.importing.sources import Listing
 
 NFC, NFD = (unicodedata.normalize(form, "Käse") for form in ("NFC", "NFD"))
 

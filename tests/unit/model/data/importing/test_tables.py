@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.data.importing.findings import Findings
-from model.data.importing.sources import Listing
+from model.data.importing.listing import Listing
+from model.data.importing.splits import UNSET
 from model.data.importing.tables import find_table, list_table
 from model.data.manifest import SPLITS
-from model.data.splits import UNSET
 from model.errors import InvalidInput, NotFound
 
 EXTENTS = st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2, unique=True)

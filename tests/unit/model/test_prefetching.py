@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 
-from model.training.loader import prefetch
+from model.prefetching import prefetch
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from model.data.importing.findings import Findings
+from model.data.importing.splits import SCENE, TEST, TRAIN, UNSET, VAL, assign, zero_shot
 from model.data.manifest import SPLITS
-from model.data.splits import SCENE, TEST, TRAIN, UNSET, VAL, assign, zero_shot
 from model.errors import InvalidInput
 
 
