@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.data.cache.feature_maps import box_of
 from model.data.images import load_image
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
@@ -117,4 +116,4 @@ def map_at_r(right: NDArray[np.bool_], r: int) -> float:
 def _images(manifest: Manifest, size: int) -> Iterator[list[torch.Tensor]]:
     for begin in range(0, len(manifest), _CHUNK):
         rows = range(begin, min(begin + _CHUNK, len(manifest)))
-        yield [load_image(manifest.folder / str(manifest.paths[row]), size, box_of(manifest, row)) for row in rows]
+        yield [load_image(manifest.folder / str(manifest.paths[row]), size, manifest.box(row)) for row in rows]

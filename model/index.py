@@ -6,10 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from torchvision.io import encode_png
 
-from model.data.cache.feature_maps import box_of, known_maps
-from model.data.images import crop, decode_image
+from model.data.cache.feature_maps import known_maps
+from model.data.images import crop, decode_image, to_png
 from model.data.manifest import Manifest, read_manifest
 from model.files import read_json, write_json
 from model.networks.stored import NetworkSpec, load_network
@@ -71,10 +70,10 @@ def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) 
     folder.mkdir()
     answers: list[GoldenQuery] = []
     for number, row in enumerate(np.unique(np.linspace(0, len(manifest) - 1, count).astype(int))):
-        source, box = manifest.folder / manifest.paths[row], box_of(manifest, row)
+        source, box = manifest.folder / manifest.paths[row], manifest.box(int(row))
         data = source.read_bytes()
         if box is not None:
-            data = encode_png(crop(decode_image(data), box).contiguous()).numpy().tobytes()
+            data = to_png(crop(decode_image(data), box))
         file = f"{number}{'.png' if box else source.suffix.lower()}"
         (folder / file).write_bytes(data)
         (neighbours,) = retriever.search([decode_image(data)], GOLDEN_NEIGHBOURS)

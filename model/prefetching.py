@@ -1,4 +1,4 @@
-"""Batches that threads load ahead of the training. Reading, cropping and resizing release Python's global lock."""
+"""Calls made in threads ahead of their use: reading, decoding, hashing and resizing release Python's global lock."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def prefetch(calls: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
-    """The results of the calls, in their order.
+    """The results of the calls, in their order. An error of a call is raised in the place of its result.
 
     Args:
         calls: Calls to make, one after the other.
@@ -18,7 +18,7 @@ def prefetch(calls: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
     if not threads:
         yield from (call() for call in calls)
         return
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="prefetch")
     waiting: deque[Future[T]] = deque()
     try:
         for call in calls:

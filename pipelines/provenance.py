@@ -1,6 +1,5 @@
 """What is on record of a run before its first step: its name, its settings, and where it comes from."""
 
-from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from components.runtime.revision import code_revision
 from model.config import RunConfig
 from model.environment import current_user
+from model.nested import flattened
 from serving.registry.records import COMMIT, KIND, USER
 from serving.registry.runs import code_commit
 
@@ -19,7 +19,8 @@ def run_name(dataset: str, config: RunConfig, when: datetime) -> str:
 
 def run_params(source: str, dataset: str, config: RunConfig) -> dict[str, Any]:
     """Every setting by its full name, such as `train.epochs`, and the source of the data."""
-    return {"source": source, "name": dataset, **dict(_flat(config.model_dump()))}
+    settings = {name: "" if value is None else value for name, value in flattened(config.model_dump())}
+    return {"source": source, "name": dataset, **settings}
 
 
 def run_tags(folder: Path, why: str) -> dict[str, str]:
@@ -35,11 +36,3 @@ def run_tags(folder: Path, why: str) -> dict[str, str]:
     }
     commit = code_commit()
     return tags | ({COMMIT: commit} if commit else {})
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", "" if value is None else value

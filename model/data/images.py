@@ -10,6 +10,7 @@ import torch
 import torchvision.transforms.v2.functional as transforms
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.io import encode_png
 
 from model.data.decoding.jpeg import decode_jpeg
 from model.data.decoding.limits import ImageLimits
@@ -17,10 +18,9 @@ from model.data.decoding.others import decode_other
 from model.data.decoding.png import decode_png
 from model.data.decoding.refusals import Damaged, ImageRefused
 from model.data.headers import DEFAULT, read_header
+from model.data.manifest import Box
 from model.errors import InvalidInput
 
-Box = tuple[float, float, float, float]
-"""xmin, ymin, xmax, ymax in pixels."""
 DECODER = 3
 """Raised when the same file would give other pixels, so that what was made of the old ones is not taken for the new."""
 
@@ -74,6 +74,11 @@ def crop(image: Tensor, box: Box) -> Tensor:
     height, width = image.shape[1:]
     left, top = min(max(0, round(box[0])), width - 1), min(max(0, round(box[1])), height - 1)
     return image[:, top : max(top + 1, round(box[3])), left : max(left + 1, round(box[2]))]
+
+
+def to_png(image: Tensor) -> bytes:
+    """Encode a (3, H, W) uint8 image as a PNG of the same pixels."""
+    return bytes(encode_png(image.contiguous()).numpy().tobytes())
 
 
 def resize(image: Tensor, size: int, box: Box | None = None) -> Tensor:

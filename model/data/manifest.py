@@ -11,6 +11,7 @@ megabytes and not a hundred thousand objects.
 """
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,9 @@ SPLITS = ("train", "val", "test", "scene", "distractor")
 """The sides of the split: classes to train on, to choose the best checkpoint by, and to test on once; whole scenes, for
 detection alone; and distractors, which every query may find and none should: they are in galleries, but are never trained on
 and never a query."""
+
+Box = tuple[float, float, float, float]
+"""xmin, ymin, xmax, ymax in pixels."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,13 @@ class Manifest:
             return self.paths
         ids = self.paths.astype(object)
         for row in np.flatnonzero(boxed):
-            ids[row] = f"{self.paths[row]}#" + ",".join(f"{value:g}" for value in self.boxes[row])
+            ids[row] = sample_id(str(self.paths[row]), self.boxes[row])
         return ids.astype(str)
+
+    def box(self, row: int) -> Box | None:
+        """The box of a sample; None where the sample is the whole image."""
+        xmin, ymin, xmax, ymax = (float(value) for value in self.boxes[row])
+        return None if math.isnan(xmin) else (xmin, ymin, xmax, ymax)
 
     @property
     def has_groups(self) -> bool:
@@ -100,6 +109,11 @@ class Manifest:
         """The same manifest, of `rows` alone. Labels keep their meaning."""
         columns = (self.paths[rows], self.labels[rows], self.splits[rows], self.boxes[rows])
         return Manifest(self.folder, *columns, self.classes, self.groups[rows])
+
+
+def sample_id(path: str, box: NDArray[np.float32]) -> str:
+    """The id of a sample: its path, and `#xmin,ymin,xmax,ymax` behind it unless the box (4,) is NaN."""
+    return path if np.isnan(box[0]) else f"{path}#" + ",".join(f"{value:g}" for value in box)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -147,9 +161,7 @@ def read_manifest(folder: Path) -> Manifest:
     )
 
 
-def write_manifest(
-    folder: Path, rows: Iterable[tuple[str, str, str, tuple[float, float, float, float] | None]], groups: Sequence[str] = ()
-) -> None:
+def write_manifest(folder: Path, rows: Iterable[tuple[str, str, str, Box | None]], groups: Sequence[str] = ()) -> None:
     """Write `folder/manifest.csv`, its rows as they come.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.manifest import Manifest
+from model.data.manifest import Box, Manifest
 from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery
 from model.schemas.contact_sheets import ContactSheet, ContactSheets, SheetImage, SheetQuery
@@ -68,26 +68,23 @@ def _shown(manifest: Manifest, figures: PerQuery, row: int) -> SheetQuery:
 
 def _image(manifest: Manifest, row: int, *, right: bool = False, score: float = 0.0) -> SheetImage:
     path = str(manifest.paths[row])
-    source = thumbnail(manifest.folder / path, manifest.boxes[row])
+    source = thumbnail(manifest.folder / path, manifest.box(row))
     return SheetImage(source=source, name=manifest.classes[manifest.labels[row]], path=path, right=right, score=score)
 
 
-def thumbnail(file: Path, box: NDArray[np.float32]) -> str | None:
-    """A small JPEG of the image, or of `box` (4,) in it where that is not NaN, as a data: URI; None if it cannot be read."""
+def thumbnail(file: Path, box: Box | None = None) -> str | None:
+    """A small JPEG of an image, or of a box in it, as a data: URI; None if the image cannot be read."""
     from torchvision.io import encode_jpeg
     from torchvision.transforms.v2 import functional as transforms
 
-    from model.data.images import decode_image
+    from model.data.images import crop, decode_image
 
     try:
         image = decode_image(file.read_bytes())  # (3, H, W) uint8, turned as the trunk saw it
     except (InvalidInput, OSError):
         return None
-    if not np.isnan(box).any():
-        left, top = np.maximum(np.floor(box[:2]), 0).astype(int)
-        right, bottom = np.ceil(box[2:]).astype(int)
-        cropped = image[:, top:bottom, left:right]
-        image = cropped if cropped.numel() else image
+    if box is not None:
+        image = crop(image, box)
     height, width = image.shape[1:]
     ratio = min(1.0, THUMBNAIL / max(height, width))
     size = [max(1, round(height * ratio)), max(1, round(width * ratio))]

@@ -10,6 +10,7 @@ from model.evaluation.definitions import definitions
 from model.evaluation.figures import GroupRow, worst_first
 from model.evaluation.metrics import FIGURES
 from model.evaluation.statements import few_classes, statements, training_story
+from model.nested import flattened
 from model.schemas.contact_sheets import ContactSheets
 from model.schemas.decision import Decision
 from model.schemas.figures import Figure, GroupFigures
@@ -147,11 +148,11 @@ def _details(report: Report, run: RunRecord | None) -> dict[str, list[tuple[str,
     heads = {head.name: head.settings for head in report.network.heads}
     losses = {f"{loss.name} on {loss.on}": loss.weight for loss in report.network.losses}
     return {
-        "Run": _flat(_run_lines(report, run)),
-        "Data": _flat(report.data.model_dump()),
-        "Settings": _flat(report.settings),
-        "Network": _flat({"dimensions": report.network.dimensions, "head": heads, "loss": losses}),
-        "Also measured": _flat(measured),
+        "Run": _lines(_run_lines(report, run)),
+        "Data": _lines(report.data.model_dump()),
+        "Settings": _lines(report.settings),
+        "Network": _lines({"dimensions": report.network.dimensions, "head": heads, "loss": losses}),
+        "Also measured": _lines(measured),
     }
 
 
@@ -171,15 +172,9 @@ def _run_lines(report: Report, run: RunRecord | None) -> dict[str, str]:
     return {name: text for name, text in named.items() if text} | lines
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as lines of `a.b` and text."""
-    lines: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            lines += _flat(value, f"{prefix}{name}.")
-        else:
-            lines.append((f"{prefix}{name}", _text(value)))
-    return lines
+def _lines(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Nested values as lines of a dotted name and a text."""
+    return [(name, _text(value)) for name, value in flattened(values)]
 
 
 def _text(value: Any) -> str:

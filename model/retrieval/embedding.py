@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.cache.feature_maps import BATCH, FeatureMaps, image_batches
+from model.data.cache.feature_maps import FeatureMaps
+from model.data.image_batches import BATCH, normalised_batches
 from model.data.manifest import Manifest
 from model.networks.heads import RetrievalNetwork
 from model.networks.trunk import Trunk
@@ -47,7 +48,7 @@ def embed_manifest(
     if maps is not None:
         batches = (maps[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
     else:
-        batches = (trunk(images.to(device)) for images in image_batches(manifest, rows, trunk, size))
+        batches = (trunk(images.to(device)) for images in normalised_batches(manifest, rows, trunk, size))
     parts: list[NDArray[np.float32]] = []
     for shallow, deep in batches:
         parts.append(embed(shallow.to(device), deep.to(device)).cpu().numpy())

@@ -14,7 +14,9 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.config import ModelConfig, TrainConfig
-from model.data.cache.feature_maps import BATCH, feature_maps, features_folder, images_folder, stored_images
+from model.data.cache.feature_maps import feature_maps, features_folder
+from model.data.cache.stored_images import images_folder, stored_images
+from model.data.image_batches import BATCH
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
 from model.losses.hybrid import HybridLoss

@@ -16,7 +16,7 @@ from model.data.importing.listing import Listing
 from model.data.importing.samples import Samples
 from model.data.importing.singletons import check_classes, settle_singletons
 from model.data.importing.splits import DISTRACTOR, SCENE, UNSET, assign
-from model.data.manifest import SPLITS, write_manifest
+from model.data.manifest import SPLITS, Box, write_manifest
 from model.progress import Progress
 
 
@@ -78,7 +78,7 @@ def _write(samples: Samples, folder: Path) -> None:
 
     kept = np.flatnonzero(samples.keep)
 
-    def rows() -> Iterator[tuple[str, str, str, tuple[float, float, float, float] | None]]:
+    def rows() -> Iterator[tuple[str, str, str, Box | None]]:
         for row in kept:
             xmin, ymin, xmax, ymax = (float(value) for value in samples.found.boxes[row])
             box = None if np.isnan(xmin) else (xmin, ymin, xmax, ymax)

@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
-from torchvision.io import encode_png
 
 from model.data.decoding.limits import ImageLimits
 from model.data.decoding.refusals import ImageRefused
 from model.data.headers import read_header
-from model.data.images import crop, decode_image
+from model.data.images import crop, decode_image, to_png
 from model.data.importing.chunks import over_chunks
 from model.data.importing.findings import Findings
 from model.data.importing.hashing import md5
@@ -175,14 +174,10 @@ def decode(data: bytes, suffix: str, limits: ImageLimits) -> tuple[Tensor, bytes
         image = decode_image(data, limits)
     except ImageRefused as error:
         raise Defect(error.kind, str(error)) from error
-    stored = data if form in STORED else _png(image)
+    stored = data if form in STORED else to_png(image)
     wanted = STORED.get(form, ".png")
     keeps = suffix in STORED_NAMES if stored is data else suffix == wanted
     return image, stored, 0 if keeps else STORED_SUFFIXES.index(wanted)
-
-
-def _png(image: Tensor) -> bytes:
-    return bytes(encode_png(image.contiguous()).numpy().tobytes())
 
 
 def _store(data: bytes, images: Path, name: str) -> None:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from model.data.importing.findings import Findings
 from model.data.importing.names import is_passed_over, name_is_valid
 from model.errors import InvalidInput, NotFound, Unavailable
+from model.prefetching import prefetch
 from model.progress import Progress
 
 SCHEMES = ("s3://", "s3:/")
@@ -47,12 +48,11 @@ def download(url: str, folder: Path, findings: Findings, progress: Progress) -> 
     client = boto3.client("s3")
     done = 0
     try:
-        with ThreadPoolExecutor(8) as pool:
-            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                wanted = list(_wanted(page.get("Contents", []), prefix, folder, findings))
-                list(pool.map(lambda item: client.download_file(bucket, item[0], str(item[1])), wanted))
-                done += len(wanted)
-                progress(done, 0, "download")
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        wanted = (target for page in pages for target in _wanted(page.get("Contents", []), prefix, folder, findings))
+        calls = (partial(client.download_file, bucket, key, str(path)) for key, path in wanted)
+        for done, _ in enumerate(prefetch(calls, 8), start=1):
+            progress(done, 0, "download")
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in {"404", "NoSuchBucket", "NoSuchKey"}:
             raise NotFound(f"There is no {url}.", "Check the bucket's name.") from error

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from model.data.importing.checks import Inspection
 from model.data.importing.listing import Listing
 from model.data.importing.splits import DISTRACTOR, SCENE, UNSET
-from model.data.manifest import SPLITS
+from model.data.manifest import SPLITS, sample_id
 
 
 @dataclass
@@ -58,8 +58,6 @@ class Samples:
 
     def name(self, row: int) -> str:
         """The row for a person: its file, its box, its class and its side of the split."""
-        box = self.found.boxes[row]
-        corners = "" if np.isnan(box[0]) else "#" + ",".join(f"{value:g}" for value in box)
         label, side = self.listing.labels[int(self.labels[row])], int(self.sides[row])
         about = label if side == UNSET else f"{label}, {SPLITS[side]}"
-        return f"{self.listing.files[int(self.files[row])]}{corners} ({about})"
+        return f"{sample_id(self.listing.files[int(self.files[row])], self.found.boxes[row])} ({about})"

@@ -13,7 +13,7 @@ from model.data.importing.listing import Listing
 from model.data.importing.locating import Finder
 from model.data.importing.names import Spellings, name_is_valid, refuse_same_class_name
 from model.data.importing.splits import UNSET
-from model.data.manifest import MANIFEST, SPLITS
+from model.data.manifest import MANIFEST, SPLITS, Box
 from model.errors import InvalidInput, NotFound
 from model.text import excerpt
 
@@ -21,7 +21,6 @@ NO_BOX = (math.nan,) * 4
 _SLACK = 1e-4
 """How far a normalised box may reach beyond the image: what rounding to few digits does. It is cut off."""
 _SPLIT_WORDS = {"training": "train", "validation": "val", "valid": "val", "testing": "test", "distractors": "distractor"}
-Box = tuple[float, float, float, float]
 
 
 class Row(NamedTuple):

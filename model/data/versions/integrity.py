@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+
+from model.prefetching import prefetch
 
 
 def file_md5(path: Path) -> str:
@@ -18,10 +20,10 @@ def folder_md5(folder: Path) -> str:
     """The hash DVC gives a directory: the MD5 of the JSON list of its files' MD5s and names, sorted by name."""
     names = sorted(_names(folder))
     digest = hashlib.md5(usedforsecurity=False)
-    with ThreadPoolExecutor(4) as pool:
-        for place, md5 in enumerate(pool.map(lambda name: file_md5(folder / name), names, chunksize=64)):
-            digest.update(b", " if place else b"[")
-            digest.update(json.dumps({"md5": md5, "relpath": names[place]}, sort_keys=True).encode())
+    hashes = prefetch((partial(file_md5, folder / name) for name in names), 4)
+    for number, (name, md5) in enumerate(zip(names, hashes, strict=True)):
+        digest.update(b", " if number else b"[")
+        digest.update(json.dumps({"md5": md5, "relpath": name}, sort_keys=True).encode())
     digest.update(b"]" if names else b"[]")
     return digest.hexdigest()
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from model.data.decoding.limits import ImageLimits
 from model.data.decoding.refusals import ImageRefused, Oversized, Unsupported
-from model.data.images import crop, decode_image, load_image, resize
+from model.data.images import crop, decode_image, load_image, resize, to_png
 from model.errors import InvalidInput
 from tests.support.encoded import blobs, encode, every_kind, exif, flat_blocks, mutate, pixels, sized_png, stored_as
 
@@ -126,3 +126,8 @@ def test_every_box_within_an_image_has_pixels(corners):
 def test_a_sixteen_bit_ramp_keeps_its_upper_eight_bits():
     ramp = (np.arange(60 * 40, dtype=np.uint16) * 27).reshape(40, 60)
     assert np.array_equal(decoded(encode(Image.fromarray(ramp)))[1], ramp >> 8)
+
+
+def test_a_png_holds_the_pixels_that_were_encoded():
+    image = torch.arange(2 * 3 * 4, dtype=torch.uint8).reshape(4, 2, 3).permute(2, 0, 1)  # not contiguous
+    assert torch.equal(decode_image(to_png(image)), image)

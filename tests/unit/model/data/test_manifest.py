@@ -23,6 +23,7 @@ def test_groups_come_back_as_they_were_written_beside_boxes_and_without(tmp_path
     manifest = read_manifest(tmp_path)
     assert manifest.groups.tolist() == ["crawls", "flies, stings", ""]
     assert manifest.ids.tolist() == ["a/0.png", "b/0.png#0,0,8,9.5", "b/1.png"]
+    assert [manifest.box(row) for row in range(3)] == [None, (0.0, 0.0, 8.0, 9.5), None]
     assert manifest.select(np.array([2, 1])).groups.tolist() == ["", "flies, stings"]
 
 

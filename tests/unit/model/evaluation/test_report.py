@@ -273,7 +273,7 @@ def test_the_page_does_not_praise_training_that_did_nothing(made, tmp_path, trai
 
 
 def thumbnail_of(file: Path, box: list[float] | None = None) -> torch.Tensor:
-    source = thumbnail(file, np.array(box, dtype=np.float32) if box else WHOLE)
+    source = thumbnail(file, box)
     head, data = source.split(",")
     assert head == "data:image/jpeg;base64"
     return decode_image(torch.frombuffer(bytearray(base64.b64decode(data)), dtype=torch.uint8))
