@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from model.disk import check_writable, disk_errors
-from model.environment import settle
+from model.environment import prepare_process
 from model.errors import InvalidInput
 from model.files import write_text
 from model.home import Home
@@ -19,7 +19,7 @@ _RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 def claim(home: Home) -> Home:
     """Mark `home` as Glocal's, unless it is marked already; called before anything is written into it.
 
-    The process is settled as well: see `model.environment.settle`.
+    The process is settled as well: see `model.environment.prepare_process`.
 
     A folder is taken if it is new or empty, if none of its files bears a name that Glocal uses, or if an earlier version of
     Glocal made it.
@@ -33,7 +33,7 @@ def claim(home: Home) -> Home:
         if not home.marker.is_file():
             _mark(home)
         check_writable(home.root)
-        settle(home)
+        prepare_process(home)
     return home
 
 

@@ -65,7 +65,7 @@ def current_user() -> str:
         return f"uid-{os.getuid()}"
 
 
-def settle(home: Home) -> None:
+def prepare_process(home: Home) -> None:
     """Give this process, and what it starts, what libraries ask the system for: a temporary folder, a user's name, a HOME.
 
     Without a temporary folder that has room, GLOCAL_HOME holds the temporary files. A user without an entry in the list of

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from model.networks.stored import NetworkSpec
     from model.retrieval.retriever import Retriever
 
-MANIFEST = "manifest.json"
+RELEASE_MANIFEST = "manifest.json"
 _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
 
 
@@ -123,9 +123,9 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
             embedding_space_id=space_id(partial),
             data=pin,
             code_revision=code_revision,
-            files={name: _describe(partial / name) for name in _files(partial)},
+            files={name: _stored_file(partial / name) for name in _files(partial)},
         )
-        manifest.save(partial / MANIFEST)
+        manifest.save(partial / RELEASE_MANIFEST)
     return open_release(out)
 
 
@@ -136,14 +136,14 @@ def open_release(folder: Path) -> Release:
         NotFound: There is no release.
         InvalidInput: A file is missing, extra, a link or changed, or the manifest is not of this format; the message names it.
     """
-    if not (folder / MANIFEST).is_file():
+    if not (folder / RELEASE_MANIFEST).is_file():
         raise NotFound(f"{folder} holds no release.")
-    manifest = ReleaseManifest.load(folder / MANIFEST)
+    manifest = ReleaseManifest.load(folder / RELEASE_MANIFEST)
     declared = manifest.files
-    found = set(_files(folder)) - {MANIFEST}
+    found = set(_files(folder)) - {RELEASE_MANIFEST}
     _refuse("misses", set(declared) - found, folder)
     _refuse("holds what its manifest does not name:", found - set(declared), folder)
-    _refuse("was changed:", {name for name in found if _describe(folder / name) != declared[name]}, folder)
+    _refuse("was changed:", {name for name in found if _stored_file(folder / name) != declared[name]}, folder)
     return Release(folder, manifest)
 
 
@@ -160,5 +160,5 @@ def _refuse(what: str, names: set[str], folder: Path) -> None:
         )
 
 
-def _describe(file: Path) -> StoredFile:
+def _stored_file(file: Path) -> StoredFile:
     return StoredFile(sha256=sha256_file(file), size=file.stat().st_size)

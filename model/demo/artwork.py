@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 """Blue, green, red: OpenCV's order."""
-Box = tuple[float, float, float, float]
+LabelBox = tuple[float, float, float, float]
 """Left, top, width, height, each as a share of the label's width or height."""
 
 CREAM: Colour = (226, 240, 247)
@@ -77,7 +77,7 @@ def readable_on(ground: Colour, dark: Colour) -> Colour:
     return CREAM if luma < 150 else dark
 
 
-def letter(image: Image, text: str, box: Box, ink: Colour, font: int) -> None:
+def letter(image: Image, text: str, box: LabelBox, ink: Colour, font: int) -> None:
     """Write `text` as large as fits into `box`, centred."""
     height, width = image.shape[:2]
     left, top, wide, high = box[0] * width, box[1] * height, box[2] * width, box[3] * height
@@ -250,7 +250,7 @@ PATTERNS: dict[str, Callable[[Image, Colour], None]] = {
 # Layouts: each function places brand, line, ribbon and icon.
 
 
-def _ribbon(image: Image, product: Product, box: Box, *, icon: bool = True) -> None:
+def _ribbon(image: Image, product: Product, box: LabelBox, *, icon: bool = True) -> None:
     """Draw the part in which the products of a family differ: the flavour's word and icon on its colour."""
     left, top, wide, high = box[0] * WIDTH, box[1] * HEIGHT, box[2] * WIDTH, box[3] * HEIGHT
     cv2.rectangle(image, (round(left), round(top)), (round(left + wide), round(top + high)), product.accent, -1)

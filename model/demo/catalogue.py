@@ -22,7 +22,7 @@ from model.files import atomic_folder
 Bounds = tuple[int, int, int, int]
 """xmin, ymin, xmax, ymax in pixels; the two last are the first column and row outside."""
 Row = tuple[str, str, str, Bounds | None]
-Progress = Callable[[int, int], None]
+DrawProgress = Callable[[int, int], None]
 """Called with the number of images drawn and the number of all images."""
 
 BRANDS = words(
@@ -230,7 +230,7 @@ def draw_catalogue(
     scenes: int = 24,
     size: int = 160,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: DrawProgress | None = None,
 ) -> None:
     """Draw the demonstration data into the folder `out`, which appears whole or not at all.
 

@@ -18,7 +18,7 @@ MAX_ELEMENTS = 2_000_000
 """Number of draws held in memory at a time: 16 MB, whatever the number of queries."""
 
 
-class Difference(NamedTuple):
+class PairedDifference(NamedTuple):
     """A mean difference and its interval."""
 
     mean: float
@@ -83,7 +83,7 @@ def paired_difference(
     samples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
-) -> Difference:
+) -> PairedDifference:
     """The mean of candidate minus other, query by query, with its interval.
 
     What makes a query easy or hard cancels out, so a much smaller difference shows than between two intervals.
@@ -95,7 +95,7 @@ def paired_difference(
     difference = candidate.figures()[figure] - other.figures()[figure]
     classes = candidate.labels[candidate.has_match] if by_class else None
     lower, upper = bootstrap_interval(difference, classes, samples=samples, confidence=confidence, seed=seed)
-    return Difference(float(difference.mean()) if difference.size else float("nan"), lower, upper)
+    return PairedDifference(float(difference.mean()) if difference.size else float("nan"), lower, upper)
 
 
 def check_paired(one: PerQuery, other: PerQuery) -> None:

@@ -29,7 +29,7 @@ MAX_ELEMENTS = 2_000_000
 
 
 @dataclass(frozen=True)
-class Samples:
+class EmbeddedSamples:
     """Embedded images, on either side of a search.
 
     Attributes:
@@ -64,9 +64,9 @@ class Samples:
         return len(self.vectors)
 
 
-def as_samples(vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike) -> Samples:
-    """Arrays of any precision as `Samples`."""
-    return Samples(np.asarray(vectors, dtype=np.float32), np.asarray(labels, dtype=np.int64), np.asarray(ids, dtype=str))
+def as_embedded(vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike) -> EmbeddedSamples:
+    """Arrays of any precision as `EmbeddedSamples`."""
+    return EmbeddedSamples(np.asarray(vectors, dtype=np.float32), np.asarray(labels, dtype=np.int64), np.asarray(ids, dtype=str))
 
 
 @dataclass(frozen=True)
@@ -146,14 +146,14 @@ def evaluate_retrieval(
         ks: The K of Recall@K.
 
     Raises:
-        InvalidInput: See `Samples`.
+        InvalidInput: See `EmbeddedSamples`.
     """
-    everything = as_samples(vectors, labels, ids)
-    first = Samples(everything.vectors[:queries], everything.labels[:queries], everything.ids[:queries])
+    everything = as_embedded(vectors, labels, ids)
+    first = EmbeddedSamples(everything.vectors[:queries], everything.labels[:queries], everything.ids[:queries])
     return evaluate_queries(first, everything, ks=ks)
 
 
-def evaluate_queries(queries: Samples, gallery: Samples, *, ks: Sequence[int] = KS) -> PerQuery:
+def evaluate_queries(queries: EmbeddedSamples, gallery: EmbeddedSamples, *, ks: Sequence[int] = KS) -> PerQuery:
     """Search `gallery` for every one of `queries`, exactly; rows that carry the query's id are no candidates.
 
     With R the number of candidates of the query's class and rel(i) whether the i-th is of it,
@@ -212,7 +212,7 @@ def _nearest(scores: NDArray[np.float32], match: NDArray[np.bool_], count: int) 
     return rows[np.lexsort((match[rows], -scores[rows]))[:count]]
 
 
-def _nothing_yet(queries: Samples, ks: tuple[int, ...]) -> PerQuery:
+def _nothing_yet(queries: EmbeddedSamples, ks: tuple[int, ...]) -> PerQuery:
     count = len(queries)
     return PerQuery(
         ids=queries.ids,

@@ -28,6 +28,6 @@ class AttentiveAutoencoder(nn.Module):
         attended = (scores * restored).sum(dim=(2, 3)) / scores.sum(dim=(2, 3)).clamp_min(1e-6)
         return {"attended": attended, "reconstruction_error": (restored - features).square().mean(dim=(1, 2, 3))}
 
-    def describe(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def local_descriptors(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, C, H, W) -> descriptors (B, H, W, 128), L2-normalised, and scores (B, H, W), above 0."""
         return F.normalize(self.encoder(features).permute(0, 2, 3, 1), dim=-1), self.attention(features)[:, 0]

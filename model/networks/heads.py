@@ -66,7 +66,7 @@ class Head(nn.Module):
         projected: Tensor = self.projection(self._pooled(positions.flatten(0, 2)[:, :, None, None]))
         return projected.unflatten(0, positions.shape[:3])
 
-    def describe(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def local_descriptors(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, C, H, W) -> descriptors (B, H, W, D), L2-normalised, and their scores (B, H, W), in [0, 1].
 
         The score of a position is the cosine similarity of its descriptor and the head's embedding of the whole image, mapped

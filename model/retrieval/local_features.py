@@ -142,7 +142,7 @@ def features_of_map(
 
     A position has no keypoint where the map is zero, or where `visible` (B, H, W) is False.
     """
-    vectors, scores = head.describe(features)
+    vectors, scores = head.local_descriptors(features)
     empty = features.abs().amax(dim=1) == 0
     scores = scores.masked_fill(empty if visible is None else empty | ~visible, 0)
     return keypoints(vectors if reduction is None else vectors @ torch.from_numpy(reduction).to(vectors), scores, size, limit)

@@ -41,7 +41,7 @@ class Reranker:
     limit: int = 30
     budget_ms: float = 500.0
 
-    def describe(self, images: Sequence[Tensor]) -> list[LocalFeatures]:
+    def local_features(self, images: Sequence[Tensor]) -> list[LocalFeatures]:
         """Local features of images (3, H, W) uint8, under the gallery's reduction."""
         return extract(self.network, images, self.size, reduction=self.reduction)
 
@@ -49,7 +49,7 @@ class Reranker:
         """The answers of a global search in a new order.
 
         Args:
-            query: Local features from `describe`.
+            query: Local features from `local_features`.
             rows: (N,) rows of the gallery, best first.
             scores: (N,) global scores of these rows.
         """

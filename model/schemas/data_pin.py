@@ -9,7 +9,7 @@ from model.errors import InvalidInput
 from model.redaction import without_credentials
 from model.schemas.schema import Schema
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+DATASET_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 """Of a data set."""
 
 
@@ -34,7 +34,7 @@ class DataPin(Schema):
     @field_validator("path")
     @classmethod
     def _name(cls, path: str) -> str:
-        if not NAME.fullmatch(path):
+        if not DATASET_NAME.fullmatch(path):
             raise ValueError("this is no name of a data set")
         return path
 

@@ -1,4 +1,4 @@
-"""From the listing of a source to the folder of a data set: look at every image, split by class, compare, write."""
+"""Assembling: from the listing of a source to the folder of a data set, with every image checked, split and compared."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from model.data.importing.findings import Findings
 from model.data.importing.fingerprint import fingerprint
 from model.data.importing.listing import Listing
 from model.data.importing.samples import Samples
-from model.data.importing.singletons import check_classes, settle_singletons
+from model.data.importing.singletons import check_classes, exclude_singletons
 from model.data.importing.splits import DISTRACTOR, SCENE, UNSET, assign
 from model.data.manifest import SPLITS, Box, write_manifest
 from model.progress import Progress
@@ -23,12 +23,12 @@ from model.progress import Progress
 def assemble(
     listing: Listing, config: DataConfig, remote: str | None, folder: Path, findings: Findings, progress: Progress
 ) -> dict[str, Any]:
-    """Fill `folder` with the data set, as far as it has no defects, and return the record of it.
+    """Fill `folder` with the data set unless it has defects, and return the record of the import.
 
     Images in several classes and classes of one image are left out before classes are split, so that the halves are even.
     """
     folder.mkdir()
-    found = inspect(
+    inspection = inspect(
         listing,
         ImageLimits(config.max_image_bytes, config.max_image_pixels),
         folder,
@@ -38,14 +38,14 @@ def assemble(
         normalised=config.boxes == "normalised",
     )
     progress(0, 0, "look for copies")
-    samples = Samples.of(listing, found)
+    samples = Samples.of(listing, inspection)
     identity = samples.identity()
     if config.conflicts == "drop":
         drop_conflicts(samples, identity, findings)
-    settle_singletons(samples, config.singletons, findings)
+    exclude_singletons(samples, config.singletons, findings)
     _split(samples, config, findings)
     exact_copies(samples, identity, config, findings)
-    settle_singletons(samples, config.singletons, findings)  # where a leak that was dropped left one
+    exclude_singletons(samples, config.singletons, findings)  # dropping a leaked copy may leave a class of one image
     near_copies(samples, identity, findings)
     check_classes(samples, findings)
     if not findings.defects:
@@ -74,28 +74,28 @@ def _write(samples: Samples, folder: Path) -> None:
     listing, files = samples.listing, samples.files
 
     def stored(file: int) -> str:
-        return f"{listing.files[file]}{STORED_SUFFIXES[samples.found.suffix[file]]}"
+        return f"{listing.files[file]}{STORED_SUFFIXES[samples.inspection.suffix[file]]}"
 
     kept = np.flatnonzero(samples.keep)
 
     def rows() -> Iterator[tuple[str, str, str, Box | None]]:
         for row in kept:
-            xmin, ymin, xmax, ymax = (float(value) for value in samples.found.boxes[row])
+            xmin, ymin, xmax, ymax = (float(value) for value in samples.inspection.boxes[row])
             box = None if np.isnan(xmin) else (xmin, ymin, xmax, ymax)
             yield stored(int(files[row])), listing.labels[int(samples.labels[row])], SPLITS[samples.sides[row]], box
 
     write_manifest(folder, rows(), [listing.groups[int(row)] for row in kept])
     shown = np.zeros(len(listing.files), bool)
     shown[files[samples.keep]] = True
-    for file in np.flatnonzero(samples.found.usable & ~shown):
+    for file in np.flatnonzero(samples.inspection.usable & ~shown):
         (folder / stored(int(file))).unlink()
 
 
 def _record(samples: Samples, config: DataConfig, remote: str | None, findings: Findings) -> dict[str, Any]:
-    """What is kept beside the version: how it was made, and what was found and left out."""
+    """The record that is kept beside the version: how it was made, what was found and what was left out."""
     by_side = [samples.keep & (samples.sides == side) for side in range(len(SPLITS))]
     return {
-        "fingerprint": fingerprint(samples.listing, samples.found.md5, config, remote),
+        "fingerprint": fingerprint(samples.listing, samples.inspection.md5, config, remote),
         "options": {**config.model_dump(), "remote": remote},
         "classes": len(np.unique(samples.labels[samples.keep])),
         "samples_by_split": {split: int(rows.sum()) for split, rows in zip(SPLITS, by_side, strict=True)},

@@ -1,6 +1,6 @@
-"""Every image is read once: hashed, measured before it is decoded, decoded, and put where the data set is assembled.
+"""The check of every image of a source: it is read once, hashed, measured, decoded, and copied into the data set.
 
-Threads do it, since the decoder releases the interpreter's lock; what they find comes back as arrays, in chunks.
+Threads share the work, because the decoder releases the interpreter's lock. Their results are written into arrays.
 """
 
 import os
@@ -26,7 +26,7 @@ from model.data.importing.reading import Defect, read_file
 from model.progress import Progress
 
 _OF_NAMES = {"invalid name", "name taken"}
-"""Defects of a file's name, which say nothing of the image."""
+"""Kinds of defects of a file's name, which `skip_unreadable` does not leave out."""
 THUMB = 16
 """Side of the grey thumbnail by which near duplicates are confirmed."""
 
@@ -36,14 +36,14 @@ class Inspection:
     """What the images of a listing are.
 
     Attributes:
-        md5: (F, 16) uint8, of each file's bytes.
+        md5: (F, 16) uint8, MD5 of each file's bytes.
         usable: (F,) bool, whether the file is an image that may be stored.
-        suffix: (F,) int8, 0 where the file keeps its name, else the suffix `STORED_SUFFIXES` adds to it.
+        suffix: (F,) int8, index into `STORED_SUFFIXES` of the suffix that is added to the file's name; 0 adds none.
         valid: (N,) bool, whether the sample is usable: a usable file, and a box within it.
         boxes: (N, 4) float32, the sample's box in pixels; NaN where it is the whole image, or the file is not usable.
-        dhash: (N, 8) uint8, the difference hash of the sample.
-        thumbs: (N, 256) uint8, its grey thumbnail.
-        colours: (N, 3) uint8, its mean colour.
+        dhash: (N, 8) uint8, difference hash of the sample.
+        thumbs: (N, 256) uint8, grey thumbnail of the sample.
+        colours: (N, 3) uint8, mean colour of the sample.
     """
 
     md5: NDArray[np.uint8]
@@ -57,7 +57,7 @@ class Inspection:
 
     @classmethod
     def empty(cls, files: int, samples: int) -> "Inspection":
-        """One in which nothing was looked at yet."""
+        """The inspection before any image was read."""
         return cls(
             np.zeros((files, 16), np.uint8),
             np.zeros(files, bool),
@@ -71,8 +71,9 @@ class Inspection:
 
 
 STORED = {"JPEG": ".jpg", "PNG": ".png", "WebP": ".webp"}
-"""The formats that are stored as they come, and the suffix of a file whose own is another. The rest is stored as PNG."""
+"""Formats whose files are stored unchanged, and the suffix that is added where the name has another. Others are stored as PNG."""
 STORED_NAMES = (*STORED.values(), ".jpeg")
+"""Suffixes with which an unchanged file keeps its name."""
 STORED_SUFFIXES = ("", *STORED.values())
 
 
@@ -86,68 +87,69 @@ def inspect(
     skip_unreadable: bool = False,
     normalised: bool = False,
 ) -> Inspection:
-    """Look at every image of `listing`, and copy those that are usable below `images`, under their own names.
+    """Check every image of `listing`, and copy the usable ones below `images` under their own names.
 
-    What is checked is what is stored: a file is read once. A BMP, GIF or AVIF is stored as a PNG of the same pixels.
+    A file is read once, so the bytes that are checked are stored. A BMP, GIF or AVIF is stored as a PNG of the same pixels.
 
     Args:
-        listing: What the source holds.
-        limits: What an image may be at most.
+        listing: The listing of the source.
+        limits: Limits of an image.
         images: Folder that the images are copied into.
-        findings: Where everything that is wrong is named.
+        findings: Receives every defect and warning.
         progress: Called after every chunk of files.
         skip_unreadable: Whether a file that is no usable image is left out rather than a defect.
         normalised: Whether boxes are fractions of the image's width and height.
     """
-    found = Inspection.empty(len(listing.files), len(listing.file))
+    inspection = Inspection.empty(len(listing.files), len(listing.file))
     order = np.argsort(np.frombuffer(listing.file, np.int64), kind="stable")
     starts = np.searchsorted(np.frombuffer(listing.file, np.int64)[order], np.arange(len(listing.files) + 1))
 
     def work(chunk: range) -> Findings:
-        some = Findings()
+        of_chunk = Findings()
         for file in chunk:
             name, rows = listing.files[file], order[starts[file] : starts[file + 1]]
             try:
-                image = _take(listing.root / name, name, file, limits=limits, images=images, found=found, findings=some)
+                image = _take(listing.root, name, file, limits=limits, images=images, inspection=inspection, findings=of_chunk)
             except Defect as defect:
                 if skip_unreadable and defect.kind not in _OF_NAMES:
-                    some.drop(defect.kind, name, f"{defect.text.rstrip('.')}; left out", len(rows))
+                    of_chunk.drop(defect.kind, name, f"{defect.text.rstrip('.')}; left out", len(rows))
                 else:
-                    some.defect(defect.kind, name, defect.text)
+                    of_chunk.defect(defect.kind, name, defect.text)
                 continue
             for row in rows:
-                found.boxes[row] = _in_pixels(listing.box_array[row], image) if normalised else listing.box_array[row]
-                _look(image, name, int(row), found.boxes[row], found=found, findings=some)
-        return some
+                box = _in_pixels(listing.box_array[row], image) if normalised else listing.box_array[row]
+                inspection.boxes[row] = box
+                _check_sample(image, name, int(row), inspection=inspection, findings=of_chunk)
+        return of_chunk
 
-    for some in over_chunks(work, len(listing.files), "images checked", progress):
-        findings.add(some)
-    return found
+    for of_chunk in over_chunks(work, len(listing.files), "images checked", progress):
+        findings.add(of_chunk)
+    return inspection
 
 
 def _take(
-    path: Path, name: str, file: int, *, limits: ImageLimits, images: Path, found: Inspection, findings: Findings
+    root: Path, name: str, file: int, *, limits: ImageLimits, images: Path, inspection: Inspection, findings: Findings
 ) -> Tensor:
     """Read, check and store one file; return its pixels."""
-    data = read_file(path, limits)
-    found.md5[file] = md5(data)
-    image, stored, suffix = decode(data, path.suffix.lower(), limits)
+    data = read_file(root / name, limits)
+    inspection.md5[file] = md5(data)
+    image, stored, suffix = decode(data, Path(name).suffix.lower(), limits)
     _store(stored, images, name + STORED_SUFFIXES[suffix])
-    found.usable[file], found.suffix[file] = True, suffix
+    inspection.usable[file], inspection.suffix[file] = True, suffix
     if stored is not data:
         findings.warn("converted", name, "stored as a PNG")
     return image
 
 
 def _in_pixels(box: NDArray[np.float32], image: Tensor) -> NDArray[np.float32]:
-    """A normalised box in pixels of an image, to a hundredth."""
+    """A normalised box in pixels of an image, rounded to hundredths."""
     height, width = image.shape[1:]
     return np.round(box * np.array([width, height, width, height], np.float32), 2)
 
 
-def _look(image: Tensor, name: str, row: int, box: NDArray[np.float32], *, found: Inspection, findings: Findings) -> None:
-    """Describe one sample of an image, unless its box reaches out of it or shows nothing."""
-    part = image
+def _check_sample(image: Tensor, name: str, row: int, *, inspection: Inspection, findings: Findings) -> None:
+    """Enter the appearance of one sample of an image, or a defect if its box reaches out of the image or is too small."""
+    part, box = image, inspection.boxes[row]
     if not np.isnan(box[0]):
         left, top, right, bottom = (float(value) for value in box)
         said, size = f"the box {left:g},{top:g},{right:g},{bottom:g}", f"{image.shape[2]} x {image.shape[1]}"
@@ -159,15 +161,16 @@ def _look(image: Tensor, name: str, row: int, box: NDArray[np.float32], *, found
             findings.defect("bad box", name, text)
             return
         part = crop(image, (left, top, right, bottom))
-    found.valid[row] = True
-    found.dhash[row], found.thumbs[row], found.colours[row] = describe(part)
+    inspection.valid[row] = True
+    inspection.dhash[row], inspection.thumbs[row], inspection.colours[row] = _appearance(part)
 
 
 def decode(data: bytes, suffix: str, limits: ImageLimits) -> tuple[Tensor, bytes, int]:
-    """Decode an encoded image, its header checked first.
+    """Decode an encoded image after its header is checked.
 
     Returns:
-        (3, H, W) uint8 RGB; the bytes to store, which decode to the same; which of `STORED_SUFFIXES` its name needs.
+        The image (3, H, W) uint8 RGB, the bytes to store, which decode to the same image, and the index into `STORED_SUFFIXES` of
+        the suffix that its name needs.
     """
     try:
         form = read_header(data, limits).format
@@ -192,10 +195,10 @@ def _store(data: bytes, images: Path, name: str) -> None:
         raise Defect("name taken", f"another image is stored as {name}") from error
 
 
-def describe(image: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """How an image looks, in short: (8,) its difference hash, (256,) a grey thumbnail, (3,) its mean colour.
+def _appearance(image: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """The appearance of an image in short: difference hash (8,), grey thumbnail (256,) and mean colour (3,), uint8.
 
-    The hash has one bit for each of 8 x 8 places: whether it is brighter than its right neighbour.
+    The hash has one bit for each of 8 x 8 cells: whether the cell is brighter than its right neighbour.
     """
     step = max(1, min(image.shape[1:]) // 128)
     small = image[:, ::step, ::step].float()

@@ -1,4 +1,4 @@
-"""Which column of a table says what: the usual names of files, labels, splits and boxes, and those that are not read."""
+"""The columns of a table, recognised by the usual names of files, labels, splits and boxes."""
 
 import re
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ _ORIGINS = (("x", "y"), ("left", "top"), ("xmin", "ymin"), ("x1", "y1"), ("x0", 
 _BOX_PREFIX = re.compile(r"^(boundingbox|bndbox|bbox|box|roi|rect|bb)(?=[a-z])")
 _WHOLE_BOXES = {"bbox", "bboxes", "box", "boxes", "boundingbox", "boundingboxes", "bndbox", "roi", "rect"}
 _PLAIN_WORDS = {"left", "top", "right", "bottom", "x", "y", "w", "h", "width", "height"}
-"""Names that say a part of a box in some tables and something else in others."""
+"""Names that stand for a part of a box in some tables and for something else in others."""
 _READ_AS = {
     "corners": "xmin, ymin, xmax, ymax",
     "size": "xmin, ymin, width, height",
@@ -55,11 +55,11 @@ class BoxColumns:
     """The four columns of a box.
 
     Attributes:
-        places: The number of each column.
-        form: What they say: two corners; a corner and the size; or the center and the size.
+        columns: Number of each column.
+        form: Meaning of the four: two corners, a corner and the size, or the center and the size.
     """
 
-    places: tuple[int, int, int, int]
+    columns: tuple[int, int, int, int]
     form: Form
 
 
@@ -68,10 +68,12 @@ class Columns:
     """The columns of a table.
 
     Attributes:
-        names: Every column's name, as the header has it.
-        file, label: Numbers of the columns of the image's file and of its class.
-        split, group: Numbers of the columns of the side of the split and of the group; None where there is none.
-        box: The columns of boxes; None where there are none.
+        names: Every column's name as the header has it.
+        file: Number of the column of the image's file.
+        label: Number of the column of the class.
+        split: Number of the column of the side of the split; None where there is none.
+        group: Number of the column of the group; None where there is none.
+        box: Columns of the boxes; None where there are none.
     """
 
     names: tuple[str, ...]
@@ -89,7 +91,7 @@ def recognised(names: Sequence[str]) -> int:
 
 
 def find_columns(names: Sequence[str], table: Path, findings: Findings) -> Columns:
-    """Find the columns of a header. A usual other name is taken, and named; a column that is not read is named as well.
+    """Find the columns of a header. Warnings name the columns that are read under another usual name, and those not read.
 
     Raises:
         InvalidInput: A needed column is missing, there are two of one meaning, or the box columns are incomplete.
@@ -98,7 +100,7 @@ def find_columns(names: Sequence[str], table: Path, findings: Findings) -> Colum
     file = _one(squeezed, names, _FILE, _FILE_ALIASES, "file", table)
     label = _one(squeezed, names, _LABEL, _LABEL_ALIASES, "label", table)
     if file is None or label is None:
-        raise _without(names, [name for name, place in (("file", file), ("label", label)) if place is None], table)
+        raise _without(names, [name for name, column in (("file", file), ("label", label)) if column is None], table)
     split = _one(squeezed, names, _SPLIT, _SPLIT_ALIASES, "split", table)
     group = _one(squeezed, names, (GROUP,), set(), GROUP, table)
     columns = Columns(tuple(names), file, label, split, group, _box(names, table))
@@ -107,7 +109,7 @@ def find_columns(names: Sequence[str], table: Path, findings: Findings) -> Colum
 
 
 def _squeezed(name: str) -> str:
-    """A name without what writers differ in: capitals, blanks, dots and underscores."""
+    """A name in lower case without blanks, dots and underscores, in which writers differ."""
     return re.sub(r"[\W_]+", "", name.lower())
 
 
@@ -118,16 +120,16 @@ def _box_word(name: str) -> str:
 def _one(
     squeezed: Sequence[str], names: Sequence[str], ours: Sequence[str], aliases: set[str], meaning: str, table: Path
 ) -> int | None:
-    """The column of one meaning: by our name for it, or else by the only other name."""
+    """Number of the column of one meaning: the one with Glocal's name for it, or else the only one with another usual name."""
     for name in ours:
-        if places := [place for place, each in enumerate(squeezed) if each == name]:
-            if len(places) > 1:
-                raise _doubled([names[place] for place in places], meaning, table)
-            return places[0]
-    places = [place for place, each in enumerate(squeezed) if each in aliases]
-    if len(places) > 1:
-        raise _doubled([names[place] for place in places], meaning, table)
-    return places[0] if places else None
+        if columns := [column for column, other in enumerate(squeezed) if other == name]:
+            if len(columns) > 1:
+                raise _doubled([names[column] for column in columns], meaning, table)
+            return columns[0]
+    columns = [column for column, name in enumerate(squeezed) if name in aliases]
+    if len(columns) > 1:
+        raise _doubled([names[column] for column in columns], meaning, table)
+    return columns[0] if columns else None
 
 
 def _doubled(names: Sequence[str], meaning: str, table: Path) -> InvalidInput:
@@ -142,8 +144,8 @@ def _without(names: Sequence[str], missing: Sequence[str], table: Path) -> Inval
     headline = f"{excerpt(str(table))} has no column {' and no column '.join(missing)}"
     if any(name.strip().lower().endswith(SUFFIXES) for name in names):
         return InvalidInput(f"{headline}: its first line names an image.", "Put a header above it, such as: file,label")
-    found = excerpt(", ".join(names)) or "nothing"
-    return InvalidInput(f"{headline}; its first line has: {found}.", "Its first line must name at least: file,label")
+    said = excerpt(", ".join(names)) or "nothing"
+    return InvalidInput(f"{headline}; its first line has: {said}.", "Its first line must name at least: file,label")
 
 
 def _box(names: Sequence[str], table: Path) -> BoxColumns | None:
@@ -154,57 +156,59 @@ def _box(names: Sequence[str], table: Path) -> BoxColumns | None:
         said = " and ".join(",".join(family) for family in corners)
         raise InvalidInput(f"{excerpt(str(table))} has boxes twice, in the columns {said}.", "Remove or rename one set of them.")
     if corners:
-        return _places(words, names, corners[0], "corners", table)
+        return _box_columns(words, names, corners[0], "corners", table)
     for form, starts in (("center", _CENTERS), ("size", _ORIGINS)):
         for start in starts:
             sizes = (next((word for word in usual if word in words), None) for usual in (_WIDTHS, _HEIGHTS))
             family = (*start, *(word or "" for word in sizes))
             if all(word in words for word in family):
-                return _places(words, names, family, "center" if form == "center" else "size", table)
+                return _box_columns(words, names, family, "center" if form == "center" else "size", table)
     _refuse_incomplete(names, words, table)
     return None
 
 
-def _places(words: Sequence[str], names: Sequence[str], family: Sequence[str], form: Form, table: Path) -> BoxColumns:
+def _box_columns(words: Sequence[str], names: Sequence[str], family: Sequence[str], form: Form, table: Path) -> BoxColumns:
     for word in family:
         if words.count(word) > 1:
-            raise _doubled([name for name, each in zip(names, words, strict=True) if each == word], word, table)
+            raise _doubled([name for name, other in zip(names, words, strict=True) if other == word], word, table)
     first, second, third, fourth = (words.index(word) for word in family)
     return BoxColumns((first, second, third, fourth), form)
 
 
 def _refuse_incomplete(names: Sequence[str], words: Sequence[str], table: Path) -> None:
-    """Refuse columns that are surely a part of boxes, so that a box is never ignored."""
+    """Refuse columns that are certainly part of a box, so that no box is ignored."""
     whole = [name for name in names if _squeezed(name) in _WHOLE_BOXES]
     parts = {word for start in (*_CORNERS, *_CENTERS) for word in start} - _PLAIN_WORDS
-    found = whole or [name for name, word in zip(names, words, strict=True) if word in parts]
-    if found:
-        said = excerpt(", ".join(found))
+    incomplete = whole or [name for name, word in zip(names, words, strict=True) if word in parts]
+    if incomplete:
+        said, several = excerpt(", ".join(incomplete)), len(incomplete) > 1
         raise InvalidInput(
-            f"{excerpt(str(table))} has the column{'s'[: len(found) > 1]} {said}, which {'are' if len(found) > 1 else 'is'} "
-            "no box in four columns.",
+            f"{excerpt(str(table))} has the column{'s'[:several]} {said}, which {'are' if several else 'is'} no box in four "
+            "columns.",
             "Name the columns of boxes xmin,ymin,xmax,ymax; or rename what is no box.",
         )
 
 
 def _name_columns(columns: Columns, squeezed: Sequence[str], table: Path, findings: Findings) -> None:
-    """Say which columns are read under other names, and which are not read."""
+    """Add warnings for the columns that are read under other names and for those that are not read."""
     read_as = []
-    for meaning, place, ours in (
+    for meaning, column, ours in (
         ("file", columns.file, _FILE),
         ("label", columns.label, _LABEL),
         ("split", columns.split, _SPLIT),
     ):
-        if place is not None and squeezed[place] not in ours:
-            read_as.append(f"{columns.names[place]} as {meaning}")
-    box = columns.box.places if columns.box else ()
-    if columns.box and tuple(squeezed[place] for place in box) != _CORNERS[0]:
-        read_as.append(f"{', '.join(columns.names[place] for place in box)} as {_READ_AS[columns.box.form]}")
+        if column is not None and squeezed[column] not in ours:
+            read_as.append(f"{columns.names[column]} as {meaning}")
+    box = columns.box.columns if columns.box else ()
+    if columns.box and tuple(squeezed[column] for column in box) != _CORNERS[0]:
+        read_as.append(f"{', '.join(columns.names[column] for column in box)} as {_READ_AS[columns.box.form]}")
     if read_as:
         findings.warn("columns", table.name, f"read {'; '.join(read_as)}")
     read = {columns.file, columns.label, columns.split, columns.group, *box}
     unread = [
-        name.strip() or f"column {place + 1}, which has no name" for place, name in enumerate(columns.names) if place not in read
+        name.strip() or f"column {number}, which has no name"
+        for number, name in enumerate(columns.names, start=1)
+        if number - 1 not in read
     ]
     if unread:
         findings.warn("columns not read", table.name, ", ".join(unread))

@@ -1,10 +1,10 @@
-"""What a source is: a version that was imported before, or something to import; and what a data set is called after it."""
+"""Names of data sets, and references to versions that were imported before."""
 
 import contextlib
 from pathlib import Path
 
 from model.data.importing.object_store import SCHEMES
-from model.schemas.data_pin import NAME
+from model.schemas.data_pin import DATASET_NAME
 
 _GENERIC = {"images", "data", "/"}
 """Folder names that do not say what is in the folder."""
@@ -12,24 +12,24 @@ _LONGEST = 64
 
 
 def default_name(source: str) -> str:
-    """A data set's name from where it lies: the name of its folder, or of the parent where that is generic."""
+    """A data set's name from its source: the name of the folder, or of the parent where the folder's name is generic."""
     if is_reference(source):
         return source.split("@", maxsplit=1)[0]
     parts = [part for part in Path(source).absolute().parts if part not in _GENERIC]
     last = parts[-1] if parts else ""
-    name = "".join(letter if NAME.fullmatch(f"x{letter}") else "-" for letter in last)
+    name = "".join(letter if DATASET_NAME.fullmatch(f"x{letter}") else "-" for letter in last)
     return name.strip(".-")[:_LONGEST] or "data"
 
 
 def own_name(source: str) -> str:
-    """The name that the source has itself: of its folder or file, or of the data set in `name@revision`."""
+    """The source's own name: that of its folder or file, or the data set's in `name@revision`."""
     return source.split("@", maxsplit=1)[0] if is_reference(source) else Path(source).absolute().name
 
 
 def is_reference(source: str) -> bool:
-    """Whether a source is `name@revision`, a version that was imported before, and no folder of that name."""
+    """Whether a source is `name@revision`, a version that was imported before, and not a folder of that name."""
     name, at, _ = source.partition("@")
-    if not at or source.startswith(SCHEMES) or not NAME.fullmatch(name):
+    if not at or source.startswith(SCHEMES) or not DATASET_NAME.fullmatch(name):
         return False
     with contextlib.suppress(OSError):  # a name too long for a file
         return not Path(source).exists()

@@ -1,4 +1,4 @@
-"""Any delimited text file as rows: its encoding, its separator, and what is broken in it, in words."""
+"""Delimited text files as rows, with their encoding and separator recognised and their defects explained."""
 
 import codecs
 import csv
@@ -10,7 +10,7 @@ from model.errors import InvalidInput
 from model.text import excerpt
 
 LONGEST_FIELD = 16 * 2**20
-"""Characters of one value: masks and polygons in columns that are not read may be long."""
+"""Maximum characters of one value: masks and polygons in columns that are not read may be long."""
 _SEPARATORS = (",", ";", "\t", "|")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -20,19 +20,19 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")
-"""What some spreadsheets write above the header."""
+"""Line that some spreadsheets write above the header."""
 _SAVE = "Save it as UTF-8 with commas, such as 'CSV UTF-8' in a spreadsheet."
 
 
 def read_rows(table: Path, recognised: Callable[[Sequence[str]], int]) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that holds anything, with the number of the line it starts on; the first is the header.
+    """Yield each row that is not empty, with the number of the line on which it starts. The first row is the header.
 
     UTF-8 is read with and without a byte order mark, UTF-16 and UTF-32 with one. The separator is that of comma, semicolon,
     tab and bar which makes most column names of the header known.
 
     Args:
         table: The file.
-        recognised: Number of names in a header that are known.
+        recognised: Function that counts the known names in a header.
 
     Raises:
         InvalidInput: The file is not text in such an encoding, or its quotes do not match; the message names the line.
@@ -63,10 +63,10 @@ def _encoding(start: bytes) -> str:
 
 
 def _separator(lines: Iterator[str], recognised: Callable[[Sequence[str]], int]) -> tuple[str, int]:
-    """The separator, and the number of the line that says so instead of being the header; 0 where none does."""
+    """The separator, and the number of the line that states it above the header; 0 where no line does."""
     for number, line in enumerate(lines, start=1):
-        if found := _SEPARATOR_LINE.fullmatch(line):
-            return found[1], number
+        if stated := _SEPARATOR_LINE.fullmatch(line):
+            return stated[1], number
         if line.strip():
             return max(_SEPARATORS, key=lambda separator: recognised(_split(line, separator))), 0
     return ",", 0
@@ -77,7 +77,7 @@ def _split(line: str, separator: str) -> list[str]:
 
 
 def _check_text(values: Sequence[str], table: Path, line: int) -> None:
-    """Refuse a file at its first value that is no text."""
+    """Refuse a file if one of its values is no text."""
     for column, value in enumerate(values, start=1):
         if "\0" in value:
             hint = f"It may be UTF-16 without a byte order mark. {_SAVE}"

@@ -1,4 +1,4 @@
-"""The same image twice: exactly, by the hash of its bytes, or nearly, by how it looks."""
+"""Copies of an image: exact ones, found by the hash of their bytes, and near ones, found by their appearance."""
 
 from collections.abc import Iterator
 
@@ -14,20 +14,21 @@ from model.data.importing.splits import DISTRACTOR, SCENE, TEST, TRAIN, VAL
 from model.data.manifest import SPLITS
 
 BITS = 6
-"""How many of the 64 bits of two difference hashes may differ."""
+"""Maximum number of the 64 bits of two difference hashes that may differ."""
 CORRELATION = 0.97
-"""How alike the two grey thumbnails must be; flat ones, which correlate with nothing, must have the same grey instead."""
+"""Least correlation of two grey thumbnails; flat ones, which correlate with nothing, must have the same grey instead."""
 FLAT = 2.0
+"""Standard deviation of a thumbnail's greys below which it is flat, and the maximum difference of two equal greys."""
 COLOUR = 24
-"""How far the two mean colours may lie apart, of 255."""
+"""Maximum difference of two mean colours in each channel, of 255."""
 QUERIES = 64
 MOST_PAIRS = 100_000
 _RANKS = np.argsort(np.array([TRAIN, VAL, DISTRACTOR, TEST, SCENE]))
-"""The rank of each side: of two copies the one on the side of the higher rank stays, as what is tested on must."""
+"""Rank of each side. Of two copies the one on the higher-ranked side stays; the test side outranks the training side."""
 
 
 def drop_conflicts(samples: Samples, identity: NDArray[np.int64], findings: Findings) -> None:
-    """Leave out every image (or box of one) that stands in several classes, with all its copies: no label can be trusted."""
+    """Leave out every image, or box of one, that is in several classes, with all its copies: no label can be trusted."""
     for group in _groups(identity, samples.keep):
         classes = len(np.unique(samples.labels[group]))
         if classes > 1:
@@ -39,10 +40,11 @@ def drop_conflicts(samples: Samples, identity: NDArray[np.int64], findings: Find
 
 
 def exact_copies(samples: Samples, identity: NDArray[np.int64], config: DataConfig, findings: Findings) -> None:
-    """Name every image (or box of one) that is there twice, byte for byte.
+    """Name every image, or box of one, that is there twice, byte for byte.
 
-    On two sides of the split: a defect; with `data.leaks=drop` the copy on the training side is left out instead. In two
-    classes on one side: a defect; with `data.conflicts=keep` a warning. In one class on one side: a warning.
+    Copies on two sides of the split are a defect; with `data.leaks=drop` the copy on the training side is left out instead.
+    Copies in two classes on one side are a defect; with `data.conflicts=keep` they are a warning. Copies in one class on one
+    side are a warning.
     """
     for group in _groups(identity, samples.keep):
         ranks = _RANKS[samples.sides[group]]
@@ -70,7 +72,7 @@ def _name_pair(samples: Samples, one: int, other: int, config: DataConfig, findi
 
 
 def _groups(identity: NDArray[np.int64], keep: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """The kept rows of one identity, two or more at a time, in the order of their first row."""
+    """Groups of two or more kept rows of one identity, in the order of their first rows."""
     counts = np.bincount(identity[keep], minlength=1)
     repeated = np.flatnonzero(keep & (counts[np.minimum(identity, len(counts) - 1)] > 1))
     order = repeated[np.argsort(identity[repeated], kind="stable")]
@@ -79,17 +81,17 @@ def _groups(identity: NDArray[np.int64], keep: NDArray[np.bool_]) -> list[NDArra
 
 
 def _pairs(group: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Every pair of a small group; of a large one, each with the first."""
+    """Every pair of a small group; every row of a large group with the first row."""
     if len(group) > 50:
         return ((int(group[0]), int(other)) for other in group[1:])
-    return ((int(one), int(other)) for place, one in enumerate(group) for other in group[place + 1 :])
+    return ((int(one), int(other)) for first, one in enumerate(group) for other in group[first + 1 :])
 
 
 def near_copies(samples: Samples, identity: NDArray[np.int64], findings: Findings) -> None:
-    """Warn of each pair that looks the same but stands in two classes or on two sides; exact copies were named already."""
+    """Warn of each pair that looks the same and is in two classes or on two sides; exact copies were named before."""
     labels, sides = samples.labels, samples.sides
     count = 0
-    for one, other in _alike(samples.found, np.flatnonzero(samples.keep)):
+    for one, other in _alike(samples.inspection, np.flatnonzero(samples.keep)):
         apart = ((labels[one] != labels[other]) | (sides[one] != sides[other])) & (identity[one] != identity[other])
         for left, right in zip(one[apart], other[apart], strict=True):
             count += 1
@@ -99,12 +101,12 @@ def near_copies(samples: Samples, identity: NDArray[np.int64], findings: Finding
             findings.warn("near duplicate", samples.name(int(left)), f"looks like {samples.name(int(right))}")
 
 
-def _alike(found: Inspection, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs of rows, the smaller first, that look the same: near in hash, then compared by thumbnail and colour."""
+def _alike(inspection: Inspection, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pairs of rows that look the same, the smaller row first: hashes that are near, then alike thumbnails and colours."""
     if not len(rows):
         return
     index = faiss.IndexBinaryFlat(64)
-    hashes = np.ascontiguousarray(found.dhash[rows])
+    hashes = np.ascontiguousarray(inspection.dhash[rows])
     index.add(hashes)
     for start in range(0, len(rows), QUERIES):
         limits, _, hits = index.range_search(hashes[start : start + QUERIES], BITS + 1)
@@ -113,15 +115,15 @@ def _alike(found: Inspection, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray
         one, other = rows[queries[later]], rows[hits[later]]
         for part in range(0, len(one), 65536):
             left, right = one[part : part + 65536], other[part : part + 65536]
-            same = _looks_same(found, left, right)
+            same = _looks_same(inspection, left, right)
             yield left[same], right[same]
 
 
-def _looks_same(found: Inspection, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(P,) whether the thumbnails agree: by correlation, or, where both are flat, by their grey."""
-    colour = np.abs(found.colours[one].astype(np.int16) - found.colours[other]).max(1, initial=0) <= COLOUR
+def _looks_same(inspection: Inspection, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(P,) whether two thumbnails agree: by their correlation, or by their grey if both are flat."""
+    colour = np.abs(inspection.colours[one].astype(np.int16) - inspection.colours[other]).max(1, initial=0) <= COLOUR
     one, other = one[colour], other[colour]
-    left, right = found.thumbs[one].astype(np.float32), found.thumbs[other].astype(np.float32)
+    left, right = inspection.thumbs[one].astype(np.float32), inspection.thumbs[other].astype(np.float32)
     means = left.mean(1, keepdims=True), right.mean(1, keepdims=True)
     left, right = left - means[0], right - means[1]
     spread = np.sqrt((left**2).mean(1)), np.sqrt((right**2).mean(1))

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, by name: defects, which refuse it, and warnings, which do not."""
+"""Findings of an import: defects, for which the data set is refused, and warnings."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found.
+    """One finding.
 
     Attributes:
-        kind: What it is, in a word or two: `unreadable`, `leak`, `near duplicate`.
-        name: The file, class or row it concerns.
+        kind: Kind of the finding in a word or two, such as `unreadable`, `leak` or `near duplicate`.
+        name: File, class or row that it concerns.
         text: One line for a person.
     """
 
@@ -38,11 +38,11 @@ class Finding:
 
 @dataclass
 class Findings:
-    """Everything that was found, in the order it was found.
+    """All findings, in the order in which they were added.
 
     Attributes:
         defects: Reasons to refuse the data set.
-        warnings: What a person should look at, and each thing that was left out.
+        warnings: What a person should look at, and each sample that was left out.
         dropped: Number of samples that were left out, by the kind of their warnings.
     """
 
@@ -59,7 +59,7 @@ class Findings:
         self.warnings.append(Finding(kind, excerpt(name), excerpt(text)))
 
     def drop(self, kind: str, name: str, text: str, samples: int = 1) -> None:
-        """Name what is left out, and count its samples."""
+        """Add a warning that names what is left out, and count its samples."""
         self.warn(kind, name, text)
         self.dropped[kind] += samples
 
@@ -79,7 +79,12 @@ class Findings:
 
 
 class Rejected(InvalidInput):
-    """A data set that was refused. `findings` holds every reason, `report` is the text file that lists them all."""
+    """A data set that was refused.
+
+    Attributes:
+        findings: All findings.
+        report: The text file that lists them.
+    """
 
     def __init__(self, headline: str, hint: str, findings: Findings, report: Path) -> None:
         super().__init__(headline, hint)
@@ -99,12 +104,12 @@ def write_report(folder: Path, name: str, findings: Findings) -> Path:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """How many of each kind: `2 unreadable, 1 leak`."""
+    """Number of findings of each kind, such as `2 unreadable, 1 leak`."""
     return ", ".join(f"{count} {kind}" for kind, count in Counter(finding.kind for finding in findings).items())
 
 
 def shown(findings: Sequence[Finding], report: Path) -> list[str]:
-    """The findings that a person is shown, a line each: the first 20, and how many more the report file names."""
+    """The lines that a person is shown: the first 20 findings, and the number of the others, which the report file names."""
     lines = [str(finding) for finding in findings[:_SHOWN]]
     more = len(findings) - _SHOWN
     return [*lines, f"and {more} more in {report}"] if more > 0 else lines

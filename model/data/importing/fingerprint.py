@@ -1,4 +1,4 @@
-"""A hash over all that decides what an import stores: settings, names, rows, and the files' own hashes."""
+"""The fingerprint of an import: a hash of all that decides what it stores."""
 
 import hashlib
 import json
@@ -10,17 +10,17 @@ from model.config import DataConfig
 from model.data.importing.listing import Listing
 
 FORMAT = 3
-"""Raised when the same source would be stored differently, so that an old import is not taken for the same."""
+"""Number of the way in which imports are stored. It is raised when the same source would be stored differently."""
 
 
 def fingerprint(listing: Listing, hashes: NDArray[np.uint8], config: DataConfig, remote: str | None) -> str:
-    """The hash of an import.
+    """The hash of an import: of its settings, names and rows, and of the files' own hashes.
 
     Args:
         listing: What the source holds.
         hashes: (F, 16) uint8, the MD5 of every file.
-        config: The settings, the licence among them.
-        remote: Where the version is kept as well.
+        config: Settings of the import, the licence included.
+        remote: Address where the version is kept as well.
     """
     settings = [FORMAT, config.model_dump(), remote, listing.labels]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""Import a data set: list it, look at every image, split it by class, and make it a version. All or nothing."""
+"""The import of a data set: its source is listed, checked and split by class, and becomes a version, or nothing changes."""
 
 import time
 from pathlib import Path
@@ -41,22 +41,22 @@ def import_dataset(
 ) -> ImportReport:
     """Validate, split and version a folder, a CSV or an `s3://` prefix as the data set `name` of `store`.
 
-    The pin states the data's licence: the setting, or else what a LICENSE file in the folder calls itself.
+    The pin states the data's licence: the setting, or else the first paragraph of a LICENSE file in the folder.
 
-    A source that has not changed since its last import, settings included, is recognised by its files' hashes and
-    not decoded again: the same pin comes back.
+    If neither the source nor the settings have changed since the last import, which the files' hashes tell, no image is decoded
+    and the last pin is returned.
 
     Args:
         source: A folder, a CSV, or an `s3://` prefix.
-        name: What the data set is called.
-        store: Where versions are kept.
-        config: The settings of the import.
-        csv: The table of a folder; default: its manifest.csv, where it has one.
-        remote: Where versions are kept as well.
+        name: Name of the data set.
+        store: Store that keeps the versions.
+        config: Settings of the import.
+        csv: Table of the folder; default: its manifest.csv, if it has one.
+        remote: Address where versions are kept as well.
         progress: Called after every step.
 
     Raises:
-        Rejected: The data set has defects; it names them all, and the store is as it was.
+        Rejected: The data set has defects; the error names all of them. The store is unchanged.
         InvalidInput, NotFound, Unavailable: The source, a setting or the store cannot be used.
     """
     begun = time.monotonic()
@@ -97,7 +97,7 @@ def _throttled(progress: Progress | None) -> Progress:
 
 
 def _list(source: str, csv: Path | None, root: Path, config: DataConfig, findings: Findings, progress: Progress) -> Listing:
-    """List the source, whatever its kind; `root` is where an `s3://` prefix is downloaded to."""
+    """List a source of any kind. An `s3://` prefix is downloaded into the folder `root` first."""
     if source.startswith(SCHEMES):
         root.mkdir()
         download(source, root, findings, progress)
@@ -120,7 +120,7 @@ def _list(source: str, csv: Path | None, root: Path, config: DataConfig, finding
 def _unchanged(
     store: DataStore, name: str, listing: Listing, config: DataConfig, remote: str | None, progress: Progress
 ) -> tuple[DataPin, dict[str, Any]] | None:
-    """The newest version and its record, if it was made of this very source and is all there."""
+    """The newest version and its record; None unless it was made of the same source and is complete."""
     known = recorded(store, name)
     if known is None:
         return None

@@ -1,4 +1,4 @@
-"""What an import did, for a person and as JSON."""
+"""The report of an import, for people and as JSON."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +10,16 @@ from model.schemas.data_pin import DataPin
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did.
+    """The report of an import.
 
     Attributes:
-        pin: The version it made, or found to be there already; `pin.dropped` counts what was left out.
-        unchanged: Whether it was there already.
-        samples, classes: How many samples and classes each split has.
-        warnings: What a person should look at; the report file lists it as well.
+        pin: The version that the import made, or that was there before; `pin.dropped` counts what was left out.
+        unchanged: Whether the version was there before.
+        samples: Number of samples of each side of the split.
+        classes: Number of classes of each side of the split.
+        warnings: What a person should look at; the report file lists the warnings as well.
         report: The report file; None where a version was named and nothing was imported.
-        seconds: How long it took.
+        seconds: Duration of the import.
     """
 
     pin: DataPin
@@ -38,7 +39,7 @@ class ImportReport:
 
     @property
     def messages(self) -> list[str]:
-        """The lines that a person is shown: what was left out, by reason; what to look at; and whether it is too little."""
+        """The lines that a person is shown: samples left out by reason, other warnings, and whether classes are too few."""
         lines = shown_with_dropped(self.warnings, self.pin.dropped, self.report) if self.report else []
         present = {split for split, count in self.classes.items() if count}
         if present - {"scene"} and self.classes.get("train", 0) < 2:
@@ -46,7 +47,7 @@ class ImportReport:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """The report as a JSON object; of the warnings only their number by kind."""
+        """The report as a JSON object, with the number of warnings by kind in place of the warnings."""
         return {
             "pin": self.pin.to_json(),
             "unchanged": self.unchanged,

@@ -1,4 +1,4 @@
-"""From a file's name in a table to the file: whatever its Unicode form, its slashes, and the folder it starts from."""
+"""From a file's name in a table to the file, for any Unicode form, any slashes, and several folders that it may start from."""
 
 import os
 import re
@@ -23,12 +23,12 @@ class Finder:
         self._root, self._home = listing.root.absolute(), table.absolute().parent
         below = (entry for entry in os.scandir(self._root) if is_folder(entry) and not is_hidden(entry.name))
         self._below = sorted(Path(entry.path) for entry in below)
-        self._known: dict[str, int | None] = {}  # what the table says -> place
-        self._entered: dict[str, int] = {}  # where the file lies -> place
+        self._known: dict[str, int | None] = {}  # name in the table -> index in the listing
+        self._entered: dict[str, int] = {}  # path of the file -> index in the listing
         self._names: dict[tuple[Path, Callable[[str], str]], dict[str, list[str]]] = {}
 
     def find(self, name: str, where: str) -> int | None:
-        """The place of a file in the listing; None, and a named defect, where it is none that can be stored."""
+        """Index of a file in the listing. If the file cannot be used, a defect is added and None returned."""
         if name not in self._known:
             self._known[name] = self._locate(name, f"{where}: {name}")
         return self._known[name]
@@ -40,18 +40,18 @@ class Finder:
         if any(is_system(part) for part in parts):
             self._findings.defect("invalid name", where, "it lies where a file manager or a tool keeps its own; move it")
             return None
-        found = self._existing(folders, parts, same_text)
-        if len(found) == 1:
-            return self._enter(found[0], where)
-        if found:
-            places = ", ".join(self._shown(path) for path in found)
-            self._findings.defect("ambiguous", where, f"there are several: {places}; write the folder with the name")
+        files = self._existing(folders, parts, same_text)
+        if len(files) == 1:
+            return self._enter(files[0], where)
+        if files:
+            shown = ", ".join(self._shown(path) for path in files)
+            self._findings.defect("ambiguous", where, f"there are several: {shown}; write the folder with the name")
         else:
             self._name_missing(folders, parts, where)
         return None
 
     def _parts(self, name: str, where: str) -> tuple[Parts, list[list[Path]]]:
-        """The parts of a name and the folders it may start from, the first ones first; no parts where it is refused."""
+        """The parts of a name, and groups of folders that it may start from, in their order; no parts if the name is refused."""
         usual = [[self._home], [self._root], self._below]
         parts = PurePosixPath(name).parts
         if _ADDRESS.match(name):
@@ -73,7 +73,7 @@ class Finder:
         return (), usual
 
     def _inside(self, name: str, where: str) -> Parts:
-        """The parts of an absolute name below the folder that is imported; none, and a defect, where it lies elsewhere."""
+        """The parts of an absolute name below the imported folder; a defect and no parts if it lies elsewhere."""
         for root in (self._root, self._root.resolve()):
             if PurePosixPath(name).is_relative_to(root) and (parts := PurePosixPath(name).relative_to(root).parts):
                 return parts
@@ -84,23 +84,23 @@ class Finder:
     def _existing(self, folders: list[list[Path]], parts: Parts, fold: Callable[[str], str]) -> list[Path]:
         """The files of that name in the first group of folders that has any."""
         for group in folders:
-            if found := [path for folder in group for path in self._matching(folder, parts, fold)]:
-                return found
+            if files := [path for folder in group for path in self._matching(folder, parts, fold)]:
+                return files
         return []
 
     def _matching(self, folder: Path, parts: Parts, fold: Callable[[str], str]) -> list[Path]:
-        """The file `parts` below a folder; where there is none, those whose names are the same once folded."""
+        """The file `parts` below a folder; if there is none, the files whose names are the same once folded."""
         if os.path.lexists(path := folder.joinpath(*parts)):
             return [path]
         if fold is same_text and all(part.isascii() for part in parts):
             return []
-        found = [folder]
+        paths = [folder]
         for part in parts:
-            found = [path / name for path in found for name in self._named(path, fold).get(fold(part), [])]
-        return found
+            paths = [path / name for path in paths for name in self._named(path, fold).get(fold(part), [])]
+        return paths
 
     def _named(self, folder: Path, fold: Callable[[str], str]) -> dict[str, list[str]]:
-        """The names in a folder, by what they fold to."""
+        """The names in a folder, by their folded form."""
         if (folder, fold) not in self._names:
             names: dict[str, list[str]] = {}
             if folder.is_dir():

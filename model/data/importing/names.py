@@ -1,10 +1,11 @@
-"""Names of files, folders and classes: which belong to the file manager, which can be stored, and which are the same text."""
+"""Names of files, folders and classes: whether they belong to a file manager, can be stored, or are the same text."""
 
 import unicodedata
 
 from model.data.importing.findings import Findings
 
 LONGEST_NAME = 255
+"""Maximum length of a file name in bytes."""
 _SYSTEM_NAMES = {
     # Windows
     "thumbs.db",
@@ -83,12 +84,12 @@ def is_system(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is passed over when a folder is listed: a system's file, or a name with a dot in front."""
+    """Whether a file or folder is passed over when a folder is listed: it belongs to a system, or its name starts with a dot."""
     return name.startswith(".") or is_system(name)
 
 
 def is_passed_over(name: str, where: str, findings: Findings) -> bool:
-    """Whether a file or folder is hidden. One that no system is known to make may be the user's, and is named in a warning."""
+    """Whether a file or folder is hidden. Adds a warning if it is hidden and no system is known to make it."""
     if not is_hidden(name):
         return False
     if not is_system(name):
@@ -97,7 +98,7 @@ def is_passed_over(name: str, where: str, findings: Findings) -> bool:
 
 
 def name_is_valid(part: str, name: str, findings: Findings) -> bool:
-    """Whether one part of a path can be stored; otherwise names it. Any Unicode is fine, control characters are not."""
+    """Whether one part of a path can be stored; adds a defect if not. Control characters and bytes that are no UTF-8 cannot."""
     try:
         encoded = part.encode("utf-8")
     except UnicodeEncodeError:
@@ -113,12 +114,12 @@ def name_is_valid(part: str, name: str, findings: Findings) -> bool:
 
 
 def same_text(text: str) -> str:
-    """A form that is equal for all spellings of one text: an ä may be one character or an a with a mark (Unicode NFC)."""
+    """The NFC form of a text, which is equal for all its spellings: an ä may be one character, or an a and a mark."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 class Spellings:
-    """Names that were seen, to find two that differ in bytes only and look the same."""
+    """Names that were seen, in order to find two that differ in their bytes only and look the same."""
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}

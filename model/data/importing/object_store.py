@@ -13,7 +13,7 @@ from model.prefetching import prefetch
 from model.progress import Progress
 
 SCHEMES = ("s3://", "s3:/")
-"""How an address starts; a path that was cleaned has lost a slash."""
+"""Starts of an address; `Path` removes the second slash."""
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _FORM = "Give s3://bucket/prefix."
 
@@ -33,7 +33,7 @@ def split_address(url: str) -> tuple[str, str]:
 
 
 def download(url: str, folder: Path, findings: Findings, progress: Progress) -> None:
-    """Download every object below an `s3://bucket/prefix` into `folder`. Credentials and endpoint come from the environment.
+    """Download every object below `s3://bucket/prefix` into `folder`. Credentials and endpoint come from the environment.
 
     Raises:
         InvalidInput: The address names no bucket, or may not be read.
@@ -64,7 +64,7 @@ def download(url: str, folder: Path, findings: Findings, progress: Progress) -> 
 
 
 def _wanted(objects: list[dict[str, Any]], prefix: str, folder: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
-    """Each object's key and where it goes; what may not be stored is named."""
+    """Key and target file of each object; adds a defect for each that cannot be stored."""
     for item in objects:
         name = item["Key"].removeprefix(prefix)
         parts = name.split("/")

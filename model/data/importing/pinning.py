@@ -1,4 +1,4 @@
-"""From whatever names a data set to its pin: the one way for the pipeline, the command line and the benchmarks."""
+"""From a source or a reference to a pin, for the pipeline, the command line and the benchmarks."""
 
 import time
 from pathlib import Path
@@ -23,7 +23,7 @@ def pin_dataset(
     remote: str | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Import a folder, a CSV or an `s3://` prefix as `import_dataset` does; of `name@revision` give the pin that is there.
+    """Import a folder, a CSV or an `s3://` prefix as `import_dataset` does, or look up the pin of `name@revision`.
 
     Raises:
         Rejected: The data set has defects.

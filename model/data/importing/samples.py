@@ -13,23 +13,24 @@ from model.data.manifest import SPLITS, sample_id
 
 @dataclass
 class Samples:
-    """The rows of a listing with all that is known of them; `keep` says which become samples of the data set.
+    """The rows of a listing with all that is known of them.
 
     Attributes:
-        listing, found: What they were made from.
+        listing: The listing that the rows come from.
+        inspection: What the images of the listing are.
         sides: (N,) int8, indices into `SPLITS`; `UNSET` where no side was chosen yet.
-        keep: (N,) bool.
+        keep: (N,) bool, whether the row becomes a sample.
     """
 
     listing: Listing
-    found: Inspection
+    inspection: Inspection
     sides: NDArray[np.int8]
     keep: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, listing: Listing, found: Inspection) -> "Samples":
+    def of(cls, listing: Listing, inspection: Inspection) -> "Samples":
         """All usable rows, on the sides that the source gives."""
-        return cls(listing, found, np.frombuffer(listing.given, np.int8).copy(), found.valid.copy())
+        return cls(listing, inspection, np.frombuffer(listing.given, np.int8).copy(), inspection.valid.copy())
 
     @property
     def files(self) -> NDArray[np.int64]:
@@ -51,13 +52,13 @@ class Samples:
         return np.bincount(self.labels[rows], minlength=len(self.listing.labels))
 
     def identity(self) -> NDArray[np.int64]:
-        """(N,) a number a row, equal where the file's bytes and the box are."""
-        corners = np.nan_to_num(self.found.boxes, nan=-1.0).view(np.uint8).reshape(len(self.files), 16)
-        keys = np.ascontiguousarray(np.hstack([self.found.md5[self.files], corners])).view("V32").ravel()
+        """(N,) a number for each row; two rows have the same number if their files' bytes and their boxes are equal."""
+        corners = np.nan_to_num(self.inspection.boxes, nan=-1.0).view(np.uint8).reshape(len(self.files), 16)
+        keys = np.ascontiguousarray(np.hstack([self.inspection.md5[self.files], corners])).view("V32").ravel()
         return np.unique(keys, return_inverse=True)[1].astype(np.int64)
 
     def name(self, row: int) -> str:
-        """The row for a person: its file, its box, its class and its side of the split."""
+        """Name of a row for people: its file, box, class and side of the split."""
         label, side = self.listing.labels[int(self.labels[row])], int(self.sides[row])
         about = label if side == UNSET else f"{label}, {SPLITS[side]}"
-        return f"{sample_id(self.listing.files[int(self.files[row])], self.found.boxes[row])} ({about})"
+        return f"{sample_id(self.listing.files[int(self.files[row])], self.inspection.boxes[row])} ({about})"

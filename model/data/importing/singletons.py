@@ -1,4 +1,4 @@
-"""Classes of one usable image, which have nothing to be compared with: refused, left out, or kept as distractors."""
+"""Singletons: classes of one usable image, which are refused, left out, or kept as distractors."""
 
 from typing import Literal
 
@@ -9,11 +9,11 @@ from model.data.importing.samples import Samples
 from model.data.importing.splits import DISTRACTOR, SCENE
 
 
-def settle_singletons(samples: Samples, setting: Literal["fail", "drop", "distractor"], findings: Findings) -> None:
-    """Leave out the only image of each class that has one, or make it a distractor, as `data.singletons` says.
+def exclude_singletons(samples: Samples, setting: Literal["fail", "drop", "distractor"], findings: Findings) -> None:
+    """Exclude the only image of each class of one image from training and queries, as `data.singletons` says.
 
-    A distractor is in every gallery, so a query may find it, and wrongly so. It is never a query, as nothing could be found
-    for it, and never trained on. With `fail` nothing is done here: `check_classes` names the class.
+    With `drop` the image is left out. With `distractor` it becomes a distractor, which is in every gallery, so that a query may
+    find it wrongly. With `fail` nothing is done here: `check_classes` names the class.
     """
     if setting == "fail":
         return
@@ -30,13 +30,13 @@ def settle_singletons(samples: Samples, setting: Literal["fail", "drop", "distra
 
 
 def check_classes(samples: Samples, findings: Findings) -> None:
-    """Name each class of one image, each class that lost all of them, and a data set of one class, which cannot be tested."""
+    """Name each class of one image, each class without a usable image, and a data set of one class, which cannot be tested."""
     names, rows = samples.listing.labels, samples.compared
-    left, listed = samples.per_class(samples.keep & rows), samples.per_class(rows)
+    usable, listed = samples.per_class(samples.keep & rows), samples.per_class(rows)
     distractors = samples.per_class(samples.keep & (samples.sides == DISTRACTOR))
-    by_setting = not findings.defects  # else an image that is no class's fault may be what is missing
-    for label in np.flatnonzero((left < 2) & (listed > 0)):
-        if left[label]:
+    by_setting = not findings.defects  # with other defects, an image may be missing for another reason
+    for label in np.flatnonzero((usable < 2) & (listed > 0)):
+        if usable[label]:
             text = "it has one usable image, and nothing to be compared with; see data.singletons"
             findings.defect("class of one", names[label], text)
         elif distractors[label]:
@@ -45,7 +45,7 @@ def check_classes(samples: Samples, findings: Findings) -> None:
             findings.warn("class left out", names[label], "all its images were left out")
         else:
             findings.defect("empty class", names[label], "none of its images is usable")
-    classes = np.flatnonzero(left if by_setting else listed)
+    classes = np.flatnonzero(usable if by_setting else listed)
     if len(classes) == 1 and not np.any(samples.sides == SCENE):
         text = "it is the only class; if its label stands in a CSV, give that CSV"
         findings.defect("one class", names[int(classes[0])], text)

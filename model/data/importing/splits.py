@@ -1,4 +1,4 @@
-"""Which class stands on which side of the split. Splitting is by class: what is tested was never trained on."""
+"""The split of a data set into sides. Splitting is by class, so that no test class is trained on."""
 
 import math
 from collections.abc import Sequence
@@ -11,15 +11,17 @@ from model.data.manifest import SPLITS
 from model.errors import InvalidInput
 
 TRAIN, VAL, TEST, SCENE, DISTRACTOR = range(len(SPLITS))
+"""Indices into `SPLITS`."""
 UNSET = -1
+"""Side of a sample whose side is not chosen yet."""
 
 
 def zero_shot(classes: Sequence[str], validation_fraction: float) -> dict[str, str]:
     """The side of each class: sorted by name, the first half (rounded up) trains and validates, the second half tests.
 
-    Of the first half, `validation_fraction` validate, spread evenly over the sorted names, so that the classes that validate
-    are not all neighbours: at least one class where there are two, and two where there are four, as images of one class
-    alone find nothing wrong.
+    The share `validation_fraction` of the first half validates: at least one class where the half has two, and at least two
+    where it has four, because images of a single class find nothing wrong. The validation classes are spread evenly over the
+    sorted names.
     """
     if not 0 <= validation_fraction < 1:
         raise InvalidInput(f"validation_fraction is {validation_fraction}.", "Give a number from 0 up to, not including, 1.")
@@ -29,7 +31,7 @@ def zero_shot(classes: Sequence[str], validation_fraction: float) -> dict[str, s
     if half >= 2 and validation_fraction > 0:
         count = min(half - 1, max(1 if half < 4 else 2, round(half * validation_fraction)))
     validates = {int((number + 0.5) * half / count) for number in range(count)}
-    sides = {name: "val" if place in validates else "train" for place, name in enumerate(names[:half])}
+    sides = {name: "val" if number in validates else "train" for number, name in enumerate(names[:half])}
     return sides | dict.fromkeys(names[half:], "test")
 
 
@@ -45,13 +47,13 @@ def assign(
     """The side of every sample, as an index into `SPLITS`.
 
     Args:
-        labels: (N,) indices into `classes`, of the samples that are kept: classes without any take no part.
-        given: (N,) what the source says: an index into `SPLITS`, or `UNSET`.
+        labels: (N,) indices into `classes`, for the samples that are kept. Classes without a sample take no part.
+        given: (N,) side that the source gives: an index into `SPLITS`, or `UNSET`.
         classes: The class names.
-        findings: Where a class on two sides is named.
-        mode: Both follow what is given. For classes that are given no side, `zero-shot` chooses one and `manifest`
-            names the gap as a defect.
-        validation_fraction: See `zero_shot`.
+        findings: Receives a defect for each class on two sides.
+        mode: Both modes follow the given sides. For a class without a side, `zero-shot` chooses one and `manifest` adds a
+            defect.
+        validation_fraction: Share of the classes that validate; see `zero_shot`.
     """
     scene = given == SCENE
     sides = np.full(len(classes), UNSET, dtype=np.int8)
@@ -72,7 +74,7 @@ def assign(
 def _follow(
     labels: NDArray[np.int64], given: NDArray[np.int8], classes: Sequence[str], sides: NDArray[np.int8], findings: Findings
 ) -> None:
-    """Set `sides` from what is given, and name the classes that are given two."""
+    """Set `sides` to the given sides, and add a defect for each class that has two."""
     for side in (TRAIN, VAL, TEST, DISTRACTOR):
         for label in np.unique(labels[given == side]):
             if sides[label] == UNSET:

@@ -1,4 +1,4 @@
-"""A CSV as a source: one row an image, or a box in one, with its label and perhaps its split and its group."""
+"""A CSV as a source: each row is an image, or a box in one, with its label and perhaps its split and its group."""
 
 import math
 from pathlib import Path
@@ -19,12 +19,12 @@ from model.text import excerpt
 
 NO_BOX = (math.nan,) * 4
 _SLACK = 1e-4
-"""How far a normalised box may reach beyond the image: what rounding to few digits does. It is cut off."""
+"""Maximum distance by which a normalised box may reach beyond the image, as rounding causes. The part beyond is cut off."""
 _SPLIT_WORDS = {"training": "train", "validation": "val", "valid": "val", "testing": "test", "distractors": "distractor"}
 
 
 class Row(NamedTuple):
-    """A row that is whole and says what can be understood."""
+    """A complete row whose values have been understood."""
 
     file: int
     label: int
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 def find_table(root: Path, given: Path | None) -> Path | None:
-    """The CSV to read: the one that was given, or `manifest.csv` in the folder; None where there is neither."""
+    """The CSV to read: the given one, or `manifest.csv` in the folder; None if there is neither."""
     table = given if given is not None else root / MANIFEST
     if table.is_file():
         return table
@@ -49,11 +49,12 @@ def list_table(root: Path, table: Path, findings: Findings, *, boxes: str = "pix
     Args:
         root: The folder that is imported.
         table: The CSV.
-        findings: Where every row that cannot be taken is named.
+        findings: Receives a defect for every row that cannot be used.
         boxes: Unit of the boxes: `pixels`, or `normalised` to 0 to 1.
 
     Raises:
-        InvalidInput: The file is no such table as a whole: its encoding, quotes or columns, no rows, boxes of the other unit.
+        InvalidInput: The table as a whole cannot be used: its encoding, quotes or columns are wrong, it has no rows, or its boxes
+            have the other unit.
     """
     rows = read_rows(table, recognised)
     _, header = next(rows, (0, None))
@@ -83,13 +84,13 @@ class _Reader:
         self._table, self._columns, self._findings, self._boxes = table, columns, findings, boxes
         self._labels: dict[str, int] = {}
         self._spellings = Spellings()
-        self._seen: dict[tuple[int, int, tuple[float, ...]], tuple[int, int, str]] = {}  # a sample -> its line, split and group
+        self._seen: dict[tuple[int, int, tuple[float, ...]], tuple[int, int, str]] = {}  # sample -> line, split, group
 
     def read(self, line: int, values: list[str]) -> None:
-        """Add the sample of one row, or name what is wrong with it."""
+        """Add the sample of one row, or a defect if it cannot be used."""
         where, count = f"{self._table.name}, line {line}", len(self._columns.names)
         while len(values) > count and not values[-1].strip():
-            values.pop()  # commas behind the last column
+            values.pop()  # trailing commas
         if len(values) != count:
             text = f"it has {len(values)} values, and the header has {count} columns; add or remove commas, or quote the value"
             self._findings.defect("ragged row", where, text)
@@ -97,7 +98,7 @@ class _Reader:
             self.listing.add(row.file, row.label, row.split, row.box, row.group)
 
     def _row(self, values: list[str], where: str) -> Row | None:
-        """One row by its meaning; None, and a named defect, where it has none."""
+        """The meaning of one row. If it cannot be used, a defect is added and None returned."""
         columns, findings = self._columns, self._findings
         name, label = values[columns.file].strip(), values[columns.label].strip()
         group = values[columns.group].strip() if columns.group is not None else ""
@@ -121,27 +122,27 @@ class _Reader:
         return self._labels[label]
 
     def _split(self, values: list[str], where: str) -> int | None:
-        """The side that the row says, `UNSET` where it says none; None, and a defect, where there is no such side."""
-        place = self._columns.split
-        given = values[place].strip() if place is not None else ""
+        """The stated side; `UNSET` if none is stated. If there is no such side, a defect is added and None returned."""
+        column = self._columns.split
+        given = values[column].strip() if column is not None else ""
         if not given:
             return UNSET
         split = _SPLIT_WORDS.get(given.lower(), given.lower())
         if split not in SPLITS:
-            text = f"{given!r} in the column {self._columns.names[place or 0]} is none of {', '.join(SPLITS)}"
+            text = f"{given!r} in the column {self._columns.names[column or 0]} is none of {', '.join(SPLITS)}"
             self._findings.defect("no such split", where, text)
             return None
         return SPLITS.index(split)
 
     def _box(self, values: list[str], where: str) -> Box | None:
-        """The four corners, `NO_BOX` where the row has none; None, and a named defect, where they are no box."""
+        """The box of the row; `NO_BOX` if it has none. If its numbers are no box, a defect is added and None returned."""
         if self._columns.box is None:
             return NO_BOX
-        places, form = self._columns.box.places, self._columns.box.form
-        texts = [values[place].strip() for place in places]
+        columns, form = self._columns.box.columns, self._columns.box.form
+        texts = [values[column].strip() for column in columns]
         if not any(texts):
             return NO_BOX
-        names = ", ".join(self._columns.names[place] for place in places)
+        names = ", ".join(self._columns.names[column] for column in columns)
         try:
             first, second, third, fourth = (float(text) for text in texts)
         except ValueError:
@@ -158,7 +159,7 @@ class _Reader:
         return box
 
     def _problem(self, box: Box) -> str:
-        """What is wrong with a box; empty where it may be one."""
+        """What is wrong with a box; empty if nothing is."""
         xmin, ymin, xmax, ymax = box
         if not math.isfinite(xmin + ymin + xmax + ymax):
             return "is not finite"
@@ -169,7 +170,7 @@ class _Reader:
         return ""
 
     def _is_new(self, row: Row, line: int, where: str) -> bool:
-        """Whether no row above says the same sample; where one says it otherwise, the two are named."""
+        """Whether this is the first row of its sample. Adds a defect if the row contradicts an earlier one, else a warning."""
         key = (row.file, row.label, row.box if row.box is not NO_BOX else ())
         said = self._seen.setdefault(key, (line, row.split, row.group))
         if said[0] == line:

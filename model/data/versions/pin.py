@@ -8,7 +8,7 @@ from model.data.versions.git_command import commit_of, git, show
 from model.data.versions.ownership import has_repository
 from model.errors import InvalidInput, NotFound
 from model.home import DataStore
-from model.schemas.data_pin import NAME, DataPin
+from model.schemas.data_pin import DATASET_NAME, DataPin
 
 RECORDS = ".glocal"
 """Folder of the repository with a JSON file for each data set: how it was imported."""
@@ -16,7 +16,7 @@ RECORDS = ".glocal"
 
 def check_name(name: str) -> None:
     """Refuse a name that cannot be a data set's."""
-    if not NAME.fullmatch(name) or name.endswith(".dvc") or name in {"dvc.yaml", "dvc.lock"}:
+    if not DATASET_NAME.fullmatch(name) or name.endswith(".dvc") or name in {"dvc.yaml", "dvc.lock"}:
         hint = "Use 1 to 64 of A-Z a-z 0-9 . _ - with no dot in front, and not ending in .dvc."
         raise InvalidInput(f"{name!r} cannot be the name of a data set.", hint)
 

@@ -7,7 +7,7 @@ import zipfile
 from model.errors import GlocalError, InvalidInput
 from model.files import sha256_json
 from model.home import ServeFolder
-from model.release import MANIFEST
+from model.release import RELEASE_MANIFEST
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import remove_archive, verify_archive
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
@@ -63,7 +63,7 @@ def record_from_store(folder: ServeFolder, name: str, version: str, release: str
     try:
         archive = verify_archive(file)
         with zipfile.ZipFile(file) as packed:
-            manifest = json.loads(packed.read(f"{RELEASE}/{MANIFEST}"))
+            manifest = json.loads(packed.read(f"{RELEASE}/{RELEASE_MANIFEST}"))
         found = Deployed(
             version=version,
             archive=file.name,

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from model import environment as module
-from model.environment import Environment, current_user, settle
+from model.environment import Environment, current_user, prepare_process
 from model.home import Home
 
 
@@ -46,14 +46,14 @@ def environ(monkeypatch):
 
 def test_without_a_temporary_folder_the_home_holds_temporary_files(tmp_path, environ):
     environ.setattr(module, "temporary_folder", lambda _: None)
-    settle(Home(tmp_path))
+    prepare_process(Home(tmp_path))
     assert os.environ["TMPDIR"] == str(tmp_path / "tmp")
     assert (tmp_path / "tmp").is_dir()
 
 
 def test_a_temporary_folder_that_does_not_exist_is_replaced_for_programs_that_do_not_look(tmp_path, environ):
     environ.setenv("TMPDIR", str(tmp_path / "nowhere"))
-    settle(Home(tmp_path))
+    prepare_process(Home(tmp_path))
     assert Path(os.environ["TMPDIR"]).is_dir()
     assert not (tmp_path / "tmp").exists()
 
@@ -65,7 +65,7 @@ def test_a_user_without_name_and_home_gets_both(tmp_path, environ):
         raise RuntimeError("Could not determine home directory.")
 
     environ.setattr(Path, "home", homeless)
-    settle(Home(tmp_path))
+    prepare_process(Home(tmp_path))
     assert os.environ["LOGNAME"] == f"uid-{os.getuid()}"
     assert os.environ["HOME"] == str(tmp_path / "tmp")
 

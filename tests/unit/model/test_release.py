@@ -9,7 +9,7 @@ import pytest
 
 from model.errors import InvalidInput
 from model.files import read_json, sha256_file, write_json
-from model.release import MANIFEST, open_release
+from model.release import RELEASE_MANIFEST, open_release
 from serving.engine.engine import Engine
 from tests.support.releases import make_release
 
@@ -27,9 +27,9 @@ def folder(sealed, tmp_path):
 def forge(folder, name, data):
     """Put other bytes in a release and make its manifest agree, as somebody who can write there could."""
     (folder / name).write_bytes(data)
-    manifest = read_json(folder / MANIFEST)
+    manifest = read_json(folder / RELEASE_MANIFEST)
     manifest["files"][name] = {"sha256": sha256_file(folder / name), "size": len(data)}
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / RELEASE_MANIFEST, manifest)
 
 
 def refused(folder):
@@ -37,8 +37,8 @@ def refused(folder):
     from model.release import space_id
 
     open_release(folder)
-    manifest = read_json(folder / MANIFEST)
-    write_json(folder / MANIFEST, {**manifest, "embedding_space_id": space_id(folder)})
+    manifest = read_json(folder / RELEASE_MANIFEST)
+    write_json(folder / RELEASE_MANIFEST, {**manifest, "embedding_space_id": space_id(folder)})
     with pytest.raises(InvalidInput) as caught:
         Engine(folder)
     return str(caught.value)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from model.errors import InvalidInput, NotFound
 from model.evaluation import metrics
-from model.evaluation.metrics import PerQuery, as_samples, evaluate_queries, evaluate_retrieval
+from model.evaluation.metrics import PerQuery, as_embedded, evaluate_queries, evaluate_retrieval
 
 
 def at(*degrees: float) -> np.ndarray:
@@ -20,7 +20,7 @@ def at(*degrees: float) -> np.ndarray:
 def one_query(gallery: np.ndarray, labels: list[int], ids: list[str] | None = None) -> PerQuery:
     """A query of class 0 at 0 degrees, called q."""
     ids = ids or [f"g{i}" for i in range(len(labels))]
-    return evaluate_queries(as_samples(at(0), [0], ["q"]), as_samples(gallery, labels, ids))
+    return evaluate_queries(as_embedded(at(0), [0], ["q"]), as_embedded(gallery, labels, ids))
 
 
 def test_the_figures_of_a_small_search_are_those_worked_out_by_hand():
@@ -88,8 +88,8 @@ def test_equal_vectors_tie_to_the_last_bit_whatever_the_matrix_product_does_at_i
     base /= np.linalg.norm(base, axis=1, keepdims=True)
     gallery = np.concatenate([base, base])  # the first of each pair is right for class 0, its copy wrong
     labels = np.repeat([0, 1], 1009)
-    queries = as_samples(base[:7], np.zeros(7), [f"q{i}" for i in range(7)])
-    found = evaluate_queries(queries, as_samples(gallery, labels, np.arange(2018).astype(str)))
+    queries = as_embedded(base[:7], np.zeros(7), [f"q{i}" for i in range(7)])
+    found = evaluate_queries(queries, as_embedded(gallery, labels, np.arange(2018).astype(str)))
     assert found.neighbours[:, 0].tolist() == list(range(1009, 1016))
     assert found.neighbours[:, 1].tolist() == list(range(7))
 
@@ -178,7 +178,7 @@ def test_arrays_that_do_not_fit_one_another_are_refused(vectors, labels, ids):
 
 def test_queries_and_a_gallery_of_different_dimensions_are_refused():
     with pytest.raises(InvalidInput, match="2 and a gallery of 1 dimensions"):
-        evaluate_queries(as_samples(at(0), [0], ["q"]), as_samples([[1.0]], [0], ["g"]))
+        evaluate_queries(as_embedded(at(0), [0], ["q"]), as_embedded([[1.0]], [0], ["g"]))
 
 
 @pytest.mark.parametrize("ks", [(), (0, 1), (2, 4)])

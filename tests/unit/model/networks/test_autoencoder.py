@@ -44,7 +44,7 @@ def test_what_it_says_in_training_is_delgs_equations(block):
 
 def test_descriptors_are_codes_of_128_at_unit_length_and_scores_are_above_zero(block):
     features = torch.randn(2, 6, 2, 3, dtype=torch.float64)
-    descriptors, scores = block.describe(features)
+    descriptors, scores = block.local_descriptors(features)
     assert descriptors.shape == (2, 2, 3, 128)
     assert scores.shape == (2, 2, 3)
     for image, one in enumerate(features.numpy()):

@@ -192,7 +192,7 @@ def test_a_head_describes_places_by_their_own_vectors_and_scores_them_by_their_l
     torch.manual_seed(0)
     head = Head(6, HeadSpec("shallow", 4, channels=3, pooling="second_moment")).eval()
     features = torch.randn(2, 6, 3, 5)
-    descriptors, scores = head.describe(features)
+    descriptors, scores = head.local_descriptors(features)
     places, whole = head.local_vectors(features).detach(), head(features).detach()
     for image in range(2):
         for y in range(3):

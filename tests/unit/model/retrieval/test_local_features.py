@@ -170,7 +170,7 @@ def test_a_method_with_an_autoencoder_is_described_by_it_on_the_shallow_map():
     assert local_map(heads, shallow, deep) is shallow
     with torch.inference_mode():
         (found,) = features_of_map(heads.autoencoder, shallow, 64)
-        descriptors, scores = heads.autoencoder.describe(shallow)
+        descriptors, scores = heads.autoencoder.local_descriptors(shallow)
     best = scores.flatten().argmax()
     assert found.descriptors.shape == (16, 128)
     assert found.scores[0] == pytest.approx(scores.max().item())

@@ -29,7 +29,7 @@ ROWS, SCORES = np.array([0, 1, 2]), np.float32([0.9, 0.8, 0.7])
 def test_every_method_with_local_features_puts_the_image_that_overlaps_the_query_first(method, size):
     reranker = replace(make_reranker(network(method), lambda: GALLERY, size), budget_ms=1e9)  # sona's places are twice as wide
     assert {found.descriptors.shape[1] for found in reranker.features} == {128}
-    (query,) = reranker.describe([QUERY[:, :SIZE, :SIZE]])
+    (query,) = reranker.local_features([QUERY[:, :SIZE, :SIZE]])
     found = reranker.order(query, ROWS, SCORES)
     assert sorted(found.order.tolist()) == [0, 1, 2]
     assert found.order[0] == 2
@@ -37,7 +37,7 @@ def test_every_method_with_local_features_puts_the_image_that_overlaps_the_query
 
 def test_what_lies_beyond_the_limit_keeps_its_place():
     reranker = replace(make_reranker(network("multi_head"), lambda: GALLERY, SIZE), limit=2)
-    (query,) = reranker.describe([QUERY[:, :SIZE, :SIZE]])
+    (query,) = reranker.local_features([QUERY[:, :SIZE, :SIZE]])
     found = reranker.order(query, ROWS, SCORES)
     assert found.order[2] == 2
     assert found.inliers.shape == (3,)
@@ -46,7 +46,7 @@ def test_what_lies_beyond_the_limit_keeps_its_place():
 
 def test_without_a_ratio_the_global_order_stays():
     reranker = replace(make_reranker(network("delg"), lambda: GALLERY, SIZE), ratio=None)
-    (query,) = reranker.describe([QUERY])
+    (query,) = reranker.local_features([QUERY])
     assert reranker.order(query, ROWS, SCORES).order.tolist() == [0, 1, 2]
 
 

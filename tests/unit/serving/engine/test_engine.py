@@ -8,7 +8,7 @@ import torch
 
 from model.errors import InvalidInput, NotFound
 from model.files import read_json, write_json
-from model.release import MANIFEST, space_id
+from model.release import RELEASE_MANIFEST, space_id
 from serving.backends.torchserve.handler import Handler
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
@@ -121,7 +121,7 @@ def test_a_gallery_of_another_width_does_not_start(tmp_path):
 
 def test_a_manifest_that_names_another_space_does_not_start(tmp_path):
     made = make_release(tmp_path / "release")
-    write_json(made.folder / MANIFEST, {**read_json(made.folder / MANIFEST), "embedding_space_id": "0" * 16})
+    write_json(made.folder / RELEASE_MANIFEST, {**read_json(made.folder / RELEASE_MANIFEST), "embedding_space_id": "0" * 16})
     with pytest.raises(InvalidInput, match="embedding space"):
         Engine(made.folder)
 

@@ -30,7 +30,7 @@ def refusal(header):
 def test_our_own_names_are_read_without_a_word():
     found = columns("file,label,split,group,xmin,ymin,xmax,ymax")
     assert (found.file, found.label, found.split, found.group) == (0, 1, 2, 3)
-    assert (found.box.places, found.box.form) == ((4, 5, 6, 7), "corners")
+    assert (found.box.columns, found.box.form) == ((4, 5, 6, 7), "corners")
     assert said("file,label,split,group,xmin,ymin,xmax,ymax") == said("Path, Label ,XMIN,y_min,x-max,YMax") == {}
 
 
@@ -57,7 +57,7 @@ def test_usual_names_of_splits_are_taken_and_named(name):
 
 
 @pytest.mark.parametrize(
-    ("header", "places", "form"),
+    ("header", "numbers", "form"),
     [
         ("x_1,y_1,x_2,y_2", (2, 3, 4, 5), "corners"),
         ("x1,x2,y1,y2", (2, 4, 3, 5), "corners"),
@@ -74,9 +74,9 @@ def test_usual_names_of_splits_are_taken_and_named(name):
         ("cx,cy,w,h", (2, 3, 4, 5), "center"),
     ],
 )
-def test_usual_names_of_boxes_are_taken_by_their_meaning(header, places, form):
+def test_usual_names_of_boxes_are_taken_by_their_meaning(header, numbers, form):
     found = columns(f"file,label,{header}").box
-    assert (found.places, found.form) == (places, form)
+    assert (found.columns, found.form) == (numbers, form)
     assert set(said(f"file,label,{header}")) == ({"columns"} if header != "XMin,XMax,YMin,YMax" else set())
 
 
@@ -88,7 +88,7 @@ def test_how_boxes_are_read_is_said():
 
 def test_width_and_height_of_the_image_beside_corners_are_no_box():
     found = columns("file,label,width,height,xmin,ymin,xmax,ymax")
-    assert (found.box.places, found.box.form) == ((4, 5, 6, 7), "corners")
+    assert (found.box.columns, found.box.form) == ((4, 5, 6, 7), "corners")
     assert columns("file,label,width,height").box is None
     assert said("file,label,width,height") == {"columns not read": "width, height"}
 
