@@ -55,11 +55,6 @@ class LocalFeatures:
     def __len__(self) -> int:
         return len(self.descriptors)
 
-    @property
-    def fractions(self) -> NDArray[np.float32]:
-        """(K, 2): the positions as fractions of the original image's width and height."""
-        return self.positions / np.float32(self.size)
-
 
 def local_head(heads: MultiHead) -> Head | AttentiveAutoencoder:
     """The part that computes local descriptors: the autoencoder if the method has one, else the head named `local`.
@@ -115,7 +110,7 @@ def extract(
         batch, features = local_maps(network, images, max(1, round(size * factor)))
         visible = visible_positions(batch, *features.shape[2:]).to(features.device)
         levels.append(features_of_map(head, features, size, visible=visible, limit=limit, reduction=reduction))
-    return [strongest(found, limit) for found in zip(*levels, strict=True)]
+    return [strongest(features, limit) for features in zip(*levels, strict=True)]
 
 
 def visible_positions(images: Tensor, rows: int, columns: int) -> Tensor:
@@ -164,14 +159,14 @@ def keypoints(vectors: Tensor, scores: Tensor, size: int, limit: int = KEYPOINTS
     stride = np.array([size / W, size / H], np.float32)
     positions = (torch.stack([x, y], dim=2).reshape(-1, 2).numpy() + np.float32(0.5)) * stride
     descriptors = F.normalize(vectors, dim=-1).reshape(B, -1, D).detach().float().cpu().numpy()
-    found = []
+    features = []
     for descriptor, score in zip(descriptors, scores.reshape(B, -1).detach().float().cpu().numpy(), strict=True):
         good = np.isfinite(score) & (score > 0) & np.isfinite(descriptor).all(1) & descriptor.any(1)
         rows = np.flatnonzero(good)
         rows = rows[np.argsort(-score[rows], kind="stable")][:limit]
         scales = np.full(len(rows), stride.max(), np.float32)
-        found.append(LocalFeatures(positions[rows], scales, score[rows], descriptor[rows], size))
-    return found
+        features.append(LocalFeatures(positions[rows], scales, score[rows], descriptor[rows], size))
+    return features
 
 
 def strongest(levels: Sequence[LocalFeatures], limit: int) -> LocalFeatures:

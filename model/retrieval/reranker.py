@@ -1,4 +1,4 @@
-"""Re-ranking as a part of a search: local features of the gallery, and the choice on validation classes whether to use them.
+"""Re-ranking as a part of a search, with the local features of the gallery, and the choice of its ratio on validation classes.
 
 Its gain differs between data sets and with the quality of the global search: docs/decisions/0007-local-features.md.
 """
@@ -56,29 +56,13 @@ class Reranker:
         if self.ratio is None:
             return Reranked(np.arange(len(rows)), np.zeros(len(rows), np.int64), 0, "limit")
         candidates = [self.features[int(row)] for row in rows[: self.limit]]
-        found = rerank(query, candidates, scores[: self.limit], limit=self.limit, budget_ms=self.budget_ms, ratio=self.ratio)
+        reranked = rerank(query, candidates, scores[: self.limit], limit=self.limit, budget_ms=self.budget_ms, ratio=self.ratio)
         rest = np.arange(len(candidates), len(rows))
         return replace(
-            found,
-            order=np.concatenate([found.order, rest]),
-            inliers=np.concatenate([found.inliers, np.zeros(len(rest), np.int64)]),
+            reranked,
+            order=np.concatenate([reranked.order, rest]),
+            inliers=np.concatenate([reranked.inliers, np.zeros(len(rest), np.int64)]),
         )
-
-
-def make_reranker(network: RetrievalNetwork, batches: Callable[[], Iterable[Sequence[Tensor]]], size: int) -> Reranker:
-    """Extract the local features of a gallery.
-
-    Args:
-        network: Network in evaluation mode.
-        batches: Called once or twice: batches of images (3, H, W) uint8 of the gallery's rows, in order.
-        size: Side of the square image from which they are extracted: about twice the size that the network was trained on.
-
-    Raises:
-        InvalidInput: The method has no local features.
-    """
-    reduction = reduction_for(network, batches, size)
-    features = [found for images in batches() for found in extract(network, images, size, reduction=reduction)]
-    return Reranker(network, size, features, reduction)
 
 
 @torch.inference_mode()

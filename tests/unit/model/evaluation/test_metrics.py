@@ -96,9 +96,9 @@ def test_equal_vectors_tie_to_the_last_bit_whatever_the_matrix_product_does_at_i
 
 def test_minus_zero_is_zero():
     gallery = np.array([[1.0, 0.0], [1.0, -0.0]], dtype=np.float32)
-    distinct, place = metrics._distinct(gallery)
+    distinct, index = metrics._distinct(gallery)
     assert len(distinct) == 1
-    assert place.tolist() == [0, 0]
+    assert index.tolist() == [0, 0]
 
 
 def test_a_query_without_a_possible_match_is_kept_and_counts_in_no_mean():

@@ -1,4 +1,4 @@
-"""DELG's local branch against its equations, place by place."""
+"""DELG's local branch against its equations, position by position."""
 
 import math
 
@@ -23,7 +23,7 @@ def matrix(layer: nn.Conv2d) -> tuple[np.ndarray, np.ndarray]:
 
 
 def slow(block: AttentiveAutoencoder, one: np.ndarray) -> tuple[list[np.ndarray], list[float], list[np.ndarray]]:
-    """Descriptors, scores and restored vectors of the places of one map (C, H, W)."""
+    """Descriptors, scores and restored vectors of the positions of one map (C, H, W)."""
     (first, first_bias), (second, second_bias) = matrix(block.attention[0]), matrix(block.attention[2])
     (encoder, encoder_bias), (decoder, decoder_bias) = matrix(block.encoder), matrix(block.decoder)
     codes = [encoder @ one[:, y, x] + encoder_bias for y, x in PLACES]
@@ -62,7 +62,7 @@ def test_an_autoencoder_that_restores_all_has_no_error_and_averages_by_the_score
             parameter.zero_()
         block.encoder.weight[0, 0] = block.encoder.weight[1, 1] = block.decoder.weight[0, 0] = block.decoder.weight[1, 1] = 1
         block.attention[0].weight[0, 0] = block.attention[2].weight[0, 0] = 1  # the score is softplus(relu(first channel))
-    features = torch.tensor([[[[0.0, 3.0]], [[5.0, -1.0]]]])  # the places (0, 5) and (3, -1)
+    features = torch.tensor([[[[0.0, 3.0]], [[5.0, -1.0]]]])  # the positions (0, 5) and (3, -1)
     said, (low, high) = block(features), (math.log(2), math.log1p(math.exp(3)))
     assert said["reconstruction_error"].tolist() == [0]
     assert said["attended"][0].tolist() == pytest.approx([3 * high / (low + high), (5 * low - high) / (low + high)], rel=1e-5)

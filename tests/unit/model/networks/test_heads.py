@@ -179,31 +179,31 @@ def test_the_untrained_embedding_is_the_deep_map_averaged_at_unit_length():
     assert torch.equal(untrained_embedding(deep), F.normalize(deep.mean(dim=(2, 3)), dim=1))
 
 
-def test_a_places_vector_is_what_the_head_makes_of_an_image_of_that_place_alone():
+def test_a_positions_vector_is_what_the_head_makes_of_an_image_of_that_position_alone():
     torch.manual_seed(0)
     head = Head(6, HeadSpec("shallow", 4, attention="none", pooling="average")).eval()
     features = torch.randn(2, 6, 3, 5)
-    places = head.local_vectors(features)
-    assert places.shape == (2, 3, 5, 4)
-    assert torch.allclose(places[1, 2, 3], head(features[1:, :, 2:3, 3:4])[0], atol=1e-6)
+    positions = head.local_vectors(features)
+    assert positions.shape == (2, 3, 5, 4)
+    assert torch.allclose(positions[1, 2, 3], head(features[1:, :, 2:3, 3:4])[0], atol=1e-6)
 
 
-def test_a_head_describes_places_by_their_own_vectors_and_scores_them_by_their_likeness_to_the_whole():
+def test_a_head_describes_positions_by_their_own_vectors_and_scores_them_by_their_likeness_to_the_whole():
     torch.manual_seed(0)
     head = Head(6, HeadSpec("shallow", 4, channels=3, pooling="second_moment")).eval()
     features = torch.randn(2, 6, 3, 5)
     descriptors, scores = head.local_descriptors(features)
-    places, whole = head.local_vectors(features).detach(), head(features).detach()
+    positions, whole = head.local_vectors(features).detach(), head(features).detach()
     for image in range(2):
         for y in range(3):
             for x in range(5):
-                own = places[image, y, x] / places[image, y, x].norm()
+                own = positions[image, y, x] / positions[image, y, x].norm()
                 likeness = float(own @ whole[image] / whole[image].norm())
                 assert torch.allclose(descriptors[image, y, x], own, atol=1e-6)
                 assert scores[image, y, x].item() == pytest.approx((1 + likeness) / 2, abs=1e-5)
 
 
-def test_without_standardisation_places_average_to_the_embedding():
+def test_without_standardisation_positions_average_to_the_embedding():
     torch.manual_seed(0)
     head = Head(6, HeadSpec("shallow", 4, attention="second_order", pooling="average", layer_norm=False)).eval()
     torch.nn.init.normal_(head.attention.psi.weight)  # attention that does something

@@ -6,7 +6,7 @@ from model.networks.pooling import POOLING, average, average_plus_max, gem, maxi
 MAP = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]], [[-4.0, -2.0], [0.0, -2.0]]]])  # (1, 2, 2, 2)
 
 
-def test_average_is_the_mean_over_places():
+def test_average_is_the_mean_over_positions():
     assert average(MAP).tolist() == [[3.0, -2.0]]
 
 
@@ -45,7 +45,7 @@ def test_every_pooling_gives_one_vector_an_image_whatever_the_shape():
         assert pooled_channels(name, 5) == length
 
 
-def test_max_is_the_largest_over_places():
+def test_max_is_the_largest_over_positions():
     assert maximum(MAP).tolist() == [[6.0, 0.0]]
 
 
@@ -54,7 +54,7 @@ def test_second_moment_by_hand():
     assert second_moment(MAP)[0].tolist() == pytest.approx([50 / 4, 2**0.5 * -20 / 4, 24 / 4])
 
 
-def test_the_dot_product_of_two_second_moments_is_the_mean_square_of_their_places_dot_products():
+def test_the_dot_product_of_two_second_moments_is_the_mean_square_of_their_positions_dot_products():
     one, two = torch.randn(1, 4, 2, 3, dtype=torch.float64), torch.randn(1, 4, 3, 3, dtype=torch.float64)
     squares = [
         float(one[0, :, y, x] @ two[0, :, v, u]) ** 2 for y in range(2) for x in range(3) for v in range(3) for u in range(3)

@@ -63,7 +63,7 @@ def test_outliers_among_the_matches_are_told_from_inliers():
     assert mask[10:].all()
 
 
-def test_places_at_random_give_few_inliers():
+def test_positions_at_random_give_few_inliers():
     counts = [verify(scene(a), scene(b), every(scene(a)), tolerance=0.5).sum() for a, b in ((1, 2), (3, 4), (5, 6))]
     assert max(counts) <= 8  # of 30
 

@@ -31,8 +31,8 @@ def network():
     return RetrievalNetwork(trunk, MultiHead(trunk.channels, get_method("multi_head").architecture)).eval()
 
 
-def places(scores, dimensions=4):
-    """One image's map whose places have these lengths, each in a direction of its own."""
+def positions(scores, dimensions=4):
+    """One image's map whose positions have these lengths, each in a direction of its own."""
     scores = torch.as_tensor(scores, dtype=torch.float32)
     directions = torch.nn.functional.normalize(torch.randn(*scores.shape, dimensions), dim=-1)
     return (directions * scores[..., None])[None], scores[None]
@@ -69,8 +69,8 @@ def test_descriptors_are_128_long_and_positions_lie_in_the_image(network):
     assert found.descriptors.shape == (100, 128)
     assert np.linalg.norm(found.descriptors, axis=1) == pytest.approx(np.ones(100), abs=1e-5)
     assert found.scales.tolist() == [16.0] * 100
-    assert sorted({float(x) for x in found.positions[:, 0]}) == [8.0 + 16 * place for place in range(10)]
-    assert ((found.fractions > 0) & (found.fractions < 1)).all()
+    assert sorted({float(x) for x in found.positions[:, 0]}) == [8.0 + 16 * position for position in range(10)]
+    assert ((found.positions > 0) & (found.positions < found.size)).all()
     assert (np.diff(found.scores) <= 0).all()
 
 
@@ -98,39 +98,38 @@ def test_a_blank_part_of_an_image_has_no_keypoints(network):
     assert found.positions[:, 0].max() == 72
 
 
-def test_a_place_is_visible_where_any_channel_has_contrast():
+def test_a_position_is_visible_where_any_channel_has_contrast():
     image = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
     image[0, 1, 0, 0], image[0, 2, 3, 3] = 84, 115
     assert visible_positions(image, 2, 2).tolist() == [[[True, False], [False, False]]]
 
 
 def test_the_highest_scores_come_first_and_no_more_than_the_limit():
-    (found,) = keypoints(*places([[1.0, 5.0], [3.0, 4.0], [2.0, 6.0]]), size=96, limit=4)
+    (found,) = keypoints(*positions([[1.0, 5.0], [3.0, 4.0], [2.0, 6.0]]), size=96, limit=4)
     assert found.scores.tolist() == [6, 5, 4, 3]
-    assert found.positions.tolist() == [[72, 80], [72, 16], [72, 48], [24, 48]]  # places of 48 x 32 pixels
+    assert found.positions.tolist() == [[72, 80], [72, 16], [72, 48], [24, 48]]  # positions of 48 x 32 pixels
     assert found.scales.tolist() == [48] * 4
-    assert found.fractions[0].tolist() == pytest.approx([0.75, 5 / 6])
 
 
 def test_equal_scores_come_in_reading_order():
-    (found,) = keypoints(*places([[1.0, 1.0], [1.0, 1.0]]), size=2)
+    (found,) = keypoints(*positions([[1.0, 1.0], [1.0, 1.0]]), size=2)
     assert found.positions.tolist() == [[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]]
 
 
-def test_places_whose_score_is_zero_negative_or_not_finite_give_none():
-    vectors, scores = places([[1.0, 0.0, -1.0], [np.nan, np.inf, 2.0]])
+def test_positions_whose_score_is_zero_negative_or_not_finite_give_none():
+    vectors, scores = positions([[1.0, 0.0, -1.0], [np.nan, np.inf, 2.0]])
     (found,) = keypoints(torch.where(vectors.isfinite(), vectors, 1.0), scores, size=9)
     assert found.scores.tolist() == [2, 1]
 
 
-def test_a_place_whose_vector_is_not_finite_gives_none():
-    vectors, scores = places([[1.0, 2.0]])
+def test_a_position_whose_vector_is_not_finite_gives_none():
+    vectors, scores = positions([[1.0, 2.0]])
     vectors[0, 0, 1, 0] = np.nan
     (found,) = keypoints(vectors, scores, size=8)
     assert found.positions.tolist() == [[2, 4]]
 
 
-def test_places_at_which_the_trunk_sees_nothing_give_none(network):
+def test_positions_at_which_the_trunk_sees_nothing_give_none(network):
     features = torch.rand(1, 112, 4, 4, generator=torch.Generator().manual_seed(0))
     features[:, :, :2] = 0
     (found,) = features_of_map(local_head(network.heads), features, 64)
@@ -138,12 +137,12 @@ def test_places_at_which_the_trunk_sees_nothing_give_none(network):
     assert found.positions[:, 1].min() == 40
 
 
-def test_a_place_is_scored_by_its_likeness_to_the_whole_image():
+def test_a_position_is_scored_by_its_likeness_to_the_whole_image():
     head = Head(2, HeadSpec("shallow", 2, attention="none", pooling="average", layer_norm=False))
     with torch.no_grad():
         head.projection.weight.copy_(torch.eye(2))
         head.projection.bias.zero_()
-    features = torch.tensor([[5.0, 1.0], [0.0, 8.0]])[None, :, None, :]  # places (5, 0) and (1, 8): mean (3, 4)
+    features = torch.tensor([[5.0, 1.0], [0.0, 8.0]])[None, :, None, :]  # positions (5, 0) and (1, 8): mean (3, 4)
     (found,) = features_of_map(head, features, 32)
     assert found.positions.tolist() == [[24, 16], [8, 16]]
     assert found.scores == pytest.approx([(1 + 35 / 5 / 65**0.5) / 2, (1 + 0.6) / 2])
@@ -207,5 +206,5 @@ def test_a_reduction_keeps_similarities_when_the_vectors_need_no_more_dimensions
 
 
 def test_the_levels_of_a_pyramid_are_merged_by_score():
-    one, two = (keypoints(*places([[a, b]]), size=8)[0] for a, b in ((1.0, 4.0), (3.0, 2.0)))
+    one, two = (keypoints(*positions([[a, b]]), size=8)[0] for a, b in ((1.0, 4.0), (3.0, 2.0)))
     assert strongest([one, two], 3).scores.tolist() == [4, 3, 2]

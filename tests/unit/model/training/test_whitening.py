@@ -136,15 +136,15 @@ def test_every_head_is_whitened_by_the_map_it_reads():
             assert head(features).square().sum(1).mean().item() == pytest.approx(1, abs=1e-3)
 
 
-def test_a_reduction_becomes_the_principal_axes_of_all_places_before_anything_is_pooled():
+def test_a_reduction_becomes_the_principal_axes_of_all_positions_before_anything_is_pooled():
     shallow, deep, labels = maps()
     heads = MultiHead((6, 10), Architecture(HEADS))
     whiten_heads(heads, in_two_batches(shallow, deep, labels), 4)
-    places = shallow.permute(0, 2, 3, 1).reshape(-1, 6).double().numpy()  # the attention starts as the identity
-    values, axes = np.linalg.eigh(np.cov(places.T, bias=True))
+    positions = shallow.permute(0, 2, 3, 1).reshape(-1, 6).double().numpy()  # the attention starts as the identity
+    values, axes = np.linalg.eigh(np.cov(positions.T, bias=True))
     with torch.no_grad():
         reduced = heads.head("local").reduction(shallow).permute(0, 2, 3, 1).reshape(-1, 3).numpy()
-    expected = (places - places.mean(0)) @ axes[:, :-4:-1] / np.sqrt(values[:-4:-1].mean())
+    expected = (positions - positions.mean(0)) @ axes[:, :-4:-1] / np.sqrt(values[:-4:-1].mean())
     np.testing.assert_allclose(np.abs(reduced), np.abs(expected), atol=1e-4)
 
 

@@ -22,8 +22,8 @@ class Found:
 
     def __init__(self, root: Path, name: str, table: Path | None = None):
         listing, self.findings = Listing(root), Findings()
-        place = Finder(listing, table or root / "t.csv", self.findings).find(name, "t.csv, line 2")
-        self.file = None if place is None else listing.files[place]
+        file = Finder(listing, table or root / "t.csv", self.findings).find(name, "t.csv, line 2")
+        self.file = None if file is None else listing.files[file]
 
     @property
     def refusal(self) -> tuple[str, str]:

@@ -20,8 +20,8 @@ def test_81_classes_give_41_to_train_and_validate_and_40_to_test():
 
 
 def test_validating_classes_are_spread_over_the_training_half():
-    places = [place for place, side in enumerate(sides_of(40)) if side == "val"]
-    assert places == [2, 7, 12, 17]
+    rows = [row for row, side in enumerate(sides_of(40)) if side == "val"]
+    assert rows == [2, 7, 12, 17]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from model.networks.attention.mask import AttentionMask
 
 
 def slow(block: AttentionMask, features: np.ndarray) -> np.ndarray:
-    """x * sigmoid(W2 relu(W1 x + b1) + b2), place by place."""
+    """x * sigmoid(W2 relu(W1 x + b1) + b2), position by position."""
     weights = {name: value.numpy() for name, value in block.state_dict().items()}
     out = np.empty_like(features)
     for image, one in enumerate(features):

@@ -6,7 +6,7 @@ from model.networks.attention.residual_mask import ResidualMask
 
 
 def convolve(one: np.ndarray, kernel: np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:
-    """One map (C, H, W) by a kernel (D, C, k, k), zeros round the border, place by place."""
+    """One map (C, H, W) by a kernel (D, C, k, k), zeros round the border, position by position."""
     k = kernel.shape[-1]
     padded = np.pad(one, ((0, 0), (k // 2, k // 2), (k // 2, k // 2)))
     out = np.empty((len(kernel), *one.shape[1:]))
@@ -16,7 +16,7 @@ def convolve(one: np.ndarray, kernel: np.ndarray, bias: np.ndarray | float = 0.0
 
 
 def halve(one: np.ndarray) -> np.ndarray:
-    """The largest value of the 3 x 3 places round every second place."""
+    """The largest value of the 3 x 3 positions round every second position."""
     _, height, width = one.shape
     out = np.empty((len(one), (height + 1) // 2, (width + 1) // 2))
     for y, x in np.ndindex(*out.shape[1:]):
@@ -86,7 +86,7 @@ def test_the_mask_lies_between_nothing_and_twice(as_trained):
     torch.testing.assert_close(block(features), features * (1 + mask))
 
 
-def test_the_mask_of_a_place_sees_the_far_corner(as_trained):
+def test_the_mask_of_a_position_sees_the_far_corner(as_trained):
     block, features = as_trained(ResidualMask(8)), torch.zeros(1, 8, 7, 7, dtype=torch.float64, requires_grad=True)
     block.mask(features + torch.randn(1, 8, 7, 7, dtype=torch.float64))[0, :, 0, 0].sum().backward()
     assert features.grad[0, :, 6, 6].abs().max() > 0
@@ -98,7 +98,7 @@ def test_its_gradient_is_right(as_trained):
     assert torch.autograd.gradcheck(block, (features,))
 
 
-def test_a_map_of_three_places_leaves_no_weight_without_a_gradient():
+def test_a_map_of_three_positions_leaves_no_weight_without_a_gradient():
     """Data-parallel training stops at a weight that a step did not use."""
     block = ResidualMask(8)
     block(torch.randn(2, 8, 3, 3)).sum().backward()

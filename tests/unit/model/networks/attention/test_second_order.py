@@ -5,21 +5,21 @@ from model.networks.attention.second_order import SecondOrderAttention
 
 
 def slow(block: SecondOrderAttention, features: np.ndarray) -> np.ndarray:
-    """SOLAR's equation, place by place."""
+    """SOLAR's equation, position by position."""
     weights = {name: value.numpy() for name, value in block.state_dict().items()}
 
-    def branch(name: str, place: np.ndarray) -> np.ndarray:
-        raw = weights[f"{name}.0.weight"][:, :, 0, 0] @ place
+    def branch(name: str, position: np.ndarray) -> np.ndarray:
+        raw = weights[f"{name}.0.weight"][:, :, 0, 0] @ position
         deviation = np.sqrt(weights[f"{name}.1.running_var"] + 1e-5)
         normed = (raw - weights[f"{name}.1.running_mean"]) / deviation
         return np.maximum(normed * weights[f"{name}.1.weight"] + weights[f"{name}.1.bias"], 0)
 
     out = np.empty_like(features)
     for image, one in enumerate(features):
-        places = [(y, x) for y in range(one.shape[1]) for x in range(one.shape[2])]
-        keys = [branch("key", one[:, y, x]) for y, x in places]
-        values = [weights["value.weight"][:, :, 0, 0] @ one[:, y, x] + weights["value.bias"] for y, x in places]
-        for y, x in places:
+        positions = [(y, x) for y in range(one.shape[1]) for x in range(one.shape[2])]
+        keys = [branch("key", one[:, y, x]) for y, x in positions]
+        values = [weights["value.weight"][:, :, 0, 0] @ one[:, y, x] + weights["value.bias"] for y, x in positions]
+        for y, x in positions:
             query = branch("query", one[:, y, x])
             likeness = np.exp([query @ key / np.sqrt(len(query)) for key in keys])
             share = likeness / likeness.sum()

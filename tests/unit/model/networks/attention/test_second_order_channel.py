@@ -4,12 +4,12 @@ import torch
 
 from model.networks.attention.second_order_channel import SecondOrderChannelAttention, covariance_root, newton_schulz
 
-FEW_PLACES, MANY_PLACES = (12, 2, 3), (4, 3, 5)
-"""Maps whose steps are taken on the places' and on the channels' matrix."""
+FEW_POSITIONS, MANY_POSITIONS = (12, 2, 3), (4, 3, 5)
+"""Maps whose steps are taken on the positions' and on the channels' matrix."""
 
 
 def covariance(one: np.ndarray) -> np.ndarray:
-    """Of the channels of one map (C, H, W), over its places."""
+    """Of the channels of one map (C, H, W), over its positions."""
     return np.atleast_2d(np.cov(one.reshape(len(one), -1), bias=True))
 
 
@@ -34,7 +34,7 @@ def slow(block: SecondOrderChannelAttention, features: np.ndarray) -> np.ndarray
     return out
 
 
-@pytest.mark.parametrize("shape", [FEW_PLACES, MANY_PLACES], ids=["few places", "many places"])
+@pytest.mark.parametrize("shape", [FEW_POSITIONS, MANY_POSITIONS], ids=["few positions", "many positions"])
 def test_it_is_the_equation_of_the_paper(as_trained, shape):
     block = as_trained(SecondOrderChannelAttention(shape[0], reduction=2))
     features = torch.randn(2, *shape, dtype=torch.float64)
@@ -46,7 +46,7 @@ def test_it_is_the_equation_of_the_paper(as_trained, shape):
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-@pytest.mark.parametrize("shape", [FEW_PLACES, MANY_PLACES], ids=["few places", "many places"])
+@pytest.mark.parametrize("shape", [FEW_POSITIONS, MANY_POSITIONS], ids=["few positions", "many positions"])
 def test_the_steps_on_the_smaller_matrix_are_the_steps_on_the_covariance(shape, steps):
     features = np.random.default_rng(0).normal(size=(2, *shape)) + 3.0
     said = covariance_root(torch.from_numpy(features), steps).numpy()
@@ -54,7 +54,7 @@ def test_the_steps_on_the_smaller_matrix_are_the_steps_on_the_covariance(shape, 
         np.testing.assert_allclose(root, slow_root(covariance(one), steps), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("shape", [FEW_PLACES, MANY_PLACES], ids=["few places", "many places"])
+@pytest.mark.parametrize("shape", [FEW_POSITIONS, MANY_POSITIONS], ids=["few positions", "many positions"])
 def test_the_root_squared_is_the_covariance_after_enough_steps(shape):
     features = np.random.default_rng(0).normal(size=shape)
     root = covariance_root(torch.from_numpy(features)[None], steps=20)[0].numpy()
@@ -62,8 +62,8 @@ def test_the_root_squared_is_the_covariance_after_enough_steps(shape):
 
 
 def test_five_steps_are_enough_where_channels_vary_alike():
-    places = torch.linalg.qr(torch.randn(60, 4, dtype=torch.float64)).Q  # four channels of one length, at right angles
-    features = (places - places.mean(dim=0)).mT.reshape(1, 4, 6, 10)
+    positions = torch.linalg.qr(torch.randn(60, 4, dtype=torch.float64)).Q  # four channels of one length, at right angles
+    features = (positions - positions.mean(dim=0)).mT.reshape(1, 4, 6, 10)
     root = covariance_root(features)[0].numpy()
     wanted = covariance(features[0].numpy())
     np.testing.assert_allclose(root @ root, wanted, atol=1e-3 * np.abs(wanted).max())
@@ -75,7 +75,7 @@ def test_the_root_of_a_diagonal_matrix_by_hand():
     torch.testing.assert_close(inverse[0], torch.diag(torch.tensor([1 / 0.8, 1 / 0.6], dtype=torch.float64)))
 
 
-@pytest.mark.parametrize("shape", [FEW_PLACES, MANY_PLACES], ids=["few places", "many places"])
+@pytest.mark.parametrize("shape", [FEW_POSITIONS, MANY_POSITIONS], ids=["few positions", "many positions"])
 def test_a_constant_map_has_a_root_of_zero(shape):
     assert torch.equal(covariance_root(torch.full((1, *shape), 2.0)), torch.zeros(1, shape[0], shape[0]))
 
@@ -85,7 +85,7 @@ def test_the_root_grows_with_the_map():
     torch.testing.assert_close(covariance_root(1000 * features), 1000 * covariance_root(features))
 
 
-@pytest.mark.parametrize("shape", [(4, 1, 3), (2, 2, 2)], ids=["few places", "many places"])
+@pytest.mark.parametrize("shape", [(4, 1, 3), (2, 2, 2)], ids=["few positions", "many positions"])
 def test_its_gradient_is_right(as_trained, shape):
     block = as_trained(SecondOrderChannelAttention(shape[0], 2))
     features = torch.randn(1, *shape, dtype=torch.float64, requires_grad=True)

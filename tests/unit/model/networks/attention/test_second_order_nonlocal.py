@@ -5,21 +5,21 @@ from model.networks.attention.second_order_nonlocal import SecondOrderNonLocalAt
 
 
 def slow(block: SecondOrderNonLocalAttention, features: np.ndarray) -> np.ndarray:
-    """SONA's equation, place by place, its covariances by numpy."""
+    """SONA's equation, position by position, its covariances by numpy."""
     weights = {name: value.numpy() for name, value in block.state_dict().items()}
 
-    def theta(place: np.ndarray) -> np.ndarray:
-        raw = weights["theta.0.weight"][:, :, 0, 0] @ place
+    def theta(position: np.ndarray) -> np.ndarray:
+        raw = weights["theta.0.weight"][:, :, 0, 0] @ position
         normed = (raw - weights["theta.1.running_mean"]) / np.sqrt(weights["theta.1.running_var"] + 1e-5)
         normed = normed * weights["theta.1.weight"] + weights["theta.1.bias"]
         return np.where(normed > 0, normed, 0.1 * normed)
 
     out = np.empty_like(features)
     for image, one in enumerate(features):
-        places = [(y, x) for y in range(one.shape[1]) for x in range(one.shape[2])]
-        reduced = [theta(one[:, y, x]) for y, x in places]
-        values = [weights["value.weight"][:, :, 0, 0] @ one[:, y, x] + weights["value.bias"] for y, x in places]
-        for (y, x), own in zip(places, reduced, strict=True):
+        positions = [(y, x) for y in range(one.shape[1]) for x in range(one.shape[2])]
+        reduced = [theta(one[:, y, x]) for y, x in positions]
+        values = [weights["value.weight"][:, :, 0, 0] @ one[:, y, x] + weights["value.bias"] for y, x in positions]
+        for (y, x), own in zip(positions, reduced, strict=True):
             likeness = np.exp([np.cov(own, other, bias=True)[0, 1] / np.sqrt(len(own)) for other in reduced])
             gathered = sum(part * value for part, value in zip(likeness / likeness.sum(), values, strict=True))
             added = weights["projection.weight"][:, :, 0, 0] @ gathered + weights["projection.bias"]
@@ -36,12 +36,12 @@ def test_it_is_the_equation_of_the_paper(as_trained):
     assert np.abs(said - features.numpy()).max() > 0.1
 
 
-def test_the_covariance_of_two_places_by_hand():
-    features = torch.tensor([[[[1.0, 0.0]], [[3.0, 8.0]]]])  # (1, 2, 1, 2): the places (1, 3) and (0, 8), deviations 1 and 4
+def test_the_covariance_of_two_positions_by_hand():
+    features = torch.tensor([[[[1.0, 0.0]], [[3.0, 8.0]]]])  # (1, 2, 1, 2): the positions (1, 3) and (0, 8), deviations 1 and 4
     assert covariance_of_positions(features).tolist() == [[[1.0, 4.0], [4.0, 16.0]]]
 
 
-def test_a_constant_added_to_all_channels_of_a_place_changes_no_affinity():
+def test_a_constant_added_to_all_channels_of_a_position_changes_no_affinity():
     features, brighter = torch.randn(1, 6, 2, 3), torch.randn(1, 1, 2, 3)
     torch.testing.assert_close(covariance_of_positions(features + brighter), covariance_of_positions(features))
 
