@@ -1,9 +1,9 @@
-"""How far a figure may be trusted: percentile bootstrap intervals (Efron and Tibshirani, 1993, chapter 13).
+"""Percentile bootstrap intervals of figures (Efron and Tibshirani, 1993, chapter 13).
 
-Images of one class are not independent: they show the same object, are each other's right answers, and are all easy or
-all hard together. To draw queries one by one pretends to far more evidence than there is, and the question asked of a
-retrieval model is how it does on *classes* it has not seen. So whole classes are drawn, with all their queries, unless
-`by` says otherwise. With a handful of classes any such interval is too narrow: read it with the number of classes beside it.
+Images of one class are not independent: they show the same object, are each other's right answers, and tend to be easy or hard
+together. Drawing single queries would therefore overstate the evidence. A retrieval model is judged on *classes* that it has not
+seen, so whole classes are drawn with all their queries. With few classes any such interval is too narrow: read it with the number
+of classes beside it.
 """
 
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery
 
 MAX_ELEMENTS = 2_000_000
-"""Number of draws held in memory at a time: 16 MB, whatever the number of queries."""
+"""Number of draws held in memory at a time, 16 MB for any number of queries."""
 
 
 class PairedDifference(NamedTuple):
-    """A mean difference and its interval."""
+    """A mean difference of two models on the same queries, with its interval."""
 
     mean: float
     lower: float
@@ -29,17 +29,17 @@ class PairedDifference(NamedTuple):
 def resampled_means(
     values: NDArray[np.float64], classes: NDArray[np.int64] | None, *, samples: int = 1000, seed: int = 0
 ) -> NDArray[np.float64]:
-    """The means of `samples` resamples, the same resamples for every column.
+    """The means of `samples` resamples. All columns have the same resamples.
 
     Args:
-        values: (Q, M), a column for each figure.
-        classes: (Q,) the class of each query, to draw whole classes; None to draw queries. A single class cannot be
-            drawn in different ways, so its queries are.
-        samples: How many resamples.
-        seed: The same seed gives the same resamples.
+        values: (Q, M), one column for each figure.
+        classes: (Q,) class of each query, to draw whole classes; None to draw single queries. If there is only one class, its
+            queries are drawn.
+        samples: Number of resamples.
+        seed: Seed of the draws.
 
     Returns:
-        (samples, M) float64; NaN where there is no query.
+        (samples, M) float64; NaN if there are no queries.
     """
     if not len(values):
         return np.full((samples, values.shape[1]), np.nan)
@@ -68,7 +68,7 @@ def bootstrap_interval(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The percentile interval of the mean of `values` (Q,), drawing whole classes where `classes` (Q,) are given."""
+    """The percentile interval of the mean of `values` (Q,). Whole classes are drawn if `classes` (Q,) are given."""
     means = resampled_means(values[:, None], classes, samples=samples, seed=seed)
     lower, upper = percentiles(means, confidence)[:, 0]
     return float(lower), float(upper)
@@ -86,7 +86,7 @@ def paired_difference(
 ) -> PairedDifference:
     """The mean of candidate minus other, query by query, with its interval.
 
-    What makes a query easy or hard cancels out, so a much smaller difference shows than between two intervals.
+    The difficulty of a query cancels out, so much smaller differences are visible than between two separate intervals.
 
     Raises:
         InvalidInput: The two were not evaluated on the same queries and gallery.
@@ -99,7 +99,7 @@ def paired_difference(
 
 
 def check_paired(one: PerQuery, other: PerQuery) -> None:
-    """Refuse to compare figures that are not of the same queries.
+    """Refuse to compare figures of different queries.
 
     Raises:
         InvalidInput: Ids, labels or the queries that have a match differ.

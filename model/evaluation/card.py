@@ -1,6 +1,6 @@
-"""The model card (Mitchell et al., Model Cards for Model Reporting, 2019): what a release is for, and where it falls short.
+"""The model card: intended use, limits and figures of a release (Mitchell et al., Model Cards for Model Reporting, 2019).
 
-Everything in it follows from the report, the decision of the gate and the record of the run.
+Its content is computed from the report, the decision of the gate and the record of the run.
 """
 
 import re
@@ -21,11 +21,11 @@ from model.text import isolated, one_line
 CARD = "model_card.md"
 NOT_STATED = "not stated; set data.licence"
 ROWS = 20
-"""Groups in the card's table: the worst. The others are in report.json."""
+"""Maximum groups in the card's table, the worst ones. The others are in report.json."""
 
 
 class Markdown(str):
-    """Text that is Markdown already; any other is escaped."""
+    """Text that is Markdown already and is not escaped."""
 
     __slots__ = ()
 
@@ -36,9 +36,9 @@ def render_card(
     """The card of a release, in Markdown.
 
     Args:
-        report: The report of its evaluation.
-        run: The run that it is shown for.
-        decision: What the gate decided; None before it has.
+        report: Report of its evaluation.
+        run: Run that the card is shown for.
+        decision: Decision of the gate; None before it is made.
         version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -55,6 +55,7 @@ def render_card(
     what, groups = grouped(report)
     return environment.get_template(CARD).render(
         report=report,
+        retrieval=report.retrieval,
         run=run,
         decision=decision,
         version=version,
@@ -84,19 +85,19 @@ def _changed(settings: Settings) -> list[str]:
 
 
 def _escaped(value: Any) -> Any:
-    """A value as Markdown shows it letter by letter, on one line."""
+    """A value on one line, with the characters escaped that Markdown would interpret."""
     if not isinstance(value, str) or isinstance(value, Markdown):
         return value
     return re.sub(r"([\\`*_{}\[\]<>|~&#!$])", r"\\\1", isolated(" ".join(value.split())))
 
 
 def _plain(value: Any) -> Markdown:
-    """A value within a block of code, which it cannot end."""
+    """A value within a block of code, without the backticks that could end the block."""
     return Markdown(one_line(str(value).replace("`", "'")))
 
 
 def _code(value: Any) -> Markdown:
-    """A value as code, in a table or out of one."""
+    """A value as code, within a table or outside."""
     return Markdown(f"`{_plain(value)}`".replace("|", r"\|"))
 
 

@@ -1,4 +1,4 @@
-"""Contact sheets: which queries of a report are shown, and the thumbnails of their neighbours."""
+"""Contact sheets: the choice of a report's queries that are shown, and the thumbnails of their neighbours."""
 
 import base64
 from pathlib import Path
@@ -14,18 +14,18 @@ from model.schemas.contact_sheets import ContactSheet, ContactSheets, SheetImage
 SHEET = 12
 """Queries on a contact sheet."""
 SHOWN = 5
-"""Neighbours shown of each."""
+"""Neighbours shown for each query."""
 THUMBNAIL = 112
-"""Pixels of a thumbnail's longer side."""
+"""Longer side of a thumbnail in pixels."""
 
 
 def contact_sheets(manifest: Manifest, figures: PerQuery, seed: int = 0) -> ContactSheets:
-    """The typical and the worst queries.
+    """The contact sheets of the typical and the worst queries.
 
     Args:
-        manifest: The rows that were searched: the queries, in the order of `figures`, then the distractors.
-        figures: What each query found.
-        seed: Decides which of several equal queries are shown.
+        manifest: Searched samples: the queries in the order of `figures`, then the distractors.
+        figures: Figures and neighbours of each query.
+        seed: Seed of the choice among equal queries.
     """
     typical = ContactSheet(
         title="Typical queries",
@@ -41,16 +41,16 @@ def contact_sheets(manifest: Manifest, figures: PerQuery, seed: int = 0) -> Cont
 
 
 def typical_queries(figures: PerQuery, count: int = SHEET, seed: int = 0) -> NDArray[np.int64]:
-    """Queries at evenly spaced ranks of MAP@R, best first; equal ones in random order."""
+    """Rows of the queries at evenly spaced ranks of MAP@R, best first; equal queries are in random order."""
     rows = np.flatnonzero(figures.has_match)
     rows = np.random.default_rng(seed).permutation(rows)
     rows = rows[np.argsort(-figures.map_at_r[rows], kind="stable")]
-    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)
-    return rows[places]
+    ranks = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)
+    return rows[ranks]
 
 
 def worst_queries(figures: PerQuery, count: int = SHEET) -> NDArray[np.int64]:
-    """The queries of the lowest MAP@R, at most one a class; among equals, the surest of a wrong answer first."""
+    """Rows of the queries with the lowest MAP@R, at most one a class; among equals, the surest of a wrong answer is first."""
     rows = np.flatnonzero(figures.has_match)
     rows = rows[np.lexsort((-figures.scores[rows, 0], figures.map_at_r[rows]))]
     _, first = np.unique(figures.labels[rows], return_index=True)

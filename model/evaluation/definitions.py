@@ -1,4 +1,4 @@
-"""What each figure of a report means, in a sentence each."""
+"""Definitions of the figures of a report, a sentence for each."""
 
 DEFINITIONS = {
     "Query": "An image of a test class that is searched for among all other test images; it cannot find itself, and of two "
@@ -25,7 +25,7 @@ DEFINITIONS = {
 
 
 def definitions(queries: int) -> dict[str, str]:
-    """Each term and its sentence.
+    """The terms and their definitions.
 
     Args:
         queries: Number of queries that were timed.

@@ -1,4 +1,4 @@
-"""From a release and its data to a report: the test classes searched among themselves, beside the untrained trunk."""
+"""The evaluation of a release: its test images are searched among themselves, and compared with the untrained trunk."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -45,15 +45,15 @@ def evaluate_release(
     """Evaluate a release on the test classes of its data, and write the report.
 
     Args:
-        folder: The release.
-        checkpoint: What `train` wrote: how the training went.
-        dataset: The data, as pinned.
-        out: The folder of the report; see `model.evaluation.report.write_report`.
+        folder: Folder of the release.
+        checkpoint: Folder that `train` wrote, with the training report.
+        dataset: Folder of the pinned data.
+        out: Folder of the report; see `model.evaluation.report.write_report`.
         md5: Hash of the data.
-        model: What the release was trained from: names the untrained trunk.
-        training: How it was trained, for the model card.
-        evaluation: How the intervals are made.
-        work: Where training left the maps of these data under this trunk.
+        model: Settings of the network that the release was trained from; they name the untrained trunk.
+        training: Settings of the training, for the model card.
+        evaluation: Settings of the intervals.
+        work: Folder of cached feature maps of these data under this trunk.
         progress: Called after every batch.
 
     Raises:
@@ -75,12 +75,12 @@ def evaluate_release(
 
 
 def query_test_classes(release: Release, dataset: Path, md5: str, progress: Progress | None = None) -> PerQuery:
-    """Each test image a query to all others and to the distractors, under a release's network.
+    """Search every test image among all others and the distractors, with a release's network.
 
     Args:
-        release: Any release; where it was made from these very data its gallery has the embeddings already.
-        dataset: The data.
-        md5: Of the data.
+        release: Any release. If it was made from the same data, its gallery holds the embeddings.
+        dataset: Folder of the data.
+        md5: Hash of the data.
         progress: Called after every batch.
     """
     searched = _searched(read_manifest(dataset))
@@ -95,8 +95,8 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
 
 
 def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | None, progress: Progress | None) -> PerQuery:
-    """The trunk as it was before training, its deep map averaged: from cached maps, or from the images."""
-    torch.manual_seed(0)  # where its weights are random, the same ones every time
+    """The figures of the trunk before training, its deep map averaged. Cached maps are used if there are any."""
+    torch.manual_seed(0)  # a trunk with random weights has the same ones every time
     trunk = make_trunk(model.trunk, model.weights).eval()
     searched, maps = _searched(manifest), known_maps(manifest, trunk, model.image_size, work, md5)
     if maps:
@@ -111,7 +111,7 @@ def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | No
 def _described(
     release: Release, manifest: Manifest, model: ModelConfig, training: TrainConfig, evaluation: EvaluateConfig
 ) -> dict[str, Any]:
-    """The fields of a report that say what was evaluated."""
+    """The fields of a report that describe the evaluated release and its data."""
     settings = {"model": model.model_dump(), "train": training.model_dump(), "evaluate": evaluation.model_dump()}
     return {
         "release": release.id,
@@ -129,7 +129,7 @@ def _described(
 
 
 def _network(release: Release) -> NetworkDescription:
-    """What the release's network is made of, and the losses of its method."""
+    """The description of the release's network and of the losses of its method."""
     spec = release.spec
     return NetworkDescription(
         method=spec.method,
@@ -146,7 +146,7 @@ def _size(manifest: Manifest) -> Count:
 
 
 def _evaluated(vectors: NDArray[np.float32], searched: Manifest) -> PerQuery:
-    """Every test sample a query to all that is searched but itself; a distractor is never a query."""
+    """Search every test sample among all other samples; a distractor is never a query."""
     return evaluate_retrieval(vectors, searched.labels, searched.ids, queries=len(searched.rows("test")))
 
 

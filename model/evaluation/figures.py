@@ -31,12 +31,12 @@ class GroupRow:
 def retrieval_figures(
     manifest: Manifest, candidate: PerQuery, untrained: PerQuery, *, samples: int = 1000, seed: int = 0
 ) -> RetrievalFigures:
-    """Everything that a report says of what a model finds.
+    """All figures of a report about the neighbours that a model finds.
 
     Args:
-        manifest: The rows that were searched: the queries, in the order of `candidate`, then the distractors.
-        candidate: The trained model's figures.
-        untrained: The untrained trunk's on the same rows.
+        manifest: Searched samples: the queries in the order of `candidate`, then the distractors.
+        candidate: Figures of the trained model.
+        untrained: Figures of the untrained trunk on the same samples.
         samples: Number of bootstrap resamples.
         seed: Seed of the bootstrap.
 
@@ -65,10 +65,10 @@ def retrieval_figures(
 
 
 def summarise(per_query: PerQuery, bootstrap: Bootstrap) -> dict[str, Figure]:
-    """The mean of every figure with its interval, for which whole classes are drawn.
+    """The mean of every figure with its interval. The bootstrap draws whole classes.
 
     Raises:
-        InvalidInput: No query has a possible match, so that there is nothing to measure.
+        InvalidInput: No query has a possible match.
     """
     if not per_query.has_match.any():
         raise InvalidInput(
@@ -81,19 +81,19 @@ def summarise(per_query: PerQuery, bootstrap: Bootstrap) -> dict[str, Figure]:
 
 
 def by_group(candidate: PerQuery, untrained: PerQuery, groups: NDArray[np.str_], bootstrap: Bootstrap) -> dict[str, GroupFigures]:
-    """Each group's figures over its queries that have a possible match; a group none of whose queries has one is kept.
+    """Each group's figures over its queries that have a possible match. Groups without such a query are kept.
 
     Args:
-        candidate: The figures.
-        untrained: The untrained trunk's on the same queries.
-        groups: (Q,) the group, or the class, of each query.
-        bootstrap: How to draw the group's classes; the queries of a group of one class are drawn.
+        candidate: Figures of the candidate.
+        untrained: Figures of the untrained trunk on the same queries.
+        groups: (Q,) group or class of each query.
+        bootstrap: Settings of the bootstrap. It draws the group's classes, or the queries of a group of one class.
     """
     columns = np.stack([candidate.recall[:, candidate.ks.index(1)], candidate.map_at_r, untrained.map_at_r], axis=1)
     table: dict[str, GroupFigures] = {}
-    names, place = np.unique(groups, return_inverse=True)
+    names, index = np.unique(groups, return_inverse=True)
     for number, group in enumerate(names):
-        rows = np.flatnonzero((place == number) & candidate.has_match)
+        rows = np.flatnonzero((index == number) & candidate.has_match)
         if not len(rows):
             table[str(group)] = GroupFigures(queries=0, recall_at_1=None, map_at_r=None, untrained=None)
             continue
@@ -103,7 +103,7 @@ def by_group(candidate: PerQuery, untrained: PerQuery, groups: NDArray[np.str_],
 
 
 def worst_first(table: Mapping[str, GroupFigures]) -> list[GroupRow]:
-    """The rows of `by_group` that have queries, the lowest MAP@R first."""
+    """The groups of `by_group` that have queries, lowest MAP@R first."""
     rows = [
         GroupRow(name, row.queries, row.recall_at_1, row.map_at_r, row.untrained)
         for name, row in table.items()
@@ -113,7 +113,7 @@ def worst_first(table: Mapping[str, GroupFigures]) -> list[GroupRow]:
 
 
 def histogram(candidate: PerQuery, untrained: PerQuery) -> tuple[HistogramColumn, ...]:
-    """How many queries have which MAP@R, in `BINS` ranges."""
+    """Number of queries with a MAP@R in each of `BINS` ranges."""
     counts = [np.histogram(side.figures()["map_at_r"], BINS, (0.0, 1.0))[0] for side in (candidate, untrained)]
     return tuple(
         HistogramColumn(start=i / BINS, stop=(i + 1) / BINS, candidate=int(counts[0][i]), untrained=int(counts[1][i]))

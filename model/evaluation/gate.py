@@ -1,4 +1,4 @@
-"""Whether a candidate may be released: floors, the champion on the same queries, its worst group, and budgets."""
+"""The gate: whether a candidate may be released, by floors, a comparison with the champion, and budgets."""
 
 import math
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from model.schemas.report import Report
 from model.text import isolated
 
 ROUNDING = 1e-9
-"""What sums of binary fractions may be off by; a figure equal to its threshold holds."""
+"""Maximum rounding error of sums of binary fractions; a figure that equals its threshold holds."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured of a candidate.
+    """The measurements of a candidate.
 
     Attributes:
         release: Id of its release.
-        candidate: Its figures.
-        untrained: The untrained trunk's figures, on the same queries and gallery.
-        groups: (Q,) the group of each query; its class where the data name no groups.
+        candidate: Figures of the candidate.
+        untrained: Figures of the untrained trunk on the same queries and gallery.
+        groups: (Q,) group of each query, or its class if the data name no groups.
         latency_ms: Time of its fastest query, which other work on the machine does not slow.
-        size_mb: Size of its release.
+        size_mb: Size of its release in MiB.
     """
 
     release: str
@@ -47,9 +47,9 @@ class Champion:
 
     Attributes:
         name: Name of the registered model.
-        version: Its version.
-        data: The data it was trained on, as `name@revision`.
-        figures: What it makes of the candidate's queries, over the same gallery.
+        version: Version of the model.
+        data: Data that it was trained on, as `name@revision`.
+        figures: Its figures on the candidate's queries and gallery.
     """
 
     name: str
@@ -64,15 +64,15 @@ class Champion:
 
 
 def check_belong_together(report: Report, release: str, pin: DataPin) -> None:
-    """Refuse a report that is not of this release and these data.
+    """Refuse a report of another release or of other data.
 
     Args:
         report: The report.
-        release: Id of the release, a hash of everything in it and of its manifest.
-        pin: The data.
+        release: Id of the release, which is a hash of all its files and its manifest.
+        pin: Pin of the data.
 
     Raises:
-        InvalidInput: The report is of another release, the release was changed since, or the data are others.
+        InvalidInput: The report is of another release, the release has changed since, or the data differ.
     """
     remedy = "Run the pipeline again."
     if report.release != release:
@@ -88,7 +88,7 @@ def check_belong_together(report: Report, release: str, pin: DataPin) -> None:
 
 
 def check_decided(decision: Decision, release: str) -> None:
-    """Refuse to go on with a release that the gate did not pass.
+    """Refuse a release that the gate did not pass.
 
     Raises:
         InvalidInput: The decision is of another release.
@@ -103,12 +103,12 @@ def check_decided(decision: Decision, release: str) -> None:
 
 
 def decide(evidence: Evidence, champion: Champion | None, config: GateConfig, *, samples: int = 1000, seed: int = 0) -> Decision:
-    """Hold a candidate against every rule. A figure that is not a finite number holds nothing.
+    """Compare a candidate with every rule of the gate. A figure that is not finite fails its rule.
 
     Args:
-        evidence: What was measured of the candidate.
-        champion: The model that serves; None if there is none yet: floors and budgets alone decide.
-        config: The thresholds.
+        evidence: Measurements of the candidate.
+        champion: The model that serves. If it is None, only the floors and budgets decide.
+        config: Thresholds of the rules.
         samples: Number of resamples of the paired bootstrap, which draws whole classes.
         seed: Seed of the bootstrap.
 
@@ -147,7 +147,7 @@ def _floors(evidence: Evidence, config: GateConfig) -> list[RuleResult]:
 
 
 def _regression(candidate: PerQuery, champion: Champion, margin: float, samples: int, seed: int) -> RuleResult:
-    with np.errstate(invalid="ignore"):  # what is not finite fails below, in words
+    with np.errstate(invalid="ignore"):  # a figure that is not finite fails the rule below
         change = paired_difference(candidate, champion.figures, samples=samples, seed=seed)
     text = (
         f"MAP@R is {change.mean:+.4f} from the champion's, {champion.identity}, "
@@ -161,9 +161,9 @@ def _worst_group(evidence: Evidence, champion: Champion, margin: float) -> RuleR
     change = (evidence.candidate.map_at_r - champion.figures.map_at_r)[used]
     if not change.size:
         return _at_least("max_group_regression", math.nan, -margin, "No group has a query that could be answered")
-    present, place, queries = np.unique(evidence.groups[used], return_inverse=True, return_counts=True)
-    means = np.bincount(place, weights=change) / queries
-    worst = int(np.argmin(np.where(np.isfinite(means), means, -np.inf)))  # no number at all is the worst there is
+    present, index, queries = np.unique(evidence.groups[used], return_inverse=True, return_counts=True)
+    means = np.bincount(index, weights=change) / queries
+    worst = int(np.argmin(np.where(np.isfinite(means), means, -np.inf)))  # a group without a finite mean counts as the worst
     text = (
         f"The group that changed for the worst, {isolated(str(present[worst]))} ({queries[worst]} queries), "
         f"is {means[worst]:+.4f} in MAP@R from the champion's, {champion.identity}"

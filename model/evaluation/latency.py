@@ -1,8 +1,8 @@
-"""How long a query takes, measured so that other work on the machine does not decide.
+"""The time of a query, measured so that other work on the machine has little influence.
 
-A machine that is busy with other work makes single queries slower, never faster: so the fastest of many queries is what the
-query itself needs, and this is what the gate holds against its budget. As a second view that does not depend on the machine's
-load, each query is followed by a pass through the trunk alone, which is slowed by the same work; the ratio of the two stays.
+Other work on the machine makes single queries slower and none faster. The gate therefore compares its budget with the fastest of
+many queries. In addition each query is followed by a pass through the trunk alone, which the same work slows, so the ratio of the
+two times depends little on the load.
 """
 
 import statistics
@@ -24,12 +24,12 @@ _NEIGHBOURS = 5
 
 
 def measure_latency(retriever: Retriever, manifest: Manifest, *, clock: Callable[[], float] = time.perf_counter) -> Latency:
-    """Time queries one at a time, from an image's bytes to its neighbours, each followed by the trunk alone.
+    """Measure the times of single queries, from an image's bytes to its neighbours, each followed by a pass through the trunk.
 
     Args:
         retriever: The model over its gallery.
-        manifest: Images to query with, spread over all of them.
-        clock: Returns seconds.
+        manifest: Samples to query with; the queries are spread evenly over them.
+        clock: Clock in seconds.
     """
     queries, references = [], []
     for row in np.linspace(0, len(manifest) - 1, QUERIES + _WARM_UP).astype(int):
@@ -52,7 +52,7 @@ def _query(retriever: Retriever, data: bytes) -> object:
 
 
 def _trunk_alone(retriever: Retriever, data: bytes) -> Callable[[], object]:
-    """A forward pass of the trunk on an image that is decoded already."""
+    """A function that passes an image, decoded beforehand, through the trunk."""
     trunk = retriever.network.trunk
     batch = normalise(resize(decode_image(data), retriever.image_size)[None], trunk.mean, trunk.std)
     batch = batch.to(next(trunk.parameters()).device)

@@ -1,4 +1,4 @@
-"""How well like finds like: Recall@K, MAP@R and R-precision of every query, exactly, with ties broken against the model."""
+"""Recall@K, MAP@R and R-precision of every query; among equal scores wrong items come first."""
 
 import zipfile
 from collections.abc import Sequence
@@ -20,12 +20,13 @@ FIGURES = {
     "map_at_r": "MAP@R",
     "r_precision": "R-precision",
 }
-"""What each figure is called for people."""
+"""Titles of the figures for people."""
 NEIGHBOURS = 10
+"""Nearest items that are kept for each query."""
 NORM_TOLERANCE = 1e-3
-"""How far a vector's length may be from 1: the rounding of half precision, and no more."""
+"""Maximum distance of a vector's length from 1, as rounding in half precision causes."""
 MAX_ELEMENTS = 2_000_000
-"""Scores held at a time: 8 MB, whatever the size of the gallery."""
+"""Number of scores held in memory at a time, 8 MB for any size of the gallery."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class EmbeddedSamples:
     Attributes:
         vectors: (N, D) float32, L2-normalised.
         labels: (N,) int64.
-        ids: (N,) str; what self-matches are recognised by. Rows may share one.
+        ids: (N,) str, by which self-matches are recognised. Rows may share an id.
 
     Raises:
         InvalidInput: The shapes disagree, there is no row, or a vector is not finite or not of length 1.
@@ -51,7 +52,7 @@ class EmbeddedSamples:
             raise InvalidInput(f"Vectors (N, D), labels (N,) and ids (N,) do not fit one another: {shapes}.")
         with np.errstate(over="ignore", invalid="ignore"):
             lengths = np.sqrt(np.einsum("nd,nd->n", self.vectors, self.vectors))
-        wrong = np.flatnonzero(~(np.abs(lengths - 1) <= NORM_TOLERANCE))  # written so that NaN is wrong, too
+        wrong = np.flatnonzero(~(np.abs(lengths - 1) <= NORM_TOLERANCE))  # also wrong for NaN
         if wrong.size:
             row = int(wrong[0])
             raise InvalidInput(
@@ -71,12 +72,12 @@ def as_embedded(vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike) -> Embedd
 
 @dataclass(frozen=True)
 class PerQuery:
-    """What each query found. Figures of queries without a possible match are False or 0 and count in no mean.
+    """Figures and neighbours of each query. Figures of queries without a possible match are 0 and count in no mean.
 
     Attributes:
         ids: (Q,) str.
         labels: (Q,) int64.
-        ks: The K of each column of `recall`.
+        ks: K of each column of `recall`.
         recall: (Q, K) bool, whether a right item is among the first k.
         map_at_r: (Q,) float64, from 0 to 1.
         r_precision: (Q,) float64, from 0 to 1.
@@ -99,18 +100,18 @@ class PerQuery:
         return len(self.ids)
 
     def figures(self) -> dict[str, NDArray[np.float64]]:
-        """Name of a figure -> (M,) its values over the queries that have a possible match."""
+        """By name of the figure: (M,) its values over the queries that have a possible match."""
         recalls = {f"recall_at_{k}": self.recall[:, column].astype(np.float64) for column, k in enumerate(self.ks)}
         every = {**recalls, "map_at_r": self.map_at_r, "r_precision": self.r_precision}
         return {name: values[self.has_match] for name, values in every.items()}
 
     def mean(self, figure: str) -> float:
-        """The mean of a figure over the queries that have a possible match; NaN where none has."""
+        """The mean of a figure over the queries that have a possible match; NaN if there are none."""
         values = self.figures()[figure]
         return float(values.mean()) if values.size else float("nan")
 
     def save(self, path: Path) -> None:
-        """Write to `path` (.npz), atomically; the same figures give the same bytes."""
+        """Write to `path` (.npz) atomically. The same figures give the same bytes."""
         columns = {name: np.asarray(value) for name, value in vars(self).items()}
         with atomic_file(path) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **columns)
@@ -136,14 +137,14 @@ class PerQuery:
 def evaluate_retrieval(
     vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike, *, queries: int | None = None, ks: Sequence[int] = KS
 ) -> PerQuery:
-    """Leave one out: every sample queries all the others.
+    """Search every sample among all others.
 
     Args:
         vectors: (N, D) float32, L2-normalised.
         labels: (N,) int64.
-        ids: (N,) str; a query finds no row that carries its own id.
-        queries: Number of samples, the first ones, that are queries; the others are distractors. Default: all.
-        ks: The K of Recall@K.
+        ids: (N,) str; a query finds no row with its own id.
+        queries: Number of first samples that are queries; the others are distractors. By default all are queries.
+        ks: Values of K of Recall@K.
 
     Raises:
         InvalidInput: See `EmbeddedSamples`.
@@ -154,65 +155,65 @@ def evaluate_retrieval(
 
 
 def evaluate_queries(queries: EmbeddedSamples, gallery: EmbeddedSamples, *, ks: Sequence[int] = KS) -> PerQuery:
-    """Search `gallery` for every one of `queries`, exactly; rows that carry the query's id are no candidates.
+    """Search `gallery` exactly for every one of `queries`. Rows with the query's id are no candidates.
 
-    With R the number of candidates of the query's class and rel(i) whether the i-th is of it,
+    With R the number of candidates of the query's class, and rel(i) whether the i-th nearest is of that class,
 
         MAP@R = 1/R sum_{i<=R} P@i rel(i),   P@i = hits among the first i / i,   R-precision = hits among the first R / R
 
     (Musgrave, Belongie and Lim, 'A Metric Learning Reality Check', ECCV 2020). Among equal scores, wrong items come first.
-    Scores are float32; equal vectors have equal scores to the last bit, whatever the matrix product does at its edges.
+    Scores are float32. Equal vectors have equal scores to the last bit, because distinct vectors alone are multiplied.
 
     Raises:
-        InvalidInput: The two sides have vectors of different sizes, or the K lack 1 or go below it.
+        InvalidInput: The two sides have vectors of different sizes, or the values of K lack 1 or are below 1.
     """
     if queries.vectors.shape[1] != gallery.vectors.shape[1]:
         raise InvalidInput(f"Queries of {queries.vectors.shape[1]} and a gallery of {gallery.vectors.shape[1]} dimensions.")
     if 1 not in ks or min(ks) < 1:
         raise InvalidInput(f"The K of Recall@K are 1 or more, and 1 is one of them; not {list(ks)}.")
-    found = _nothing_yet(queries, tuple(ks))
+    per_query = _without_figures(queries, tuple(ks))
     query_codes, gallery_codes = _codes(queries.ids, gallery.ids)
-    distinct, place = _distinct(gallery.vectors)
+    distinct, index = _distinct(gallery.vectors)
     step = max(1, MAX_ELEMENTS // len(gallery))
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
         scores = queries.vectors[part] @ distinct.T  # (B, distinct)
-        scores = scores if place is None else scores[:, place]  # (B, N)
+        scores = scores if index is None else scores[:, index]  # (B, N)
         itself = query_codes[part, None] == gallery_codes
         scores[itself] = -np.inf
         match = (queries.labels[part, None] == gallery.labels) & ~itself
         for row in range(len(scores)):
-            _fill(found, start + row, scores[row], match[row])
-    return found
+            _fill(per_query, start + row, scores[row], match[row])
+    return per_query
 
 
-def _fill(found: PerQuery, query: int, scores: NDArray[np.float32], match: NDArray[np.bool_]) -> None:
-    """Enter one query's figures. scores: (N,), -inf where an item is no candidate; match: (N,)."""
+def _fill(per_query: PerQuery, query: int, scores: NDArray[np.float32], match: NDArray[np.bool_]) -> None:
+    """Enter one query's figures from its scores (N,), -inf for items that are no candidates, and matches (N,)."""
     r = int(np.count_nonzero(match))
-    nearest = _nearest(scores, match, max(r, NEIGHBOURS, *found.ks))
+    nearest = _nearest(scores, match, max(r, NEIGHBOURS, *per_query.ks))
     right = match[nearest]
     if r:
         hits = np.flatnonzero(right[:r]) + 1  # the i of P@i where rel(i) is 1
-        found.has_match[query] = True
-        found.recall[query] = [right[:k].any() for k in found.ks]
-        found.map_at_r[query] = (np.arange(1, len(hits) + 1) / hits).sum() / r
-        found.r_precision[query] = len(hits) / r
+        per_query.has_match[query] = True
+        per_query.recall[query] = [right[:k].any() for k in per_query.ks]
+        per_query.map_at_r[query] = (np.arange(1, len(hits) + 1) / hits).sum() / r
+        per_query.r_precision[query] = len(hits) / r
     shown = nearest[:NEIGHBOURS]
-    found.neighbours[query, : len(shown)] = shown
-    found.scores[query, : len(shown)] = scores[shown]
+    per_query.neighbours[query, : len(shown)] = shown
+    per_query.scores[query, : len(shown)] = scores[shown]
 
 
 def _nearest(scores: NDArray[np.float32], match: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-    """(<= count,) rows of the best candidates, best first; among equals wrong before right, then by row."""
+    """Rows of at most `count` best candidates, best first; among equals wrong ones come first, then lower rows."""
     count = min(count, int(np.count_nonzero(scores > -np.inf)))
     if not count:
         return np.empty(0, dtype=np.int64)
     last = np.partition(scores, -count)[-count]
-    rows = np.flatnonzero(scores >= last)  # all that are equal to the last, too, so that its place is decided rightly
+    rows = np.flatnonzero(scores >= last)  # with all that equal the last, among which wrong ones go first
     return rows[np.lexsort((match[rows], -scores[rows]))[:count]]
 
 
-def _nothing_yet(queries: EmbeddedSamples, ks: tuple[int, ...]) -> PerQuery:
+def _without_figures(queries: EmbeddedSamples, ks: tuple[int, ...]) -> PerQuery:
     count = len(queries)
     return PerQuery(
         ids=queries.ids,
@@ -228,14 +229,14 @@ def _nothing_yet(queries: EmbeddedSamples, ks: tuple[int, ...]) -> PerQuery:
 
 
 def _codes(queries: NDArray[np.str_], gallery: NDArray[np.str_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Equal ids as equal numbers, which compare faster."""
+    """The ids as numbers, equal for equal ids, because numbers are compared faster."""
     _, codes = np.unique(np.concatenate([queries, gallery]), return_inverse=True)
     return codes[: len(queries)], codes[len(queries) :]
 
 
 def _distinct(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-    """The distinct vectors, and for each row which of them it is; None where all are distinct already."""
+    """The distinct vectors, and the index of each row's vector among them; None if all rows are distinct."""
     rows = np.ascontiguousarray(vectors) + np.float32(0)  # -0 becomes 0: equal numbers, equal bytes
     keys = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
-    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
-    return (vectors, None) if len(first) == len(rows) else (rows[first], place)
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    return (vectors, None) if len(first) == len(rows) else (rows[first], index)

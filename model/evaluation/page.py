@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that asks nothing of any other place."""
+"""The page of a report: one HTML file without scripts or links to other files."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 EXTREMES = 10
-"""Classes or groups in the tables of the best and of the worst."""
+"""Classes or groups in the tables of the best and the worst."""
 _MOMENT = "%Y-%m-%d %H:%M UTC"
 
 
@@ -41,14 +41,14 @@ class Curve:
     """A training curve in a box of 100 x 100, y downwards.
 
     Attributes:
-        title: What it shows.
+        title: Figure that it shows.
         points: `x,y` pairs, as SVG's polyline takes them.
         dots: (x, y, text) of every epoch.
         low: Value at the bottom of the box.
         high: Value at the top.
         first: Epoch at the left.
         last: Epoch at the right.
-        best: x of the kept epoch; None where it is not in the curve.
+        best: x of the kept epoch; None if it is not in the curve.
     """
 
     title: str
@@ -69,32 +69,32 @@ def render_page(
     decision: Decision | None = None,
     version: str | None = None,
 ) -> str:
-    """The page as HTML. Whatever the data, the run and the settings name is escaped.
+    """The page as HTML. All names and texts of the data, the run and the settings are escaped.
 
     Args:
         report: The report.
         sheets: Its contact sheets.
-        run: The run that it is shown for.
-        decision: What the gate decided; None before it has.
+        run: Run that the report is shown for.
+        decision: Decision of the gate; None before it is made.
         version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
     """
-    found = report.retrieval
+    retrieval = report.retrieval
     return _template().render(
         report=report,
-        found=found,
+        retrieval=retrieval,
         sheets=sheets.sheets,
         run=run,
         decision=decision,
         version=version,
         rows=[
-            FigureRow(title, found.figures[name], found.untrained[name])
+            FigureRow(title, retrieval.figures[name], retrieval.untrained[name])
             for name, title in FIGURES.items()
-            if name in found.figures
+            if name in retrieval.figures
         ],
-        tallest=max(max(column.candidate, column.untrained) for column in found.histogram),
+        tallest=max(max(column.candidate, column.untrained) for column in retrieval.histogram),
         curves=training_curves(report.training),
         story=training_story(report.training),
-        tables={"Groups": _tables(found.by_group, "groups"), "Classes": _tables(found.by_class, "classes")},
+        tables={"Groups": _tables(retrieval.by_group, "groups"), "Classes": _tables(retrieval.by_class, "classes")},
         statements=statements(report),
         definitions=definitions(report.latency.queries),
         few_classes=few_classes(report),
@@ -112,7 +112,7 @@ def _template() -> "Template":
 
 
 def training_curves(training: TrainReport) -> list[Curve]:
-    """The curves of validation MAP@R and of the loss, each where there are two epochs of it or more."""
+    """The curves of validation MAP@R and of the training loss. A curve needs at least two epochs."""
     figures = [(epoch.epoch, epoch.map_at_r) for epoch in training.history]
     losses = [(epoch.epoch, epoch.loss) for epoch in training.history if epoch.loss is not None]
     curves = (("Validation MAP@R", figures), ("Training loss", losses))
@@ -128,14 +128,14 @@ def _curve(title: str, points: Sequence[tuple[int, float]], best: int) -> Curve:
     def x(epoch: int) -> float:
         return round(100 * (epoch - epochs[0]) / (epochs[-1] - epochs[0]), 2)
 
-    placed = [(x(epoch), round(100 * (high - value) / (high - low), 2)) for epoch, value in points]
-    dots = tuple((*place, f"epoch {epoch}: {value:.4f}") for place, (epoch, value) in zip(placed, points, strict=True))
-    line = " ".join(f"{left},{top}" for left, top in placed)
+    points_in_box = [(x(epoch), round(100 * (high - value) / (high - low), 2)) for epoch, value in points]
+    dots = tuple((*dot, f"epoch {epoch}: {value:.4f}") for dot, (epoch, value) in zip(points_in_box, points, strict=True))
+    line = " ".join(f"{left},{top}" for left, top in points_in_box)
     return Curve(title, line, dots, low, high, epochs[0], epochs[-1], x(best) if best in epochs else None)
 
 
 def _tables(table: Mapping[str, GroupFigures], what: str) -> dict[str, list[GroupRow]]:
-    """The worst and the best; or all of them, worst first, where they are few; nothing where there is none."""
+    """Tables of the worst and the best groups; one table of all if there are few; no table if there are none."""
     rows = worst_first(table)
     if len(rows) <= 2 * EXTREMES:
         return {f"All {what}, worst first": rows} if rows else {}
@@ -143,7 +143,7 @@ def _tables(table: Mapping[str, GroupFigures], what: str) -> dict[str, list[Grou
 
 
 def _details(report: Report, run: RunRecord | None) -> dict[str, list[tuple[str, str]]]:
-    """What the report stands on, as lines of a name and a text under a heading."""
+    """The details of data, settings and network, as lines of a name and a text under headings."""
     measured = report.model_dump(include={"latency", "size_mb", "gallery", "splits", "calibration", "licences"})
     heads = {head.name: head.settings for head in report.network.heads}
     losses = {f"{loss.name} on {loss.on}": loss.weight for loss in report.network.losses}

@@ -1,4 +1,4 @@
-"""The folder of a report: the figures as JSON, every query's figures, and what people read: a page and a model card."""
+"""The folder of a report: the report as JSON, every query's figures, and a page and a model card for people."""
 
 from pathlib import Path
 
@@ -24,11 +24,11 @@ def write_report(out: Path, report: Report, *, manifest: Manifest, candidate: Pe
     """Write the files of a report to the folder `out`, report.json last.
 
     Args:
-        out: The folder; made where it is missing. Each file appears whole or not at all.
-        report: The figures.
-        manifest: The rows that were evaluated, in the order of `candidate`.
-        candidate: What each query found.
-        untrained: What each query found under the untrained trunk.
+        out: The folder; it is made if it is missing. Each file appears whole or not at all.
+        report: The report.
+        manifest: Searched samples: the queries in the order of `candidate`, then the distractors.
+        candidate: Figures and neighbours of each query.
+        untrained: Figures and neighbours of each query under the untrained trunk.
     """
     candidate.save(out / CANDIDATE)
     untrained.save(out / UNTRAINED)
@@ -45,13 +45,13 @@ def render_report(
     decision: Decision | None = None,
     version: str | None = None,
 ) -> None:
-    """Write the page and the model card of a report, in place of those that are there.
+    """Write the page and the model card of a report over the existing ones.
 
     Args:
         folder: A folder that `write_report` filled.
         report: Its report.
-        run: The run that it is shown for.
-        decision: What the gate decided; None before it has.
+        run: Run that the report is shown for.
+        decision: Decision of the gate; None before it is made.
         version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
     """
     sheets = ContactSheets.load(folder / SHEETS)

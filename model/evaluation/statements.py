@@ -1,4 +1,4 @@
-"""What the figures of a report say of a model, as sentences. No sentence stands here that the figures do not bear out."""
+"""Sentences about a model's use and limits. Each of them follows from the figures of its report."""
 
 from model.evaluation.figures import GroupRow, worst_first
 from model.schemas.report import Report
@@ -9,14 +9,16 @@ _NAMED = 5
 
 
 def statements(report: Report) -> dict[str, list[str]]:
-    """What the figures say of the use of a model, as sentences under their headings."""
+    """Sentences about the use and the limits of a model, under their headings."""
     return {"Intended use": _uses(report), "Out of scope and limits": [*_limits(report), *_limits_by_group(report)]}
 
 
 def grouped(report: Report) -> tuple[str, list[GroupRow]]:
-    """`group` or `class`, whichever the figures are broken down by, and the rows, the worst first."""
-    found = report.retrieval
-    return ("group", worst_first(found.by_group)) if found.by_group else ("class", worst_first(found.by_class))
+    """`group` if the data name groups, else `class`, and the figures of each, worst first."""
+    retrieval = report.retrieval
+    if retrieval.by_group:
+        return "group", worst_first(retrieval.by_group)
+    return "class", worst_first(retrieval.by_class)
 
 
 def few_classes(report: Report) -> list[str]:
@@ -37,31 +39,32 @@ def _uses(report: Report) -> list[str]:
         "in its gallery, the nearest first by cosine similarity.",
         f"For classes that it was not trained on, too: it was tested on {test.classes:,} such classes and on no others.",
     ]
-    for rate, found in report.calibration.verify.items():
+    for rate, calibrated in report.calibration.verify.items():
         said.append(
-            f"To tell whether two images show the same thing: above a similarity of {found.threshold:.3f}, "
+            f"To tell whether two images show the same thing: above a similarity of {calibrated.threshold:.3f}, "
             f"at most {100 * float(rate):g} % of the unlike pairs of validation images were taken for alike, "
-            f"and {100 * found.true_accept_rate:.1f} % of the like ones were recognised."
+            f"and {100 * calibrated.true_accept_rate:.1f} % of the like ones were recognised."
         )
     return said
 
 
 def _limits(report: Report) -> list[str]:
-    found, size = report.retrieval, report.network.image_size
+    retrieval, size = report.retrieval, report.network.image_size
+    recall_at_1 = retrieval.figures["recall_at_1"].value
     said = [
         f"Nothing was measured on other data than {report.data.path}: not other things, nor other places, light or cameras.",
-        f"For {100 * (1 - found.figures['recall_at_1'].value):.1f} of 100 queries the nearest neighbour was of another class.",
+        f"For {100 * (1 - recall_at_1):.1f} of 100 queries the nearest neighbour was of another class.",
         "There is always a nearest neighbour, also of a thing that is not in the gallery.",
         *_strangers(report),
         f"An image is squeezed to a square of {size} x {size} pixels: finer detail, and its proportions, are not seen.",
-        f"{found.queries_without_match:,} of {found.queries:,} queries had no other image of their class "
+        f"{retrieval.queries_without_match:,} of {retrieval.queries:,} queries had no other image of their class "
         "to find; they count in no figure.",
     ]
-    if found.distractors:
-        said.append(f"{found.distractors:,} distractors were searched with the test images; none of them was a query.")
-    if found.gain.upper < 0:
+    if retrieval.distractors:
+        said.append(f"{retrieval.distractors:,} distractors were searched with the test images; none of them was a query.")
+    if retrieval.gain.upper < 0:
         said.append("Training hurt: MAP@R is below the untrained trunk's.")
-    elif found.gain.lower <= 0:
+    elif retrieval.gain.lower <= 0:
         said.append("Training made no clear difference: the interval of its gain in MAP@R holds 0.")
     if report.training.kept_init:
         said.append("The training steps added nothing: the init was kept, and any gain is that of the closed-form init.")
@@ -73,8 +76,8 @@ def _strangers(report: Report) -> list[str]:
         return ["No threshold was calibrated: a similarity alone does not tell whether an answer is right."]
     return [
         f"For at most {100 * float(rate):g} % of the validation images the best match among other classes had a similarity "
-        f"above {found.threshold:.3f}: what is not in the gallery may score up to that."
-        for rate, found in report.calibration.identify.items()
+        f"above {calibrated.threshold:.3f}: what is not in the gallery may score up to that."
+        for rate, calibrated in report.calibration.identify.items()
     ]
 
 
