@@ -1,4 +1,4 @@
-"""Augmentation: images cropped and mirrored at random, the same for the same random numbers."""
+"""Augmentation: random crops and mirroring of images, reproducible from the random generator."""
 
 import numpy as np
 import torch
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 AREA = (0.4, 1.0)
-"""Share of the image that a crop keeps."""
+"""Range of the share of the image's area that a crop keeps."""
 RATIO = (3 / 4, 4 / 3)
-"""Width of a crop by its height."""
+"""Range of a crop's width divided by its height."""
 
 
 def random_crops(random: np.random.Generator, count: int, side: int) -> NDArray[np.int64]:
-    """Crops of a square image, with an area and a proportion as Inception drew them (Szegedy et al., CVPR 2015).
+    """Random crops of a square image, with areas and ratios in the ranges of Inception (Szegedy et al., CVPR 2015).
 
-    A crop that would be longer than the image is cut to it, where torchvision draws again.
+    A crop that is longer than the image is cut to it; torchvision draws again instead.
 
     Returns:
-        (count, 5): top, left, height and width in pixels, and whether it is mirrored.
+        (count, 5): top, left, height and width in pixels, and 1 for a mirrored crop.
     """
     area = random.uniform(*AREA, count)
     ratio = np.exp(random.uniform(np.log(RATIO[0]), np.log(RATIO[1]), count))
@@ -29,7 +29,7 @@ def random_crops(random: np.random.Generator, count: int, side: int) -> NDArray[
 
 
 def cropped(images: NDArray[np.uint8], crops: NDArray[np.int64], size: int) -> Tensor:
-    """Images (B, S, S, 3) and a crop of each (B, 5) -> (B, 3, size, size) uint8."""
+    """Images (B, S, S, 3) and one crop for each (B, 5) -> (B, 3, size, size) uint8."""
     augmented = torch.empty(len(images), 3, size, size, dtype=torch.uint8)
     for row, (top, left, height, width, mirrored) in enumerate(crops):
         image = torch.from_numpy(images[row, top : top + height, left : left + width]).permute(2, 0, 1)

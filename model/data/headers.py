@@ -1,4 +1,4 @@
-"""What an image's first bytes say, read without decoding: its format and its size in pixels."""
+"""The header of an encoded image: its format and its size in pixels, read without decoding."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from model.data.decoding.png import png_header
 from model.data.decoding.refusals import Damaged, ImageRefused, Unsupported
 
 DEFAULT = ImageLimits()
-"""The limits of import and training, where no others are given."""
+"""Limits of import and training if no others are given."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of an image say of it: its format, and its size in pixels as stored."""
+    """The format of an image, and its size in pixels as stored."""
 
     format: str
     width: int
@@ -23,14 +23,14 @@ class Header:
 
 
 def read_header(data: bytes, limits: ImageLimits = DEFAULT) -> Header:
-    """Read an image's format and size without decoding it, and refuse what would not be decoded.
+    """Read an image's format and size without decoding it, and refuse images that are not decoded.
 
-    Of several frames none is *the* image, so an animation is refused rather than cut to its first. A multi-picture JPEG is no
-    animation: its first image is the photograph, the others are previews or the other eye's view.
+    An animation is refused, because it is unclear which frame is meant. A multi-picture JPEG is no animation: its first image
+    is the photograph, and the others are previews or the view of a second lens.
 
     Raises:
-        Oversized: Too many bytes or pixels, or too long a side.
-        Unsupported: No image, an image of a format that is not decoded, or an animation.
+        Oversized: The image has too many bytes or pixels, or a side is too long.
+        Unsupported: The bytes are no image, an image of a format that is not decoded, or an animation.
         Damaged: The header cannot be read.
         ImageRefused: There are no bytes.
     """
@@ -42,7 +42,7 @@ def read_header(data: bytes, limits: ImageLimits = DEFAULT) -> Header:
         width, height, frames = _measure(data, form, limits)
     except ImageRefused:
         raise
-    except Exception as error:  # whatever Pillow's readers raise over damaged headers: every kind was seen
+    except Exception as error:  # Pillow's readers raise errors of every kind over damaged headers
         raise Damaged(f"The {form} is damaged: its header cannot be read.") from error
     if min(width, height) < 1:
         raise Damaged(f"The {form} is damaged: it has {width} x {height} pixels.")
@@ -53,7 +53,7 @@ def read_header(data: bytes, limits: ImageLimits = DEFAULT) -> Header:
 
 
 def _measure(data: bytes, form: str, limits: ImageLimits) -> tuple[int, int, int]:
-    """Width, height, and 2 where there is more than one frame."""
+    """Width, height and number of frames; 2 stands for any number above 1."""
     if form == "JPEG":
         return *jpeg_size(data), 1
     if form == "PNG":

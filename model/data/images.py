@@ -1,6 +1,6 @@
-"""Images: limited before they are decoded, decoded one way everywhere, and made what a trunk sees.
+"""Images: decoding within limits, cropping, resizing and normalising.
 
-Training, indexing and serving all come through here, so that one image has one embedding.
+Training, indexing and serving all use these functions, so that one image has one embedding.
 """
 
 from pathlib import Path
@@ -22,18 +22,18 @@ from model.data.manifest import Box
 from model.errors import InvalidInput
 
 DECODER = 3
-"""Raised when the same file would give other pixels, so that what was made of the old ones is not taken for the new."""
+"""Number of the way in which images are decoded. It is raised when the same file would give other pixels; caches depend on it."""
 
 
 def decode_image(data: bytes, limits: ImageLimits = DEFAULT) -> Tensor:
-    """Decode an image to (3, H, W) uint8 RGB: the same pixels from whatever kind of file they come in.
+    """Decode an image to (3, H, W) uint8 RGB. The same pixels in files of other formats give the same result.
 
-    It is turned as its EXIF says. What is transparent is mid grey, however it is coloured below. 16 bits become 8 by the depth
-    that the image uses. Colour profiles are not applied.
+    The image is turned as its EXIF states. Transparent pixels become mid grey, whatever their hidden colour. Samples of 16 bits
+    become 8 bits by the depth that the image uses. Colour profiles are not applied.
 
     Raises:
-        Oversized, Unsupported: It is refused by its header, before it is decoded.
-        Damaged: A part of it is missing or wrong.
+        Oversized, Unsupported: The image is refused by its header, before it is decoded.
+        Damaged: A part of the image is missing or wrong.
         ImageRefused: There are no bytes.
     """
     form = read_header(data, limits).format
@@ -41,13 +41,13 @@ def decode_image(data: bytes, limits: ImageLimits = DEFAULT) -> Tensor:
         pixels = _decode(data, form, limits)
     except (ImageRefused, MemoryError):
         raise
-    except Exception as error:  # whatever Pillow raises over damaged files: every kind was seen
+    except Exception as error:  # Pillow raises errors of every kind over damaged files
         raise Damaged(f"The {form} is damaged and cannot be decoded.") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def _decode(data: bytes, form: str, limits: ImageLimits) -> NDArray[np.uint8]:
-    """(H, W, 3), contiguous. torchvision's decoders are not used: its PNG decoder ends the process at a flipped bit."""
+    """Decode to (H, W, 3), contiguous. torchvision's decoders are not used: its PNG decoder ends the process at a flipped bit."""
     if form == "JPEG":
         return decode_jpeg(data)
     if form == "PNG":
@@ -63,14 +63,14 @@ def load_image(path: Path, size: int, box: Box | None = None) -> Tensor:
     """
     try:
         with path.open("rb") as stream:
-            data = stream.read(DEFAULT.max_bytes + 1)  # one too many is refused with its header
+            data = stream.read(DEFAULT.max_bytes + 1)  # read_header refuses one byte too many
         return resize(decode_image(data), size, box)
     except (InvalidInput, OSError) as error:
         raise InvalidInput(f"{path}: {error}") from error
 
 
 def crop(image: Tensor, box: Box) -> Tensor:
-    """The pixels of a (3, H, W) image within `box`, to whole pixels; at least one each way, also at its right and lower edge."""
+    """Crop a (3, H, W) image to `box`, rounded to whole pixels. The crop has at least one pixel in each direction."""
     height, width = image.shape[1:]
     left, top = min(max(0, round(box[0])), width - 1), min(max(0, round(box[1])), height - 1)
     return image[:, top : max(top + 1, round(box[3])), left : max(left + 1, round(box[2]))]
@@ -82,13 +82,13 @@ def to_png(image: Tensor) -> bytes:
 
 
 def resize(image: Tensor, size: int, box: Box | None = None) -> Tensor:
-    """Crop a (3, H, W) image to `box` and resize it, squeezed to a square, to (3, size, size)."""
+    """Crop a (3, H, W) image to `box`, if there is one, and squeeze it to a square (3, size, size)."""
     if box is not None:
         image = crop(image, box)
     return transforms.resize(image, [size, size], antialias=True)
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """(B, 3, S, S) uint8 to float32 in the trunk's own range, channels last in memory."""
+    """Images (B, 3, S, S) uint8 -> float32, normalised by mean and standard deviation, channels last in memory."""
     scaled = transforms.normalize(images.float() / 255, list(mean), list(std))
     return scaled.contiguous(memory_format=torch.channels_last)

@@ -1,13 +1,12 @@
-"""The table of a data set: which image (or box in it) shows what, and on which side of the split it stands.
+"""The manifest: the table of a data set's samples, with the class and the side of the split of each.
 
 A data set is a folder with `manifest.csv` and the images it names:
 
     path,label,split,xmin,ymin,xmax,ymax
     apple/1.jpg,apple,train,,,,
 
-One row is one *sample*: a whole image, or the box of one object in it (pixels). An eighth column, `group`, is there where
-the source names groups to report figures by. Columns are kept as arrays, so that a hundred thousand samples are a few
-megabytes and not a hundred thousand objects.
+One row is one *sample*: a whole image, or the box of one object in it in pixels. If the source names groups by which figures are
+reported, there is an eighth column, `group`. Columns are kept as arrays, so that a hundred thousand samples take a few megabytes.
 """
 
 import csv
@@ -26,13 +25,12 @@ from model.files import atomic_file
 MANIFEST = "manifest.csv"
 COLUMNS = ("path", "label", "split", "xmin", "ymin", "xmax", "ymax")
 GROUP = "group"
-"""The column that is there only where some sample has a group: other data sets keep the bytes, and so the hash, they had."""
+"""Column that is there only if a sample has a group, so that the manifests of other data sets keep their bytes and hash."""
 NO_GROUP = "(no group)"
-"""What samples without a group count as where others have one."""
+"""Group of the samples without one in a data set in which others have one."""
 SPLITS = ("train", "val", "test", "scene", "distractor")
-"""The sides of the split: classes to train on, to choose the best checkpoint by, and to test on once; whole scenes, for
-detection alone; and distractors, which every query may find and none should: they are in galleries, but are never trained on
-and never a query."""
+"""The sides of the split: classes to train on, classes by which the best checkpoint is chosen, and classes to test on; whole
+scenes, for detection alone; and distractors, which are wrong answers in every gallery, never trained on and never a query."""
 
 Box = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
@@ -43,13 +41,13 @@ class Manifest:
     """The samples of one data set, column by column.
 
     Attributes:
-        folder: Where the paths start.
+        folder: Folder that the paths start from.
         paths: (N,) str, relative to `folder`.
         labels: (N,) int64, indices into `classes`.
         splits: (N,) str, each one of `SPLITS`.
-        boxes: (N, 4) float32, xmin, ymin, xmax, ymax in pixels; NaN where the sample is the whole image.
+        boxes: (N, 4) float32, xmin, ymin, xmax, ymax in pixels; NaN if the sample is the whole image.
         classes: The class names, sorted.
-        groups: (N,) str, what figures are reported by, such as a kind of product; empty where the source names none.
+        groups: (N,) str, group by which figures are reported, such as a kind of product; empty if there is none.
     """
 
     folder: Path
@@ -65,7 +63,7 @@ class Manifest:
 
     @cached_property
     def ids(self) -> NDArray[np.str_]:
-        """(N,) str: the path, with `#xmin,ymin,xmax,ymax` added for a box. What self-matches are recognised by."""
+        """(N,) str, id of each sample, by which self-matches are recognised; see `sample_id`."""
         boxed = ~np.isnan(self.boxes[:, 0])
         if not boxed.any():
             return self.paths
@@ -75,7 +73,7 @@ class Manifest:
         return ids.astype(str)
 
     def box(self, row: int) -> Box | None:
-        """The box of a sample; None where the sample is the whole image."""
+        """The box of a sample; None if the sample is the whole image."""
         xmin, ymin, xmax, ymax = (float(value) for value in self.boxes[row])
         return None if math.isnan(xmin) else (xmin, ymin, xmax, ymax)
 
@@ -86,7 +84,7 @@ class Manifest:
 
     @property
     def grouping(self) -> NDArray[np.str_]:
-        """(N,) str: the group of every sample; its class where none of them has a group."""
+        """(N,) str, group of each sample, or its class if no sample has a group."""
         if not self.has_groups:
             return np.array(self.classes, dtype=str)[self.labels]
         return np.where(self.groups == "", NO_GROUP, self.groups)
@@ -97,16 +95,16 @@ class Manifest:
 
     @property
     def classified(self) -> "Manifest":
-        """The samples that show one of the classes, all but whole scenes: what maps and galleries are made of, in this order."""
+        """All samples but whole scenes, in the order in which maps and galleries hold them."""
         return self.select(self.rows("train", "val", "test", "distractor"))
 
     @property
     def searched(self) -> "Manifest":
-        """What an evaluation searches: the test samples, which are its queries, then the distractors, which are none."""
+        """The samples that an evaluation searches: the test samples, which are its queries, then the distractors."""
         return self.select(np.concatenate([self.rows("test"), self.rows("distractor")]))
 
     def select(self, rows: NDArray[np.int64]) -> "Manifest":
-        """The same manifest, of `rows` alone. Labels keep their meaning."""
+        """The manifest of `rows` alone. Labels remain indices into the same classes."""
         columns = (self.paths[rows], self.labels[rows], self.splits[rows], self.boxes[rows])
         return Manifest(self.folder, *columns, self.classes, self.groups[rows])
 
@@ -120,8 +118,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read `folder/manifest.csv`.
 
     Raises:
-        NotFound: There is none.
-        InvalidInput: A column is missing, or a row cannot be read; the message names it.
+        NotFound: There is no manifest.
+        InvalidInput: A column is missing, or a row cannot be read; the message names the row.
     """
     file = folder / MANIFEST
     if not file.is_file():
@@ -162,12 +160,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, rows: Iterable[tuple[str, str, str, Box | None]], groups: Sequence[str] = ()) -> None:
-    """Write `folder/manifest.csv`, its rows as they come.
+    """Write `folder/manifest.csv` with the rows in their order.
 
     Args:
-        folder: Of the data set.
+        folder: Folder of the data set.
         rows: Path, label, split and box (None for a whole image) of every sample.
-        groups: The group of every row, '' where it has none; nothing where no row has one.
+        groups: Group of every row, '' for none; may be empty if no row has a group.
     """
     grouped = any(groups)
     with atomic_file(folder / MANIFEST) as partial, partial.open("w", newline="", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""Batches of m images from each of a few classes, the same for the same seed and epoch."""
+"""Training batches of m images from each of several classes, reproducible from seed and epoch."""
 
 import numpy as np
 import torch
@@ -16,16 +16,16 @@ def epoch_batches(
 
     Args:
         labels: (N,) class of each sample.
-        classes_per_batch: Classes in a batch; fewer where there are fewer classes.
-        images_per_class: Samples of each; drawn again where a class has fewer.
-        seed: The run's.
-        epoch: Counted from 0. Each epoch is drawn afresh from (seed, epoch), so that a resumed run draws the same.
+        classes_per_batch: Classes in a batch; fewer if there are fewer classes.
+        images_per_class: Samples of each class in a batch; a class with fewer repeats some.
+        seed: Seed of the training.
+        epoch: Number of the epoch, from 0. Its draws depend only on seed and epoch, so a resumed training draws the same.
 
     Returns:
-        (steps, B) rows into `labels`, at least one step.
+        (steps, B) indices into `labels`, for at least one step.
 
     Raises:
-        InvalidInput: Fewer than two classes.
+        InvalidInput: There are fewer than two classes.
     """
     classes = np.unique(labels)
     if len(classes) < 2:

@@ -1,1 +1,1 @@
-"""What is computed from every image once and kept on disk, by content."""
+"""Caches on disk, named by content, of what is computed from every image once."""

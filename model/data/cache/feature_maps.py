@@ -20,7 +20,12 @@ from model.progress import Progress
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """The maps of a manifest's rows: shallow (N, H1, W1, C1) and deep (N, H2, W2, C2), float16, memory-mapped."""
+    """The maps of a manifest's rows, memory-mapped.
+
+    Attributes:
+        shallow: (N, H1, W1, C1) float16.
+        deep: (N, H2, W2, C2) float16.
+    """
 
     shallow: NDArray[np.float16]
     deep: NDArray[np.float16]
@@ -33,7 +38,7 @@ class FeatureMaps:
         return len(self.deep)
 
     def select(self, rows: NDArray[np.int64]) -> "FeatureMaps":
-        """The maps of `rows` alone, read into memory."""
+        """The maps of `rows`, read into memory."""
         return FeatureMaps(self.shallow[rows], self.deep[rows])
 
 

@@ -1,4 +1,4 @@
-"""Arrays with one row a sample, computed once and kept on disk, so that memory does not grow with the data."""
+"""Arrays on disk with one row for each sample, computed once, so that memory does not grow with the data."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,19 +14,20 @@ from model.locks import hold
 
 Arrays = tuple[NDArray[Any], ...]
 _FLUSH_EVERY = 10
+"""Batches after which the finished rows are on disk for certain."""
 
 
 def stored_arrays(
     cache: Path, names: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Arrays]], progress: Callable[[int], None]
 ) -> Arrays:
-    """The arrays of that name, memory-mapped, from `cache` where they lie there, else computed into it. Killed, it resumes.
+    """The arrays of these names, memory-mapped, read from `cache` or computed into it. A killed computation is resumed.
 
     Args:
-        cache: A folder for these arrays alone; it appears when all rows are there. Calls with the same folder take turns.
-        names: Of the arrays.
-        rows: How many there will be.
-        batches: Given how many rows are done, the rows after them: batches of one array (B, ...) a name.
-        progress: Called after every batch with the number of rows done.
+        cache: A folder for these arrays alone; it appears when all rows are finished. Calls with the same folder take turns.
+        names: Names of the arrays.
+        rows: Number of rows of each array.
+        batches: Function from the number of finished rows to the remaining batches, each with one array (B, ...) for each name.
+        progress: Called after every batch with the number of finished rows.
     """
     if not cache.is_dir():
         with hold(cache.with_name(cache.name + ".lock")):
@@ -47,9 +48,9 @@ def _fill(
         partial.mkdir(parents=True)
     files: list[NDArray[Any]] = []
     for step, batch in enumerate(batches(done) if done < rows else ()):
-        files = files or [_open(partial / f"{name}.npy", rows, some, done) for name, some in zip(names, batch, strict=True)]
-        for file, some in zip(files, batch, strict=True):
-            file[done : done + len(some)] = some
+        files = files or [_open(partial / f"{name}.npy", rows, part, done) for name, part in zip(names, batch, strict=True)]
+        for file, part in zip(files, batch, strict=True):
+            file[done : done + len(part)] = part
         done += len(batch[0])
         if step % _FLUSH_EVERY == _FLUSH_EVERY - 1 or done == rows:
             for file in files:
@@ -58,7 +59,7 @@ def _fill(
         progress(done)
 
 
-def _open(path: Path, rows: int, some: NDArray[Any], done: int) -> NDArray[Any]:
+def _open(path: Path, rows: int, part: NDArray[Any], done: int) -> NDArray[Any]:
     if done:
         return np.load(path, mmap_mode="r+")  # type: ignore[no-any-return]
-    return open_memmap(path, mode="w+", dtype=some.dtype, shape=(rows, *some.shape[1:]))  # type: ignore[no-untyped-call]
+    return open_memmap(path, mode="w+", dtype=part.dtype, shape=(rows, *part.shape[1:]))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""How an encoded image becomes pixels: what is refused before decoding, one decoder a format, one rule for what is seen.
+"""Decoding of images: formats, limits before decoding, one decoder for each format, orientation and transparency.
 
-`model.data.headers` and `model.data.images` are the two doors to it. Nothing else decodes an image that a person gave.
+Other packages use it through `model.data.headers` and `model.data.images` only.
 """

@@ -1,9 +1,9 @@
-"""Which format a file has. Its first bytes decide, never its name."""
+"""The format of an image file, recognised by its first bytes and not by its name."""
 
 from model.data.decoding.refusals import Unsupported
 
 DECODED = ("JPEG", "PNG", "WebP", "BMP", "GIF", "AVIF")
-"""What is decoded. A multi-picture JPEG (MPO) is a JPEG: its first image counts."""
+"""Formats that are decoded. A multi-picture JPEG (MPO) is decoded as a JPEG, of which the first image counts."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -36,13 +36,13 @@ _BRANDS |= {b"hevc": "HEIC", b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", 
 
 
 def recognise(data: bytes) -> str:
-    """The name of the format that the first bytes tell, one of `DECODED`.
+    """The format of an image, one of `DECODED`, by its first bytes.
 
-    TIFF is not among them though Pillow reads it: a TIFF can hold pages, tiles, floats and twenty compressions, and what
-    it says of itself is no limit on what its decoder does. An endpoint must refuse it before decoding, and so an import does.
+    TIFF is not decoded, although Pillow reads it: a TIFF can hold pages, tiles, floats and twenty compressions, and its header
+    does not limit the work of its decoder. An endpoint must refuse it before decoding, and an import does the same.
 
     Raises:
-        Unsupported: It is another format, which the message names, or none that is known.
+        Unsupported: The format is another one, which the message names, or unknown.
     """
     name = _named(data)
     if name in DECODED:
@@ -68,7 +68,7 @@ def _named(data: bytes) -> str:
 
 
 def _brand(data: bytes) -> str:
-    """The format of an ISO media file: by its major brand, or by a compatible one where that says no codec."""
+    """The format of an ISO media file, by its major brand or, if that names no codec, by a compatible brand."""
     end = min(int.from_bytes(data[:4], "big"), 256, len(data))
     brands = [data[at : at + 4] for at in (8, *range(16, end - 3, 4))]
     if b"avif" in brands or b"avis" in brands:

@@ -1,6 +1,6 @@
-"""JPEG: decoded by libjpeg-turbo, whose warnings tell a damaged file from a whole one.
+"""JPEG, decoded by libjpeg-turbo, whose warnings tell damaged files from whole ones.
 
-libjpeg fills what it misses with grey and prints a warning; most libraries let both pass. simplejpeg hands the warning on.
+libjpeg fills missing parts with grey and warns. Most libraries ignore the warning; simplejpeg reports it.
 """
 
 import re
@@ -14,13 +14,13 @@ from model.data.decoding.orientation import read_orientation, turn
 from model.data.decoding.refusals import Damaged
 
 MAX_PADDING = 0.01
-"""The share of a file that may be bytes without meaning. Some cameras pad; where a part was lost, far more is left over."""
+"""Maximum share of meaningless bytes in a file. Some cameras pad their files; a lost part leaves far more such bytes."""
 _END = b"\xff\xd9"
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes")
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
-    """Width and height of a JPEG, as its decoder will take them.
+    """Width and height of a JPEG, as its decoder reads them.
 
     Raises:
         Damaged: The header cannot be read.
@@ -33,11 +33,11 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def decode_jpeg(data: bytes) -> NDArray[np.uint8]:
-    """Decode a JPEG to (H, W, 3) RGB, turned as its EXIF says; CMYK and YCCK as Adobe writes them.
+    """Decode a JPEG to (H, W, 3) RGB, turned as its EXIF states. CMYK and YCCK are read as Adobe writes them.
 
     Raises:
-        Damaged: A part is missing: libjpeg says so, a run of zeros stands for it, or the scans end before every coefficient
-            came.
+        Damaged: A part is missing: libjpeg warns of it, a run of zeros replaces it, or the scans end before all coefficients
+            were sent.
     """
     segments = read_segments(data)
     if segments.too_many:
@@ -46,7 +46,7 @@ def decode_jpeg(data: bytes) -> NDArray[np.uint8]:
         raise Damaged("The JPEG is damaged: zeros stand where a part of the image was.")
     if not segments.complete:
         raise Damaged("The JPEG is damaged: its last scans are missing.")
-    # without its end marker alone, an image is whole; where more is missing the decoder warns in either case
+    # an image that lacks only its end marker is whole; if more is missing, the decoder warns in either case
     return turn(_pixels(data if segments.ended else data + _END), read_orientation(segments.exif))
 
 
@@ -63,7 +63,7 @@ def _pixels(data: bytes) -> NDArray[np.uint8]:
 
 
 def _is_damage(message: str, size: int) -> bool:
-    """Whether what libjpeg says means lost pixels. It is silent about odd markers that cost none, or warns of them in passing."""
+    """Whether a warning of libjpeg means lost pixels. Some warnings are about odd markers that lose none."""
     padding = _EXTRANEOUS.search(message)
     if padding:
         return int(padding[1]) > MAX_PADDING * size

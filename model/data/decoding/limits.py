@@ -1,4 +1,4 @@
-"""What an image may be at most. The limits are compared with its header, before any pixel is decoded."""
+"""Upper limits of an encoded image. Its header is compared with them before any pixel is decoded."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ from model.data.decoding.refusals import Oversized
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 32_767
-"""The longest side that OpenCV's warps address. At 100 million pixels such an image is already ten times as long as wide."""
+"""Longest side that OpenCV's warps address. An image of that length and 100 million pixels is ten times as long as wide."""
 MAX_RATIO = 100
-"""Of the long side to the short one. A trunk sees a square: of a longer image it would see an average of hundreds of pixels."""
+"""Maximum ratio of the long side to the short one. A trunk reads a square, so a longer image would be averaged away."""
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """The most that one encoded image may hold.
+    """Upper limits of one encoded image.
 
     Attributes:
-        max_bytes: Of the file.
-        max_pixels: Width times height.
-        max_side: Of width and of height.
-        max_ratio: Of the long side to the short one.
+        max_bytes: Maximum bytes of the file.
+        max_pixels: Maximum width times height.
+        max_side: Maximum width and height.
+        max_ratio: Maximum ratio of the long side to the short one.
     """
 
     max_bytes: int = MAX_BYTES
@@ -29,19 +29,19 @@ class ImageLimits:
     max_ratio: int = MAX_RATIO
 
     def check_bytes(self, count: int) -> None:
-        """Refuse more than `max_bytes`.
+        """Refuse more bytes than `max_bytes`.
 
         Raises:
-            Oversized: There are more.
+            Oversized: There are more bytes.
         """
         if count > self.max_bytes:
             raise Oversized(f"The image has {count} bytes, more than {self.max_bytes}.", "Save it smaller.")
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse an image of too many pixels, or of a side or a shape that nothing can be recognised in.
+        """Refuse an image with too many pixels, too long a side, or too large a ratio of its sides.
 
         Raises:
-            Oversized: One of the limits is passed.
+            Oversized: One of the limits is exceeded.
         """
         size = f"The image has {width} x {height} pixels"
         if max(width, height) > self.max_side:

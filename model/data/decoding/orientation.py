@@ -1,4 +1,4 @@
-"""How an image is to be turned: the EXIF tag 0x0112, read the same way whatever file the EXIF block came in."""
+"""The orientation of an image: the EXIF tag 0x0112, read in the same way for all formats."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,9 @@ _WIDTHS = {1: 1, 3: 2, 4: 4}
 
 
 def read_orientation(exif: bytes | None) -> int:
-    """The orientation, 1 to 8, that an EXIF block states; 1 where it states none, or cannot be read.
+    """The orientation that an EXIF block states, 1 to 8; 1 if it states none or cannot be read.
 
-    An EXIF block says how to turn the image and nothing that is needed to decode it, so a damaged one is no damaged image.
+    Decoding does not need the EXIF block, so a damaged block does not make a damaged image.
     """
     block = (exif or b"").removeprefix(b"Exif\0\0")
     if block[:4] not in {b"II*\0", b"MM\0*"}:
@@ -31,11 +31,11 @@ def read_orientation(exif: bytes | None) -> int:
 
 
 def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """(H, W, C) pixels as stored, turned and mirrored to be upright; (W, H, C) for orientations 5 to 8."""
+    """Turn and mirror stored pixels (H, W, C) so that they are upright: (H, W, C), or (W, H, C) for orientations 5 to 8."""
     if orientation == UPRIGHT:
         return pixels
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     rows = slice(None, None, -1 if orientation in {3, 4, 7, 8} else 1)
     columns = slice(None, None, -1 if orientation in {2, 3, 6, 7} else 1)
-    return np.array(pixels[rows, columns], order="C")  # a copy: torch takes no view that runs backwards
+    return np.array(pixels[rows, columns], order="C")  # a copy, because torch takes no view with negative strides

@@ -1,4 +1,4 @@
-"""WebP, BMP, GIF and AVIF: what Pillow decodes as it is."""
+"""WebP, BMP, GIF and AVIF, which Pillow decodes."""
 
 import io
 import warnings
@@ -12,15 +12,15 @@ from model.data.decoding.orientation import read_orientation, turn
 from model.data.decoding.pixels import to_rgb
 from model.data.decoding.refusals import Damaged, Oversized
 
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our limits stand before Pillow's
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our limits are checked before Pillow's
 
 
 def open_image(data: bytes, form: str) -> Image.Image:
     """Open an image of that format without decoding it.
 
     Raises:
-        Damaged: It ends early, or its header cannot be read.
-        Oversized: It has more pixels than Pillow opens.
+        Damaged: The image ends early, or its header cannot be read.
+        Oversized: The image has more pixels than Pillow opens.
     """
     if form == "WebP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise Damaged("The WebP is damaged: it ends before the image does.")
@@ -31,7 +31,7 @@ def open_image(data: bytes, form: str) -> Image.Image:
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a WebP; None if they are not there. Its decoder sets memory for them aside when it opens it."""
+    """Width and height of a WebP; None if it states none. They are read here because Pillow allocates memory at opening."""
     if len(data) < 30:
         return None
     kind, body = data[12:16], data[20:30]
@@ -46,11 +46,11 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def decode_other(data: bytes, form: str, limits: ImageLimits) -> NDArray[np.uint8]:
-    """Decode an image of that format to (H, W, 3) RGB, turned as its EXIF says, transparency on `pixels.GROUND`.
+    """Decode an image of that format to (H, W, 3) RGB, turned as its EXIF states, transparency on `pixels.GROUND`.
 
-    Neither format but AVIF guards its pixels by a checksum: a hole in a WebP or a GIF can give wrong colours and no error.
+    WebP, BMP and GIF have no checksum of their pixels, so a damaged file can give wrong colours and no error.
     """
     with open_image(data, form) as image:
-        limits.check_size(*image.size)  # of the very object that is decoded
+        limits.check_size(*image.size)  # the size of the same object that is decoded
         image.load()
         return turn(to_rgb(image), read_orientation(image.info.get("exif")))

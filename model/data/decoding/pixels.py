@@ -1,23 +1,23 @@
-"""What is seen of decoded samples: three channels of eight bits, on a ground where they are transparent."""
+"""Conversion of decoded samples to 8-bit RGB on grey."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 GROUND = 128
-"""Mid grey, in each channel: what stands behind transparency.
+"""Mid grey in each channel, on which transparent pixels are laid.
 
-It is near the mean of ImageNet's images, so to a trunk it says about nothing, and both a white and a black mark on
-transparency stay visible on it. On white, a white logo would be an empty image.
+It is near the mean of ImageNet's images, so a trunk responds little to it, and white and black marks on transparency both stay
+visible. On white, a white logo would be an empty image.
 """
 _DEPTHS = (8, 10, 12, 14, 16)
-"""Bits that cameras and scanners deliver in 16-bit files."""
+"""Depths in bits that cameras and scanners store in 16-bit files."""
 
 
 def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """A loaded image of eight bits a channel or less as (H, W, 3) RGB, transparency on `GROUND`.
+    """Convert a loaded image of at most eight bits a channel to (H, W, 3) RGB, transparency on `GROUND`.
 
-    Colour profiles are not applied: the numbers in the file are the colours, in every format.
+    Colour profiles are not applied.
     """
     if image.has_transparency_data:
         seen = image.convert("RGBA")
@@ -28,17 +28,17 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def on_ground(colour: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay (H, W, 3) colour on `GROUND` as far as (H, W, 1) alpha lets it through, as `to_rgb` does."""
+    """Compose colour (H, W, 3) with alpha (H, W, 1) on `GROUND`, as `to_rgb` does."""
     seen = Image.fromarray(np.concatenate([colour, alpha], axis=2))
     return to_rgb(seen)
 
 
 def eight_bits(values: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """16-bit samples as 8-bit ones: the upper eight of the bits that the image uses.
+    """Reduce 16-bit samples to the upper eight of the bits that the image uses.
 
-    Many cameras put 10, 12 or 14 bits into 16 without scaling them; taken as 16 bits they would be nearly black. The depth is
-    the smallest of 8, 10, 12, 14 and 16 that holds the largest sample; so a 16-bit image without a bright pixel is brightened.
-    Where every sample was an 8-bit one, repeated or shifted to fill 16 bits, it is that one again.
+    Many cameras store 10, 12 or 14 bits in 16 without scaling, and read as 16 bits such images would be nearly black. The depth
+    is the smallest of 8, 10, 12, 14 and 16 bits that holds the largest sample, so a 16-bit image without a bright pixel becomes
+    brighter. If every sample is an 8-bit one, repeated or shifted to fill 16 bits, the 8-bit samples are returned.
     """
     lower, upper = np.ascontiguousarray(values, "<u2").view(np.uint8).reshape(*values.shape, 2).transpose(-1, *range(values.ndim))
     if not lower.any() or np.array_equal(upper, lower):

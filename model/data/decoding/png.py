@@ -1,4 +1,4 @@
-"""PNG: only the chunks that make pixels reach the decoder, so that no text, profile or time stamp can be in the way."""
+"""PNG. Only the chunks of the pixels are passed to the decoder, so that texts, profiles and time stamps cannot disturb it."""
 
 import io
 import zlib
@@ -17,16 +17,16 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _EXIF_TEXTS = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 _MAX_EXIF = 2**18
-"""Of an EXIF block in a text: a camera's has some ten thousand bytes."""
+"""Maximum bytes of an EXIF block in a text; a camera's block has some ten thousand."""
 _MAX_CHUNKS = 100_000
-"""Encoders write pixels in chunks of eight thousand bytes or more; tiny chunks by the million would take seconds to walk over."""
+"""Maximum chunks. Encoders write chunks of eight thousand bytes or more; reading millions of tiny chunks takes seconds."""
 _GREY, _COLOUR, _ALPHA = 0, 2, 4
-"""A PNG's colour types; those of colour and of alpha are bits, and the type of both is their sum."""
+"""Bits of a PNG's colour type; the type of colour with alpha is their sum."""
 
 
 @dataclass(frozen=True)
 class PngHeader:
-    """What stands in front of a PNG's pixels."""
+    """The header of a PNG, and its number of frames."""
 
     width: int
     height: int
@@ -54,12 +54,12 @@ def png_header(data: bytes) -> PngHeader:
 
 
 def decode_png(data: bytes) -> NDArray[np.uint8]:
-    """Decode a PNG to (H, W, 3) RGB, turned as its EXIF says, transparency on `pixels.GROUND`.
+    """Decode a PNG to (H, W, 3) RGB, turned as its EXIF states, transparency on `pixels.GROUND`.
 
-    16 bits become 8 by the depth that the image uses, see `eight_bits`.
+    16 bits become 8 by the depth that the image uses; see `eight_bits`.
 
     Raises:
-        Damaged: It ends early, has two headers, or a checksum is wrong. Pillow raises errors of its own where pixels are wrong.
+        Damaged: The file ends early or has two headers, or a checksum is wrong. Pillow raises its own errors for wrong pixels.
     """
     header, exif, parts, name = png_header(data), None, [_SIGNATURE], b""
     for name, body, checksum in _chunks(data):
@@ -82,7 +82,7 @@ def decode_png(data: bytes) -> NDArray[np.uint8]:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
-    """Name, body and checksum of every chunk, as far as they are whole; the bodies are views of `data`."""
+    """Name, body and checksum of every complete chunk; the bodies are views of `data`."""
     view, at, count = memoryview(data), len(_SIGNATURE), 0
     while at + 12 <= len(data):
         count += 1
@@ -96,12 +96,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
 
 
 def _sealed(name: bytes, body: bytes | memoryview) -> bytes:
-    """A chunk as it stands in a file: its length, name, body and checksum."""
+    """The bytes of a chunk in a file: its length, name, body and checksum."""
     return b"".join((len(body).to_bytes(4, "big"), name, body, zlib.crc32(body, zlib.crc32(name)).to_bytes(4, "big")))
 
 
 def _scaled_key(body: memoryview, header: PngHeader) -> bytes | memoryview:
-    """The transparent colour as Pillow compares it with samples, which it scales from one, two or four bits to eight."""
+    """The transparent colour in eight bits, as Pillow compares it with samples that it scaled to eight bits."""
     if header.colour not in {_GREY, _COLOUR} or header.depth == 16 or len(body) % 2:
         return body
     largest = (1 << header.depth) - 1
@@ -111,14 +111,14 @@ def _scaled_key(body: memoryview, header: PngHeader) -> bytes | memoryview:
 
 
 def _exif_in_text(name: bytes, body: memoryview) -> bytes | None:
-    """The EXIF block that ImageMagick writes as hexadecimal text; None where the text is another, or cannot be read."""
-    keyword = next((each for each in _EXIF_TEXTS if body[: len(each)] == each), None)
+    """The EXIF block that ImageMagick writes as hexadecimal text; None if the text is another one or cannot be read."""
+    keyword = next((start for start in _EXIF_TEXTS if body[: len(start)] == start), None)
     if keyword is None:
         return None
     text = body[len(keyword) :]
     try:
         shown = zlib.decompressobj().decompress(text[1:], 2 * _MAX_EXIF) if name == b"zTXt" else bytes(text[: 2 * _MAX_EXIF])
-        return bytes.fromhex(shown.decode("latin-1").split("\n", 3)[3])  # an empty line, the kind, the length, and the block
+        return bytes.fromhex(shown.decode("latin-1").split("\n", 3)[3])  # the lines are: empty, kind, length, block
     except (zlib.error, ValueError, IndexError):
         return None
 
@@ -130,7 +130,7 @@ def _decode_shallow(parts: list[bytes]) -> NDArray[np.uint8]:
 
 
 def _decode_deep(parts: list[bytes], header: PngHeader) -> NDArray[np.uint8]:
-    """Decode 16 bits a sample. The depth of the colour, as far as it is seen, and of its alpha are found each by itself."""
+    """Decode 16-bit samples. The depths of the visible colour and of alpha are determined separately."""
     samples = _samples(parts, header)
     colours = 3 if header.colour & _COLOUR else 1
     alpha = _deep_alpha(parts, samples, colours)
@@ -140,7 +140,7 @@ def _decode_deep(parts: list[bytes], header: PngHeader) -> NDArray[np.uint8]:
 
 
 def _deep_alpha(parts: list[bytes], samples: NDArray[np.uint16], colours: int) -> NDArray[np.uint8] | None:
-    """The (H, W, 1) alpha of 16-bit samples: their last channel, or 0 where they are the one colour that is transparent."""
+    """The alpha (H, W, 1) of 16-bit samples: their last channel, or 0 for the transparent colour; None without alpha."""
     if samples.shape[2] > colours:
         return eight_bits(samples[..., colours:])
     keys = [part[8:-4] for part in parts if part[4:8] == b"tRNS"]
@@ -151,8 +151,8 @@ def _deep_alpha(parts: list[bytes], samples: NDArray[np.uint16], colours: int) -
 
 
 def _samples(parts: list[bytes], header: PngHeader) -> NDArray[np.uint16]:
-    """The (H, W, C) samples of a 16-bit PNG. Of more than one channel Pillow gives one byte at a time: upper, then lower."""
-    if header.colour == _ALPHA:  # grey with alpha: of four bytes a pixel, as 8-bit colours with alpha are
+    """The samples (H, W, C) of a 16-bit PNG. For several channels Pillow decodes upper and lower bytes separately."""
+    if header.colour == _ALPHA:  # grey with alpha has four bytes a pixel, as 8-bit colour with alpha has
         parts = [_eight_bit_header(part) if part[4:8] == b"IHDR" else part for part in parts]
     data = b"".join(part for part in parts if part[4:8] != b"tRNS")
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:

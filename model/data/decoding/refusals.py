@@ -1,4 +1,4 @@
-"""Why an image is not decoded. `kind` is the finding's name when the image is part of an import."""
+"""Errors for images that are not decoded. `kind` is the kind of the finding if the image is part of an import."""
 
 from model.errors import InvalidInput
 
@@ -10,7 +10,7 @@ class ImageRefused(InvalidInput):
 
 
 class Oversized(ImageRefused):
-    """An image with more bytes or pixels than are taken, or far longer than it is wide."""
+    """An image with too many bytes or pixels, too long a side, or too large a ratio of its sides."""
 
     kind = "oversized"
 

@@ -1,1 +1,1 @@
-"""From a folder, a CSV or an `s3://` prefix to a checked, split data set."""
+"""The import of a folder, a CSV or an `s3://` prefix as a checked and split data set."""
