@@ -1,6 +1,6 @@
-"""Whose a folder is: Glocal marks its home at the first use that writes, and takes no folder that holds a user's own files.
+"""The claim of a home: Glocal marks the folder at the first use that writes, and refuses one with a user's own files.
 
-Every function that writes into a home calls `claim` first. What only reads (`status`, `list`) does not, and makes nothing.
+Every function that writes into a home calls `claim` first. Functions that only read, such as `status`, do not.
 """
 
 import re
@@ -17,11 +17,9 @@ _RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
 
 def claim(home: Home) -> Home:
-    """Mark `home` as Glocal's, unless it is marked already; called before anything is written into it.
+    """Mark `home` as Glocal's unless it is marked, and prepare the process: see `model.environment.prepare_process`.
 
-    The process is settled as well: see `model.environment.prepare_process`.
-
-    A folder is taken if it is new or empty, if none of its files bears a name that Glocal uses, or if an earlier version of
+    A folder is accepted if it is new or empty, if none of its files has a name that Glocal uses, or if an earlier version of
     Glocal made it.
 
     Raises:
@@ -38,8 +36,8 @@ def claim(home: Home) -> Home:
 
 
 def _check_path(path: str) -> None:
-    """Refuse a path that DVC or the server's settings would read as another one."""
-    if not path.isprintable() or "\\" in path:  # bytes that are no UTF-8 are not printable either
+    """Refuse a path that DVC or the server's settings would read as another path."""
+    if not path.isprintable() or "\\" in path:  # this includes bytes that are no UTF-8
         shown = path.encode("utf-8", "backslashreplace").decode().encode("unicode_escape").decode("ascii")
         headline = f"The path of GLOCAL_HOME holds a backslash, a control character or bytes that are no text: {shown}"
         raise InvalidInput(headline, "Set GLOCAL_HOME to a folder with another name.")
@@ -55,20 +53,20 @@ def _mark(home: Home) -> None:
 
 
 def _taken(home: Home) -> list[str]:
-    """The names in `home` that Glocal uses; none if an earlier Glocal made them."""
+    """The names in `home` that Glocal uses; none if an earlier version of Glocal made the home."""
     present = {entry.name for entry in home.root.iterdir()} if home.root.is_dir() else set()
     used = sorted(present & home.names)
     return used if used and not made_before_markers(home) else []
 
 
 def made_before_markers(home: Home) -> bool:
-    """Whether a Glocal that knew no markers made this home: only it leaves such runs, such a server, such a repository."""
+    """Whether a version of Glocal without markers made this home, recognised by its runs, its server or its repository."""
     runs = (folder for folder in home.runs.glob("*") if _RUN.fullmatch(folder.name))
     if any((folder / "alive").is_file() or (folder / "run.json").is_file() for folder in runs):
         return True
     if home.serve.config.is_file() and f"model_store={home.serve.store}" in _text(home.serve.config):
         return True
-    settings = _text(home.data.repo / ".dvc" / "config")  # of a clone of a shared repository too
+    settings = _text(home.data.repo / ".dvc" / "config")  # a clone of a shared repository has them too
     return "remote = storage" in settings and "url = ../../remote" in settings
 
 

@@ -1,4 +1,4 @@
-"""Where things lie and who may be spoken to: read from `GLOCAL_*` variables, never from run parameters."""
+"""The environment of a process: folders, addresses and secrets, read from `GLOCAL_*` variables and not from run parameters."""
 
 import getpass
 import os
@@ -13,11 +13,11 @@ from model.disk import temporary_folder
 from model.home import Home
 
 _SCRATCH_BYTES = 512 * 2**20
-"""What a run may need for temporary files: some copies of a release."""
+"""Bytes that a run may need for temporary files: some copies of a release."""
 
 
 class Environment(BaseSettings):
-    """The settings that name places and secrets."""
+    """Settings of folders, addresses and secrets."""
 
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore")
 
@@ -51,12 +51,12 @@ class Environment(BaseSettings):
 
     @property
     def mlflow_uri(self) -> str:
-        """The tracking server, or the database in home."""
+        """Address of the tracking server, or of the database in the home."""
         return self.tracking_uri or self.home.tracking_uri
 
 
 def current_user() -> str:
-    """Who acts: `GLOCAL_USER`, else the name of the account, else its number where it has no name."""
+    """Name of the user: `GLOCAL_USER`, else the name of the account, else its number."""
     if named := os.environ.get("GLOCAL_USER"):
         return named
     try:
@@ -66,13 +66,13 @@ def current_user() -> str:
 
 
 def prepare_process(home: Home) -> None:
-    """Give this process, and what it starts, what libraries ask the system for: a temporary folder, a user's name, a HOME.
+    """Set the temporary folder, the user's name and HOME for this process and those that it starts, if the system has none.
 
-    Without a temporary folder that has room, GLOCAL_HOME holds the temporary files. A user without an entry in the list of
-    accounts, as in a container, has neither name nor HOME.
+    If no temporary folder has room, GLOCAL_HOME holds the temporary files. A user without an entry in the list of accounts, as
+    in a container, has neither a name nor a HOME.
     """
-    found = temporary_folder(_SCRATCH_BYTES) or _made(home.scratch)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(found)
+    folder = temporary_folder(_SCRATCH_BYTES) or _made(home.scratch)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
         getpass.getuser()
     except (KeyError, OSError):

@@ -1,16 +1,16 @@
-"""The errors a person may see: one line that says what is wrong, one that says what to do next."""
+"""Errors for people: one line that says what is wrong, and one that says what to do."""
 
 from model.redaction import redacted
 
 
 class GlocalError(Exception):
-    """A failure that is explained rather than traced.
+    """An error with an explanation.
 
     Attributes:
         headline: What went wrong, in one line.
         hint: What to do about it, in one line; may be empty.
-        exit_code: What the command line exits with.
-        http_status: What the endpoint answers with.
+        exit_code: Exit code of the command line.
+        http_status: HTTP status of the endpoint's answer.
         retry: Whether the same request may succeed later.
     """
 
@@ -28,28 +28,28 @@ class GlocalError(Exception):
 
 
 class InvalidInput(GlocalError):
-    """What was given cannot be used: a file, a setting, a request."""
+    """A file, a setting or a request that cannot be used."""
 
     exit_code = 2
     http_status = 422
 
 
 class NotFound(GlocalError):
-    """What was named does not exist."""
+    """Something that was named and does not exist."""
 
     exit_code = 3
     http_status = 404
 
 
 class Conflict(GlocalError):
-    """Somebody else changed the same thing first."""
+    """A request that contradicts the present state, such as a change that somebody else made first."""
 
     exit_code = 4
     http_status = 409
 
 
 class Unavailable(GlocalError):
-    """A service does not answer, or not in time."""
+    """A service that does not answer, or not in time."""
 
     exit_code = 5
     http_status = 503
@@ -57,13 +57,13 @@ class Unavailable(GlocalError):
 
 
 class StorageFailed(GlocalError):
-    """A disk is full, read-only, or closed to this user, or what it holds is damaged. What was stored before is as it was."""
+    """A disk that is full, read-only or closed to this user, or a damaged file on it. Stored files are unchanged."""
 
     http_status = 507
 
 
 class Terminated(GlocalError):
-    """SIGTERM came. What was done is kept, and the same call goes on from there."""
+    """The end of a process by SIGTERM. Finished work is kept, and the same call resumes it."""
 
     exit_code = 143
     http_status = 503

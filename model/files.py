@@ -21,7 +21,7 @@ def _fsync(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; when the block ends well it becomes `path`.
+    """Yield a path beside `path` to write to; if the block succeeds, the file becomes `path`.
 
     A crash at any point leaves the old file or the new one.
     """
@@ -36,7 +36,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
         _fsync(path.parent)
     except OSError as error:
-        if error.filename is None:  # of a write: the system does not say to which file
+        if error.filename is None:  # the system does not name the file of a failed write
             error.filename = str(path)
         raise
     finally:
@@ -45,10 +45,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path` to fill; when the block ends well it becomes `path`.
+    """Yield an empty folder beside `path` to fill; if the block succeeds, the folder becomes `path`.
 
-    An existing `path` is replaced; a crash leaves the old folder or the new one (or, between the two renames, the old one
-    under its name with `.old` added, which the next call puts back).
+    An existing `path` is replaced. A crash leaves the old folder or the new one. Between the two renames it leaves the old folder
+    as `<name>.old`, which the next call puts back.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     retired = path.with_name(path.name + ".old")
@@ -94,7 +94,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_sources(root: Path, files: Iterable[Path]) -> str:
-    """The SHA-256 of files by their names below `root` and what they hold, in the order that they come."""
+    """The SHA-256 of the names below `root` and the bytes of files, in their given order."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
@@ -108,7 +108,7 @@ def sha256_json(value: Any) -> str:
 
 
 def sha256_folder(path: Path) -> str:
-    """The SHA-256 over every file's relative name and bytes below `path` (or of the one file at `path`)."""
+    """The SHA-256 of the names and bytes of all files below `path`, or of the file at `path`."""
     if path.is_file():
         return sha256_file(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())

@@ -1,4 +1,4 @@
-"""The layout of GLOCAL_HOME. Only this file joins those paths."""
+"""The layout of GLOCAL_HOME. Only this module joins its paths."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DataStore:
-    """Where the versions of data sets lie: `GLOCAL_HOME/data`."""
+    """The folder of all versions of data sets, `GLOCAL_HOME/data`."""
 
     root: Path
 
@@ -27,7 +27,7 @@ class DataStore:
 
     @property
     def staging(self) -> Path:
-        """What is being imported, a folder for each import. The next import removes what a killed one left."""
+        """Folder with a subfolder for each running import. The next import removes the subfolder of a killed one."""
         return self.root / "staging"
 
     @property
@@ -42,30 +42,30 @@ class DataStore:
 
     @property
     def lock(self) -> Path:
-        """Held by an import."""
+        """Lock that an import holds."""
         return self.root / ".lock"
 
 
 @dataclass(frozen=True)
 class ServeFolder:
-    """Where the endpoint keeps what it needs: `GLOCAL_HOME/serve`, and its logs."""
+    """The folder of the endpoint, `GLOCAL_HOME/serve`, and the folder of its logs."""
 
     root: Path
     logs: Path
 
     @property
     def state(self) -> Path:
-        """Which process serves, on which ports."""
+        """File that names the server's process and its ports."""
         return self.root / "state.json"
 
     @property
     def deployed(self) -> Path:
-        """Which version serves under each name."""
+        """File that names the served version of each model."""
         return self.root / "deployed.json"
 
     @property
     def store(self) -> Path:
-        """The archives."""
+        """Folder of the archives."""
         return self.root / "store"
 
     @property
@@ -85,12 +85,12 @@ class ServeFolder:
 
     @property
     def deploy_lock(self) -> Path:
-        """Held by a change of what serves."""
+        """Lock that a change of the served version holds."""
         return self.root / "deploy.lock"
 
     @property
     def start_lock(self) -> Path:
-        """Held by a start or stop of the server."""
+        """Lock that a start or stop of the server holds."""
         return self.root / "start.lock"
 
 
@@ -106,7 +106,7 @@ class Home:
 
     @classmethod
     def at(cls, folder: Path | str) -> "Home":
-        """The home in `folder`, its links followed."""
+        """The home in `folder`, with links resolved."""
         return cls(Path(folder).expanduser().resolve())
 
     @property
@@ -126,25 +126,25 @@ class Home:
 
     @property
     def artifacts(self) -> Path:
-        """What pipeline steps wrote."""
+        """Outputs of pipeline steps."""
         return self.root / "artifacts"
 
     @property
     def step_cache(self) -> Path:
-        """Which steps are finished, by code revision."""
+        """Records of finished steps, by code revision."""
         return self.root / "cache"
 
     @property
     def runs(self) -> Path:
-        """One folder a run: logs, report, decision, result."""
+        """One folder for each run, with logs, report, decision and result."""
         return self.root / "runs"
 
     @property
     def tracking_uri(self) -> str:
         """The address of MLflow's database.
 
-        `%`, `?` and `#` are escaped. Then the driver is named as well: with a plain `sqlite:///` MLflow makes a folder of the
-        escaped name.
+        `%`, `?` and `#` are escaped. In that case the driver is named as well, because with a plain `sqlite:///` MLflow makes a
+        folder of the escaped name.
         """
         path = str(self.root / "mlflow.db")
         escaped = path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
@@ -162,17 +162,17 @@ class Home:
 
     @property
     def scratch(self) -> Path:
-        """Temporary files, where the system's temporary folder cannot be used."""
+        """Temporary files, if the system's temporary folder cannot be used."""
         return self.root / "tmp"
 
     @property
     def marker(self) -> Path:
-        """The file that says that Glocal made this folder. See `model.claim`."""
+        """File that marks this folder as Glocal's; see `model.claim`."""
         return self.root / ".glocal-home"
 
     @property
     def names(self) -> frozenset[str]:
-        """The names in this folder that Glocal takes for itself."""
+        """The names of files and folders that Glocal uses in this folder."""
         folders = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
         served = (self.serve.root, self.serve.logs.parent, self.benchmarks.root)
-        return frozenset({each.name for each in (*folders, *served)} | {"mlflow.db", "mlartifacts"})
+        return frozenset({folder.name for folder in (*folders, *served)} | {"mlflow.db", "mlartifacts"})

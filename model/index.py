@@ -1,4 +1,4 @@
-"""From a trained network to a release: embed the gallery, calibrate, pick golden queries, seal."""
+"""From a trained network to a release: gallery, calibration, golden queries and manifest."""
 
 import shutil
 import tempfile
@@ -22,6 +22,7 @@ from model.schemas.data_pin import DataPin
 from model.schemas.golden import GoldenQuery
 
 GOLDEN_NEIGHBOURS = 5
+"""Neighbours that are kept with a golden query."""
 
 
 def build_release(
@@ -38,13 +39,13 @@ def build_release(
     """Make the release of a trained network over every image of its data.
 
     Args:
-        dataset: The data, as pinned.
-        checkpoint: What `train` wrote.
-        out: The release folder.
-        pin: Of the data.
-        code_revision: Recorded in the manifest.
-        work: Where training with a frozen trunk leaves the maps of these data under this trunk; else they are computed anew.
-        golden_queries: How many images to keep with their answers.
+        dataset: Folder of the pinned data.
+        checkpoint: Folder that `train` wrote.
+        out: Folder of the release.
+        pin: Pin of the data.
+        code_revision: Revision of the code, which the manifest records.
+        work: Folder in which a training with a frozen trunk left feature maps; maps that it lacks are computed.
+        golden_queries: Number of golden queries.
         progress: Called after every batch.
     """
     spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
@@ -66,7 +67,7 @@ def build_release(
 
 
 def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:
-    """Keep images spread over the whole gallery, each with the answers that this release gives."""
+    """Store golden queries: images spread over the whole gallery, each with the answers of this release."""
     folder.mkdir()
     answers: list[GoldenQuery] = []
     for number, row in enumerate(np.unique(np.linspace(0, len(manifest) - 1, count).astype(int))):

@@ -1,31 +1,30 @@
-"""Under which terms a model's parts stand: read from where each part comes from, never guessed."""
+"""The licences of a model's parts, read from the source of each part and never guessed."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 NAMES = {"LICENSE", "LICENCE", "COPYING"}
-"""What files with terms are called, whatever their suffix."""
+"""Names of licence files, without their suffix."""
 UNKNOWN = "unknown: ask the publisher"
 LONGEST = 200
+"""Characters of a licence's headline from which on it is cut."""
 _READ = 10_000
 
 
 def headline(text: str) -> str:
-    """What a licence calls itself: its first paragraph, on one line."""
+    """The first paragraph of a licence on one line, which names it."""
     paragraph = text.replace("\r\n", "\n").strip("\ufeff \t\n").split("\n\n")[0]
     line = " ".join(word for word in paragraph.split() if word.isprintable())
     return line if len(line) <= LONGEST else line[:LONGEST].rstrip() + " ..."
 
 
 def of_folder(folder: Path) -> str:
-    """The terms in a file of `folder` itself, LICENSE or the like, and that file's name; '' where there is none.
+    """The licence in a file of `folder`, such as LICENSE, and that file's name; '' if there is none.
 
-    What lies above the folder may be the terms of something else, and is not looked at.
+    Folders above are not searched, because their licences may be those of something else.
     """
     for file in sorted(folder.iterdir()):
-        if (
-            file.stem.upper() in NAMES and file.is_file() and not file.is_symlink()
-        ):  # a link may lead to what is nobody's business
+        if file.stem.upper() in NAMES and file.is_file() and not file.is_symlink():  # a link may lead outside the folder
             with file.open(encoding="utf-8", errors="replace") as stream:
                 if said := headline(stream.read(_READ)):
                     return f"{said} (the file {file.name})"
@@ -33,10 +32,10 @@ def of_folder(folder: Path) -> str:
 
 
 def of_weights(trunk: str, weights: str) -> str:
-    """The terms of the weights that a trunk starts from.
+    """The licence of the weights that a trunk starts from.
 
     Args:
-        trunk: A timm model.
+        trunk: Name of a timm model.
         weights: `offline`, `hub` or `none`, as in `model.networks.trunk.make_trunk`.
     """
     if weights == "none":
@@ -49,7 +48,7 @@ def of_weights(trunk: str, weights: str) -> str:
 
 
 def of_package(name: str) -> str:
-    """The terms that an installed package brings: its licence file's, else what its metadata state."""
+    """The licence of an installed package: that of its licence file, else that of its metadata."""
     try:
         package = distribution(name)
     except PackageNotFoundError:
@@ -63,7 +62,7 @@ def of_package(name: str) -> str:
 
 
 def of_hub(trunk: str) -> str:
-    """The terms that timm states for a model's pretrained weights."""
+    """The licence that timm states for a model's pretrained weights."""
     import timm
 
     stated = timm.get_pretrained_cfg(trunk)

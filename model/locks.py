@@ -1,4 +1,4 @@
-"""One at a time, between processes: a lock that the system releases when its holder ends, however it ends."""
+"""Locks between processes. The system releases a lock when its holder ends in any way."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Passwords and keys in addresses: hidden wherever an address is printed, logged or recorded."""
+"""Redaction of passwords and keys in addresses that are printed, logged or recorded."""
 
 import logging
 import re
@@ -19,13 +19,13 @@ def redacted(text: str) -> str:
 
 
 def without_credentials(address: str) -> str:
-    """An address that names the same place and holds no secret: whoever uses it brings credentials of their own."""
+    """The same address without secrets. Its users need credentials of their own."""
     if "://" not in address or redacted(address) == address:
         return address
-    shown = _USERINFO.sub(lambda found: found["scheme"] + _user(found), address, count=1)
-    place, question, query = shown.partition("?")
-    kept = "&".join(each for each in query.split("&") if not _QUERY.match(f"?{each}"))
-    return f"{place}{question}{kept}" if kept else place
+    shown = _USERINFO.sub(lambda match: match["scheme"] + _user(match), address, count=1)
+    path, question, query = shown.partition("?")
+    kept = "&".join(parameter for parameter in query.split("&") if not _QUERY.match(f"?{parameter}"))
+    return f"{path}{question}{kept}" if kept else path
 
 
 def has_credentials(address: str) -> bool:
@@ -41,13 +41,13 @@ class RedactingFormatter(logging.Formatter):
         return redacted(super().format(record))
 
 
-def _hide(found: re.Match[str]) -> str:
-    user, colon, _ = found["info"].partition(":")
-    if found["scheme"].lower() in _WITHOUT_PASSWORD and not colon:
-        return found[0]
-    return f"{found['scheme']}{user + ':' if colon else ''}{HIDDEN}@"
+def _hide(match: re.Match[str]) -> str:
+    user, colon, _ = match["info"].partition(":")
+    if match["scheme"].lower() in _WITHOUT_PASSWORD and not colon:
+        return match[0]
+    return f"{match['scheme']}{user + ':' if colon else ''}{HIDDEN}@"
 
 
-def _user(found: re.Match[str]) -> str:
-    user = found["info"].partition(":")[0]
-    return f"{user}@" if found["scheme"].lower() in _WITHOUT_PASSWORD and user else ""
+def _user(match: re.Match[str]) -> str:
+    user = match["info"].partition(":")[0]
+    return f"{user}@" if match["scheme"].lower() in _WITHOUT_PASSWORD and user else ""

@@ -33,30 +33,30 @@ _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "
 
 @dataclass(frozen=True)
 class Release:
-    """A release folder whose files have been found to be what its manifest says."""
+    """A release folder whose files were checked against its manifest."""
 
     folder: Path
     manifest: ReleaseManifest
 
     @property
     def id(self) -> str:
-        """Names this release's bytes: a hash of all that the manifest states."""
+        """Id of the release: a hash of its manifest, which holds the hashes of all files."""
         return sha256_json(self.manifest.stated())[:16]
 
     @property
     def embedding_space_id(self) -> str:
-        """Names weights, configuration and preprocessing: vectors of two spaces must never be compared."""
+        """Id of weights, configuration and preprocessing. Vectors of two spaces must not be compared."""
         return self.manifest.embedding_space_id
 
     @property
     def pin(self) -> DataPin:
-        """The data it was made from."""
+        """Pin of the data that the release was made from."""
         return self.manifest.data
 
     @cached_property
     def spec(self) -> "NetworkSpec":
-        """How its network is built."""
-        from model.networks.stored import NetworkSpec  # torch, which checking a release does without
+        """Description of the network."""
+        from model.networks.stored import NetworkSpec  # imports torch, which the check of a release does not need
 
         return NetworkSpec.from_json(read_json(self.folder / "config.json"))
 
@@ -72,7 +72,7 @@ class Release:
 
     @cached_property
     def gallery(self) -> Gallery:
-        """What its queries are compared with."""
+        """The gallery that queries are compared with."""
         return load_gallery(self.folder / "gallery", self.embedding_space_id)
 
     @cached_property
@@ -80,10 +80,10 @@ class Release:
         """The golden queries and the answers that this release must give.
 
         Raises:
-            InvalidInput: They cannot be read.
+            InvalidInput: The golden queries cannot be read.
         """
         try:
-            return [GoldenQuery.model_validate(each) for each in read_json(self.folder / "golden" / "answers.json")]
+            return [GoldenQuery.model_validate(answer) for answer in read_json(self.folder / "golden" / "answers.json")]
         except (OSError, ValueError, TypeError) as error:
             raise InvalidInput(f"The golden queries of release {self.id} are damaged.", "Run the pipeline again.") from error
 
@@ -92,7 +92,7 @@ class Release:
         return self.folder / "golden" / query.file
 
     def retriever(self) -> "Retriever":
-        """The network, loaded, over the gallery."""
+        """The loaded network over the gallery."""
         from model.networks.stored import load_network
         from model.retrieval.retriever import Retriever
 
@@ -110,10 +110,10 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
     """Copy the parts of a release to `out` and write the manifest that makes it one.
 
     Args:
-        parts: A folder with everything but the manifest.
-        out: The release folder; appears whole or not at all.
-        pin: The data it was made from.
-        code_revision: The code it was made by.
+        parts: Folder with all files but the manifest.
+        out: Folder of the release, which appears whole or not at all.
+        pin: Pin of the data.
+        code_revision: Revision of the code.
     """
     with atomic_folder(out) as partial:
         for part in _PARTS:
@@ -130,7 +130,7 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
 
 
 def open_release(folder: Path) -> Release:
-    """Check a release folder against its manifest, byte for byte.
+    """Open a release folder after a check of every file against the manifest.
 
     Raises:
         NotFound: There is no release.
@@ -140,10 +140,10 @@ def open_release(folder: Path) -> Release:
         raise NotFound(f"{folder} holds no release.")
     manifest = ReleaseManifest.load(folder / RELEASE_MANIFEST)
     declared = manifest.files
-    found = set(_files(folder)) - {RELEASE_MANIFEST}
-    _refuse("misses", set(declared) - found, folder)
-    _refuse("holds what its manifest does not name:", found - set(declared), folder)
-    _refuse("was changed:", {name for name in found if _stored_file(folder / name) != declared[name]}, folder)
+    present = set(_files(folder)) - {RELEASE_MANIFEST}
+    _refuse("misses", set(declared) - present, folder)
+    _refuse("holds what its manifest does not name:", present - set(declared), folder)
+    _refuse("was changed:", {name for name in present if _stored_file(folder / name) != declared[name]}, folder)
     return Release(folder, manifest)
 
 

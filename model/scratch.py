@@ -1,4 +1,4 @@
-"""Temporary folders that say whose they are: what a killed process left is found and removed."""
+"""Temporary folders with a lock of their owner, so that those of killed processes can be removed."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ _OWNER = ".owner"
 
 @contextmanager
 def scratch_folder(use: str) -> Iterator[Path]:
-    """A folder in the system's temporary folder, for the block.
+    """A folder within the system's temporary folder, for the block.
 
-    Its owner holds the lock of a file in it, which the system releases however the owner ends.
+    Its owner holds the lock of a file in it, which the system releases when the owner ends in any way.
 
     Args:
-        use: What it is for; part of its name.
+        use: Use of the folder, which is part of its name.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{use}-"))
     try:
@@ -37,7 +37,7 @@ def remove_abandoned() -> list[Path]:
     """Remove the scratch folders whose owners are dead; returns them."""
     removed = []
     for owner in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_OWNER}"):
-        with contextlib.suppress(OSError):  # somebody else's, or gone by now
+        with contextlib.suppress(OSError):  # another user owns it, or it is gone
             folder = owner.parent
             ours = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
             if ours and not is_held(owner):

@@ -1,4 +1,4 @@
-"""docs/settings.md, made from the configuration itself.
+"""The page docs/settings.md, made from the configuration.
 
 python -m model.settings_page > docs/settings.md
 """

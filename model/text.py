@@ -1,4 +1,4 @@
-"""Text that other people wrote, made harmless to show: a name, a label or a reason may hold any character."""
+"""Untrusted text, such as a name, a label or a reason, made harmless to show: it may hold any character."""
 
 import re
 import unicodedata
@@ -40,7 +40,7 @@ def one_line(text: str) -> str:
 
 
 def isolated(text: str) -> str:
-    """`visible` text that cannot turn round the words beside it: right-to-left text stands between Unicode isolates."""
+    """The `visible` text, between Unicode isolates if it is right-to-left, so that it cannot reorder the words beside it."""
     shown = visible(text)
     turned = any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in shown)
     return f"{_ISOLATE}{shown}{_END}" if turned else shown

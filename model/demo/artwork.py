@@ -24,21 +24,21 @@ WIDTH, HEIGHT = 208, 288
 
 @dataclass(frozen=True)
 class Product:
-    """What a product looks like, whatever the view.
+    """The looks of a product, independent of the view.
 
     Attributes:
         name: The class name: brand, line and flavour, e.g. `alba-oat-drink-vanilla`.
-        brand: As printed.
-        line: As printed, e.g. `Oat Drink`.
-        flavour: As printed.
+        brand: Brand as printed.
+        line: Line as printed, e.g. `Oat Drink`.
+        flavour: Flavour as printed.
         shape: `box`, `can`, `bottle` or `pouch`.
         layout: A key of `LAYOUTS`.
         pattern: A key of `PATTERNS`.
         icon: A key of `ICONS`.
-        ground: The family's main colour.
-        ink: Its dark colour, for lettering on light parts.
-        accent: The flavour's colour.
-        font: One of OpenCV's lettering styles.
+        ground: Main colour of the family.
+        ink: Dark colour of the family, for lettering on light parts.
+        accent: Colour of the flavour.
+        font: One of OpenCV's fonts.
     """
 
     name: str

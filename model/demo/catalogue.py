@@ -147,11 +147,11 @@ def _stand(canvas: Floats, item: Packaging, slot: tuple[int, int, int], board: i
     """Draw a product on a shelf board and return its bounds on the canvas.
 
     Args:
-        canvas: Changed in place.
+        canvas: Canvas, which is changed in place.
         item: The product.
-        slot: Left, width and height of its place on the shelf.
-        board: The row of the canvas it stands on.
-        rng: Decides its rotation and its height.
+        slot: Left, width and height of its slot on the shelf.
+        board: Row of the canvas that it stands on.
+        rng: Random generator of its rotation and its height.
     """
     left, wide, high = slot
     tall = min(high * 0.83, wide / 0.9) * rng.uniform(0.88, 1)
@@ -177,17 +177,17 @@ def draw_scene(items: Sequence[Packaging], rng: np.random.Generator) -> tuple[Im
     """Draw a shelf of two boards with six to twelve products: the image, and the name and box in pixels of each product."""
     canvas = _canvas(SCENE, rng)
     height, width = canvas.shape[:2]
-    found: list[tuple[str, Bounds]] = []
+    boxes: list[tuple[str, Bounds]] = []
     for row in range(2):
         board, high = (row + 1) * height // 2 - 24, height // 2 - 32
         _shelf(canvas, board, rng)
         count = int(rng.integers(3, 7))
-        for place in range(count):
+        for position in range(count):
             item = items[int(rng.integers(len(items)))]
-            slot = place * width // count, width // count, high
+            slot = position * width // count, width // count, high
             xmin, ymin, xmax, ymax = _stand(canvas, item, slot, board, rng)
-            found.append((item.product.name, (xmin * 2 // 3, ymin * 2 // 3, -(-xmax * 2 // 3), -(-ymax * 2 // 3))))
-    return _developed(canvas, SCENE, rng, 0.6), found
+            boxes.append((item.product.name, (xmin * 2 // 3, ymin * 2 // 3, -(-xmax * 2 // 3), -(-ymax * 2 // 3))))
+    return _developed(canvas, SCENE, rng, 0.6), boxes
 
 
 def _write_image(file: Path, image: Image, rng: np.random.Generator) -> None:
@@ -198,7 +198,7 @@ def _write_image(file: Path, image: Image, rng: np.random.Generator) -> None:
 
 
 def _write_images(folder: Path, items: Sequence[Packaging], views: int, size: int, seed: int) -> Iterator[Row]:
-    """Write `images/`, yielding a row an image. Every image has its own random generator, so it does not depend on the others."""
+    """Write `images/` and yield the row of each image. Every image has its own random generator and depends on no other."""
     for chosen, item in enumerate(items):
         name = item.product.name
         (folder / "images" / name).mkdir(parents=True)
@@ -212,14 +212,14 @@ def _write_images(folder: Path, items: Sequence[Packaging], views: int, size: in
 
 
 def _write_scenes(folder: Path, items: Sequence[Packaging], scenes: int, seed: int) -> Iterator[list[Row]]:
-    """Write `scenes/`, yielding the rows of one scene after another."""
+    """Write `scenes/` and yield the rows of each scene."""
     (folder / "scenes").mkdir()
     for scene in range(scenes):
         rng = np.random.default_rng([seed, 2, scene])
         path = f"scenes/{scene:02d}.jpg"
-        image, found = draw_scene(items, rng)
+        image, boxes = draw_scene(items, rng)
         _write_image(folder / path, image, rng)
-        yield [(path, name, "scene", box) for name, box in found]
+        yield [(path, name, "scene", box) for name, box in boxes]
 
 
 def draw_catalogue(
@@ -240,7 +240,7 @@ def draw_catalogue(
     OpenCV.
 
     Args:
-        out: Replaced where it exists.
+        out: Folder of the data; an existing one is replaced.
         products: Number of classes, 2 to `MOST`.
         views: Number of images of each product.
         scenes: Number of shelf scenes; may be 0.
@@ -264,7 +264,7 @@ def draw_catalogue(
         for row in _write_images(folder, items, views, size, seed):
             rows.append(row)
             show(len(rows), total)
-        for done, found in enumerate(_write_scenes(folder, items, scenes, seed), start=len(rows) + 1):
-            rows += found
+        for done, of_scene in enumerate(_write_scenes(folder, items, scenes, seed), start=len(rows) + 1):
+            rows += of_scene
             show(done, total)
         write_manifest(folder, rows)

@@ -80,7 +80,7 @@ def draw_wall(size: tuple[int, int], rng: np.random.Generator) -> Image:
 
 
 def blend(image: Floats, colours: Floats, cover: Floats) -> None:
-    """Composite colours that are multiplied by `cover` already over `image`, in place."""
+    """Composite colours, multiplied by `cover` beforehand, over `image` in place."""
     image *= 1 - cover[..., None]
     image += colours
 
@@ -169,10 +169,10 @@ def cover_up(image: Floats, sprite: Sprite, others: Sequence[Packaging], rng: np
     """Occlude a part of the product's outline with leaves, fingers, a price tag or another product's label.
 
     Args:
-        image: Changed in place.
-        sprite: The product; its coverage says where it is.
+        image: Image, which is changed in place.
+        sprite: The product with its coverage.
         others: Products whose labels may occlude it.
-        rng: Decides the kind of occlusion and its place.
+        rng: Random generator of the kind and the position of the occlusion.
         reach: Size of the occlusion in pixels.
     """
     ys, xs = np.nonzero(sprite.cover > 0.5)
@@ -193,7 +193,7 @@ def light_up(image: Floats, rng: np.random.Generator, strength: float) -> Floats
 
     Args:
         image: (H, W, 3) float32, 0 to 255.
-        rng: Decides the lighting.
+        rng: Random generator of the lighting.
         strength: Size of the changes: 0 for studio light, 1 for a dark room.
     """
     height, width = image.shape[:2]

@@ -19,9 +19,9 @@ class Packaging:
     """A product with the images of its printed sides, which are drawn once for all views.
 
     Attributes:
-        product: The identity.
-        front: (H, W, 3) uint8.
-        side: (H, W, 3) uint8.
+        product: The product.
+        front: (H, W, 3) uint8, its label.
+        side: (H, W, 3) uint8, the side of the packaging.
     """
 
     product: Product

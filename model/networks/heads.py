@@ -29,7 +29,7 @@ class Embeddings:
     local: dict[str, Tensor] = field(default_factory=dict)
 
     def on(self, name: str) -> Tensor:
-        """The embedding that a loss term reads: `merged`, a head, an autoencoder output, or `heads`: all, (M, B, D_head)."""
+        """The embedding that a loss term reads: `merged`, a head, an autoencoder output, or `heads` for all (M, B, D_head)."""
         if name == "heads":
             return torch.stack(list(self.heads.values()))
         return self.merged if name == "merged" else (self.heads | self.local)[name]

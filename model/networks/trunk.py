@@ -107,7 +107,7 @@ def make_trunk(name: str, weights: str) -> Trunk:
 
 
 def check_trunk(name: str, weights: str) -> None:
-    """Find out whether `make_trunk` can make this trunk, as far as that can be known without loading weights.
+    """Check whether `make_trunk` can make this trunk, as far as is known without loading weights.
 
     Raises:
         InvalidInput: There is no such trunk, it offers no feature maps, or no installed package holds its weights.
@@ -128,10 +128,10 @@ def _check_offline(name: str) -> None:
 def _load_offline(trunk: Trunk) -> None:
     """Load ImageNet weights of EfficientNet-Lite0; the package stores the tensors in the order of timm's state."""
     _check_offline(trunk.name)
-    found = importlib.util.find_spec(LITE0_PACKAGE)
-    if found is None or found.origin is None:
+    package = importlib.util.find_spec(LITE0_PACKAGE)
+    if package is None or package.origin is None:
         raise InvalidInput(f"The package {LITE0_PACKAGE} is not installed.", "Run make setup.")
-    (file,) = (Path(found.origin).parent / "models").glob("*.pth")
+    (file,) = (Path(package.origin).parent / "models").glob("*.pth")
     stored = torch.load(file, map_location="cpu", weights_only=True)
     names = timm.create_model(trunk.name, pretrained=False).state_dict().keys()
     renamed = dict(zip(names, stored.values(), strict=True))

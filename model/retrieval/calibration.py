@@ -17,17 +17,17 @@ def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibr
         labels: (N,) classes of the vectors.
 
     Returns:
-        `verify`: for each rate, the threshold that this share of negative pairs exceeds, and the share of positive pairs above
-        it. `identify`: for each rate, the threshold that the best match in *other* classes exceeds for this share of images,
-        as an object that is not in the gallery would. Both are empty where there are fewer than two classes.
+        `verify` holds for each rate the threshold that this share of negative pairs exceeds, and the share of positive pairs
+        above it. `identify` holds for each rate the threshold that the best match in *other* classes exceeds for this share of
+        images; such a match stands for an object that is not in the gallery. Both are empty for fewer than two classes.
     """
     rows = np.linspace(0, len(vectors) - 1, min(_QUERIES, len(vectors))).astype(int) if len(vectors) else np.empty(0, int)
     if len(np.unique(labels)) < 2:
         return Calibration()
     scores = vectors[rows] @ vectors.T
     same = labels[rows][:, None] == labels[None, :]
-    themselves = rows[:, None] == np.arange(len(vectors))[None, :]
-    like, unlike = scores[same & ~themselves], scores[~same]
+    itself = rows[:, None] == np.arange(len(vectors))[None, :]
+    like, unlike = scores[same & ~itself], scores[~same]
     strangers = np.where(same, -1.0, scores).max(axis=1)
     return Calibration(
         verify={str(rate): _verify(like, unlike, rate) for rate in FALSE_ACCEPT_RATES},

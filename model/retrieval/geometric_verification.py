@@ -56,7 +56,7 @@ class Reranked:
 
 
 def mutual_nearest(query: LocalFeatures, candidate: LocalFeatures, *, threshold: float = 0.0, ratio: float = RATIO) -> Matches:
-    """Pairs of descriptors that are each other's nearest neighbours, in the query's order. Of equally near ones the first counts.
+    """Pairs of descriptors that are each other's nearest neighbours, in the query's order. Among equals the first counts.
 
     Args:
         query: Local features of the query.

@@ -26,7 +26,7 @@ class Reranker:
     Attributes:
         network: Network in evaluation mode, with a local head or DELG's autoencoder.
         size: Side of the square image from which local features are extracted.
-        features: Local features by gallery row; all rows that a search may return.
+        features: Local features by gallery row, for all rows that a search may return.
         reduction: (D, 128) projection, where the local head's vectors are longer than 128.
         ratio: Lowe's ratio of `mutual_nearest`; None keeps the global order.
         limit: Maximum candidates verified.
@@ -46,7 +46,7 @@ class Reranker:
         return extract(self.network, images, self.size, reduction=self.reduction)
 
     def order(self, query: LocalFeatures, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Reranked:
-        """The answers of a global search in a new order.
+        """Sort the answers of a global search anew.
 
         Args:
             query: Local features from `local_features`.
@@ -81,7 +81,7 @@ def reduction_for(
 
 
 def choose_ratio(reranker: Reranker, score: Callable[[Reranker], float]) -> Reranker:
-    """The reranker with the best ratio, or with none; of equally good ones the cheapest is chosen.
+    """The reranker with the best ratio, or with none. Among equally good ones the cheapest is chosen.
 
     Args:
         reranker: Reranker over the validation classes.

@@ -35,7 +35,8 @@ class Retriever:
         """The k nearest gallery entries of each image, best first."""
         scores, rows = self.gallery.search(self.embed(images), k)
         return [
-            [self._neighbour(row, score) for row, score in zip(*found, strict=True)] for found in zip(rows, scores, strict=True)
+            [self._neighbour(row, score) for row, score in zip(*nearest, strict=True)]
+            for nearest in zip(rows, scores, strict=True)
         ]
 
     def _neighbour(self, row: int, score: float) -> Neighbour:

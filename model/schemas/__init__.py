@@ -1,1 +1,1 @@
-"""The nouns that travel between steps and to people: typed, immutable, with a JSON schema."""
+"""Values that steps exchange and people read: typed, immutable, with a JSON schema."""

@@ -11,10 +11,10 @@ from model.schemas.schema import Schema
 class SheetImage(Schema):
     """A thumbnail."""
 
-    source: str | None = Field(description="The thumbnail as a data: URI; None where the image cannot be read")
-    name: str = Field(description="Name of its class")
+    source: str | None = Field(description="The thumbnail as a data: URI; None if the image cannot be read")
+    name: str = Field(description="Name of the image's class")
     path: str = Field(description="Path of the image in the data")
-    right: bool = Field(False, description="Whether it is of the query's class")
+    right: bool = Field(False, description="Whether the image is of the query's class")
     score: float = Field(0.0, description="Cosine similarity to the query")
 
 

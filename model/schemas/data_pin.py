@@ -1,4 +1,4 @@
-"""The pin: one version of one data set, for good."""
+"""The pin, which names one version of one data set."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from model.redaction import without_credentials
 from model.schemas.schema import Schema
 
 DATASET_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-"""Of a data set."""
+"""Pattern of a data set's name."""
 
 
 class DataPin(Schema):
@@ -40,7 +40,7 @@ class DataPin(Schema):
 
     @property
     def named(self) -> str:
-        """The data set and the start of its revision, for people: `demo@4f2c1ab`."""
+        """Name of the data set and start of its revision for people, such as `demo@4f2c1ab`."""
         return f"{self.path}@{self.rev[:7]}"
 
     def to_json(self) -> dict[str, Any]:
@@ -49,10 +49,10 @@ class DataPin(Schema):
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "DataPin":
-        """The pin that `to_json` wrote. KFP passes whole numbers as floats.
+        """The pin that `to_json` returned. Whole numbers may be floats, as KFP passes them.
 
         Raises:
-            InvalidInput: This is no pin.
+            InvalidInput: The value is no pin.
         """
         try:
             return cls.model_validate(value)

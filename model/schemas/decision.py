@@ -1,4 +1,4 @@
-"""The decision of the gate: what decision.json holds."""
+"""The decision of the gate, as decision.json holds it."""
 
 from typing import ClassVar, Literal
 
@@ -9,20 +9,20 @@ from model.schemas.schema import Schema
 
 
 class RuleResult(Schema):
-    """One rule, what was measured for it, and whether it held."""
+    """One rule with the measured figure, and whether it held."""
 
     name: str = Field(description="Name of the setting of the gate")
     held: bool = Field(description="Whether the rule held")
-    figure: float | None = Field(description="What was measured; None where it was no finite number")
-    threshold: float | None = Field(description="What was asked; None where nothing was")
-    text: str = Field(description="All of it in a sentence")
+    figure: float | None = Field(description="Measured figure; None if it is not finite")
+    threshold: float | None = Field(description="Threshold of the rule; None if it has none")
+    text: str = Field(description="The rule, the figure and the result as a sentence")
 
 
 class ComparedChampion(Schema):
     """The model that served when the gate decided."""
 
     name: str = Field(description="Name of the registered model")
-    version: str = Field(description="Its version")
+    version: str = Field(description="Version of the model")
     data: str = Field(description="Data it was trained on: name@revision")
 
     def __str__(self) -> str:
@@ -30,15 +30,15 @@ class ComparedChampion(Schema):
 
 
 class Decision(Document):
-    """Whether a release may be registered and served: passed if every rule held."""
+    """Whether a release may be registered and served, which requires that every rule held."""
 
     REMEDY: ClassVar[str] = "Run the pipeline again; the step gate writes the decision."
     format: Literal[1] = 1
     made_at: AwareDatetime = Field(description="When the gate decided")
     release: str = Field(description="Id of the candidate's release")
     passed: bool = Field(description="Whether every rule held")
-    champion: ComparedChampion | None = Field(description="The model compared with; None: there was none")
-    queries: int = Field(ge=0, description="Number of queries it was decided on: those that have a possible match")
+    champion: ComparedChampion | None = Field(description="The champion that was compared with; None if there was none")
+    queries: int = Field(ge=0, description="Number of queries that the decision is based on: those with a possible match")
     rules: tuple[RuleResult, ...] = Field(min_length=1, description="Every rule")
 
     @model_validator(mode="after")

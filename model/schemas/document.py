@@ -1,4 +1,4 @@
-"""A schema that is a JSON file of its own, with the number of its format in it."""
+"""Schemas that are stored as JSON files of their own, with the number of their format."""
 
 import json
 from pathlib import Path
@@ -14,17 +14,17 @@ S = TypeVar("S", bound=Schema)
 
 
 class Document(Schema):
-    """A file that says which format it has. A subclass sets `REMEDY` and a field `format` whose default is its number.
+    """A file that states its format. A subclass sets `REMEDY` and a field `format` whose default is its number.
 
     Attributes:
-        REMEDY: What to do about a file that is missing, damaged or of another format.
+        REMEDY: Hint for a file that is missing, damaged or of another format.
     """
 
     REMEDY: ClassVar[str] = "Run the pipeline again."
     format: int
 
     def save(self, path: Path) -> None:
-        """Write to `path`, atomically, in the order of the fields."""
+        """Write to `path` atomically, in the order of the fields."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
@@ -33,7 +33,7 @@ class Document(Schema):
 
         Raises:
             NotFound: There is no such file.
-            InvalidInput: It is damaged or has another format; the message names the file.
+            InvalidInput: The file is damaged or has another format; the message names it.
         """
         if not path.is_file():
             raise NotFound(f"There is no {path}.", cls.REMEDY)
@@ -51,7 +51,7 @@ def read_schema(kind: type[S], path: Path, remedy: str) -> S:
 
     Raises:
         NotFound: There is no such file.
-        InvalidInput: It is damaged; the message names the file.
+        InvalidInput: The file is damaged; the message names it.
     """
     if not path.is_file():
         raise NotFound(f"There is no {path}.", remedy)

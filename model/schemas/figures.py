@@ -1,4 +1,4 @@
-"""Figures of an evaluation: what a model finds, with intervals, by class and by group."""
+"""Figures of an evaluation with intervals, over all queries, by class and by group."""
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ class Figure(Schema):
 
 
 class GroupFigures(Schema):
-    """The figures of one class or one group; None where none of its queries has a possible match."""
+    """The figures of one class or one group; they are None if none of its queries has a possible match."""
 
     queries: int = Field(ge=0, description="Number of queries that have a possible match")
     recall_at_1: Figure | None = Field(description="Recall@1")
@@ -23,16 +23,16 @@ class GroupFigures(Schema):
 
 
 class Bootstrap(Schema):
-    """How the intervals were made."""
+    """Settings of the intervals."""
 
     samples: int = Field(ge=1, description="Number of resamples")
     confidence: float = Field(gt=0, lt=1, description="Share of the resamples within an interval")
     seed: int = Field(description="Seed of the resamples")
-    drawn: str = Field("classes", description="What a resample draws, whole")
+    drawn: str = Field("classes", description="Units that a resample draws, with all their queries")
 
 
 class HistogramColumn(Schema):
-    """The queries whose MAP@R lies in one range."""
+    """Number of queries with a MAP@R in one range."""
 
     start: float = Field(description="Lower end of the range")
     stop: float = Field(description="Upper end of the range")
@@ -41,16 +41,16 @@ class HistogramColumn(Schema):
 
 
 class RetrievalFigures(Schema):
-    """A model on the test classes, beside the untrained trunk on the same queries."""
+    """Figures of a model on the test classes, and of the untrained trunk on the same queries."""
 
     queries: int = Field(ge=1, description="Number of queries")
-    queries_without_match: int = Field(ge=0, description="Queries with no other image of their class to find; in no figure")
-    distractors: int = Field(0, ge=0, description="Images that are searched and are never a query: the data's distractors")
+    queries_without_match: int = Field(ge=0, description="Queries without another image of their class; they are in no figure")
+    distractors: int = Field(0, ge=0, description="Number of distractors, which are searched and are never a query")
     classes: int = Field(ge=1, description="Number of classes of the queries")
-    figures: dict[str, Figure] = Field(description="By name: recall_at_1, map_at_r, ...")
+    figures: dict[str, Figure] = Field(description="Figures by name: recall_at_1, map_at_r, ...")
     untrained: dict[str, Figure] = Field(description="The same figures of the untrained trunk")
-    gain: Figure = Field(description="MAP@R gained over the untrained trunk, paired by query")
+    gain: Figure = Field(description="Gain in MAP@R over the untrained trunk, paired by query")
     by_class: dict[str, GroupFigures] = Field(description="Figures of each class")
-    by_group: dict[str, GroupFigures] = Field(description="Figures of each group; empty where the data name no groups")
-    histogram: tuple[HistogramColumn, ...] = Field(description="Queries by their MAP@R")
-    bootstrap: Bootstrap = Field(description="How the intervals were made")
+    by_group: dict[str, GroupFigures] = Field(description="Figures of each group; empty if the data name no groups")
+    histogram: tuple[HistogramColumn, ...] = Field(description="Number of queries by MAP@R")
+    bootstrap: Bootstrap = Field(description="Settings of the intervals")

@@ -1,4 +1,4 @@
-"""Golden queries: the images that a release carries, and the answers that it must give."""
+"""Golden queries: images within a release, and the answers that the release must give."""
 
 from pydantic import Field
 
@@ -8,8 +8,8 @@ from model.schemas.schema import Schema
 class Neighbour(Schema):
     """One answer to a query."""
 
-    id: str = Field(description="The gallery entry")
-    label: str = Field(description="Its class")
+    id: str = Field(description="Id of the gallery entry")
+    label: str = Field(description="Class of the entry")
     score: float = Field(description="Cosine similarity to the query")
 
 
@@ -17,4 +17,4 @@ class GoldenQuery(Schema):
     """One image and the neighbours that its release finds for it."""
 
     file: str = Field(pattern=r"^[^/\\]+$", description="File name in the release's golden folder")
-    neighbours: tuple[Neighbour, ...] = Field(description="The neighbours that must be found, best first")
+    neighbours: tuple[Neighbour, ...] = Field(description="Neighbours that must be found, best first")

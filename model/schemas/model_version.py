@@ -13,17 +13,17 @@ class ModelVersion(Schema):
     """One version of a registered model."""
 
     model: str = Field(description="Name of the registered model")
-    version: str = Field(description="The version's number")
-    created: int = Field(description="When it was registered, in milliseconds since 1970")
-    aliases: tuple[str, ...] = Field((), description="Aliases that point at it")
+    version: str = Field(description="Number of the version")
+    created: int = Field(description="Time of registration in milliseconds since 1970")
+    aliases: tuple[str, ...] = Field((), description="Aliases of the version")
     release: str = Field("", description="Id of the release")
     embedding_space_id: str = Field("", description="Embedding space of the release")
-    data_name: str = Field("", description="Name of the data set; empty for versions of before it was recorded")
+    data_name: str = Field("", description="Name of the data set; empty for versions that do not record it")
     data_md5: str = Field("", description="Hash of the data set's version")
     data_rev: str = Field("", description="Commit of the data set's version")
-    code_revision: str = Field("", description="Code that made the release")
+    code_revision: str = Field("", description="Revision of the code that made the release")
     figures: dict[str, float] = Field({}, description="Figures of the report by name")
-    run_id: str = Field("", description="The run that made it")
+    run_id: str = Field("", description="Id of the run that made the version")
 
     @property
     def label(self) -> str:

@@ -1,4 +1,4 @@
-"""Entries of the ledger of promotions, and what a deployment came to."""
+"""Entries of the ledger of promotions, and the result of a deployment."""
 
 from typing import Literal
 
@@ -10,26 +10,28 @@ PromotionOutcome = Literal["begun", "promoted", "rolled back", "failed", "killed
 
 
 class Promotion(Schema):
-    """One attempt to change what serves."""
+    """One attempt to change the served version."""
 
-    id: str = Field(description="The ledger's run")
+    id: str = Field(description="Id of the ledger's run")
     model: str = Field(description="Name of the registered and served model")
-    when: int = Field(description="When it began, in milliseconds since 1970")
-    by: str = Field(description="Who asked for it")
-    why: str = Field(description="The reason given, and what failed")
-    before: str = Field(description="The version that was champion before; empty if there was none")
-    version: str = Field(description="The version that was to serve")
+    when: int = Field(description="Time of its begin in milliseconds since 1970")
+    by: str = Field(description="Name of the person who asked for it")
+    why: str = Field(description="Reason that was given, and what failed")
+    before: str = Field(description="Version that was champion before; empty if there was none")
+    version: str = Field(description="Version that was to serve")
     release: str = Field(description="Id of that version's release")
-    outcome: PromotionOutcome = Field(description="How it ended; begun: under way; killed: cut short before it had verified")
-    place: str = Field("", description="The machine and the GLOCAL_HOME that served")
+    outcome: PromotionOutcome = Field(
+        description="How it ended; begun: it has not; killed: it was stopped before the version was verified"
+    )
+    place: str = Field("", description="Machine and GLOCAL_HOME that served")
 
 
 class Deployment(Schema):
-    """What serves after a deployment."""
+    """The served version after a deployment."""
 
-    address: str = Field(description="Where queries go")
+    address: str = Field(description="Address of the endpoint for queries")
     name: str = Field(description="Name of the served model")
-    version: str = Field(description="The version that serves")
+    version: str = Field(description="Version that serves")
     release: str = Field(description="Id of the release that answers")
     embedding_space_id: str = Field(description="Embedding space of the answers")
     golden: int = Field(description="Number of golden queries that were replayed")

@@ -1,4 +1,4 @@
-"""The manifest of a release: what manifest.json holds."""
+"""The manifest of a release, as manifest.json holds it."""
 
 from typing import Any, ClassVar, Literal
 
@@ -12,20 +12,20 @@ from model.schemas.schema import Schema
 class StoredFile(Schema):
     """One file of a release."""
 
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of its bytes")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of the file's bytes")
     size: int = Field(ge=0, description="Number of bytes")
 
 
 class ReleaseManifest(Document):
-    """What a release is made of. The id of a release is a hash of all of it, so no field can change unnoticed."""
+    """The parts of a release. The id of a release is a hash of the whole manifest, so that a change of any field is noticed."""
 
     REMEDY: ClassVar[str] = "Fetch the release again, or run the pipeline again."
     format: Literal[2] = 2
     embedding_space_id: str = Field(description="Id of the weights, configuration and preprocessing")
-    data: DataPin = Field(description="The data it was made from")
-    code_revision: str = Field(description="Code that made it")
-    files: dict[str, StoredFile] = Field(description="Every other file of the release, by its path")
+    data: DataPin = Field(description="Pin of the data that the release was made from")
+    code_revision: str = Field(description="Revision of the code that made the release")
+    files: dict[str, StoredFile] = Field(description="All other files of the release by their paths")
 
     def stated(self) -> dict[str, Any]:
-        """The manifest as JSON, with the fields that it states and no defaults beside them."""
+        """The manifest as a JSON object with its stated fields, without defaults of other fields."""
         return self.model_dump(mode="json", exclude_unset=True)

@@ -1,4 +1,4 @@
-"""The report of an evaluation: what report.json holds."""
+"""The report of an evaluation, as report.json holds it."""
 
 from typing import ClassVar, Literal
 
@@ -12,20 +12,20 @@ from model.schemas.schema import Schema
 from model.schemas.train_report import TrainReport
 
 Settings = dict[str, dict[str, JsonValue]]
-"""Section -> setting -> value, as the run had them. They are a record: settings that were renamed since can still be read."""
+"""Values of a run's settings by section and name. They are a record, so settings that were renamed since can be read."""
 
 
 class Latency(Schema):
-    """How long one query takes on the evaluating machine, from an image's bytes to its neighbours.
+    """The time of one query on the evaluating machine, from an image's bytes to its neighbours.
 
-    Other work on the machine makes single queries slower and never faster. So the budget of the gate holds the fastest of the
-    measured queries, and `ratio` compares each query with a pass through the trunk alone that was measured right after it.
+    Other work on the machine makes single queries slower and none faster. The gate therefore compares its budget with the
+    fastest query, and `ratio` compares each query with a pass through the trunk alone that was measured right after it.
     """
 
     median_ms: float = Field(gt=0, description="Median time of a query")
-    fastest_ms: float = Field(gt=0, description="Time of the fastest query: what an idle machine needs")
+    fastest_ms: float = Field(gt=0, description="Time of the fastest query, as on an idle machine")
     reference_ms: float = Field(gt=0, description="Median time of the trunk alone on one image, measured in alternation")
-    ratio: float = Field(gt=0, description="Median of a query's time divided by the trunk's that followed it")
+    ratio: float = Field(gt=0, description="Median of a query's time divided by that of the trunk right after it")
     queries: int = Field(ge=1, description="Number of measured queries")
 
 
@@ -40,58 +40,58 @@ class HeadDescription(Schema):
     """One head of the network."""
 
     name: str = Field(description="Name of the head")
-    settings: dict[str, JsonValue] = Field(description="What it is made of: tap, attention, pooling, dimensions, ...")
+    settings: dict[str, JsonValue] = Field(description="Settings of the head: tap, attention, pooling, dimensions, ...")
 
 
 class LossDescription(Schema):
     """One term of the training loss."""
 
     name: str = Field(description="Name of the loss")
-    on: str = Field(description="Embedding that the loss stands on")
+    on: str = Field(description="Embedding that the loss reads")
     weight: float = Field(description="Weight in the sum")
 
 
 class NetworkDescription(Schema):
-    """What the network is made of, and what it was trained with."""
+    """The parts of the network and its losses."""
 
     method: str = Field(description="Name of the method")
     trunk: str = Field(description="Name of the timm model")
-    image_size: int = Field(ge=1, description="Side of the square image the trunk sees, in pixels")
+    image_size: int = Field(ge=1, description="Side of the trunk's square input in pixels")
     dimensions: int = Field(ge=1, description="Length of the merged embedding")
     heads: tuple[HeadDescription, ...] = Field(description="Heads in the order of the merged embedding")
     losses: tuple[LossDescription, ...] = Field(description="Terms of the training loss")
 
 
 class Licences(Schema):
-    """Terms of what the model is made from; those of the data are in the pin."""
+    """Licences of the model's weights and code; that of the data is in the pin."""
 
     weights: str = Field(description="Terms of the trunk's weights")
     code: str = Field(description="Terms of the code")
 
 
 class Report(Document):
-    """All that an evaluation found out about a release."""
+    """The results of an evaluation of a release."""
 
     REMEDY: ClassVar[str] = "Run the pipeline again; the step evaluate writes the report."
     format: Literal[2] = 2
-    made_at: AwareDatetime = Field(description="When the evaluation ended")
+    made_at: AwareDatetime = Field(description="End of the evaluation")
     release: str = Field(description="Id of the evaluated release")
     embedding_space_id: str = Field(description="Id of the weights, configuration and preprocessing")
-    code_revision: str = Field(description="Code that made the release")
-    data: DataPin = Field(description="The data")
+    code_revision: str = Field(description="Revision of the code that made the release")
+    data: DataPin = Field(description="Pin of the data")
     settings: Settings = Field(description="Settings of model, training and evaluation")
-    retrieval: RetrievalFigures = Field(description="The figures on the test classes")
+    retrieval: RetrievalFigures = Field(description="Figures on the test classes")
     latency: Latency = Field(description="Time of a query")
     size_mb: float = Field(gt=0, description="Size of the release folder in MiB")
-    gallery: Count = Field(description="What the release searches")
+    gallery: Count = Field(description="Size of the gallery that the release searches")
     splits: dict[str, Count] = Field(description="Size of each side of the split")
     calibration: Calibration = Field(description="Thresholds at stated false-accept rates")
     network: NetworkDescription = Field(description="The network")
     licences: Licences = Field(description="Terms of weights and code")
-    training: TrainReport = Field(description="How the training went")
+    training: TrainReport = Field(description="Report of the training")
 
     def recorded(self) -> dict[str, float]:
-        """The figures that stand on the record of a run and beside a registered version."""
+        """The figures that are recorded with a run and with a registered version."""
         figures = {name: figure.value for name, figure in self.retrieval.figures.items()}
         latency = {"latency_ms": self.latency.median_ms, "latency_fastest_ms": self.latency.fastest_ms}
         return figures | latency | {"latency_ratio": self.latency.ratio, "size_mb": self.size_mb}

@@ -1,4 +1,4 @@
-"""What a pipeline run says while it is under way, one event at a time."""
+"""Events that a pipeline run reports while it is under way."""
 
 from typing import Literal
 

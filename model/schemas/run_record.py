@@ -1,4 +1,4 @@
-"""What the record of runs says of a pipeline run and of its steps."""
+"""The record of a pipeline run and of its steps."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ RunState = Literal["running", "succeeded", "rejected", "failed", "killed"]
 class Failure(Schema):
     """Why a run or a step failed."""
 
-    step: str = Field(description="Name of the step that failed; empty where no step did")
+    step: str = Field(description="Name of the step that failed; empty if no step did")
     headline: str = Field(description="What went wrong, in one line")
     hint: str = Field("", description="What to do about it, in one line")
 
@@ -28,33 +28,33 @@ class CurvePoint(Schema):
 
 
 class StepRecord(Schema):
-    """One step of a run, or what a run and a step have in common."""
+    """The record of a step, with the fields that a run has as well."""
 
     id: str = Field(description="Id in MLflow")
     name: str = Field(description="Name for people")
-    state: RunState = Field(description="How it ended, or that it has not")
-    started: AwareDatetime = Field(description="When it began")
-    ended: AwareDatetime | None = Field(None, description="When it ended; absent while it is under way")
+    state: RunState = Field(description="State of the run or step")
+    started: AwareDatetime = Field(description="Time of its begin")
+    ended: AwareDatetime | None = Field(None, description="Time of its end; absent while it is under way")
     params: dict[str, str] = Field({}, description="Settings and other parameters")
     metrics: dict[str, float] = Field({}, description="The latest finite value of every figure")
     tags: dict[str, str] = Field({}, description="Texts, without those that are MLflow's own")
     artifacts: str = Field("", description="Address of its files")
-    failure: Failure | None = Field(None, description="Why it failed; absent if it did not")
+    failure: Failure | None = Field(None, description="Reason of a failure; absent if it did not fail")
 
 
 class RunRecord(StepRecord):
     """One pipeline run."""
 
     kind: str = Field("", description="The pipeline, such as training")
-    user: str = Field("", description="Who started it")
+    user: str = Field("", description="Name of the person who started it")
     why: str = Field("", description="Reason that the user gave")
-    code_revision: str = Field("", description="Code of the run")
-    git_commit: str = Field("", description="Commit of the checkout that the code lies in; empty if it is none")
+    code_revision: str = Field("", description="Revision of the code")
+    git_commit: str = Field("", description="Git commit of the code's checkout; empty if there is no checkout")
     folder: str = Field("", description="Folder of its logs and result")
-    data: DataPin | None = Field(None, description="The version of the data; absent before it is known")
-    training: TrainingGain | None = Field(None, description="What the training gave; absent before it is known")
+    data: DataPin | None = Field(None, description="Version of the data; absent before it is known")
+    training: TrainingGain | None = Field(None, description="Gain of the training; absent before it is known")
     model: str = Field("", description="Name of the registered model; empty before it is registered")
     model_version: str = Field("", description="Registered version; empty before it is registered")
-    address: str = Field("", description="Where the model is served; empty before it is deployed")
-    refused: tuple[str, ...] = Field((), description="Sentences of the rules that the model did not hold")
+    address: str = Field("", description="Address of the endpoint; empty before the model is deployed")
+    refused: tuple[str, ...] = Field((), description="Sentences of the rules of the gate that did not hold")
     steps: tuple[StepRecord, ...] = Field((), description="Steps in the order in which they began")

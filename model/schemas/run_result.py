@@ -1,4 +1,4 @@
-"""What a pipeline run came to."""
+"""The result of a pipeline run."""
 
 from typing import Any, Literal
 
@@ -27,27 +27,27 @@ class RunError(Schema):
     step: str = Field(description="Name of the step that failed")
     headline: str = Field(description="What went wrong, in one line")
     hint: str = Field("", description="What to do about it, in one line")
-    log: str = Field("", description="The log with the details")
-    defects: tuple[str, ...] = Field((), description="The defects of the data, if they are the reason")
+    log: str = Field("", description="Path of the log with the details")
+    defects: tuple[str, ...] = Field((), description="Defects of the data, if they are the reason")
     exit_code: int = Field(1, description="Exit code of the command line")
 
 
 class RunResult(Schema):
-    """What a run came to, as `glocal run --json` prints it and as `result.json` keeps it."""
+    """The result of a run, as `glocal run --json` prints it and `result.json` keeps it."""
 
     status: RunStatus = Field(description="succeeded; rejected by the gate; failed; killed: stopped or ended from outside")
-    run_id: str = Field("", description="The run in MLflow")
-    log: str = Field("", description="The log of the whole run")
-    steps: tuple[StepResult, ...] = Field((), description="The finished steps in their order")
-    data: DataPin | None = Field(None, description="The version of the data")
-    training: TrainingGain | None = Field(None, description="What the training gave over its init")
-    report: dict[str, Any] | None = Field(None, description="The headline figures, the untrained trunk's, and the report's path")
-    model: str | None = Field(None, description="The registered model")
-    model_version: str | None = Field(None, description="The registered version")
-    alias: str | None = Field(None, description="The alias of that version")
-    address: str | None = Field(None, description="Where the model is served")
-    error: RunError | None = Field(None, description="Why the run failed; absent if it did not")
-    refused: tuple[str, ...] | None = Field(None, description="The rules that did not hold; absent unless the gate refused")
+    run_id: str = Field("", description="Id of the run in MLflow")
+    log: str = Field("", description="Path of the log of the whole run")
+    steps: tuple[StepResult, ...] = Field((), description="Finished steps in their order")
+    data: DataPin | None = Field(None, description="Version of the data")
+    training: TrainingGain | None = Field(None, description="Gain of the training over its init")
+    report: dict[str, Any] | None = Field(None, description="Headline figures of model and untrained trunk; path of the report")
+    model: str | None = Field(None, description="Name of the registered model")
+    model_version: str | None = Field(None, description="Registered version")
+    alias: str | None = Field(None, description="Alias of that version")
+    address: str | None = Field(None, description="Address of the endpoint")
+    error: RunError | None = Field(None, description="Reason of the failure; absent if the run did not fail")
+    refused: tuple[str, ...] | None = Field(None, description="Sentences of the rules that did not hold; absent if all held")
 
     @property
     def exit_code(self) -> int:
@@ -57,6 +57,6 @@ class RunResult(Schema):
         return {"succeeded": 0, "rejected": REJECTED_EXIT_CODE}.get(self.status, 1)
 
     def to_json(self) -> dict[str, Any]:
-        """The result as a JSON object. `error` and `refused` are left out where there are none."""
+        """The result as a JSON object. `error` and `refused` are left out if there are none."""
         dumped = self.model_dump(mode="json")
         return {key: value for key, value in dumped.items() if value is not None or key not in _ONLY_WHERE_SET}

@@ -1,4 +1,4 @@
-"""What the endpoint on this machine serves, and where the records of it differed."""
+"""The status of the endpoint on this machine, with differences between its records."""
 
 from typing import Literal
 
@@ -14,17 +14,17 @@ _RESTORE = "glocal serve start brings back what can be."
 class Worker(Schema):
     """One worker process."""
 
-    id: str = Field(description="The server's number for it")
-    pid: int = Field(description="Its process; not above 0 while it starts")
-    status: str = Field(description="READY, or what the server says instead")
+    id: str = Field(description="Id of the worker at the server")
+    pid: int = Field(description="Id of the worker's process; not above 0 while it starts")
+    status: str = Field(description="Status that the server reports, such as READY")
 
 
 class ServedVersion(Schema):
     """One version of a served model at the server."""
 
-    version: str = Field(description="The version")
-    workers: tuple[Worker, ...] = Field(description="Its worker processes")
-    waiting: int = Field(description="Requests that wait for a worker")
+    version: str = Field(description="Number of the version")
+    workers: tuple[Worker, ...] = Field(description="Worker processes")
+    waiting: int = Field(description="Number of requests that wait for a worker")
 
     @property
     def ready(self) -> int:
@@ -35,22 +35,22 @@ class ServedVersion(Schema):
 class ServedModel(Schema):
     """One served model."""
 
-    default: str | None = Field(description="The version that answers queries which name none")
+    default: str | None = Field(description="Version that answers queries without a version")
     versions: tuple[ServedVersion, ...] = Field(description="All versions at the server")
 
     @property
     def ready(self) -> bool:
         """Whether a worker of the default version answers."""
-        return any(each.version == self.default and each.ready for each in self.versions)
+        return any(version.version == self.default and version.ready for version in self.versions)
 
 
 class Difference(Schema):
     """One difference between what serves, `deployed.json` and the alias `champion`."""
 
-    model: str = Field(description="The served model; empty if it concerns the server")
+    model: str = Field(description="Name of the served model; empty if the server is concerned")
     found: str = Field(description="What served and what was on record")
     done: str = Field(description="What was done about it")
-    remedy: str = Field("", description="What a person must do; empty where it is settled")
+    remedy: str = Field("", description="What a person must do; empty if nothing is left to do")
 
     def __str__(self) -> str:
         """The difference in one line."""
@@ -64,13 +64,13 @@ class ServerStatus(Schema):
     that is on record does not serve) or `serving`.
     """
 
-    running: bool = Field(description="Whether the server's process lives")
-    state: Literal["stopped", "deaf", "empty", "partial", "serving"] = Field(description="Whether it does its work")
-    log: str = Field(description="Folder of its logs")
+    running: bool = Field(description="Whether the server's process runs")
+    state: Literal["stopped", "deaf", "empty", "partial", "serving"] = Field(description="State of the server")
+    log: str = Field(description="Folder of the server's logs")
     healthy: bool = Field(False, description="Whether both addresses answer")
-    pid: int | None = Field(None, description="The server's process")
-    address: str = Field("", description="Where queries go")
-    management: str = Field("", description="Where models are registered")
+    pid: int | None = Field(None, description="Id of the server's process")
+    address: str = Field("", description="Address for queries")
+    management: str = Field("", description="Address where models are registered")
     memory_mb: float = Field(0.0, description="Memory of the server and its workers")
     models: dict[str, ServedModel] = Field({}, description="Served models by name")
     missing: tuple[str, ...] = Field((), description="Models on record that do not serve")
@@ -78,12 +78,12 @@ class ServerStatus(Schema):
 
     @property
     def unsettled(self) -> Difference | None:
-        """What only a person can put right."""
-        return next((each for each in self.differences if each.remedy), None)
+        """The first difference that only a person can resolve."""
+        return next((difference for difference in self.differences if difference.remedy), None)
 
     @property
     def fault(self) -> GlocalError | None:
-        """Why a server that runs does not do its work, or its records cannot be read; None where neither is so."""
+        """Why a running server does not do its work or its records cannot be read; None if there is no fault."""
         if self.state == "deaf":
             return Unavailable(f"TorchServe (process {self.pid}) does not answer.", f"{_REPLACE} Its logs: {self.log}.")
         if self.missing:

@@ -1,4 +1,4 @@
-"""The training report: what a training did, epoch by epoch, and what each part of it was worth."""
+"""The training report: the epochs of a training, and the gain of its init and of its steps."""
 
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class TrainReport(Schema):
         """Drop the computed fields of a stored report; they are computed again."""
         if not isinstance(value, dict):
             return value
-        return {name: each for name, each in value.items() if name not in cls.model_computed_fields}
+        return {name: stated for name, stated in value.items() if name not in cls.model_computed_fields}
 
     @model_validator(mode="after")
     def _best_epoch_exists(self) -> "TrainReport":
@@ -117,7 +117,7 @@ class TrainReport(Schema):
 
     @property
     def warning(self) -> str:
-        """What saturated validation classes mean and what to do, as a sentence; empty where they are not saturated."""
+        """The consequence of saturated validation classes and a remedy, in two sentences; empty if they are not saturated."""
         if not self.saturated:
             return ""
         if not self.validation_classes:
@@ -135,7 +135,7 @@ class TrainReport(Schema):
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """The report in sentences: outcome, gain, and the warning where there is one."""
+        """The report in sentences: outcome, gain, and the warning if there is one."""
         return tuple(sentence for sentence in (self.outcome, self.gain, self.warning) if sentence)
 
     @property

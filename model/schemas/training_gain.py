@@ -1,4 +1,4 @@
-"""What a training gave over its init: the part of a training report that fits on a line and on a record."""
+"""The gain of a training over its init: the part of a training report that fits on one line."""
 
 from pydantic import Field
 
@@ -7,7 +7,7 @@ from model.schemas.train_report import TrainReport
 
 
 class TrainingGain(Schema):
-    """What a training gave over its init, measured on the validation classes."""
+    """The gain of a training over its init, measured on the validation classes."""
 
     epochs: int = Field(ge=0, description="Number of epochs that were trained")
     best_epoch: int = Field(ge=0, description="Epoch whose weights were kept; 0: the init was kept")

@@ -51,7 +51,7 @@ def fingerprint(dataset: Path) -> str:
     files = [(path, (dataset / path).stat()) for path in sorted(set(manifest.paths.tolist()))]
     return sha256_json(
         [manifest.ids.tolist(), manifest.labels.tolist(), manifest.splits.tolist()]
-        + [[path, found.st_size, found.st_mtime_ns] for path, found in files]
+        + [[path, status.st_size, status.st_mtime_ns] for path, status in files]
     )
 
 

@@ -1,4 +1,4 @@
-"""Memory that the process keeps after it is freed: on a CPU every step frees its activations and allocates them again."""
+"""Keeping freed memory within the process, because on a CPU every step frees its activations and allocates them again."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""The training loop: hybrid loss, batches of m images per class, the best epoch by MAP@R on the validation classes.
+"""The training loop: hybrid loss, batches of m images per class, and the best epoch by validation MAP@R.
 
 If the training is killed, the next call with the same `work` folder resumes after the last stored step and gives the same
 result. The same call in several processes is one training: see `model.training.distributed`.
@@ -233,7 +233,7 @@ def _set_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int,
 
 @contextmanager
 def _exclusive(fabric: Fabric, folder: Path) -> Iterator[Path]:
-    """Wait until no other training uses this folder. Of several processes the first one waits for all."""
+    """Wait until no other training uses this folder. The first of several processes waits for all of them."""
     if fabric.is_global_zero:
         with hold(folder / "lock"):
             yield folder

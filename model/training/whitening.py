@@ -111,8 +111,8 @@ def _reduce(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, Tenso
     for shallow, deep, _ in batches():
         for name, head in reducing:
             positions = head.attention(heads.tapped(name, shallow, deep)).permute(0, 2, 3, 1).flatten(0, 2)
-            found = statistics.setdefault(name, ClassStatistics(1, positions.shape[1]))
-            found.add(positions, torch.zeros(len(positions), dtype=torch.int64))
+            of_head = statistics.setdefault(name, ClassStatistics(1, positions.shape[1]))
+            of_head.add(positions, torch.zeros(len(positions), dtype=torch.int64))
     for name, head in reducing:
         weight, bias = principal_axes(statistics[name], head.reduction.out_channels)  # type: ignore[arg-type]
         head.reduction.weight.copy_(weight[:, :, None, None])  # type: ignore[operator, union-attr]

@@ -1,4 +1,4 @@
-"""DVC, opened so that nothing of the user's own settings reaches what is stored, and its errors in our words."""
+"""DVC, opened without the user's own settings, and with its errors translated into Glocal's."""
 
 import logging
 import os
@@ -16,9 +16,9 @@ from model.errors import GlocalError, NotFound, Unavailable
 from model.home import DataStore
 
 _ALONE = threading.RLock()
-"""The environment of the process is changed while DVC runs."""
+"""Held while DVC runs, because the environment of the process is changed for it."""
 _NO_GIT = {"core": {"no_scm": True}}
-"""DVC writes its own files; what of them is committed, and past which ignore files, is ours to say."""
+"""DVC runs without git: Glocal decides which DVC files are committed."""
 
 
 @contextmanager
@@ -33,8 +33,8 @@ def dvc_class(store: DataStore, missing: str = "", *, shared: bool = False) -> I
     """DVC's Repo class for the block, quiet and without the user's settings.
 
     Args:
-        store: The store that is worked on.
-        missing: Headline of the error if something is not there.
+        store: The store.
+        missing: Headline of the error if a file is missing.
         shared: Whether a git repository elsewhere is read, with the user's credentials.
     """
     with _ALONE, _environment(store, shared), _explained(store, missing):
@@ -43,7 +43,7 @@ def dvc_class(store: DataStore, missing: str = "", *, shared: bool = False) -> I
 
         for name in ("dvc", "dvc_data", "dvc_objects"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        pygit2.settings.owner_validation = shared  # as git's safe.directory: our own repository may be another account's
+        pygit2.settings.owner_validation = shared  # like git's safe.directory: another account may own our repository
         try:
             yield Repo
         finally:
@@ -52,7 +52,7 @@ def dvc_class(store: DataStore, missing: str = "", *, shared: bool = False) -> I
 
 @contextmanager
 def _environment(store: DataStore, shared: bool) -> Iterator[None]:
-    """Take away every variable that DVC and git read, and name settings files that do not exist."""
+    """Remove every variable that DVC and git read, and name settings files that do not exist."""
     before = dict(os.environ)
     nowhere = str(store.site / "no-settings")
     own = {
@@ -60,7 +60,7 @@ def _environment(store: DataStore, shared: bool) -> Iterator[None]:
         "DVC_GLOBAL_CONFIG_DIR": nowhere,
         "DVC_SYSTEM_CONFIG_DIR": nowhere,
         "DVC_SITE_CACHE_DIR": str(store.site.absolute()),
-        "LOGNAME": current_user(),  # DVC asks for it, also where the user has no name
+        "LOGNAME": current_user(),  # DVC asks for a name even if the user has none
         **({} if shared else NO_SETTINGS),
     }
     for name in before:
@@ -78,7 +78,7 @@ def _environment(store: DataStore, shared: bool) -> Iterator[None]:
 
 @contextmanager
 def _explained(store: DataStore, missing: str) -> Iterator[None]:
-    """Turn the errors of DVC and of the stores it writes to into ours."""
+    """Translate the errors of DVC and of the stores that it writes to."""
     from botocore.exceptions import BotoCoreError, ClientError
     from dvc.exceptions import DvcException
     from dvc.scm import SCMError
@@ -96,7 +96,7 @@ def _explained(store: DataStore, missing: str) -> Iterator[None]:
             raise explained from error
         if not isinstance(error, ours):
             raise
-        if full := full_place(*places):  # DVC counts the files that failed, and does not say why
+        if full := full_place(*places):  # DVC counts the files that failed and states no reason
             raise no_room(full) from error
         if _is_absence(error):
             raise NotFound(missing or f"DVC misses a file: {error}.", "Restore the remote, or import the data again.") from error
@@ -108,7 +108,7 @@ def _places(store: DataStore) -> tuple[Path, ...]:
 
 
 def _is_absence(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that something is not there."""
+    """Whether an error, or one of its causes, is that a file is missing."""
     while error is not None and not isinstance(error, FileNotFoundError | NotADirectoryError):
         error = error.__cause__
     return error is not None

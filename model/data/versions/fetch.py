@@ -1,4 +1,4 @@
-"""From a pin to a folder: exactly the files that were pinned, checked by their hash."""
+"""From a pin to a folder with exactly the pinned files, checked by their hash."""
 
 import json
 import shutil
@@ -23,13 +23,13 @@ from model.schemas.data_pin import DataPin
 
 
 def fetch(pin: DataPin, store: DataStore, out_root: Path) -> Path:
-    """Materialise exactly what `pin` names as the folder `out_root/<md5>`, and return it.
+    """Write the files of a pin to the folder `out_root/<md5>`, and return it.
 
-    A finished folder is used again if no file in it has changed, is missing or was added since.
+    A finished folder is used again if no file in it was changed, removed or added.
 
     Raises:
-        NotFound: The revision, or what it names, is gone.
-        InvalidInput: What is there is not what was pinned.
+        NotFound: The revision or its files are gone.
+        InvalidInput: The files are not those that were pinned.
         StorageFailed: The disk is full or read-only.
     """
     claim(store.home)
@@ -50,7 +50,7 @@ def fetch(pin: DataPin, store: DataStore, out_root: Path) -> Path:
 
 
 def is_complete(store: DataStore, pin: DataPin) -> bool:
-    """Whether everything `pin` names is still in the cache, and its list of files in the remote (where it goes last)."""
+    """Whether all files of a pin are in the cache, and the list of them in the remote, where it is pushed last."""
     with open_dvc(store) as dvc:
         cache = dvc.cache.local
         listing = Path(cache.oid_to_path(f"{pin.md5}.dir"))
@@ -61,17 +61,17 @@ def is_complete(store: DataStore, pin: DataPin) -> bool:
 
 @contextmanager
 def _alone(pin: DataPin, out_root: Path) -> Iterator[None]:
-    """Hold the version alone; a folder that a killed fetch left is removed."""
+    """Hold the lock of the version, and remove the folder of a killed fetch."""
     out_root.mkdir(parents=True, exist_ok=True)
     with hold(out_root / f".{pin.md5}.lock"):
-        for left in out_root.glob(f".{pin.md5}.*"):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
+        for abandoned in out_root.glob(f".{pin.md5}.*"):
+            if abandoned.is_dir():
+                shutil.rmtree(abandoned, ignore_errors=True)
         yield
 
 
 def _download_checked(pin: DataPin, store: DataStore, out: Path) -> None:
-    """Download, and once more from the remote where the cache turns out to be damaged."""
+    """Download the files, and once more from the remote if the cache turns out to be damaged."""
     _download(pin, store, out)
     if (md5 := folder_md5(out)) != pin.md5 and _drop_damaged(pin, store):
         shutil.rmtree(out)
@@ -84,7 +84,7 @@ def _download_checked(pin: DataPin, store: DataStore, out: Path) -> None:
 
 
 def _drop_damaged(pin: DataPin, store: DataStore) -> bool:
-    """Remove from the cache what is not what its name says, so that the remote's copy is used; True where there was any."""
+    """Remove the objects from the cache whose hash is not their name, so that the remote's are used; whether there were any."""
     if not has_repository(store):
         return False
     with open_dvc(store) as dvc:
@@ -103,7 +103,7 @@ def _drop_damaged(pin: DataPin, store: DataStore) -> bool:
 
 
 def _download(pin: DataPin, store: DataStore, out: Path) -> None:
-    """Get the folder through DVC, from the cache or the remote."""
+    """Copy the folder with DVC from the cache or the remote."""
     where = f"{pin.path}@{pin.rev[:12]}"
     repo = str(store.repo) if has_repository(store) and commit_of(store.repo, pin.rev) else pin.repo
     if Path(repo).is_dir() and commit_of(Path(repo), pin.rev) is None:
@@ -113,7 +113,7 @@ def _download(pin: DataPin, store: DataStore, out: Path) -> None:
     if not Path(repo).is_dir() and "://" not in repo and ":" not in repo:
         raise NotFound(f"There is no data repository {redacted(repo)}.", "Was the store moved? Import the data again.")
     missing = f"The data of {where} is neither in the cache nor in the remote."
-    # never a hard link: whoever writes to what was fetched must not write to the cache
+    # no hard links, because a write to a fetched file must not reach the cache
     with dvc_class(store, missing, shared=not Path(repo).is_dir()) as dvc:
         dvc.get(repo, pin.path, out=str(out), rev=pin.rev, config={"cache": {"type": ["reflink", "copy"]}})
     if not out.is_dir():

@@ -1,4 +1,4 @@
-"""git, run so that nothing of the user's own settings reaches what is stored."""
+"""git, run without the user's own settings, so that they do not influence what is stored."""
 
 import os
 import subprocess
@@ -30,23 +30,23 @@ NO_SETTINGS = {
     "GIT_ATTR_NOSYSTEM": "1",
 }
 CREDENTIALS = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS")
-"""What a shared remote may be reached with, of the variables that git reads."""
+"""Git variables with the user's access to a shared remote; they are kept."""
 
 
 def git(repo: Path, *arguments: str, shared: bool = False) -> str:
-    """Run git in the repository `repo` and nowhere else; its output, stripped.
+    """Run git in the repository `repo` and nowhere else, and return its output, stripped.
 
-    No `GIT_*` variable, no global or system setting, hook, ignore or attribute file of the user is followed. A command that
-    speaks to the shared remote stores nothing, and needs the user's credential helpers, SSH command and proxy: with `shared`
-    global and system settings are read, except for those in `SETTINGS`.
+    The user's `GIT_*` variables, settings, hooks, ignore files and attribute files have no effect. A command that contacts the
+    shared remote stores nothing and needs the user's credential helpers, SSH command and proxy: with `shared`, global and system
+    settings are read, except for those in `SETTINGS`.
 
     Raises:
         StorageFailed: The disk is full or read-only.
         Unavailable: git fails.
     """
-    places = ["--git-dir", str(repo / ".git"), "--work-tree", str(repo)]  # never the repository of a folder above
+    location = ["--git-dir", str(repo / ".git"), "--work-tree", str(repo)]  # never the repository of a folder above
     settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
-    command = ["git", *places, *settings, "-c", f"safe.directory={repo.absolute()}", "-C", str(repo), *arguments]
+    command = ["git", *location, *settings, "-c", f"safe.directory={repo.absolute()}", "-C", str(repo), *arguments]
     try:
         result = subprocess.run(command, capture_output=True, env=_environment(shared), check=False)
     except FileNotFoundError as error:
@@ -63,7 +63,7 @@ def git(repo: Path, *arguments: str, shared: bool = False) -> str:
 
 
 def show(repo: Path, rev: str, path: str) -> str | None:
-    """A file's text in a commit, stripped; None where it is not in it."""
+    """A file's text in a commit, stripped; None if the commit has no such file."""
     try:
         return git(repo, "show", f"{rev}:{path}")
     except Unavailable:
@@ -71,7 +71,7 @@ def show(repo: Path, rev: str, path: str) -> str | None:
 
 
 def commit_of(repo: Path, revision: str) -> str | None:
-    """The full commit a revision stands for; None where there is none."""
+    """The full hash of a revision's commit; None if there is no such revision."""
     if revision.startswith("-"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Whether a folder still holds what it held: its DVC hash, computed from the files, and a cheap table of sizes and times."""
+"""Hashes of a folder: DVC's hash of its files' bytes, and a quick one of their names, sizes and times."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ def file_md5(path: Path) -> str:
 
 
 def folder_md5(folder: Path) -> str:
-    """The hash DVC gives a directory: the MD5 of the JSON list of its files' MD5s and names, sorted by name."""
+    """DVC's hash of a folder: the MD5 of the JSON list of its files' MD5s and names, sorted by name."""
     names = sorted(_names(folder))
     digest = hashlib.md5(usedforsecurity=False)
     hashes = prefetch((partial(file_md5, folder / name) for name in names), 4)
@@ -29,7 +29,7 @@ def folder_md5(folder: Path) -> str:
 
 
 def table_hash(folder: Path) -> str:
-    """The SHA-256 over every file's name, size and time of change: what a changed, missing or extra file alters."""
+    """The SHA-256 of every file's name, size and time of change. A changed, missing or extra file changes it."""
     digest = hashlib.sha256()
     for name in sorted(_names(folder)):
         status = (folder / name).lstat()

@@ -1,4 +1,4 @@
-"""Whose the data repository is, checked before anything in it is read or changed."""
+"""Whether Glocal made the data repository, checked before anything in it is read or changed."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ FIRST_COMMIT = "An empty data repository"
 
 
 def has_repository(store: DataStore) -> bool:
-    """Whether the store has a data repository that Glocal made, here or where it was cloned from.
+    """Whether the store has a data repository that Glocal made, or a clone of one.
 
     Raises:
-        InvalidInput: What lies in its place is somebody else's.
+        InvalidInput: Something that Glocal did not make lies at its path.
     """
     if not store.repo.exists() and not store.repo.is_symlink():
         return False
@@ -25,12 +25,12 @@ def has_repository(store: DataStore) -> bool:
 
 
 def is_marked(repo: Path) -> bool:
-    """Whether the repository bears the marker, which a clone and an older version's repository do not."""
+    """Whether the repository has the marker. A clone and a repository of an earlier version have none."""
     return _marker(repo).is_file()
 
 
 def mark(repo: Path) -> None:
-    """Mark a repository as one that Glocal made. The marker is no part of any commit."""
+    """Mark a repository as one that Glocal made. The marker is in no commit."""
     write_text(_marker(repo), "Glocal made this repository.\n")
 
 

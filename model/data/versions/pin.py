@@ -1,4 +1,4 @@
-"""Pins: from a name, or a name and a revision, to one version of one data set. Only reads."""
+"""From a name, or a name and a revision, to the pin of one version of a data set. Nothing is written here."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ from model.home import DataStore
 from model.schemas.data_pin import DATASET_NAME, DataPin
 
 RECORDS = ".glocal"
-"""Folder of the repository with a JSON file for each data set: how it was imported."""
+"""Folder of the repository with the record of each data set's import, a JSON file."""
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that cannot be a data set's."""
+    """Refuse a name that cannot be the name of a data set."""
     if not DATASET_NAME.fullmatch(name) or name.endswith(".dvc") or name in {"dvc.yaml", "dvc.lock"}:
         hint = "Use 1 to 64 of A-Z a-z 0-9 . _ - with no dot in front, and not ending in .dvc."
         raise InvalidInput(f"{name!r} cannot be the name of a data set.", hint)
@@ -32,22 +32,22 @@ def record_file(name: str) -> str:
 
 
 def recorded(store: DataStore, name: str) -> tuple[DataPin, dict[str, Any]] | None:
-    """The newest pin of `name` and what was recorded when it was imported; None where it was never imported."""
+    """The newest pin of `name` and the record of its import; None if it was never imported."""
     rev = last_change(store.repo, "HEAD", name)
     return (read_pin(store.repo, rev, name), _record(store.repo, rev, name)) if rev else None
 
 
 def import_record(store: DataStore, pin: DataPin) -> dict[str, Any]:
-    """What was recorded when a version was imported; empty where the store does not hold it."""
+    """The record of a version's import; empty if the store does not hold the version."""
     return _record(store.repo, pin.rev, pin.path)
 
 
 def resolve(store: DataStore, reference: str) -> DataPin:
-    """The pin of `name` (its newest version) or `name@revision`: a commit, or anything git resolves to one.
+    """The pin of `name`, which stands for its newest version, or of `name@revision`, with any revision that git resolves.
 
     Raises:
         NotFound: There is no such data set or revision.
-        InvalidInput: The data repository is somebody else's.
+        InvalidInput: Glocal did not make the data repository.
     """
     name, _, revision = reference.partition("@")
     check_name(name)
@@ -57,10 +57,10 @@ def resolve(store: DataStore, reference: str) -> DataPin:
     commit = commit_of(repo, revision or "HEAD")
     if commit is None:
         raise NotFound(f"There is no revision {revision} of the data.", f"glocal data list shows what there is of {name}.")
-    found = commit if revision and show(repo, commit, pin_file(name)) is not None else last_change(repo, commit, name)
-    if not found or show(repo, found, pin_file(name)) is None:
+    last = commit if revision and show(repo, commit, pin_file(name)) is not None else last_change(repo, commit, name)
+    if not last or show(repo, last, pin_file(name)) is None:
         raise NotFound(f"There is no data set {reference}.", "Import it first: glocal data import DIR --name NAME")
-    return read_pin(repo, found, name)
+    return read_pin(repo, last, name)
 
 
 def datasets(store: DataStore) -> list[DataPin]:
@@ -98,7 +98,7 @@ def read_pin(repo: Path, rev: str, name: str) -> DataPin:
 
 
 def last_change(repo: Path, rev: str, name: str) -> str:
-    """The last commit up to `rev` that touched `name`; empty where none did."""
+    """The last commit up to `rev` that changed `name`; empty if there is none."""
     return git(repo, "log", "-1", "--format=%H", rev, "--", pin_file(name), record_file(name))
 
 

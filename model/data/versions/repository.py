@@ -1,13 +1,13 @@
 """The data repository: a git repository that names versions of data sets, and DVC that keeps them.
 
-    store.repo       git and DVC; `<name>.dvc` pins the folder `<name>`, `.glocal/<name>.json` says how it was imported
-    store.remote     where DVC pushes to, unless an s3:// address is given
-    store.staging    what is being imported
+    store.repo       git and DVC; `<name>.dvc` pins the folder `<name>`, `.glocal/<name>.json` is the record of its import
+    store.remote     folder that DVC pushes to, unless an s3:// address is given
+    store.staging    folders of running imports
     store.site       DVC's own index
 
-A version exists once its git commit does, and that is made last, after the push. Whatever happens before leaves the old
-commit. An import notes in `.git/glocal-import` whose files it changes; a note that is still there when the next import begins
-says which files to put back. No other file in the repository is touched: people may keep files of their own in it.
+A version exists once its git commit does, which is made last, after the push. A failure before it leaves the old commit. An
+import notes the name of its data set in `.git/glocal-import`; if the note is still there when the next import begins, the files
+of that data set are put back. No other file in the repository is touched: people may keep their own files in it.
 """
 
 import configparser
@@ -51,12 +51,12 @@ _PREFIX = "import-"
 
 @contextmanager
 def writing(store: DataStore, waiting: Callable[[], None]) -> Iterator[Path]:
-    """Hold the store alone, its repository made or put back to its last commit; yield an empty staging folder.
+    """Hold the lock of the store, make its repository or put it back to its last commit, and yield an empty staging folder.
 
-    Two imports do not mix: the second waits, after it called `waiting`.
+    A second import calls `waiting` once and then waits for the first.
 
     Raises:
-        InvalidInput: The home or the repository is somebody else's.
+        InvalidInput: Glocal did not make the home or the repository.
         StorageFailed: The disk is full or read-only.
     """
     claim(store.home)
@@ -81,8 +81,8 @@ def _restored_on_failure(repo: Path, staging: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)  # first: it makes room
-        with suppress(GlocalError, OSError):  # the next import does it
+        shutil.rmtree(staging, ignore_errors=True)  # first, because it makes room
+        with suppress(GlocalError, OSError):  # else the next import restores it
             _restore(repo)
         raise
 
@@ -93,7 +93,7 @@ def publish(
     """Make `staged` the newest version of `name`: DVC add, push, git commit. Called within `writing`.
 
     Returns:
-        Its pin; the old one where nothing changed.
+        The pin of the version; the old pin if nothing changed.
 
     Raises:
         Conflict: A folder of that name lies in the repository, or the shared remote has other commits.
@@ -124,14 +124,14 @@ def _make_staging(parent: Path) -> Path:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove what killed imports left: folders that bear the marker of one. Whatever else lies there is somebody's."""
+    """Remove the folders of killed imports, which have a marker. Anything else in the folder belongs to somebody else."""
     for folder in parent.glob(f"{_PREFIX}*"):
         if (folder / _STAGED).is_file() and not folder.is_symlink():
             shutil.rmtree(folder)
 
 
 def _create(store: DataStore, partial: Path) -> None:
-    """Make the repository beside, with one commit, and move it into its place."""
+    """Make a repository with one commit at another path, and move it to its own."""
     partial.mkdir()
     git(partial, "init", "--quiet", "--initial-branch=main", "--object-format=sha1", "--template=")
     for key, value in SETTINGS.items():
@@ -151,7 +151,7 @@ def _note_file(repo: Path) -> Path:
 
 
 def _note(repo: Path, name: str) -> None:
-    """Note that `name` is being imported, before anything of it is in the repository."""
+    """Note that `name` is being imported, before any of its files is in the repository."""
     if (repo / name).exists() or (repo / name).is_symlink():
         hint = "Move it away: an import puts the images there for a moment. Nothing in it was changed."
         raise Conflict(f"{repo / name} is not of Glocal's making.", hint)
@@ -164,7 +164,7 @@ def _changed_by(name: str) -> list[str]:
 
 
 def _restore(repo: Path) -> None:
-    """Put back what an import that did not end changed. The cache stays: what it holds is named by its hash."""
+    """Put back the files that an unfinished import changed. The cache remains, because its objects are named by their hash."""
     (repo / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
     names = _unfinished(repo)
     if names:
@@ -187,7 +187,7 @@ def _restore(repo: Path) -> None:
 def _unfinished(repo: Path) -> list[str]:
     """The data sets whose import did not end.
 
-    Before there were notes and markers, DVC's own `.gitignore` named the folders of all data sets.
+    In a repository of a version without notes and markers, DVC's `.gitignore` names the folders of all data sets.
     """
     if is_marked(repo):
         return list(json.loads(_note_file(repo).read_bytes())) if _note_file(repo).is_file() else []
@@ -198,9 +198,9 @@ def _unfinished(repo: Path) -> list[str]:
 
 
 def _set_remote(repo: Path, remote: str | None) -> None:
-    """Make `remote` (None: the folder `store.remote`) the one this version is pushed to, and fetched from.
+    """Set the remote that this version is pushed to and fetched from. None stands for the folder `store.remote`.
 
-    A password or key in the address stays on this machine, in a file that is in no commit.
+    A password or key in the address is kept on this machine, in a file that is in no commit.
     """
     config = configparser.ConfigParser(interpolation=None)
     config.read(repo / _CONFIG_FILE, encoding="utf-8")
@@ -221,7 +221,7 @@ def _set_remote(repo: Path, remote: str | None) -> None:
 
 
 def _quoted(value: str) -> str:
-    """A value as DVC's settings file needs it: an open `#` begins a comment there, and a comma a list."""
+    """A value with the quotes that DVC's settings file needs: without them a `#` begins a comment and a comma a list."""
     quote = "'" if '"' in value else '"'
     return f"{quote}{value}{quote}" if any(character in value for character in "#,'\"") else value
 
@@ -236,7 +236,7 @@ def _keep_secret(file: Path, section: str, address: str) -> None:
 
 
 def _check_whole(dvc: Any, repo: Path, name: str, files: list[str]) -> None:
-    """Refuse a version from which DVC left files out: what was counted must be what is stored."""
+    """Refuse a version from which DVC left files out, because the counted files must be those that are stored."""
     import yaml
 
     out = yaml.safe_load((repo / pin_file(name)).read_text(encoding="utf-8"))["outs"][0]
@@ -252,7 +252,7 @@ def _without_secrets(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _commit(repo: Path, name: str) -> None:
-    """Commit the files of one data set, and no other that a person may have changed or staged; share the commit."""
+    """Commit the files of one data set, without others that a person changed or staged, and push the commit."""
     paths = [path for path in _changed_by(name) if (repo / path).is_file()]
     git(repo, "add", "--force", "--", *paths)
     if not git(repo, "status", "--porcelain", "--", *paths):
