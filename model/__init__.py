@@ -1,1 +1,1 @@
-"""The science: data, networks, losses, training, retrieval and evaluation. Imports nothing else of ours."""
+"""Data, networks, losses, training, retrieval and evaluation. This package imports no other package of Glocal."""

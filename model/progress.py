@@ -3,4 +3,4 @@
 from collections.abc import Callable
 
 Progress = Callable[[int, int, str], None]
-"""Called with the amount done, the total, and a text. A total of 0 means that the text says everything."""
+"""Function that is called with the amount done, the total, and a text. A total of 0 means that only the text counts."""

@@ -23,7 +23,7 @@ Bounds = tuple[int, int, int, int]
 """xmin, ymin, xmax, ymax in pixels; the two last are the first column and row outside."""
 Row = tuple[str, str, str, Bounds | None]
 DrawProgress = Callable[[int, int], None]
-"""Called with the number of images drawn and the number of all images."""
+"""Function that is called with the number of images drawn and the number of all images."""
 
 BRANDS = words(
     "alba borea corvina dorsal elmet fjella gavotte halden isolde jorvik kestrel lumera marlo nordal oriel pemba quilla rivena "

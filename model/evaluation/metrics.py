@@ -100,7 +100,7 @@ class PerQuery:
         return len(self.ids)
 
     def figures(self) -> dict[str, NDArray[np.float64]]:
-        """By name of the figure: (M,) its values over the queries that have a possible match."""
+        """The values (M,) of each figure, by its name, over the queries that have a possible match."""
         recalls = {f"recall_at_{k}": self.recall[:, column].astype(np.float64) for column, k in enumerate(self.ks)}
         every = {**recalls, "map_at_r": self.map_at_r, "r_precision": self.r_precision}
         return {name: values[self.has_match] for name, values in every.items()}

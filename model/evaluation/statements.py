@@ -28,7 +28,7 @@ def few_classes(report: Report) -> list[str]:
 
 
 def training_story(training: TrainReport) -> list[str]:
-    """Which epoch was kept, where the gain comes from, and a warning where validation is saturated; each a sentence."""
+    """Sentences about the kept epoch, the sources of the gain, and saturated validation classes."""
     return [f"{sentence[0].upper()}{sentence[1:].rstrip('.')}." for sentence in training.summary]
 
 

@@ -15,7 +15,7 @@ from model.losses.terms import TERMS, LossSpec
 
 
 class BatchEmbeddings(Protocol):
-    """What a network returns for a batch, such as `model.networks.heads.Embeddings`."""
+    """The embeddings that a network returns for a batch, such as `model.networks.heads.Embeddings`."""
 
     def on(self, name: str) -> Tensor:
         """The embedding that a term reads, by the name in its `LossSpec`."""

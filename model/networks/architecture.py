@@ -1,4 +1,4 @@
-"""What a network consists of beside its trunk. A release stores this description, so its field names must not change."""
+"""The description of a network's heads. A release stores this description, so its field names must not change."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -12,7 +12,7 @@ from model.named_parts import nearest
 from model.networks.architecture import Architecture, HeadSpec
 
 Init = Literal["whitened", "random"]
-"""How projections are initialised: in closed form, as whitenings of the training images, or at random."""
+"""Init of the projections: in closed form, as whitenings of the training images, or at random."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def mutual_nearest(query: LocalFeatures, candidate: LocalFeatures, *, threshold:
 
 
 def verify(query: LocalFeatures, candidate: LocalFeatures, matches: Matches, *, tolerance: float = 1.0) -> NDArray[np.bool_]:
-    """Which matches are inliers of one affine map from the query to the candidate, (M,).
+    """Whether each match is an inlier of one affine map from the query to the candidate, (M,).
 
     The result is deterministic and the time is bounded: at most `ITERATIONS` maps are tried. A map that mirrors, or scales by
     more than 4 or less than 1/4 in any direction, is not plausible for two views of one object and has no inliers.

@@ -114,7 +114,7 @@ def extract(
 
 
 def visible_positions(images: Tensor, rows: int, columns: int) -> Tensor:
-    """Which positions of images (B, 3, S, S) uint8 are not blank: (B, rows, columns) bool.
+    """Whether each position of images (B, 3, S, S) uint8 is visible, that is not blank: (B, rows, columns) bool.
 
     The trunk's features of a blank position depend only on the distance to the image's border, so any two images match there.
     """

@@ -30,7 +30,7 @@ def calibrate_norms(heads: MultiHead, batches: Iterable[tuple[Tensor, Tensor, Te
     """Set the statistics of the heads' batch norms to those of the training images.
 
     Args:
-        heads: Changed in place.
+        heads: Heads, which are changed in place.
         batches: Shallow map, deep map and labels (B,) of every training image once.
     """
     heads.eval()

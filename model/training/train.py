@@ -41,9 +41,9 @@ _RESUMES = "The same command goes on from there."
 _LOG = logging.getLogger(__name__)
 
 Save = Callable[[str, Counters], None]
-"""Called with a checkpoint's name and the progress of the training."""
+"""Function that is called with a checkpoint's name and the progress of the training."""
 Say = Callable[[str], None]
-"""Called with each sentence about the training's progress."""
+"""Function that is called with each sentence about the training's progress."""
 
 
 def train(

@@ -24,7 +24,7 @@ Stored = tuple[Tensor, ...]
 
 
 class TrunkMode(Protocol):
-    """What is trained, and on which inputs. Threads call `augmented` and `unaugmented`."""
+    """The part of the network that is trained, and its inputs. Threads call `augmented` and `unaugmented`."""
 
     def trained(self) -> dict[str, nn.Module]:
         """The trained module, by its name in a checkpoint."""

@@ -86,7 +86,7 @@ def whiten_heads(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, 
     """Set every head's reduction to the principal axes of its map, and its projection to the whitening of its pooled features.
 
     Args:
-        heads: Changed in place.
+        heads: Heads, which are changed in place.
         batches: Called for each pass over the training images: shallow map, deep map and labels (B,) of every image once.
         classes: Number of training classes.
     """

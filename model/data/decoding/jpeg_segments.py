@@ -125,7 +125,7 @@ def _note_scan(segments: Segments, segment: bytes) -> None:
     segments.scans += 1
     components, tables = segment[1 : 1 + 2 * segment[0] : 2], segment[2 : 2 + 2 * segment[0] : 2]
     first, last, bits = segment[-3:]
-    if not segments.progressive:  # one scan carries all of a component, whatever some cameras write here
+    if not segments.progressive:  # one scan carries all coefficients of a component, although some cameras write others here
         first, last, bits = 0, 63, 0
     for component in components:
         if component in segments.missing and first <= last <= 63:

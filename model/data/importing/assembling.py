@@ -92,7 +92,7 @@ def _write(samples: Samples, folder: Path) -> None:
 
 
 def _record(samples: Samples, config: DataConfig, remote: str | None, findings: Findings) -> dict[str, Any]:
-    """The record that is kept beside the version: how it was made, what was found and what was left out."""
+    """The record that is kept with the version: settings, sizes, warnings and numbers of samples left out."""
     by_side = [samples.keep & (samples.sides == side) for side in range(len(SPLITS))]
     return {
         "fingerprint": fingerprint(samples.listing, samples.inspection.md5, config, remote),

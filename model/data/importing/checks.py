@@ -33,7 +33,7 @@ THUMB = 16
 
 @dataclass
 class Inspection:
-    """What the images of a listing are.
+    """The results of the check of a listing's images.
 
     Attributes:
         md5: (F, 16) uint8, MD5 of each file's bytes.

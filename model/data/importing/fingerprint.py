@@ -17,7 +17,7 @@ def fingerprint(listing: Listing, hashes: NDArray[np.uint8], config: DataConfig,
     """The hash of an import: of its settings, names and rows, and of the files' own hashes.
 
     Args:
-        listing: What the source holds.
+        listing: The listing of the source.
         hashes: (F, 16) uint8, the MD5 of every file.
         config: Settings of the import, the licence included.
         remote: Address where the version is kept as well.

@@ -16,7 +16,7 @@ from model.data.importing.texts import Texts
 
 @dataclass
 class Listing:
-    """What a source holds, before any image was opened.
+    """The content of a source before any image is opened.
 
     Attributes:
         root: Folder that the file names start from.

@@ -17,7 +17,7 @@ class Samples:
 
     Attributes:
         listing: The listing that the rows come from.
-        inspection: What the images of the listing are.
+        inspection: The results of the check of its images.
         sides: (N,) int8, indices into `SPLITS`; `UNSET` where no side was chosen yet.
         keep: (N,) bool, whether the row becomes a sample.
     """

@@ -16,7 +16,7 @@ from model.errors import GlocalError, NotFound, Unavailable
 from model.home import DataStore
 
 _ALONE = threading.RLock()
-"""Held while DVC runs, because the environment of the process is changed for it."""
+"""Lock that is held while DVC runs, because the environment of the process is changed for it."""
 _NO_GIT = {"core": {"no_scm": True}}
 """DVC runs without git: Glocal decides which DVC files are committed."""
 

@@ -1,4 +1,4 @@
-"""git, run without the user's own settings, so that they do not influence what is stored."""
+"""git, run without the user's own settings, so that these do not influence the stored versions."""
 
 import os
 import subprocess

@@ -124,7 +124,7 @@ def _make_staging(parent: Path) -> Path:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the folders of killed imports, which have a marker. Anything else in the folder belongs to somebody else."""
+    """Remove the folders of killed imports, which have a marker. Other files in the folder are left alone."""
     for folder in parent.glob(f"{_PREFIX}*"):
         if (folder / _STAGED).is_file() and not folder.is_symlink():
             shutil.rmtree(folder)
