@@ -1,5 +1,6 @@
 """The processes of a run end together: with the run, and with whoever started it."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -8,20 +9,35 @@ import threading
 import time
 from pathlib import Path
 
-from model.locks import wait_for
+from model.locks import is_held, wait_for
 
 _GRACE_S = 1.0
 _PAUSE_S = 0.05
+_LAST_LOOK_S = 0.2
 
 
 def end_with(lock: Path) -> None:
-    """End this process's whole group as soon as nobody holds `lock` any more. The group's leader calls it first of all."""
+    """End this process's whole group as soon as nobody holds `lock` any more. The group's leader calls it first of all.
+
+    The leader may end before its watch sees the lock free: it fails where it writes to whoever is gone. So at its own end it
+    gives the watch time for one more look, and looks itself.
+    """
+
+    def end() -> None:
+        os.killpg(os.getpgid(0), signal.SIGKILL)
 
     def watch() -> None:
         wait_for(lock)
-        os.killpg(os.getpgid(0), signal.SIGKILL)
+        end()
 
-    threading.Thread(target=watch, daemon=True).start()
+    def look_again() -> None:
+        watcher.join(_LAST_LOOK_S)
+        if not is_held(lock):
+            end()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    atexit.register(look_again)
 
 
 def end_group(leader: subprocess.Popen[str]) -> None:

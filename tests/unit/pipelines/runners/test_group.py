@@ -64,6 +64,18 @@ def test_a_group_ends_within_two_seconds_of_whoever_started_it(tmp_path, early):
     assert wait_until(lambda: not group(leader), deadline_s=2.0), group(leader)
 
 
+def test_a_leader_that_fails_before_its_watch_looked_leaves_nobody(tmp_path):
+    (tmp_path / "alive").touch()
+    unwatched = "import threading\nthreading.Thread.start = threading.Thread.join = lambda *_: None\n"
+    program = unwatched + LEADER.replace("time.sleep(120)\n", "raise BrokenPipeError\n")
+    command = [sys.executable, "-c", program, str(tmp_path / "alive")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as leader:
+        child = int(leader.stdout.readline())
+        assert "BrokenPipeError" in leader.stderr.read()
+    assert wait_until(lambda: not lives(child), deadline_s=20)
+    assert leader.returncode == -signal.SIGKILL
+
+
 def test_a_group_whose_starter_is_gone_already_ends_at_once(tmp_path):
     lock = tmp_path / "alive"
     lock.touch()
