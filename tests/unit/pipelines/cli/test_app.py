@@ -63,7 +63,9 @@ def test_there_is_no_command_that_is_not_tested_above(glocal):
         (["compile", "--out", "p"], "p would not be a YAML file."),
     ],
 )
-def test_what_cannot_be_used_is_named_on_standard_error_and_exits_2(glocal, tmp_path, words, said):
+def test_what_cannot_be_used_is_named_on_standard_error_and_exits_2(glocal, tmp_path, monkeypatch, words, said):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "photos")  # its name is the data set's, whatever the checkout is called
     code, out, error = glocal(*words)
     assert (code, out) == (2, "")
     assert error.startswith("Error: ")
