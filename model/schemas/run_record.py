@@ -23,7 +23,7 @@ class Failure(Schema):
 class CurvePoint(Schema):
     """A figure of one epoch."""
 
-    epoch: int = Field(ge=0, description="Number of the epoch; 0: the start")
+    epoch: int = Field(ge=0, description="Number of the epoch; 0: the init")
     value: float = Field(description="The figure")
 
 
