@@ -8,8 +8,8 @@ from typing import Any
 from components.runtime.revision import code_revision
 from model.config import RunConfig
 from model.environment import current_user
+from serving.registry.commit import code_commit
 from serving.registry.records import COMMIT, KIND, USER
-from serving.registry.runs import code_commit
 
 
 def run_name(dataset: str, config: RunConfig, when: datetime) -> str:

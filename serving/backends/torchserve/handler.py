@@ -13,7 +13,8 @@ from typing import Any
 
 from model.errors import GlocalError, InvalidInput
 from serving.engine.engine import Engine
-from serving.limits import K_HEADER, MAX_BYTES, MAX_DIGITS, RELEASE
+from serving.limits import MAX_BYTES
+from serving.protocol import K_HEADER, MAX_DIGITS, RELEASE
 
 DEFAULT_K = 5
 
@@ -27,7 +28,7 @@ class Handler:
     """
 
     def initialize(self, context: Any) -> None:
-        """Load the release that lies in the archive. What this raises keeps the worker from serving."""
+        """Load the release that lies in the archive. An error keeps the worker from serving."""
         folder = Path(context.system_properties["model_dir"]) / RELEASE
         self.engine = Engine(folder, version=context.manifest["model"]["modelVersion"])
 
@@ -42,7 +43,7 @@ class Handler:
         for index, answer in enumerate(answers):
             if isinstance(answer, GlocalError):
                 context.set_response_status(code=answer.http_status, idx=index)
-                answer = {"error": answer.headline, "hint": answer.hint}  # noqa: PLW2901 # what is sent of it
+                answer = {"error": answer.headline, "hint": answer.hint}  # noqa: PLW2901 # the part that is sent
             context.set_response_content_type(index, "application/json")
             texts.append(json.dumps(answer))
         return texts

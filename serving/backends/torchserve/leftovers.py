@@ -11,7 +11,7 @@ from model.release import MANIFEST
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import remove_archive, verify_archive
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
-from serving.limits import RELEASE
+from serving.protocol import RELEASE
 
 _ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)-(?P<version>[A-Za-z0-9._]+)\.mar")
 

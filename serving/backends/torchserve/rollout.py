@@ -1,74 +1,27 @@
-"""The rollout: a release put in the place of the one that serves, without a failed request in between.
+"""The rollout: a release replaces the one that serves, without a failed request in between.
 
 Register the new version beside the old one, wait for its workers, replay the release's golden queries at its own address,
-make it the default, let the old one finish what it was asked, remove it. On any failure the new one is removed and the old
+make it the default, let the old one answer its waiting queries, remove it. On any failure the new one is removed and the old
 one has never stopped serving.
 """
 
 import contextlib
 import time
-from pathlib import Path
 
-from model.claim import claim
 from model.errors import Conflict, GlocalError
-from model.home import Home
-from model.locks import hold
-from model.release import Release, open_release
+from model.release import Release
 from model.schemas.promotion import Deployment
 from serving.backends.torchserve.archive import build_archive, remove_archive
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
-from serving.backends.torchserve.leftovers import clear_store
 from serving.backends.torchserve.process import wait_until
-from serving.backends.torchserve.server import ensure
-from serving.backends.torchserve.site import Site, bring_up, connect, restore, tidy
+from serving.backends.torchserve.site import Site, bring_up
 from serving.client import query
 from serving.golden import replay_golden
 
 READY_S = 120.0
-"""For the workers of a new version to get ready."""
+"""Seconds to wait until the workers of a new version are ready."""
 _GRACE_S = 0.1
 _DRAIN_S = 10.0
-
-
-def deploy(
-    release: Path,
-    version: str,
-    *,
-    home: Home,
-    name: str = "glocal",
-    workers: int = 1,
-    deadline_s: float = READY_S,
-    lock_wait_s: float = 180,
-) -> Deployment:
-    """Make a release the one that serves, without a registry; starts TorchServe where it does not run.
-
-    `serving.promotion.promote` is what people and pipelines call: it moves aliases and writes the ledger as well.
-
-    Args:
-        release: The release folder; it is verified first.
-        version: The model version it is served as.
-        home: GLOCAL_HOME.
-        name: The served model.
-        workers: Processes that serve it.
-        deadline_s: For its workers to get ready.
-        lock_wait_s: For another deployment to finish.
-
-    Raises:
-        InvalidInput: The release is not whole.
-        Conflict: Another deployment does not finish, or this version serves with another release.
-        GlocalError, Unavailable: The release cannot be loaded, or its golden queries fail; what served before still serves.
-    """
-    opened = open_release(release)
-    folder = claim(home).serve
-    with hold(folder.deploy_lock, wait_s=lock_wait_s, busy="Another deployment is under way."):
-        running = ensure(folder)
-        with connect(folder, running) as site:
-            restore(site)
-            tidy(site)
-            clear_store(folder)
-            old = switch_over(site, opened, version, name=name, workers=workers, deadline_s=deadline_s)
-            retire(site, opened, name, old)
-            return deployment(site, opened, version, name)
 
 
 def switch_over(
@@ -79,7 +32,7 @@ def switch_over(
     A version that serves already only has its golden queries replayed.
 
     Returns:
-        What served before and is to be retired; None where nothing did, or where the version serves already.
+        The version that served before and is to be retired; None if none did, or if the version serves already.
 
     Raises:
         Conflict: This version serves with another release.
@@ -97,7 +50,7 @@ def switch_over(
 
 
 def deployment(site: Site, release: Release, version: str, name: str) -> Deployment:
-    """What serves after `switch_over`."""
+    """The deployment after `switch_over`."""
     return Deployment(
         address=site.address,
         name=name,
@@ -109,13 +62,13 @@ def deployment(site: Site, release: Release, version: str, name: str) -> Deploym
 
 
 def retire(site: Site, release: Release, name: str, old: Deployed | None) -> None:
-    """Let a version that is no longer the default finish what it was asked, and remove it.
+    """Let a version that is no longer the default answer its waiting queries, and remove it.
 
     Args:
         site: The server.
-        release: What serves now; one of its golden images is asked.
-        name: Of the served model.
-        old: What is to go; nothing happens where it is None.
+        release: The release that serves now; one of its golden images is asked.
+        name: Name of the served model.
+        old: The version to remove; nothing happens if it is None.
     """
     if old is not None:
         _drain(site, name, old.version, release)
@@ -126,7 +79,7 @@ def retire(site: Site, release: Release, name: str, old: Deployed | None) -> Non
 def _replace(
     site: Site, release: Release, version: str, old: Deployed | None, *, name: str, workers: int, deadline_s: float
 ) -> None:
-    archive = build_archive(release.folder, site.folder.store, name=name, version=version)
+    archive = build_archive(release, site.folder.store, name=name, version=version)
     new = Deployed(
         version=version,
         archive=archive.path.name,
@@ -147,7 +100,7 @@ def _replace(
 
 
 def _undo(site: Site, name: str, new: Deployed, old: Deployed | None) -> None:
-    """Leave nothing of the new version. The server may be what failed, so what it answers does not hide why we are here."""
+    """Remove the new version. The server may be what failed, so its errors do not hide the first one."""
     with contextlib.suppress(GlocalError):
         if old is not None:
             site.server.set_default(name, old.version)
@@ -157,10 +110,10 @@ def _undo(site: Site, name: str, new: Deployed, old: Deployed | None) -> None:
 
 
 def _drain(site: Site, name: str, version: str, release: Release) -> None:
-    """Let a version that is no longer the default answer what it was asked before.
+    """Let a version that is no longer the default answer the queries that it was asked before.
 
-    Its queue is first in, first out: once a query of ours has come back, whatever came before has at least reached a worker.
-    What other workers still hold then gets a few times as long as that query took.
+    Its queue is first in, first out: once a query of ours is answered, all earlier queries have at least reached a worker.
+    The queries at other workers then get a few times as long as our query took.
     """
     time.sleep(_GRACE_S)
     began = time.monotonic()
