@@ -1,4 +1,4 @@
-"""The processes of a run end together: with the run, and with whoever started it."""
+"""The process group of a run, which ends with the run and with the process that started it."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ _PAUSE_S = 0.05
 
 
 def end_with(lock: Path) -> None:
-    """End this process's whole group as soon as nobody holds `lock` any more. The group's leader calls it first of all."""
+    """End the group of this process as soon as no process holds `lock`. The group's leader calls this function first."""
 
     def watch() -> None:
         wait_for(lock)
@@ -25,10 +25,10 @@ def end_with(lock: Path) -> None:
 
 
 def end_group(leader: subprocess.Popen[str]) -> None:
-    """End what is left of a group: SIGTERM, at which a training writes a checkpoint, and SIGKILL a second later.
+    """End the remaining processes of a group: SIGTERM, at which a training writes a checkpoint, and SIGKILL a second later.
 
     Args:
-        leader: Leads the group; was started in a session of its own.
+        leader: Process that leads the group; it was started in a new session.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -40,7 +40,7 @@ def end_group(leader: subprocess.Popen[str]) -> None:
 
 
 def _lives(leader: subprocess.Popen[str]) -> bool:
-    leader.poll()  # reaps the leader, whose group else lives on as long as it is a zombie
+    leader.poll()  # reaps the leader: its group would live on as long as it is a zombie
     try:
         os.killpg(leader.pid, 0)
     except (ProcessLookupError, PermissionError):
