@@ -1,4 +1,4 @@
-"""Ask an endpoint what an image shows."""
+"""The client of an endpoint."""
 
 import stat
 from pathlib import Path

@@ -15,8 +15,8 @@ from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.scratch import scratch_folder
 from serving.backends.torchserve.deployed import Deployed, read_deployed
+from serving.backends.torchserve.endpoint import Endpoint
 from serving.backends.torchserve.rollout import deployment, retire, switch_over
-from serving.backends.torchserve.site import Site
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 
@@ -47,7 +47,7 @@ class ModelRecords:
 
 def deploy_version(
     model: ModelRecords,
-    site: Site,
+    endpoint: Endpoint,
     version: ModelVersion,
     release: AbstractContextManager[Release],
     *,
@@ -62,7 +62,7 @@ def deploy_version(
 
     Args:
         model: Records of the model.
-        site: The server, whose deployment lock the caller holds.
+        endpoint: The server, whose deployment lock the caller holds.
         version: The version.
         release: Opens the version's release for the duration of the deployment.
         before: The version that was champion; None if there was none.
@@ -80,11 +80,11 @@ def deploy_version(
     with ExitStack() as stack:
         with _closed_if_failed(model.ledger, entry, why):
             opened = stack.enter_context(release)
-            old = switch_over(site, opened, version.version, name=model.name, workers=workers)
+            old = switch_over(endpoint, opened, version.version, name=model.name, workers=workers)
         model.registry.make_champion(version.version, before)
         model.ledger.close(entry, "promoted")
-        retire(site, opened, model.name, old)
-        return deployment(site, opened, version.version, model.name)
+        retire(endpoint, opened, model.name, old)
+        return deployment(endpoint, opened, version.version, model.name)
 
 
 @contextmanager

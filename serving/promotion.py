@@ -23,14 +23,14 @@ from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
+from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.rollout import deployment, switch_over
 from serving.backends.torchserve.server import ensure
-from serving.backends.torchserve.site import connect
 from serving.deployment import ModelRecords, deploy_version, fetched_release
 from serving.gating import DECISION
 from serving.golden import replay_golden
 from serving.other_data import refuse_other_data
-from serving.reconcile import log_differences, reconcile_site
+from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
 
 
@@ -69,7 +69,7 @@ def register_release(
     version = registry.register(release, report.recorded(), run.id if run else None, card=card)
     if registry.alias("champion") != version:
         registry.set_alias(version, "challenger")
-        registry.describe(version, render_card(report, run=run, decision=decision, version=registry.version(version).label))
+        registry.replace_card(version, render_card(report, run=run, decision=decision, version=registry.version(version).label))
     return registry.version(version)
 
 
@@ -140,16 +140,16 @@ def promote(
     with (
         _release_of(model.registry, wanted, release) as opened,
         hold(home.serve.deploy_lock, wait_s=lock_wait_s, busy="Another deployment is under way."),
-        connect(home.serve, ensure(home.serve)) as site,
+        connect(home.serve, ensure(home.serve)) as endpoint,
     ):
-        log_differences(reconcile_site(home, tracking_uri, site))
+        log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
         refuse_other_data(model.registry, opened.pin, allowed=replace_other_data)
-        before, serving = model.registry.alias("champion"), site.serving(name)
+        before, serving = model.registry.alias("champion"), endpoint.serving(name)
         if before == version and serving is not None and serving.version == version:
-            switch_over(site, opened, version, name=name, workers=workers)
-            return deployment(site, opened, version, name)
+            switch_over(endpoint, opened, version, name=name, workers=workers)
+            return deployment(endpoint, opened, version, name)
         return deploy_version(
-            model, site, wanted, nullcontext(opened), before=before, by=by or current_user(), why=why, workers=workers
+            model, endpoint, wanted, nullcontext(opened), before=before, by=by or current_user(), why=why, workers=workers
         )
 
 

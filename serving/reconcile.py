@@ -21,8 +21,8 @@ from model.schemas.status import Difference, ServerStatus
 from model.scratch import remove_abandoned
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.deployed import Deployed, read_deployed
+from serving.backends.torchserve.endpoint import Endpoint, connect, restore, tidy
 from serving.backends.torchserve.leftovers import clear_store, record_from_store, set_damaged_aside, stored_names
-from serving.backends.torchserve.site import Site, connect, restore, tidy
 from serving.deployment import ModelRecords, deploy_version, fetched_release, serving_place
 from serving.registry.models import Registry, champions
 from serving.registry.store import sqlite_file
@@ -38,8 +38,8 @@ def start_server(home: Home, tracking_uri: str) -> ServerStatus:
     with hold(home.serve.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
         damaged = torchserve.status(home).differences
         running = torchserve.ensure(home.serve)
-        with connect(home.serve, running) as site:
-            differences = reconcile_site(home, tracking_uri, site)
+        with connect(home.serve, running) as endpoint:
+            differences = reconcile_endpoint(home, tracking_uri, endpoint)
     server_files = [difference for difference in damaged if str(home.serve.state) in difference.found]
     return torchserve.status(home).model_copy(update={"differences": (*server_files, *differences)})
 
@@ -72,19 +72,19 @@ def reconcile(home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s
             running = torchserve.answering(home.serve) if deploy else None
             if running is None:
                 return tuple(_reconcile_registry(home, tracking_uri, None))
-            with connect(home.serve, running) as site:
-                return reconcile_site(home, tracking_uri, site)
+            with connect(home.serve, running) as endpoint:
+                return reconcile_endpoint(home, tracking_uri, endpoint)
     except Conflict as error:
         return (Difference(model="", found=error.headline, done="The records were left as they are."),)
 
 
-def reconcile_site(home: Home, tracking_uri: str, site: Site) -> tuple[Difference, ...]:
+def reconcile_endpoint(home: Home, tracking_uri: str, endpoint: Endpoint) -> tuple[Difference, ...]:
     """`reconcile` at a server that runs; the caller holds the lock of deployments."""
     differences = list(_mend_record(home, tracking_uri))
-    differences += restore(site)
-    differences += tidy(site)
-    differences += clear_store(site.folder)
-    differences += _reconcile_registry(home, tracking_uri, site)
+    differences += restore(endpoint)
+    differences += tidy(endpoint)
+    differences += clear_store(endpoint.folder)
+    differences += _reconcile_registry(home, tracking_uri, endpoint)
     remove_abandoned()
     return tuple(differences)
 
@@ -108,15 +108,15 @@ def _mend_record(home: Home, tracking_uri: str) -> Iterator[Difference]:
         yield Difference(model="", found=f"The registry cannot be read: {error}", done="")
 
 
-def _reconcile_registry(home: Home, tracking_uri: str, site: Site | None) -> Iterator[Difference]:
+def _reconcile_registry(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> Iterator[Difference]:
     """Compare the aliases and the ledger of every model with what is on record as serving."""
-    if site is None:
+    if endpoint is None:
         yield from _mend_record(home, tracking_uri)
     try:
         for name in sorted(_champions(home, tracking_uri).keys() | read_deployed(home.serve.deployed).keys()):
             model = ModelRecords.open(home, tracking_uri, name)
             yield from _close_killed(model, own=_is_own(home, tracking_uri))
-            yield from _follow_alias(model, site)
+            yield from _follow_alias(model, endpoint)
             if unfinished := model.registry.remove_unfinished():
                 was = f"The registry held {unfinished} release(s) whose registration was cut short."
                 yield Difference(model=name, found=was, done="Removed.")
@@ -168,7 +168,7 @@ def _close_killed(model: ModelRecords, *, own: bool) -> Iterator[Difference]:
             yield Difference(model=model.name, found=was, done=f"It was rolled back. {remains}")
 
 
-def _follow_alias(model: ModelRecords, site: Site | None) -> Iterator[Difference]:
+def _follow_alias(model: ModelRecords, endpoint: Endpoint | None) -> Iterator[Difference]:
     """Rules 3 and 4: compare what serves with the alias."""
     serving, champion = model.deployed, model.registry.alias("champion")
     if champion == (serving.version if serving else None):
@@ -176,7 +176,9 @@ def _follow_alias(model: ModelRecords, site: Site | None) -> Iterator[Difference
     if champion is not None:
         serves = f"Version {serving.version} serves" if serving else "Nothing serves under this name"
         wish = f"{serves}, and the alias champion points at version {champion}."
-        yield Difference(model=model.name, found=wish, done=_deploy_wish(model, site, champion, serving) if site else _AT_START)
+        yield Difference(
+            model=model.name, found=wish, done=_deploy_wish(model, endpoint, champion, serving) if endpoint else _AT_START
+        )
     elif serving is not None and model.registry.has(serving.version):
         model.registry.set_alias(serving.version, "champion")
         was = f"Version {serving.version} serves, and no version had the alias champion."
@@ -186,13 +188,13 @@ def _follow_alias(model: ModelRecords, site: Site | None) -> Iterator[Difference
         yield Difference(model=model.name, found=was, done="It serves until another version is promoted.")
 
 
-def _deploy_wish(model: ModelRecords, site: Site, version: str, serving: Deployed | None) -> str:
+def _deploy_wish(model: ModelRecords, endpoint: Endpoint, version: str, serving: Deployed | None) -> str:
     """Deploy the version that somebody pointed the alias at; returns a sentence on the outcome."""
     before, workers = (serving.version, serving.workers) if serving else (None, 1)
     why = f"the alias champion was moved from {before or 'nothing'} to {version} in the registry"
     wanted, release = model.registry.version(version), fetched_release(model.registry, version)
     try:
-        deploy_version(model, site, wanted, release, before=before, by=current_user(), why=why, workers=workers)
+        deploy_version(model, endpoint, wanted, release, before=before, by=current_user(), why=why, workers=workers)
     except GlocalError as error:
         if model.deployed != serving:
             return f"Version {version} answered its golden queries and serves. Its promotion was not finished: {error}"

@@ -65,22 +65,6 @@ class Reranker:
         )
 
 
-def make_reranker(network: RetrievalNetwork, batches: Callable[[], Iterable[Sequence[Tensor]]], size: int) -> Reranker:
-    """Extract the local features of a gallery.
-
-    Args:
-        network: Network in evaluation mode.
-        batches: Called once or twice: batches of images (3, H, W) uint8 of the gallery's rows, in order.
-        size: Side of the square image from which they are extracted: about twice the size that the network was trained on.
-
-    Raises:
-        InvalidInput: The method has no local features.
-    """
-    reduction = reduction_for(network, batches, size)
-    features = [found for images in batches() for found in extract(network, images, size, reduction=reduction)]
-    return Reranker(network, size, features, reduction)
-
-
 @torch.inference_mode()
 def reduction_for(
     network: RetrievalNetwork, batches: Callable[[], Iterable[Sequence[Tensor]]], size: int

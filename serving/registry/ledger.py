@@ -1,4 +1,4 @@
-"""The ledger of promotions: every attempt to change what serves, as a run in MLflow of its own."""
+"""The ledger of promotions. Every attempt to change the version that serves is one run in MLflow."""
 
 from typing import TYPE_CHECKING
 

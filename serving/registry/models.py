@@ -1,4 +1,4 @@
-"""The registry of releases: versions with evidence, and the aliases that say which of them serves."""
+"""The registry of releases: versions with evidence, and the alias of the version that serves."""
 
 import contextlib
 import shutil
@@ -65,7 +65,7 @@ class Registry:
             known = self.find(release.id)
             return known if known is not None else self._register(release, evidence, run_id, card)
 
-    def describe(self, version: str, card: str) -> None:
+    def replace_card(self, version: str, card: str) -> None:
         """Replace the model card of a version.
 
         Raises:

@@ -1,8 +1,8 @@
 """The record of runs: a parent run for each pipeline run, a nested run for each of its steps, in MLflow.
 
 runs = Runs(environment.mlflow_uri)
-run_id = runs.start_run("grocery multi_head 2026-11-25 04:50", params, tags)     # whoever starts the pipeline
-step_id = runs.start_step(run_id, "train")                                       # each step: finish, or fail with the reason
+run_id = runs.start_run("grocery multi_head 2026-11-25 04:50", params, tags)     # at the start of the pipeline
+step_id = runs.start_step(run_id, "train")                                       # every step: finish, or fail with the reason
 runs.log_dataset(run_id, pin); runs.log_training(run_id, report)                 # results of steps
 runs.close(run_id, succeeded=True)                                               # the exit handler
 runs.run(run_id)                                                                 # a RunRecord
@@ -103,7 +103,7 @@ class Runs:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         profile = pin.model_dump_json(include={"files", "bytes", "classes", "licence"})
-        source = json.dumps({"uri": pin.repo, **pin.to_json()})  # `uri` is what MLflow's own reader asks for
+        source = json.dumps({"uri": pin.repo, **pin.to_json()})  # MLflow's own reader needs `uri`
         dataset = Dataset(pin.path, pin.md5, "local", source, profile=profile)
         tags = [InputTag("mlflow.data.context", "training"), InputTag(DATASET_REVISION, pin.rev)]
         self._client.log_inputs(run_id, [DatasetInput(dataset, tags)])

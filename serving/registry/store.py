@@ -83,7 +83,7 @@ def experiment_id(client: "MlflowClient", tracking_uri: str, name: str) -> str:
         try:
             location = (root.resolve() / name).as_uri() if root else None
             return client.create_experiment(name, artifact_location=location, tags={"mlflow.experimentKind": _PAGE})
-        except MlflowException:  # somebody else made it in between
+        except MlflowException:  # another process made it meanwhile
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise

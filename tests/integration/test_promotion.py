@@ -135,12 +135,12 @@ def hooked(*args, **kwargs):
     if len(calls) == int(count):
         die()
     return done
-reconcile_site = serving.promotion.reconcile_site
+reconcile_endpoint = serving.promotion.reconcile_endpoint
 def reconcile_and_arm(*args):  # the deployment is killed, not the reconciliation before it
-    differences = reconcile_site(*args)
+    differences = reconcile_endpoint(*args)
     armed.append(1)
     return differences
-serving.promotion.reconcile_site = reconcile_and_arm
+serving.promotion.reconcile_endpoint = reconcile_and_arm
 setattr(owner, parts[-1], hooked)
 home = Home.at(home)
 serving.promotion.promote("2", home=home, tracking_uri=home.tracking_uri, name=name, why="killed", by="bob")

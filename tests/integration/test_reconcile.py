@@ -18,8 +18,8 @@ from model.release import open_release
 from serving import deployment
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.discovery import find, server_pids
+from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.process import wait_until
-from serving.backends.torchserve.site import connect
 from serving.promotion import register_release
 from serving.reconcile import reconcile, server_status, start_server
 from serving.registry.models import Registry
@@ -217,10 +217,10 @@ def test_a_stopped_server_ends_even_where_no_record_names_it(home, releases, fir
 
 
 def test_a_server_without_its_model_is_reported_and_brought_back(home, releases, first):
-    with connect(home.serve, find(home.serve)) as site:
-        for name in site.server.names():
-            for version in site.registered(name):
-                site.server.unregister(name, version)
+    with connect(home.serve, find(home.serve)) as endpoint:
+        for name in endpoint.server.names():
+            for version in endpoint.registered(name):
+                endpoint.server.unregister(name, version)
     looked = server_status(home, home.tracking_uri)
     assert looked.state == "empty"
     assert looked.fault.exit_code == 5

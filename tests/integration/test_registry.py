@@ -103,12 +103,12 @@ def test_the_model_card_is_a_versions_description_and_lies_whole_beside_the_rele
 
 def test_a_version_may_be_described_anew(uri, registry, releases):
     card = "# Model card\n\n| registered | glocal version 3 |\n"
-    registry.describe("3", card)
+    registry.replace_card("3", card)
     found = MlflowClient(uri).get_model_version("glocal", "3")
     assert found.description == card
     assert MlflowClient(uri).get_model_version("glocal", "1").description == CARDS[0]
     with pytest.raises(NotFound):
-        registry.describe("9", card)
+        registry.replace_card("9", card)
 
 
 def test_what_was_registered_comes_back_byte_for_byte(registry, releases, tmp_path):

@@ -116,8 +116,8 @@ def test_deploying_what_serves_only_verifies_it(home, deploy, releases, address)
     assert deploy(releases[0]).golden == 2
     assert torchserve.status(home).models["glocal"].versions[0].workers[0].pid == pid
     running = find(home.serve)
-    with torchserve.connect(home.serve, running) as site, pytest.raises(Conflict, match="serves release"):
-        switch_over(site, releases[1], "1", name=NAME, workers=1)
+    with torchserve.connect(home.serve, running) as endpoint, pytest.raises(Conflict, match="serves release"):
+        switch_over(endpoint, releases[1], "1", name=NAME, workers=1)
 
 
 def test_every_listening_socket_is_on_loopback(home, address):
@@ -222,9 +222,9 @@ def test_what_a_killed_deployment_left_is_tidied_by_the_next(home, deploy, relea
     """It had registered its version and made it the default, and died before it was recorded."""
     folder = home.serve
     stray = build_archive(releases[2], folder.store, name=NAME, version="99")
-    with torchserve.connect(folder, find(folder)) as site:
-        site.server.register(stray.path.name, "glocal")
-        site.server.set_default("glocal", "99")
+    with torchserve.connect(folder, find(folder)) as endpoint:
+        endpoint.server.register(stray.path.name, "glocal")
+        endpoint.server.set_default("glocal", "99")
     deploy(releases[1])
     assert only_version(home) == replaced
     assert not stray.path.exists()

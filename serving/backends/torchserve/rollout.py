@@ -13,8 +13,8 @@ from model.release import Release
 from model.schemas.promotion import Deployment
 from serving.backends.torchserve.archive import build_archive, remove_archive
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
+from serving.backends.torchserve.endpoint import Endpoint, bring_up
 from serving.backends.torchserve.process import wait_until
-from serving.backends.torchserve.site import Site, bring_up
 from serving.client import query
 from serving.golden import replay_golden
 
@@ -25,7 +25,7 @@ _DRAIN_S = 10.0
 
 
 def switch_over(
-    site: Site, release: Release, version: str, *, name: str, workers: int, deadline_s: float = READY_S
+    endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int, deadline_s: float = READY_S
 ) -> Deployed | None:
     """Bring a version up beside the one that serves, replay its golden queries, make it the default, put it on record.
 
@@ -38,21 +38,21 @@ def switch_over(
         Conflict: This version serves with another release.
         GlocalError: The version cannot be loaded or does not verify. It is removed; what served before still serves.
     """
-    old = site.serving(name)
+    old = endpoint.serving(name)
     if old is None or old.version != version:
-        _replace(site, release, version, old, name=name, workers=workers, deadline_s=deadline_s)
+        _replace(endpoint, release, version, old, name=name, workers=workers, deadline_s=deadline_s)
         return old
     if old.release != release.id:
         headline = f"{name} {version} serves release {old.release}, not {release.id}."
         raise Conflict(headline, "Register the release as a new version.")
-    replay_golden(release, site.address, name, version)
+    replay_golden(release, endpoint.address, name, version)
     return None
 
 
-def deployment(site: Site, release: Release, version: str, name: str) -> Deployment:
+def deployment(endpoint: Endpoint, release: Release, version: str, name: str) -> Deployment:
     """The deployment after `switch_over`."""
     return Deployment(
-        address=site.address,
+        address=endpoint.address,
         name=name,
         version=version,
         release=release.id,
@@ -61,25 +61,25 @@ def deployment(site: Site, release: Release, version: str, name: str) -> Deploym
     )
 
 
-def retire(site: Site, release: Release, name: str, old: Deployed | None) -> None:
+def retire(endpoint: Endpoint, release: Release, name: str, old: Deployed | None) -> None:
     """Let a version that is no longer the default answer its waiting queries, and remove it.
 
     Args:
-        site: The server.
+        endpoint: The server.
         release: The release that serves now; one of its golden images is asked.
         name: Name of the served model.
         old: The version to remove; nothing happens if it is None.
     """
     if old is not None:
-        _drain(site, name, old.version, release)
-        site.server.unregister(name, old.version)
-        remove_archive(site.folder.store / old.archive)
+        _drain(endpoint, name, old.version, release)
+        endpoint.server.unregister(name, old.version)
+        remove_archive(endpoint.folder.store / old.archive)
 
 
 def _replace(
-    site: Site, release: Release, version: str, old: Deployed | None, *, name: str, workers: int, deadline_s: float
+    endpoint: Endpoint, release: Release, version: str, old: Deployed | None, *, name: str, workers: int, deadline_s: float
 ) -> None:
-    archive = build_archive(release, site.folder.store, name=name, version=version)
+    archive = build_archive(release, endpoint.folder.store, name=name, version=version)
     new = Deployed(
         version=version,
         archive=archive.path.name,
@@ -89,27 +89,27 @@ def _replace(
         workers=workers,
     )
     try:
-        bring_up(site, name, new, deadline_s=deadline_s)
-        replay_golden(release, site.address, name, version)
-        site.server.set_default(name, version)
-        write_deployed(site.folder.deployed, name, new)
+        bring_up(endpoint, name, new, deadline_s=deadline_s)
+        replay_golden(release, endpoint.address, name, version)
+        endpoint.server.set_default(name, version)
+        write_deployed(endpoint.folder.deployed, name, new)
     except BaseException:
-        if read_deployed(site.folder.deployed).get(name) != new:
-            _undo(site, name, new, old)
+        if read_deployed(endpoint.folder.deployed).get(name) != new:
+            _undo(endpoint, name, new, old)
         raise
 
 
-def _undo(site: Site, name: str, new: Deployed, old: Deployed | None) -> None:
+def _undo(endpoint: Endpoint, name: str, new: Deployed, old: Deployed | None) -> None:
     """Remove the new version. The server may be what failed, so its errors do not hide the first one."""
     with contextlib.suppress(GlocalError):
         if old is not None:
-            site.server.set_default(name, old.version)
+            endpoint.server.set_default(name, old.version)
     with contextlib.suppress(GlocalError):
-        site.server.unregister(name, new.version)
-    remove_archive(site.folder.store / new.archive)
+        endpoint.server.unregister(name, new.version)
+    remove_archive(endpoint.folder.store / new.archive)
 
 
-def _drain(site: Site, name: str, version: str, release: Release) -> None:
+def _drain(endpoint: Endpoint, name: str, version: str, release: Release) -> None:
     """Let a version that is no longer the default answer the queries that it was asked before.
 
     Its queue is first in, first out: once a query of ours is answered, all earlier queries have at least reached a worker.
@@ -119,6 +119,6 @@ def _drain(site: Site, name: str, version: str, release: Release) -> None:
     began = time.monotonic()
     with contextlib.suppress(GlocalError):
         if release.golden:
-            query(site.address, name, release.golden_image(release.golden[0]), 1, version=version)
-    wait_until(lambda: not site.server.waiting(name, version), deadline_s=_DRAIN_S)
+            query(endpoint.address, name, release.golden_image(release.golden[0]), 1, version=version)
+    wait_until(lambda: not endpoint.server.waiting(name, version), deadline_s=_DRAIN_S)
     time.sleep(_GRACE_S + min(3 * (time.monotonic() - began), _DRAIN_S))

@@ -13,8 +13,8 @@ from model.schemas.status import Difference, ServedModel, ServerStatus
 from serving.backends.torchserve.configuration import Limits, Ports
 from serving.backends.torchserve.deployed import read_deployed
 from serving.backends.torchserve.discovery import Running, find, is_damaged
+from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.process import end, launch, remember, wait_until
-from serving.backends.torchserve.site import connect
 
 _ATTEMPTS = 3
 _LOCK_WAIT_S = 180.0
@@ -86,8 +86,8 @@ def stop(home: Home) -> bool:
 
 def _served(folder: ServeFolder, running: Running) -> tuple[bool, dict[str, ServedModel]]:
     try:
-        with connect(folder, running) as site:
-            server = site.server
+        with connect(folder, running) as endpoint:
+            server = endpoint.server
             if not server.healthy():
                 return False, {}
             models = {
@@ -132,8 +132,8 @@ def _start_afresh(folder: ServeFolder, ports: Ports | None, limits: Limits, dead
 
 
 def _answers(running: Running, folder: ServeFolder, deadline_s: float) -> bool:
-    with connect(folder, running) as site:
-        healthy = wait_until(lambda: site.server.healthy() or find(folder) is None, deadline_s=deadline_s)
+    with connect(folder, running) as endpoint:
+        healthy = wait_until(lambda: endpoint.server.healthy() or find(folder) is None, deadline_s=deadline_s)
         return healthy and find(folder) is not None
 
 

@@ -8,7 +8,8 @@ from model.errors import InvalidInput
 from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import METHODS
 from model.networks.trunk import LITE0, make_trunk
-from model.retrieval.reranker import RATIOS, choose_ratio, make_reranker
+from model.retrieval.local_features import extract
+from model.retrieval.reranker import RATIOS, Reranker, choose_ratio, reduction_for
 from tests.support.images import scenery
 
 SIZE = 160
@@ -25,9 +26,16 @@ GALLERY = [[scenery(1)[:, :SIZE, :SIZE], scenery(2)[:, :SIZE, :SIZE]], [QUERY[:,
 ROWS, SCORES = np.array([0, 1, 2]), np.float32([0.9, 0.8, 0.7])
 
 
+def make_reranker(network, size):
+    """A reranker with the local features of the gallery."""
+    reduction = reduction_for(network, lambda: GALLERY, size)
+    features = [found for images in GALLERY for found in extract(network, images, size, reduction=reduction)]
+    return Reranker(network, size, features, reduction)
+
+
 @pytest.mark.parametrize(("method", "size"), [("multi_head", 160), ("multi_head_paper", 160), ("delg", 160), ("sona", 320)])
 def test_every_method_with_local_features_puts_the_image_that_overlaps_the_query_first(method, size):
-    reranker = replace(make_reranker(network(method), lambda: GALLERY, size), budget_ms=1e9)  # sona's places are twice as wide
+    reranker = replace(make_reranker(network(method), size), budget_ms=1e9)  # sona's places are twice as wide
     assert {found.descriptors.shape[1] for found in reranker.features} == {128}
     (query,) = reranker.describe([QUERY[:, :SIZE, :SIZE]])
     found = reranker.order(query, ROWS, SCORES)
@@ -36,7 +44,7 @@ def test_every_method_with_local_features_puts_the_image_that_overlaps_the_query
 
 
 def test_what_lies_beyond_the_limit_keeps_its_place():
-    reranker = replace(make_reranker(network("multi_head"), lambda: GALLERY, SIZE), limit=2)
+    reranker = replace(make_reranker(network("multi_head"), SIZE), limit=2)
     (query,) = reranker.describe([QUERY[:, :SIZE, :SIZE]])
     found = reranker.order(query, ROWS, SCORES)
     assert found.order[2] == 2
@@ -45,7 +53,7 @@ def test_what_lies_beyond_the_limit_keeps_its_place():
 
 
 def test_without_a_ratio_the_global_order_stays():
-    reranker = replace(make_reranker(network("delg"), lambda: GALLERY, SIZE), ratio=None)
+    reranker = replace(make_reranker(network("delg"), SIZE), ratio=None)
     (query,) = reranker.describe([QUERY])
     assert reranker.order(query, ROWS, SCORES).order.tolist() == [0, 1, 2]
 
@@ -53,11 +61,11 @@ def test_without_a_ratio_the_global_order_stays():
 @pytest.mark.parametrize("method", ["proxy_anchor", "abe", "solar"])
 def test_a_method_without_a_local_head_says_so(method):
     with pytest.raises(InvalidInput, match="no local"):
-        make_reranker(network(method), lambda: GALLERY, SIZE)
+        make_reranker(network(method), SIZE)
 
 
 def test_the_ratio_that_does_best_is_chosen_and_none_where_none_helps():
-    reranker = make_reranker(network("delg"), lambda: GALLERY, SIZE)
+    reranker = make_reranker(network("delg"), SIZE)
     figures = {None: 0.5, 0.8: 0.4, 0.9: 0.7, 1.0: 0.1}
     assert choose_ratio(reranker, lambda tried: figures[tried.ratio]).ratio == 0.9
     assert choose_ratio(reranker, lambda tried: 0.5).ratio is None
