@@ -1,5 +1,6 @@
 """The process group of a run, which ends with the run and with the process that started it."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -8,20 +9,31 @@ import threading
 import time
 from pathlib import Path
 
-from model.locks import wait_for
+from model.locks import is_held, wait_for
 
 _GRACE_S = 1.0
 _PAUSE_S = 0.05
 
 
 def end_with(lock: Path) -> None:
-    """End the group of this process as soon as no process holds `lock`. The group's leader calls this function first."""
+    """End the group of this process as soon as no process holds `lock`. The group's leader calls this function first.
+
+    A leader may end before its watching thread sees the free lock, for instance at a broken pipe. It then ends the group itself.
+    """
+
+    def end() -> None:
+        os.killpg(os.getpgid(0), signal.SIGKILL)
 
     def watch() -> None:
         wait_for(lock)
-        os.killpg(os.getpgid(0), signal.SIGKILL)
+        end()
+
+    def check() -> None:
+        if not is_held(lock):
+            end()
 
     threading.Thread(target=watch, daemon=True).start()
+    atexit.register(check)
 
 
 def end_group(leader: subprocess.Popen[str]) -> None:

@@ -72,6 +72,39 @@ def test_a_group_whose_starter_is_gone_already_ends_at_once(tmp_path):
     assert not group(leader.pid)
 
 
+LATE = """
+import subprocess, sys, time
+from pathlib import Path
+from pipelines.runners import group
+
+group.wait_for = lambda _: time.sleep(120)
+group.end_with(Path(sys.argv[1]))
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"], stdout=subprocess.DEVNULL)
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+"""A leader that ends before its watching thread sees the free lock."""
+
+
+@pytest.mark.parametrize("starter_lives", [True, False])
+def test_a_leader_that_ends_ends_its_group_if_and_only_if_its_starter_is_gone(tmp_path, starter_lives):
+    lock, streams = tmp_path / "alive", {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        hold(lock),
+        subprocess.Popen([sys.executable, "-c", LATE, str(lock)], text=True, start_new_session=True, **streams) as leader,
+    ):
+        child = int(leader.stdout.readline())
+        if not starter_lives:
+            lock.unlink()  # as free as the lock of a starter that was killed
+        leader.communicate("")
+    if starter_lives:
+        assert (leader.returncode, lives(child)) == (0, True)
+        os.kill(child, signal.SIGKILL)
+    else:
+        assert leader.returncode == -signal.SIGKILL
+        assert wait_until(lambda: not lives(child), deadline_s=2.0)
+
+
 def test_ending_a_group_takes_its_members_with_it(tmp_path):
     with hold(tmp_path / "alive"), lead(tmp_path / "alive", stdout=subprocess.PIPE) as leader:
         child = int(leader.stdout.readline())
