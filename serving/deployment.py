@@ -1,6 +1,6 @@
-"""The deployment of a registered version: the one way in which a version comes to serve, whoever asked for it.
+"""The deployment of a registered version. Promotions and moved aliases are both carried out here.
 
-It writes in the order of docs/decisions/0009-one-truth-of-what-serves.md, so that `serving.reconcile` can tell where a killed
+A deployment writes in the order of docs/decisions/0009-one-truth-of-what-serves.md, so that `serving.reconcile` can tell where a killed
 deployment stopped.
 """
 
@@ -23,7 +23,7 @@ from serving.registry.models import Registry
 
 @dataclass(frozen=True)
 class ModelRecords:
-    """The records of one served model: its versions, its ledger, and what serves in a GLOCAL_HOME."""
+    """The records of one served model: its versions, its ledger, and the version that serves in a GLOCAL_HOME."""
 
     home: Home
     registry: Registry

@@ -33,7 +33,7 @@ _AT_START = "It will be deployed by glocal serve start."
 
 
 def start_server(home: Home, tracking_uri: str) -> ServerStatus:
-    """Start the endpoint unless it runs, bring back what was deployed, and reconcile it with the registry."""
+    """Start the endpoint unless it runs, bring back the deployed versions, and reconcile them with the registry."""
     claim(home)
     with hold(home.serve.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
         damaged = torchserve.status(home).differences
@@ -54,7 +54,7 @@ def server_status(home: Home, tracking_uri: str) -> ServerStatus:
 
 
 def reconcile(home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s: float = _LOCK_WAIT_S) -> tuple[Difference, ...]:
-    """Bring together what serves and what the records say; starts no server.
+    """Bring the server, deployed.json and the aliases together; starts no server.
 
     Args:
         home: GLOCAL_HOME.
@@ -109,7 +109,7 @@ def _mend_record(home: Home, tracking_uri: str) -> Iterator[Difference]:
 
 
 def _reconcile_registry(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> Iterator[Difference]:
-    """Compare the aliases and the ledger of every model with what is on record as serving."""
+    """Compare the aliases and the ledger of every model with deployed.json."""
     if endpoint is None:
         yield from _mend_record(home, tracking_uri)
     try:
@@ -169,7 +169,7 @@ def _close_killed(model: ModelRecords, *, own: bool) -> Iterator[Difference]:
 
 
 def _follow_alias(model: ModelRecords, endpoint: Endpoint | None) -> Iterator[Difference]:
-    """Rules 3 and 4: compare what serves with the alias."""
+    """Rules 3 and 4: compare the alias with the version that serves."""
     serving, champion = model.deployed, model.registry.alias("champion")
     if champion == (serving.version if serving else None):
         return
@@ -203,7 +203,7 @@ def _deploy_wish(model: ModelRecords, endpoint: Endpoint, version: str, serving:
 
 
 def _put_back(model: ModelRecords, serving: Deployed | None) -> str:
-    """Point the alias at what serves again; returns a sentence on the outcome."""
+    """Point the alias at the version that serves again; returns a sentence on the outcome."""
     if serving is not None and model.registry.has(serving.version):
         model.registry.set_alias(serving.version, "champion")
         return f"The alias points at version {serving.version} again."

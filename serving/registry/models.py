@@ -138,7 +138,7 @@ class Registry:
         return str(versions[0].version) if versions else None
 
     def data_name(self, version: ModelVersion) -> str:
-        """The data set that a version was made from; read from its release where it was not recorded; empty if unreadable."""
+        """The data set that a version was made from; read from its release if it was not recorded; empty if unreadable."""
         if version.data_name:
             return version.data_name
         with contextlib.suppress(Exception), scratch_folder("manifest") as scratch:  # it is unknown then, whatever the error

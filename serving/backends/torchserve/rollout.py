@@ -100,7 +100,7 @@ def _replace(
 
 
 def _undo(endpoint: Endpoint, name: str, new: Deployed, old: Deployed | None) -> None:
-    """Remove the new version. The server may be what failed, so its errors do not hide the first one."""
+    """Remove the new version. If the server itself failed, its errors do not hide the first one."""
     with contextlib.suppress(GlocalError):
         if old is not None:
             endpoint.server.set_default(name, old.version)
