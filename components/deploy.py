@@ -12,6 +12,7 @@ def deploy(serve: dict, version: str, release: dsl.Input[dsl.Model], why: str) -
     Reads:
         serve: The `serve` section of the configuration.
         version: The registered version of `release`.
+        release: The release folder.
         why: The reason, for the ledger.
 
     Returns:

@@ -9,7 +9,7 @@ from components.runtime.image import IMAGE
 def index(
     pin: dict,  # type: ignore[type-arg]
     checkpoint: dsl.Input[dsl.Model],
-    serve: dict,  # type: ignore[type-arg]
+    index: dict,  # type: ignore[type-arg]
     release: dsl.Output[dsl.Model],
 ) -> None:
     """Embed every image of the data and seal the result as a release.
@@ -17,8 +17,7 @@ def index(
     Reads:
         pin: The data.
         checkpoint: What `train` wrote.
-        serve: The `serve` section of the configuration; its `golden_queries` is the number of images that are kept with the
-            answers that they must give.
+        index: The `index` section of the configuration.
 
     Writes:
         release: The release folder.
@@ -30,7 +29,7 @@ def index(
     from components.runtime.data import fetch_data
     from components.runtime.revision import code_revision
     from components.runtime.step import step
-    from model.config import ServeConfig
+    from model.config import IndexConfig
     from model.index import build_release
 
     with step("index") as current:
@@ -42,7 +41,7 @@ def index(
             pin=parsed,
             code_revision=code_revision(),
             work=current.work,
-            golden_queries=ServeConfig(**serve).golden_queries,
+            golden_queries=IndexConfig(**index).golden_queries,
             progress=current.progress,
         )
         current.tags |= {"release": sealed.id, "embedding_space_id": sealed.embedding_space_id}

@@ -7,10 +7,10 @@ from components.runtime.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def version(source: str, name: str, data: dict) -> dict:  # type: ignore[type-arg]
-    """Import a folder as a new version of a data set, or resolve a version that is there.
+    """Import images as a new version of a data set, or resolve a version that is there.
 
     Reads:
-        source: A folder, an `s3://` prefix, or `name@revision` of what was imported before.
+        source: A folder, a CSV, an `s3://` prefix, or `name@revision` of what was imported before.
         name: Name of the data set; empty: after the source, as `default_name` says.
         data: The `data` section of the configuration.
 

@@ -1,6 +1,6 @@
 """Every setting of a run, as one frozen tree. It is read and checked once, where a run starts, and passed on as plain values.
 
-    glocal run --data DIR --config run.yaml --set train.epochs=20
+    glocal run DIR --config run.yaml --set train.epochs=20
 
 An unknown setting is an error that names the nearest known one. This module imports no torch.
 """
@@ -37,7 +37,7 @@ _METHODS, _ATTENTION = method_names(), ["method", *ATTENTION]
 MethodName = Annotated[str, _one_of("method", _METHODS), Field(json_schema_extra={"enum": list(_METHODS)})]
 AttentionName = Annotated[str, _one_of("attention block", _ATTENTION), Field(json_schema_extra={"enum": list(_ATTENTION)})]
 
-_RENAMED = {"train.start": "train.init"}
+_RENAMED = {"train.start": "train.init", "serve.golden_queries": "index.golden_queries"}
 """Settings of earlier versions and their names now."""
 
 
@@ -61,14 +61,15 @@ class DataConfig(_Section):
         "fail", description="What to do with one image in several classes; drop: all its copies are left out; keep: all stay"
     )
     leaks: Literal["fail", "drop"] = Field(
-        "fail", description="What to do with one image on both sides of the split; drop: the copy to train on is left out"
+        "fail",
+        description="What to do with one image on both sides of the split; drop: the copy on the training side is left out",
     )
     singletons: Literal["fail", "drop", "distractor"] = Field(
         "fail",
         description="What to do with a class of one usable image; distractor: it is searched, but never trained on or a query",
     )
     skip_unreadable: bool = Field(
-        False, description="Whether unreadable, damaged and oversized images are left out; otherwise they refuse the data set"
+        False, description="Leave out images that cannot be used: unreadable, damaged, oversized; false: each is a defect"
     )
     max_image_bytes: int = Field(64 * 2**20, gt=0, le=64 * 2**20, description="Larger files are refused")
     max_image_pixels: int = Field(
@@ -142,6 +143,12 @@ class TrainConfig(_Section):
     )
 
 
+class IndexConfig(_Section):
+    """What a release holds beside the network and the gallery."""
+
+    golden_queries: int = Field(4, ge=1, le=64, description="Images whose answers a release must reproduce before it serves")
+
+
 class EvaluateConfig(_Section):
     """How the figures of the unseen classes are computed."""
 
@@ -155,13 +162,13 @@ class GateConfig(_Section):
     min_map_at_r: float = Field(0.0, ge=0, le=1, description="Lowest MAP@R on the test classes")
     min_gain_over_untrained: float = Field(0.0, ge=-1, le=1, description="Lowest gain in MAP@R over the untrained trunk")
     max_regression: float = Field(
-        0.01, ge=0, le=1, description="Largest loss in MAP@R against the champion, at the lower end of the interval"
+        0.01, ge=0, le=1, description="Largest drop in MAP@R below the champion's, at the lower bound of the paired interval"
     )
     max_group_regression: float = Field(
         0.15,
         ge=0,
         le=1,
-        description="Largest loss in MAP@R of one group against the champion; of one class where the data name no groups",
+        description="Largest drop in MAP@R of one group below the champion's; of one class where the data name no groups",
     )
     max_size_mb: float = Field(2048, gt=0, description="Largest size of the release folder, in MiB")
     max_latency_ms: float = Field(
@@ -170,14 +177,13 @@ class GateConfig(_Section):
 
 
 class ServeConfig(_Section):
-    """How the promoted release answers."""
+    """How the released model is served."""
 
     name: str = Field(
         "", pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Name of the registered and served model; empty: the data set's name"
     )
     replace_other_data: bool = Field(False, description="Replace a champion that was made from another data set")
     workers: int = Field(1, ge=1, le=64, description="Worker processes behind the endpoint")
-    golden_queries: int = Field(4, ge=1, le=64, description="Images whose answers a release must reproduce before it serves")
 
 
 class RunConfig(_Section):
@@ -186,6 +192,7 @@ class RunConfig(_Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    index: IndexConfig = IndexConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     gate: GateConfig = GateConfig()
     serve: ServeConfig = ServeConfig()

@@ -9,13 +9,14 @@ from typing import Any
 
 from components.runtime.revision import code_revision
 from model.claim import claim
-from model.config import RunConfig
-from model.data.importing.dataset_name import is_reference
+from model.config import ModelConfig, RunConfig
+from model.data.importing.dataset_name import default_name, is_reference, own_name
 from model.data.importing.object_store import split_address
 from model.environment import Environment, current_user
 from model.errors import InvalidInput
 from model.evaluation.report import PAGE, REPORT
 from model.files import write_json
+from model.networks.methods import get_method
 from model.schemas.figures import Figure
 from model.schemas.report import Report
 from model.schemas.run_event import RunEvent
@@ -49,25 +50,35 @@ def locate(source: str) -> str:
         return source
     raise InvalidInput(
         f"There is no folder {source[:200] or repr(source)}.",
-        "Give --data a folder of one folder a class, s3://bucket/prefix, or name@revision.",
+        "Give a folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision.",
     )
 
 
 def run_training(
-    source: str, name: str, config: RunConfig, *, environment: Environment, listener: Listener, why: str
+    source: str, config: RunConfig, *, name: str = "", environment: Environment, listener: Listener, why: str
 ) -> RunResult:
     """Run the training pipeline on this machine.
 
     Args:
-        source: Source of the data; see `locate`.
-        name: Name of the data set.
+        source: A folder, a CSV, an `s3://` prefix or `name@revision`.
         config: The settings.
-        environment: Environment of this process.
+        name: Name of the data set; empty: after the source.
+        environment: The home, the registry and the user.
         listener: Called with every event.
-        why: Reason to record with the promotion.
+        why: The reason, recorded with the promotion.
+
+    Raises:
+        InvalidInput: There is no such source, method, attention block or trunk. Nothing was started.
     """
+    name = name or _name_after(source, listener)
     source = locate(source)
+    _check_model(config.model)
     claim(environment.home)
+    return _run(source, name, config, environment=environment, listener=listener, why=why)
+
+
+def _run(source: str, name: str, config: RunConfig, *, environment: Environment, listener: Listener, why: str) -> RunResult:
+    """Run the pipeline on a source that is there, and record how it went."""
     folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
@@ -93,6 +104,25 @@ def run_training(
         result = _result(done, folder, runs, run_id)
         write_json(folder / RESULT, result.to_json())
     return result
+
+
+def _check_model(config: ModelConfig) -> None:
+    """Check that the method, the attention blocks and the trunk exist."""
+    get_method(config.method, global_attention=config.global_attention, local_attention=config.local_attention)
+    default = ModelConfig()
+    if (config.trunk, config.weights) != (default.trunk, default.weights):
+        from model.networks.trunk import check_trunk  # torch, which a run of the default trunk does not wait for
+
+        check_trunk(config.trunk, config.weights)
+
+
+def _name_after(source: str, listener: Listener) -> str:
+    """The default name of the data set. A name that differs from the folder's is said."""
+    name = default_name(source)
+    if name != own_name(source):
+        text = f"The data set is called {name}, after {source}. Another name: --name NAME."
+        listener(RunEvent(step="run", event="warning", text=text))
+    return name
 
 
 def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:

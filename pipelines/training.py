@@ -5,7 +5,7 @@ from kfp import dsl
 from components.deploy import deploy
 from components.evaluate import evaluate as evaluate_step
 from components.gate import gate as gate_step
-from components.index import index
+from components.index import index as index_step
 from components.record import record
 from components.register import register
 from components.smoke_test import smoke_test
@@ -24,6 +24,7 @@ def training(
     data: dict = DEFAULTS.data.model_dump(),  # type: ignore[type-arg]
     model: dict = DEFAULTS.model.model_dump(),  # type: ignore[type-arg]
     train: dict = DEFAULTS.train.model_dump(),  # type: ignore[type-arg]
+    index: dict = DEFAULTS.index.model_dump(),  # type: ignore[type-arg]
     evaluate: dict = DEFAULTS.evaluate.model_dump(),  # type: ignore[type-arg]
     gate: dict = DEFAULTS.gate.model_dump(),  # type: ignore[type-arg]
     serve: dict = DEFAULTS.serve.model_dump(),  # type: ignore[type-arg]
@@ -49,7 +50,7 @@ def training(
         pin = pinned.output
         trained = on_gpu(train_step(pin=pin, model=model, train=train))
         checkpoint = trained.outputs["checkpoint"]
-        indexed = on_gpu(index(pin=pin, checkpoint=checkpoint, serve=serve))
+        indexed = on_gpu(index_step(pin=pin, checkpoint=checkpoint, index=index))
         release = indexed.outputs["release"]
         evaluated = on_gpu(
             evaluate_step(pin=pin, model=model, train=train, evaluate=evaluate, checkpoint=checkpoint, release=release)

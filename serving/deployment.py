@@ -1,7 +1,7 @@
 """The deployment of a registered version. Promotions and moved aliases are both carried out here.
 
-A deployment writes in the order of docs/decisions/0009-one-truth-of-what-serves.md, so that `serving.reconcile` can tell where a killed
-deployment stopped.
+A deployment writes in the order of docs/decisions/0009-one-truth-of-what-serves.md, so that `serving.reconcile` can tell where
+a killed deployment stopped.
 """
 
 import socket

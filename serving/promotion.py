@@ -1,4 +1,4 @@
-"""Registration of a release, promotion of a registered version, and the smoke test of the version that serves, in one function each.
+"""Registration of a release, promotion of a registered version, and the smoke test of what serves: one function each.
 
 A promotion deploys the version beside the one that serves, as `serving.deployment` says. `serving.reconcile` completes or
 rolls back a promotion that was cut short.

@@ -47,7 +47,7 @@ def options(
 
 @app.command("compile")
 def compile_(out: Annotated[Path, typer.Option(help="The file to write: .yaml or .yml.")], as_json: Json = False) -> None:
-    """Write the pipeline as the file that every runner runs."""
+    """Compile the pipeline to a YAML file, for Kubeflow Pipelines."""
     if out.suffix.lower() not in {".yaml", ".yml"}:
         raise InvalidInput(
             f"{out} would not be a YAML file.",

@@ -61,7 +61,7 @@ def list_(as_json: Json = False) -> None:
 @commands.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="The folder to draw into.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another catalogue.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed; each seed draws another catalogue.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Draw a catalogue of packaged products to try everything with; a folder that is there is left as it is."""

@@ -13,7 +13,7 @@ from serving.protocol import MAX_DIGITS
 
 
 def query(
-    image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP file.")],
+    image: Annotated[Path, typer.Argument(help="An image file: JPEG, PNG, WebP, BMP, GIF or AVIF.")],
     k: Annotated[int, typer.Option(help="Number of neighbours.")] = 5,
     name: Annotated[str, typer.Option(help="Name of the served model; default: the only one.")] = "",
     as_json: Json = False,

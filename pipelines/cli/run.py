@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
-from model.config import ModelConfig, RunConfig, load_config
-from model.data.importing.dataset_name import default_name, own_name
+from model.config import load_config
 from model.environment import Environment
 from model.errors import InvalidInput
-from model.networks.methods import get_method
-from pipelines.cli.console import Console, say, summarise
+from pipelines.cli.console import Console, summarise
 from pipelines.cli.options import Json, Settings
 
-_WHERE = "A folder of one folder a class, a CSV, s3://bucket/prefix, or name@revision."
+_WHERE = "A folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision."
 
 
 def run(
@@ -30,30 +28,13 @@ def run(
     """Run the training pipeline: version, train, index, evaluate, gate, register, deploy, smoke test."""
     source = _source(directory, data)
     settings = load_config(config, set_ or ())
-    check_names(settings)
-    from pipelines.running import locate, run_training
+    from pipelines.running import run_training
 
-    located = locate(source)
-    result = run_training(located, name or _named(source), settings, environment=Environment(), listener=Console(), why=why)
+    result = run_training(source, settings, name=name, environment=Environment(), listener=Console(), why=why)
     summarise(result)
     if as_json:
         print(json.dumps(result.to_json()))
     sys.exit(result.exit_code)
-
-
-def check_names(config: RunConfig) -> None:
-    """Refuse the name of a method, an attention block or a trunk that there is none of, before anything is started.
-
-    Raises:
-        InvalidInput: There is no such method, head or trunk, or no weights of that trunk.
-    """
-    model = config.model
-    get_method(model.method, global_attention=model.global_attention, local_attention=model.local_attention)
-    default = ModelConfig()
-    if (model.trunk, model.weights) != (default.trunk, default.weights):
-        from model.networks.trunk import check_trunk  # torch, which a run of the default trunk does not wait for
-
-        check_trunk(model.trunk, model.weights)
 
 
 def _source(directory: str | None, data: str | None) -> str:
@@ -63,11 +44,3 @@ def _source(directory: str | None, data: str | None) -> str:
     if source is None:
         raise InvalidInput("There are no data to run on.", "Name them: glocal run DIR. See glocal run --help.")
     return source
-
-
-def _named(source: str) -> str:
-    """The default name; a person is told where it is not the folder's own."""
-    name = default_name(source)
-    if name != own_name(source):
-        say(f"The data set is called {name}, after {source}. Another name: --name NAME.")
-    return name

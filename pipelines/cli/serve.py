@@ -26,7 +26,10 @@ def start(as_json: Json = False) -> None:
 
 @commands.command()
 def status(as_json: Json = False) -> None:
-    """Whether it runs, where, what it serves, and where the records differ. Exit code 5: it runs and does not serve."""
+    """Show whether the endpoint runs, its address, the served versions, and differences between records.
+
+    Exit code 5: TorchServe runs and does not serve.
+    """
     from serving.reconcile import server_status
 
     environment = Environment()

@@ -51,3 +51,7 @@ def test_every_file_a_document_points_at_is_there(page):
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 180
+
+
+def test_no_placeholder_was_left_in_a_document():
+    assert not re.search(r"@@|TODO|TBD|FIXME", TEXT)

@@ -34,11 +34,11 @@ def asked(monkeypatch):
     """What the pipeline was asked for, without running it."""
     calls = []
 
-    def run_training(source, name, config, **_named):
+    def run(source, name, config, **_named):
         calls.append((source, name, config))
         return RunResult(status="rejected")
 
-    monkeypatch.setattr(pipelines.running, "run_training", run_training)
+    monkeypatch.setattr(pipelines.running, "_run", run)
     return calls
 
 
@@ -56,7 +56,7 @@ def test_a_name_that_had_to_be_changed_is_said(glocal, asked, tmp_path, folder, 
     (tmp_path / folder).mkdir(parents=True)
     _, out, error = glocal("run", tmp_path / folder)
     assert out == ""
-    assert error.startswith(f"The data set is called {name}, after {tmp_path / folder}.")
+    assert error.startswith(f"Warning: The data set is called {name}, after {tmp_path / folder}.")
     assert [each[1] for each in asked] == [name]
     _, _, error = glocal("run", tmp_path / folder, "--name", "mine")
     assert error == ""
