@@ -151,11 +151,11 @@ def _local_size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
     return _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
 
 
-def _lay_out(release: Path, scratch: Path, name: str, version: str) -> Path:
+def _lay_out(release_folder: Path, scratch: Path, name: str, version: str) -> Path:
     """Let the archiver make its folder. It works in the temporary folder under the model's name, so it gets one of its own."""
     for part in ("extra", "out", "tmp"):
         (scratch / part).mkdir()
-    (scratch / "extra" / RELEASE).symlink_to(release, target_is_directory=True)
+    (scratch / "extra" / RELEASE).symlink_to(release_folder, target_is_directory=True)
     (scratch / "handler.py").symlink_to(Path(__file__).resolve().with_name("handler.py"))
     command = [sys.executable, "-m", "model_archiver.model_packaging", "--archive-format", "no-archive", "--export-path", "out"]
     command += ["--model-name", name, "--version", version, "--handler", "handler.py", "--extra-files", "extra"]
