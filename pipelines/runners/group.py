@@ -13,12 +13,14 @@ from model.locks import is_held, wait_for
 
 _GRACE_S = 1.0
 _PAUSE_S = 0.05
+_LAST_LOOK_S = 0.2
 
 
 def end_with(lock: Path) -> None:
     """End the group of this process as soon as no process holds `lock`. The group's leader calls this function first.
 
-    A leader may end before its watching thread sees the free lock, for instance at a broken pipe. It then ends the group itself.
+    The leader may end before its watching thread sees the free lock, for instance at a broken pipe. So at its own end it gives
+    the thread time for one more look, and then checks the lock itself.
     """
 
     def end() -> None:
@@ -28,12 +30,14 @@ def end_with(lock: Path) -> None:
         wait_for(lock)
         end()
 
-    def check() -> None:
+    def look_again() -> None:
+        watcher.join(_LAST_LOOK_S)
         if not is_held(lock):
             end()
 
-    threading.Thread(target=watch, daemon=True).start()
-    atexit.register(check)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    atexit.register(look_again)
 
 
 def end_group(leader: subprocess.Popen[str]) -> None:

@@ -61,6 +61,7 @@ def test_every_kind_becomes_three_channels_of_eight_bits_that_may_be_written_to(
     assert 20 < image.float().mean() < 235
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(kind=st.sampled_from(sorted(every_kind())), seed=st.integers(0, 10**9))
 def test_a_damaged_file_gives_an_image_or_one_error_of_ours(kind, seed):

@@ -11,6 +11,8 @@ from model.training.train import train
 from tests.support.datasets import SAMPLES, make_dataset
 from tests.support.releases import make_pin
 
+pytestmark = pytest.mark.slow
+
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 TRAINING = TrainConfig(epochs=1, classes_per_batch=4, images_per_class=2, device="cpu", workers=0)
 PIN = make_pin(md5="a" * 32, licence="CC BY 4.0")

@@ -15,6 +15,8 @@ from model.training import train as training
 from model.training.train import train
 from tests.support.training import MD5, MODEL, MODES, figures, interrupted_at, same_as, settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("step", [1, 5], ids=["in the first epoch", "in the middle of the third"])
@@ -104,7 +106,6 @@ def signalled(dataset, folder, mode, step, *signals, **changes) -> subprocess.Co
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, mode):
     killed = signalled(dataset, tmp_path, mode, 5, signal.SIGKILL)
@@ -114,7 +115,6 @@ def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, w
     assert same_as(whole, mode, report, tmp_path / "out")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("step", [4, 5], ids=["in mid epoch", "at an epoch's last step"])
 def test_sigterm_ends_it_after_the_step_at_hand_and_it_goes_on_there(dataset, whole, tmp_path, monkeypatch, step):
     ended = signalled(dataset, tmp_path, "finetune", step, signal.SIGTERM)
@@ -128,7 +128,6 @@ def test_sigterm_ends_it_after_the_step_at_hand_and_it_goes_on_there(dataset, wh
     assert same_as(whole, "finetune", report, tmp_path / "out")
 
 
-@pytest.mark.slow
 def test_a_second_sigterm_ends_it_at_once(dataset, tmp_path):
     assert signalled(dataset, tmp_path, "frozen", 4, signal.SIGTERM, signal.SIGTERM).returncode == -signal.SIGTERM
 

@@ -37,6 +37,8 @@ from model.training.train import train
 from tests.support.datasets import make_dataset
 from tests.support.images import scenery
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 MD5 = "a" * 32
 GENTLY = {"epochs": 30, "rate": 3e-4}
@@ -143,7 +145,6 @@ def trainer(tmp_path_factory):
         yield Trainer(tmp_path_factory.mktemp("seeds"), patch)
 
 
-@pytest.mark.slow
 def test_row_1_the_claimed_architecture_learns_from_its_whitened_init(trainer):
     trained = trainer.train("multi_head", init="whitened", **GENTLY)
     trainer.check(trained, fall=0.9)  # it starts near where it ends

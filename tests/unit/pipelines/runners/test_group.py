@@ -64,6 +64,18 @@ def test_a_group_ends_within_two_seconds_of_whoever_started_it(tmp_path, early):
     assert wait_until(lambda: not group(leader), deadline_s=2.0), group(leader)
 
 
+def test_a_leader_that_fails_before_its_watch_looked_leaves_nobody(tmp_path):
+    (tmp_path / "alive").touch()
+    unwatched = "import threading\nthreading.Thread.start = threading.Thread.join = lambda *_: None\n"
+    program = unwatched + LEADER.replace("time.sleep(120)\n", "raise BrokenPipeError\n")
+    command = [sys.executable, "-c", program, str(tmp_path / "alive")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as leader:
+        child = int(leader.stdout.readline())
+        assert "BrokenPipeError" in leader.stderr.read()
+    assert wait_until(lambda: not lives(child), deadline_s=20)
+    assert leader.returncode == -signal.SIGKILL
+
+
 def test_a_group_whose_starter_is_gone_already_ends_at_once(tmp_path):
     lock = tmp_path / "alive"
     lock.touch()
@@ -72,37 +84,18 @@ def test_a_group_whose_starter_is_gone_already_ends_at_once(tmp_path):
     assert not group(leader.pid)
 
 
-LATE = """
-import subprocess, sys, time
-from pathlib import Path
-from pipelines.runners import group
-
-group.wait_for = lambda _: time.sleep(120)
-group.end_with(Path(sys.argv[1]))
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"], stdout=subprocess.DEVNULL)
-print(child.pid, flush=True)
-sys.stdin.read()
-"""
-"""A leader that ends before its watching thread sees the free lock."""
-
-
-@pytest.mark.parametrize("starter_lives", [True, False])
-def test_a_leader_that_ends_ends_its_group_if_and_only_if_its_starter_is_gone(tmp_path, starter_lives):
-    lock, streams = tmp_path / "alive", {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with (
-        hold(lock),
-        subprocess.Popen([sys.executable, "-c", LATE, str(lock)], text=True, start_new_session=True, **streams) as leader,
-    ):
+def test_a_leader_that_ends_while_its_starter_lives_ends_alone(tmp_path):
+    program, streams = (
+        LEADER.replace("time.sleep(120)\n", "sys.stdin.read()\n"),
+        {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE},
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "alive")]
+    with hold(tmp_path / "alive"), subprocess.Popen(command, text=True, start_new_session=True, **streams) as leader:
         child = int(leader.stdout.readline())
-        if not starter_lives:
-            lock.unlink()  # as free as the lock of a starter that was killed
-        leader.communicate("")
-    if starter_lives:
-        assert (leader.returncode, lives(child)) == (0, True)
-        os.kill(child, signal.SIGKILL)
-    else:
-        assert leader.returncode == -signal.SIGKILL
-        assert wait_until(lambda: not lives(child), deadline_s=2.0)
+        leader.stdin.close()
+        assert leader.wait() == 0
+        assert lives(child)
+    os.kill(child, signal.SIGKILL)
 
 
 def test_ending_a_group_takes_its_members_with_it(tmp_path):
