@@ -28,11 +28,17 @@ def deploy(serve: dict, version: str, release: dsl.Input[dsl.Model], why: str) -
     from serving.promotion import promote_release
 
     with step("deploy") as current:
-        place, config = current.environment, ServeConfig(**serve)
+        environment = current.environment
         done = promote_release(
-            Path(release.path), version, config, home=place.home, tracking_uri=place.mlflow_uri, by=place.user, why=why
+            Path(release.path),
+            version,
+            ServeConfig(**serve),
+            home=environment.home,
+            tracking_uri=environment.mlflow_uri,
+            by=environment.user,
+            why=why,
         )
         tags = {"model": done.name, "model_version": done.version, "address": done.address}
         current.tags |= tags
-        run_evidence(place, {}, tags, {})
+        run_evidence(environment, {}, tags, {})
         return done.address

@@ -39,6 +39,21 @@ def disk_error(error: BaseException, *places: Path) -> StorageFailed | None:
     return None
 
 
+def system_error(error: BaseException, home: Path, hint: str) -> GlocalError | None:
+    """The error of an operation that the system refused, in our words; None if `error` has another cause.
+
+    Args:
+        error: What was raised.
+        home: GLOCAL_HOME.
+        hint: Hint for a refusal that is not the disk's.
+    """
+    if disk := disk_error(error, home, Path(tempfile.gettempdir())):
+        return disk
+    if isinstance(error, OSError) and error.strerror:
+        return GlocalError(f"{error.strerror}: {error.filename or 'a file'}.", hint)
+    return None
+
+
 def full_place(*places: Path) -> Path | None:
     """The first of the folders whose disk has no room left."""
     return next((place for place in places if _has_no_room(place)), None)

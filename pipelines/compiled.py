@@ -13,8 +13,8 @@ from pipelines.training import training
 def compile_pipeline(out: Path) -> Path:
     """Write the training pipeline to `out` (.yaml); the same code gives the same bytes.
 
-    KFP prints defaults that are mappings into its opening comment, in an order that changes from process to process: they are
-    left out there. The pipeline itself has them.
+    KFP prints defaults that are mappings into its opening comment, in an order that changes from process to process. They are
+    removed from the comment; the pipeline itself keeps them.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pipeline.yaml"

@@ -1,7 +1,7 @@
-"""Runs that did not end by themselves: recorded as killed, at once or by the next run.
+"""Killed runs: recorded as killed, at once or by the next run.
 
-A run's folder says what became of it: `run.json` names its record, `alive` is locked while it runs, `result.json` is written at
-its end. Any of them may be damaged, and one such folder never stops another run.
+A run's folder holds its state: `run.json` names its record, `alive` is locked while it runs, `result.json` is written at
+its end. Any of these files may be damaged, and one such folder never stops another run.
 """
 
 import contextlib
@@ -15,29 +15,29 @@ from serving.registry.runs import Runs
 
 BEGUN, RESULT = "run.json", "result.json"
 _SEARCHED = 1000
-"""Records that are looked through for a run whose folder does not name its record."""
+"""Maximum records searched for a run whose folder does not name its record."""
 _REMEDY = "Remove or rename that folder, if nothing in it is needed."
 
 
 def close_killed_runs(runs: Runs, folder: Path, say: Callable[[str], None]) -> None:
-    """Say of every run below `folder` that was killed that it was. Its record would else show it as running for ever.
+    """Mark runs whose process died as killed. Otherwise their records would show them as running for ever.
 
     Args:
         runs: The record of runs.
-        folder: The folders of the runs.
+        folder: Folder that holds the folders of the runs.
         say: Called with one line for every damaged file.
     """
-    for each in sorted(folder.glob("*")):
+    for run_folder in sorted(folder.glob("*")):
         try:
-            if each.is_dir() and _is_open(each):
-                _close(runs, each, say)
+            if run_folder.is_dir() and _is_open(run_folder):
+                _close(runs, run_folder, say)
         except (OSError, GlocalError) as error:
-            say(f"The run in {each} cannot be closed: {error}. {_REMEDY}")
+            say(f"The run in {run_folder} cannot be closed: {error}. {_REMEDY}")
 
 
 @contextlib.contextmanager
 def killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[None]:
-    """Record a run that Ctrl-C or an error of ours ended as killed, at once."""
+    """Record a run as killed at once if Ctrl-C or an error ends the block."""
     try:
         yield
     except BaseException:
@@ -46,7 +46,7 @@ def killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[Non
 
 
 def _is_open(folder: Path) -> bool:
-    """Whether the folder is of a run that began, is over, and has no result that can be read."""
+    """Whether the folder belongs to a run that began, is over, and has no readable result."""
     began = any(_is_there(folder / name) for name in (BEGUN, ALIVE, RESULT))
     return began and _mapping(folder / RESULT) is None and not is_alive(folder)
 
@@ -55,27 +55,27 @@ def _close(runs: Runs, folder: Path, say: Callable[[str], None]) -> None:
     begun, result = folder / BEGUN, folder / RESULT
     run_id = str((_mapping(begun) or {}).get("run_id") or "")
     damaged = [file for file, read in ((begun, bool(run_id)), (result, False)) if _is_there(file) and not read]
-    found = run_id or _id_by_folder(runs, folder)
-    state = _end(runs, found) if found else "killed"
+    run_id = run_id or _id_by_folder(runs, folder)
+    state = _end(runs, run_id) if run_id else "killed"
     write_json(result, {"status": state})
     for file in damaged:
         say(f"{file} is damaged. The run is recorded as {state}, and {result} was written anew; nothing else is to be done.")
 
 
 def _end(runs: Runs, run_id: str) -> str:
-    """Record the run as killed if its record says that it runs; returns how it ended."""
+    """Record the run as killed if its record says that it runs; returns its final state."""
     try:
         state = runs.run(run_id).state
         if state == "running":
             runs.kill(run_id)
-    except NotFound:  # the database was lost or is another one: nothing says that it runs
+    except NotFound:  # the database was lost or replaced, so no record says that the run is running
         return "killed"
     return "killed" if state == "running" else state
 
 
 def _id_by_folder(runs: Runs, folder: Path) -> str:
-    """The run whose record names this folder; empty if there is none."""
-    return next((each.id for each in runs.runs(_SEARCHED) if each.folder == str(folder)), "")
+    """Id of the run whose record names this folder; empty if there is none."""
+    return next((run.id for run in runs.runs(_SEARCHED) if run.folder == str(folder)), "")
 
 
 def _is_there(file: Path) -> bool:
@@ -83,9 +83,9 @@ def _is_there(file: Path) -> bool:
 
 
 def _mapping(file: Path) -> dict[str, object] | None:
-    """What a JSON file holds; None if it is not there or holds no mapping."""
+    """The mapping in a JSON file; None if the file is missing or holds no mapping."""
     try:
-        found = read_json(file)
+        content = read_json(file)
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found else None
+    return content if isinstance(content, dict) and content else None

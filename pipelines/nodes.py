@@ -1,13 +1,13 @@
-"""What steps ask of a cluster's nodes. One machine ignores all of it but the retries."""
+"""Requirements of steps on a cluster's nodes. The local runner heeds only the retries."""
 
 from kfp import dsl, kubernetes
 
-SECRET = "glocal"  # noqa: S105  # its name
+SECRET = "glocal"  # noqa: S105  # the secret's name
 VOLUME, HOME = "glocal-home", "/var/lib/glocal"
 
 
 def on_node(task: dsl.PipelineTask, *, minutes: int = 60) -> dsl.PipelineTask:
-    """What every step needs of a cluster: the state volume, the secrets, a time limit, a second try after a fault of the node."""
+    """Requirements of every step: the state volume, the secrets, a time limit, and a retry after a fault of the node."""
     kubernetes.mount_pvc(task, pvc_name=VOLUME, mount_path=HOME)
     kubernetes.use_secret_as_env(
         task,
@@ -20,7 +20,7 @@ def on_node(task: dsl.PipelineTask, *, minutes: int = 60) -> dsl.PipelineTask:
 
 
 def on_gpu(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """A step that a GPU makes fast: the node, the toleration, and shared memory for the loader's workers."""
+    """Requirements of a step that a GPU makes fast: the node, the toleration, and shared memory for the loader's workers."""
     on_node(task, minutes=24 * 60)
     task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(1).set_cpu_request("2").set_memory_request("8Gi")
     kubernetes.add_toleration(task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")

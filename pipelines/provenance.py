@@ -1,4 +1,4 @@
-"""What is on record of a run before its first step: its name, its settings, and where it comes from."""
+"""The record of a run before its first step: its name, its settings, and its origin."""
 
 from datetime import datetime
 from pathlib import Path
@@ -8,12 +8,12 @@ from components.runtime.revision import code_revision
 from model.config import RunConfig
 from model.environment import current_user
 from model.nested import flattened
+from serving.registry.commit import code_commit
 from serving.registry.records import COMMIT, KIND, USER
-from serving.registry.runs import code_commit
 
 
 def run_name(dataset: str, config: RunConfig, when: datetime) -> str:
-    """The name of a run for people, such as `grocery multi_head 2026-11-25 04:50`."""
+    """Name of a run, such as `grocery multi_head 2026-11-25 04:50`."""
     return f"{dataset} {config.model.method} {when:%Y-%m-%d %H:%M}"
 
 
@@ -24,7 +24,7 @@ def run_params(source: str, dataset: str, config: RunConfig) -> dict[str, Any]:
 
 
 def run_tags(folder: Path, why: str) -> dict[str, str]:
-    """Who started a run, from which code, and why."""
+    """Tags of a run: the user, the code, and the reason."""
     tags = {
         KIND: "training",
         USER: current_user(),

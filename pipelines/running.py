@@ -29,17 +29,17 @@ from serving.registry.runs import Runs
 
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
-    """The parameters of the training pipeline: each section of the configuration under its name."""
+    """The parameters of the training pipeline, with the sections of the configuration by name."""
     return {"source": source, "name": name, **config.model_dump(), "why": why}
 
 
 def locate(source: str) -> str:
-    """A source as the steps will find it, wherever they run from.
+    """The address of a source, independent of the current folder.
 
     Raises:
-        InvalidInput: It is no folder, no CSV, no `s3://` prefix and no `name@revision`.
+        InvalidInput: The source is no folder, no CSV, no `s3://` prefix and no `name@revision`.
     """
-    with contextlib.suppress(OSError, RuntimeError):  # a name too long, nobody's home: no path then
+    with contextlib.suppress(OSError, RuntimeError):  # the name is too long or its user is unknown, so it is no path
         path = Path(source).expanduser()
         if source and path.exists():
             return str(path.resolve())
@@ -126,10 +126,10 @@ def _name_after(source: str, listener: Listener) -> str:
 
 
 def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
-    """What the run came to, from its record and its folder."""
+    """The result of a run, from its record and its folder."""
     error = None if done.succeeded else _error(done, folder)
     if error:
-        runs.close(run_id, succeeded=False, headline=error.headline)  # also where the exit handler could not
+        runs.close(run_id, succeeded=False, headline=error.headline)  # also if the exit handler could not
     recorded = runs.run(run_id)
     rejected = error is None and recorded.state == "rejected"
     return RunResult(
@@ -173,12 +173,12 @@ def _figures(report: Report) -> dict[str, Any]:
         values = {name: figure.value for name, figure in figures.items()}
         return values | {f"{name}_interval": [figure.lower, figure.upper] for name, figure in figures.items()}
 
-    found = report.retrieval
-    return headline(found.figures) | {
-        "queries": found.queries,
-        "queries_without_match": found.queries_without_match,
+    retrieval = report.retrieval
+    return headline(retrieval.figures) | {
+        "queries": retrieval.queries,
+        "queries_without_match": retrieval.queries_without_match,
         "latency_ms": report.latency.median_ms,
         "size_mb": report.size_mb,
-        "gain": {"map_at_r": found.gain.value, "interval": [found.gain.lower, found.gain.upper]},
-        "untrained": headline(found.untrained),
+        "gain": {"map_at_r": retrieval.gain.value, "interval": [retrieval.gain.lower, retrieval.gain.upper]},
+        "untrained": headline(retrieval.untrained),
     }

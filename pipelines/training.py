@@ -62,6 +62,6 @@ def training(
             registered = on_node(register(serve=serve, release=release, report=report, decision=gated.outputs["decision"]))
             registered.set_caching_options(False)  # the registry may have changed
             deployed = on_node(deploy(serve=serve, version=registered.output, release=release, why=why))
-            deployed.set_caching_options(False)  # what serves may have changed
+            deployed.set_caching_options(False)  # another version may serve now
             smoked = on_node(smoke_test(address=deployed.output, serve=serve, release=release))
             smoked.set_caching_options(False)

@@ -1,6 +1,5 @@
-"""Ask an endpoint what an image shows."""
+"""The client of an endpoint."""
 
-import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,8 @@ import httpx
 from model.data.headers import read_header
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
 from model.schemas.status import ServerStatus
-from serving.limits import IMAGE_LIMITS, K_HEADER, MAX_BYTES, MAX_DIGITS
-
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Of a served model."""
+from serving.limits import IMAGE_LIMITS, MAX_BYTES
+from serving.protocol import K_HEADER, MAX_DIGITS, MODEL_NAME
 
 
 def query(
@@ -22,12 +19,12 @@ def query(
     """The k nearest gallery entries of an image, from the endpoint.
 
     Args:
-        address: Such as http://127.0.0.1:8080.
-        name: Of the served model.
-        image: A file or its bytes; checked here before it is sent.
-        k: At least 1.
-        version: Of the model; default: the one that serves.
-        timeout_s: For the answer.
+        address: Address of the endpoint, such as http://127.0.0.1:8080.
+        name: Name of the served model.
+        image: An image file or its bytes; checked here before it is sent.
+        k: Number of neighbours, at least 1.
+        version: Version of the model; default: the one that serves.
+        timeout_s: Seconds to wait for the answer.
 
     Returns:
         `neighbours` (id, label, score), `release`, `embedding_space_id`, `model_version`.
@@ -37,7 +34,7 @@ def query(
         NotFound: The endpoint serves no such model.
         Unavailable: Nothing listens there, or it does not answer in time.
     """
-    if not NAME.fullmatch(name):
+    if not MODEL_NAME.fullmatch(name):
         raise InvalidInput(f"{name!r} cannot be the name of a model.", "Use 1 to 64 of A-Z a-z 0-9 _ -.")
     data = _read(image)
     read_header(data, IMAGE_LIMITS)
@@ -52,13 +49,13 @@ def query(
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise Unavailable(f"Nothing answers at {address}.", "Start the endpoint: glocal serve start.") from error
     if answer.is_success:
-        found: dict[str, Any] = answer.json()
-        return found
+        neighbours: dict[str, Any] = answer.json()
+        return neighbours
     raise _error(answer)
 
 
 def choose_model(state: ServerStatus, name: str) -> str:
-    """The served model to ask: the named one, else the only one.
+    """Name of the served model to ask: the given name, else that of the only model.
 
     Raises:
         Unavailable: The endpoint does not run.
@@ -93,7 +90,7 @@ def _read(image: Path | bytes) -> bytes:
 
 
 def _error(answer: httpx.Response) -> GlocalError:
-    """What a refusal means; TorchServe's own carry `message`, the handler's `error` and `hint`."""
+    """The error of a refusal. TorchServe's own refusals carry `message`, the handler's `error` and `hint`."""
     try:
         body = answer.json()
     except ValueError:

@@ -6,7 +6,6 @@ from pathlib import Path
 from model.config import GateConfig, ServeConfig, served_name
 from model.data.manifest import read_manifest
 from model.data.versions.fetch import fetch
-from model.errors import Conflict
 from model.evaluation.gate import Champion, Evidence, check_belong_together, decide
 from model.evaluation.metrics import PerQuery
 from model.evaluation.report import CANDIDATE, REPORT, UNTRAINED
@@ -16,6 +15,7 @@ from model.release import Release, open_release
 from model.schemas.data_pin import DataPin
 from model.schemas.decision import Decision
 from model.schemas.report import Report
+from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile
 from serving.registry.models import Registry
 
@@ -26,8 +26,8 @@ def gate_release(
     pin: DataPin,
     config: GateConfig,
     serve: ServeConfig,
-    release: Path,
-    report: Path,
+    release_folder: Path,
+    report_folder: Path,
     out: Path,
     *,
     tracking_uri: str,
@@ -39,52 +39,56 @@ def gate_release(
     Args:
         pin: The data; the champion answers the same queries.
         config: The thresholds.
-        serve: Names the registered model whose champion is compared, and says whether it may be of another data set.
-        release: The candidate.
-        report: The folder of its report.
-        out: The folder of the decision; made where it is missing.
-        tracking_uri: The registry.
-        home: Where versions of data are kept.
-        progress: Called after every batch, where the champion has to embed the test images.
+        serve: Name of the registered model, and whether its champion may be of another data set.
+        release_folder: Folder of the candidate.
+        report_folder: Folder of the report on the candidate.
+        out: Folder of the decision; made if it is missing.
+        tracking_uri: Address of the registry.
+        home: GLOCAL_HOME, which keeps versions of data.
+        progress: Called after every batch, if the champion has to embed the test images.
 
     Raises:
         InvalidInput: Report, release and data do not belong together, or one of them is damaged.
         Conflict: The champion was made from a data set of another name.
     """
-    found, candidate = Report.load(report / REPORT), open_release(release)
-    check_belong_together(found, candidate.id, pin)
+    report, candidate = Report.load(report_folder / REPORT), open_release(release_folder)
+    check_belong_together(report, candidate.id, pin)
     data = fetch(pin, home.data, home.datasets)
-    evidence = _evidence(found, report, data)
+    evidence = _evidence(report, report_folder, data)
     log_differences(reconcile(home, tracking_uri))
     registry = Registry(tracking_uri, served_name(serve, pin.path))
-    champion = _champion(registry, candidate, pin, data, evidence.candidate, serve.replace_other_data, progress)
+    refuse_other_data(registry, pin, allowed=serve.replace_other_data)
+    champion = _champion(registry, candidate, pin, data, evidence.candidate, progress)
     decision = decide(evidence, champion, config)
     decision.save(out / DECISION)
     return decision
 
 
-def _evidence(found: Report, folder: Path, data: Path) -> Evidence:
+def _evidence(report: Report, folder: Path, data: Path) -> Evidence:
     manifest = read_manifest(data)
     return Evidence(
-        release=found.release,
+        release=report.release,
         candidate=PerQuery.load(folder / CANDIDATE),
         untrained=PerQuery.load(folder / UNTRAINED),
         groups=manifest.select(manifest.rows("test")).grouping,
-        latency_ms=found.latency.fastest_ms,
-        size_mb=found.size_mb,
+        latency_ms=report.latency.fastest_ms,
+        size_mb=report.size_mb,
     )
 
 
 def _champion(
-    registry: Registry,
-    candidate: Release,
-    pin: DataPin,
-    data: Path,
-    figures: PerQuery,
-    replace_other_data: bool,
-    progress: Progress | None,
+    registry: Registry, candidate: Release, pin: DataPin, data: Path, figures: PerQuery, progress: Progress | None
 ) -> Champion | None:
-    """The serving champion and what it makes of the same queries; None before there is one."""
+    """The champion and its figures on the same queries; None if there is no champion.
+
+    Args:
+        registry: The registered model.
+        candidate: The candidate, which may be the champion already.
+        pin: The data.
+        data: Folder of the data.
+        figures: Figures of the candidate.
+        progress: Called after every batch.
+    """
     version = registry.alias("champion")
     if version is None:
         return None
@@ -93,12 +97,6 @@ def _champion(
     from model.evaluation.evaluate import query_test_classes  # torch, which most gates do without
 
     with tempfile.TemporaryDirectory(prefix="glocal-gate-") as scratch:
-        champion = open_release(registry.fetch(version, Path(scratch) / "release"))
-        if champion.pin.path != pin.path and not replace_other_data:
-            raise Conflict(
-                f"The champion of {registry.name} is version {version}, trained on {champion.pin.named}; "
-                f"this run's data are {pin.named}.",
-                "Register the model under another name with serve.name, or set serve.replace_other_data=true.",
-            )
-        found = query_test_classes(champion, data, pin.md5, progress)
-    return Champion(registry.name, version, champion.pin.named, found)
+        champion = registry.fetch(version, Path(scratch) / "release")
+        answered = query_test_classes(champion, data, pin.md5, progress)
+    return Champion(registry.name, version, champion.pin.named, answered)

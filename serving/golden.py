@@ -1,4 +1,4 @@
-"""Golden queries asked at an endpoint: does a version answer as its release must?"""
+"""The golden queries of a release, replayed at an endpoint."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from model.schemas.golden import Neighbour
 from serving.client import query
 
 SCORE_TOLERANCE = 2e-3
-"""How far a score may lie from the golden one: other processors round otherwise."""
+"""Largest difference of a score from the golden one: processors round differently."""
 
 
 def replay_golden(release: Release, address: str, name: str, version: str | None = None) -> int:
@@ -17,12 +17,12 @@ def replay_golden(release: Release, address: str, name: str, version: str | None
 
     Args:
         release: The release that must answer.
-        address: Of the endpoint.
-        name: Of the served model.
+        address: Address of the endpoint.
+        name: Name of the served model.
         version: The version to ask; default: the one that serves.
 
     Raises:
-        GlocalError: It answers with another release, with other neighbours (but for ties) or with other scores.
+        GlocalError: The version answers with another release, with other neighbours (but for ties) or with other scores.
     """
     for golden in release.golden:
         answer = query(address, name, release.golden_image(golden), max(1, len(golden.neighbours)), version=version)
@@ -35,13 +35,16 @@ def replay_golden(release: Release, address: str, name: str, version: str | None
     return len(release.golden)
 
 
-def same_neighbours(found: Sequence[Any], expected: Sequence[Any]) -> bool:
-    """Whether scores agree rank by rank, and ids up to the order of equal scores and to which of them made the last place."""
-    seen = [Neighbour.model_validate(each) for each in found]
-    wanted = [Neighbour.model_validate(each) for each in expected]
-    if len(seen) != len(wanted):
+def same_neighbours(answered: Sequence[Any], expected: Sequence[Any]) -> bool:
+    """Whether two lists of neighbours have the same scores by rank, and the same ids.
+
+    Neighbours of equal scores may be swapped, and of those with the score of the last rank any may be in the list.
+    """
+    answer = [Neighbour.model_validate(neighbour) for neighbour in answered]
+    golden = [Neighbour.model_validate(neighbour) for neighbour in expected]
+    if len(answer) != len(golden):
         return False
-    near = all(abs(one.score - other.score) <= SCORE_TOLERANCE for one, other in zip(seen, wanted, strict=True))
-    last = wanted[-1].score if wanted else 0.0
-    scores = {each.id: each.score for each in wanted}
-    return near and all(abs(each.score - scores.get(each.id, last)) <= SCORE_TOLERANCE for each in seen)
+    near = all(abs(one.score - other.score) <= SCORE_TOLERANCE for one, other in zip(answer, golden, strict=True))
+    last = golden[-1].score if golden else 0.0
+    scores = {neighbour.id: neighbour.score for neighbour in golden}
+    return near and all(abs(one.score - scores.get(one.id, last)) <= SCORE_TOLERANCE for one in answer)

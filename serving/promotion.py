@@ -1,19 +1,17 @@
-"""What reaches the users: a release registered, and a registered version promoted to serve. One function each.
+"""Registration of a release, promotion of a registered version, and the smoke test of what serves: one function each.
 
-A promotion deploys the version beside the one that serves, replays its golden queries at the endpoint, makes it the default,
-moves the aliases and closes its entry in the ledger, in this order. `serving.reconcile` completes or rolls back what is cut
-short in between.
+A promotion deploys the version beside the one that serves, as `serving.deployment` says. `serving.reconcile` completes or
+rolls back a promotion that was cut short.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Literal
 
 from model.claim import claim
 from model.config import ServeConfig, served_name
 from model.environment import current_user
-from model.errors import Conflict, InvalidInput
+from model.errors import InvalidInput
 from model.evaluation.card import render_card
 from model.evaluation.gate import check_belong_together, check_decided
 from model.evaluation.report import REPORT
@@ -25,65 +23,76 @@ from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
-from model.scratch import scratch_folder
-from serving.backends.torchserve.rollout import deployment, retire, switch_over
+from serving.backends.torchserve.endpoint import connect
+from serving.backends.torchserve.rollout import deployment, switch_over
 from serving.backends.torchserve.server import ensure
-from serving.backends.torchserve.site import connect
+from serving.deployment import ModelRecords, deploy_version, fetched_release
 from serving.gating import DECISION
 from serving.golden import replay_golden
-from serving.reconcile import log_differences, place, reconcile_site
-from serving.registry.ledger import Ledger
+from serving.other_data import refuse_other_data
+from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
 
 
 def register_release(
-    release: Path, report: Path, decision: Path, config: ServeConfig, *, tracking_uri: str, run: RunRecord | None = None
+    release_folder: Path,
+    report_folder: Path,
+    decision_folder: Path,
+    config: ServeConfig,
+    *,
+    tracking_uri: str,
+    run: RunRecord | None = None,
 ) -> ModelVersion:
     """Keep a release in the registry, with the report's figures as evidence and the model card as description.
 
     A new version becomes the challenger. A release that is registered already keeps its version.
 
     Args:
-        release: The release folder.
-        report: The folder of the report on this release.
-        decision: The folder of the gate's decision on this release.
-        config: The name of the registered model, and whether its champion may be of another data set.
-        tracking_uri: The registry.
+        release_folder: Folder of the release.
+        report_folder: Folder of the report on this release.
+        decision_folder: Folder of the gate's decision on this release.
+        config: Name of the registered model, and whether its champion may be of another data set.
+        tracking_uri: Address of the registry.
         run: The run that made the release.
 
     Raises:
         InvalidInput: The release is not whole, or report or decision are on another release or other data.
         Conflict: The gate refused the release, or the champion was made from another data set.
     """
-    opened, found, decided = open_release(release), Report.load(report / REPORT), Decision.load(decision / DECISION)
-    check_belong_together(found, opened.id, opened.pin)
-    check_decided(decided, opened.id)
-    registry = Registry(tracking_uri, served_name(config, opened.pin.path))
-    refuse_other_data(registry, opened.pin.path, allowed=config.replace_other_data)
-    card = render_card(found, run=run, decision=decided)
-    version = registry.register(release, found.recorded(), run.id if run else None, card=card)
+    release = open_release(release_folder)
+    report, decision = Report.load(report_folder / REPORT), Decision.load(decision_folder / DECISION)
+    check_belong_together(report, release.id, release.pin)
+    check_decided(decision, release.id)
+    registry = Registry(tracking_uri, served_name(config, release.pin.path))
+    refuse_other_data(registry, release.pin, allowed=config.replace_other_data)
+    card = render_card(report, run=run, decision=decision)
+    version = registry.register(release, report.recorded(), run.id if run else None, card=card)
     if registry.alias("champion") != version:
         registry.set_alias(version, "challenger")
-        registry.describe(version, render_card(found, run=run, decision=decided, version=registry.version(version).label))
+        registry.replace_card(version, render_card(report, run=run, decision=decision, version=registry.version(version).label))
     return registry.version(version)
 
 
 def promote_release(
-    release: Path, version: str, config: ServeConfig, *, home: Home, tracking_uri: str, by: str = "", why: str
+    release_folder: Path, version: str, config: ServeConfig, *, home: Home, tracking_uri: str, by: str = "", why: str
 ) -> Deployment:
     """`promote` a version whose release is at hand, as a run's configuration says.
 
     Args:
-        release: The version's release.
+        release_folder: Folder of the version's release.
         version: The version.
-        config: The served model's name and workers, and whether its champion may be of another data set.
-        home, tracking_uri, by, why: As for `promote`.
+        config: Name and workers of the served model, and whether its champion may be of another data set.
+        home: GLOCAL_HOME.
+        tracking_uri: Address of the registry.
+        by: The user who asks for the promotion; default: the user of this process.
+        why: The reason, for the ledger.
     """
+    release = open_release(release_folder)
     return promote(
         version,
         home=home,
         tracking_uri=tracking_uri,
-        name=served_name(config, open_release(release).pin.path),
+        name=served_name(config, release.pin.path),
         by=by,
         why=why,
         release=release,
@@ -100,9 +109,8 @@ def promote(
     name: str,
     by: str = "",
     why: str,
-    release: Path | None = None,
+    release: Release | None = None,
     workers: int = 1,
-    outcome: Literal["promoted", "rolled back"] = "promoted",
     replace_other_data: bool = False,
     lock_wait_s: float = 180,
 ) -> Deployment:
@@ -110,16 +118,15 @@ def promote(
 
     Args:
         version: The version.
-        home: GLOCAL_HOME, whose endpoint serves; TorchServe is started where it does not run.
-        tracking_uri: The registry.
-        name: Of the registered and served model.
-        by: Who asks for it; default: the user of this process.
+        home: GLOCAL_HOME, whose endpoint serves; TorchServe is started if it does not run.
+        tracking_uri: Address of the registry.
+        name: Name of the registered and served model.
+        by: The user who asks for the promotion; default: the user of this process.
         why: The reason, for the ledger.
-        release: The version's release as a folder; default: fetched from the registry.
-        workers: Worker processes that serve it.
-        outcome: How the ledger calls it.
+        release: The version's release; default: fetched from the registry.
+        workers: Number of worker processes.
         replace_other_data: Whether the champion may be of another data set.
-        lock_wait_s: For another deployment to finish.
+        lock_wait_s: Seconds to wait for another deployment to finish.
 
     Raises:
         NotFound: There is no such version.
@@ -128,77 +135,51 @@ def promote(
         GlocalError: The version cannot be loaded or does not verify; what served before still serves, and no alias moved.
     """
     claim(home)
-    registry = Registry(tracking_uri, name)
-    found = registry.version(version)
+    model = ModelRecords.open(home, tracking_uri, name)
+    wanted = model.registry.version(version)
     with (
-        _release_of(registry, found, release) as opened,
+        _release_of(model.registry, wanted, release) as opened,
         hold(home.serve.deploy_lock, wait_s=lock_wait_s, busy="Another deployment is under way."),
-        connect(home.serve, ensure(home.serve)) as site,
+        connect(home.serve, ensure(home.serve)) as endpoint,
     ):
-        log_differences(reconcile_site(home, tracking_uri, site))
-        refuse_other_data(registry, opened.pin.path, allowed=replace_other_data)
-        before, serving = registry.alias("champion"), site.serving(name)
+        log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
+        refuse_other_data(model.registry, opened.pin, allowed=replace_other_data)
+        before, serving = model.registry.alias("champion"), endpoint.serving(name)
         if before == version and serving is not None and serving.version == version:
-            switch_over(site, opened, version, name=name, workers=workers)
-            return deployment(site, opened, version, name)
-        ledger = Ledger(tracking_uri, name)
-        entry = ledger.begin(
-            by=by or current_user(), why=why, before=before or "", version=version, release=opened.id, place=place(home)
+            switch_over(endpoint, opened, version, name=name, workers=workers)
+            return deployment(endpoint, opened, version, name)
+        return deploy_version(
+            model, endpoint, wanted, nullcontext(opened), before=before, by=by or current_user(), why=why, workers=workers
         )
-        with _closed_if_failed(ledger, entry, why):
-            old = switch_over(site, opened, version, name=name, workers=workers)
-        registry.make_champion(version, before)
-        ledger.close(entry, outcome)
-        retire(site, opened, name, old)
-        return deployment(site, opened, version, name)
 
 
-def smoke(address: str, release: Path, config: ServeConfig) -> None:
+def smoke(address: str, release_folder: Path, config: ServeConfig) -> None:
     """Ask the version that serves the golden queries, as a user would.
+
+    Args:
+        address: Address of the endpoint.
+        release_folder: Folder of the release that must answer.
+        config: Name of the served model.
 
     Raises:
         GlocalError: Another release answers, or with other neighbours than this release must give.
     """
-    opened = open_release(release)
-    replay_golden(opened, address, served_name(config, opened.pin.path))
+    release = open_release(release_folder)
+    replay_golden(release, address, served_name(config, release.pin.path))
 
 
-def refuse_other_data(registry: Registry, data_name: str, *, allowed: bool) -> None:
-    """A run never replaces a model of other data unasked.
+@contextmanager
+def _release_of(registry: Registry, version: ModelVersion, release: Release | None) -> Iterator[Release]:
+    """The release of a version: the one that is given, or a fetched copy for the duration of the block.
 
     Raises:
-        Conflict: The champion was made from another data set.
+        InvalidInput: The given release is not the registered one.
     """
-    champion = registry.champion()
-    if champion is None or allowed:
+    if release is None:
+        with fetched_release(registry, version.version) as fetched:
+            yield fetched
         return
-    served = registry.data_name(champion)
-    if served != data_name:
-        raise Conflict(
-            f"The champion of {registry.name} is version {champion.version}, of {served or 'unknown'} data; this is {data_name}.",
-            "Give it a name of its own (serve.name), or set serve.replace_other_data=true.",
-        )
-
-
-@contextmanager
-def _release_of(registry: Registry, version: ModelVersion, given: Path | None) -> Iterator[Release]:
-    """The release of a version, opened: the folder that is given, or a fetched copy."""
-    if given is None:
-        with scratch_folder("promote") as scratch:
-            yield open_release(registry.fetch(version.version, scratch / "release"))
-        return
-    opened = open_release(given)
-    if opened.id != version.release:
-        headline = f"{registry.name} {version.version} is release {version.release}, not {opened.id}."
+    if release.id != version.release:
+        headline = f"{registry.name} {version.version} is release {version.release}, not {release.id}."
         raise InvalidInput(headline, "Promote the version that holds this release, or register it as a new one.")
-    yield opened
-
-
-@contextmanager
-def _closed_if_failed(ledger: Ledger, entry: str, why: str) -> Iterator[None]:
-    """Close the ledger's entry where the deployment fails; whoever is stopped leaves it to `serving.reconcile`."""
-    try:
-        yield
-    except Exception as error:
-        ledger.close(entry, "failed", why=f"{why}: {error}")
-        raise
+    yield release

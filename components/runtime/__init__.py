@@ -1,1 +1,1 @@
-"""What surrounds a step: its events, its record, its log, the revision of the code, the image it runs in."""
+"""The surroundings of a step: its events, its record, its log, the revision of the code and its container image."""

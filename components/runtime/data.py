@@ -1,4 +1,4 @@
-"""How a step comes by its data: from a source to a pin, and from a pin to a folder."""
+"""The data of a step: from a source to a pin, and from a pin to a folder."""
 
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from model.schemas.run_event import EventKind
 
 
 def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) -> dict[str, Any]:
-    """Import `source`, or resolve it where it is `name@revision`. Tell every finding, and record the version with the run.
+    """Import `source`, or resolve it if it is `name@revision`. Emit every finding, and record the version with the run.
 
-    Without a name the data set is called after its source.
+    Without a name the data set is named after its source.
 
     Raises:
         Rejected: The data set has defects.
@@ -43,7 +43,7 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
 
 
 def _say(kind: EventKind, lines: list[str], current: Step) -> None:
-    """Emit an event of its own for each line of an import's findings: `warning` or `defect`."""
+    """Emit one event for each line of an import's findings: `warning` or `defect`."""
     for line in lines:
         current.emit(kind, text=line)
         current.log.warning("%s", line)

@@ -1,7 +1,7 @@
-"""The events of a run: what its steps say while they work, as lines of a file of their own in the run's folder.
+"""The events of a run: the messages of its steps, as lines of a file in the run's folder.
 
-The file outlives the run: whoever watches reads it from where he left off. What steps print is not looked at, so no text of
-theirs can be taken for an event.
+The file outlives the run. A reader continues at its last offset. The output of steps is not read, so none of it can be
+mistaken for an event.
 """
 
 import logging
@@ -31,7 +31,7 @@ def emit(folder: Path | None, event: RunEvent) -> None:
 
 
 def read_events(folder: Path, offset: int = 0) -> tuple[list[RunEvent], int]:
-    """The events from a byte offset on, and the offset after them. A line that is not whole yet is left for the next call."""
+    """The events after a byte offset, and the offset after them. An incomplete line is left for the next call."""
     try:
         with (folder / FILE).open("rb") as file:
             file.seek(offset)
@@ -46,7 +46,7 @@ def follow(folder: Path, ended: Callable[[], bool]) -> Iterator[RunEvent]:
     """Yield the events as they come, until `ended` says so and all of them are read."""
     offset = 0
     while True:
-        last = ended()  # asked first: what was written before the end is read
+        last = ended()  # asked first, so that all events written before the end are read
         events, offset = read_events(folder, offset)
         yield from events
         if last:

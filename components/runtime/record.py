@@ -1,4 +1,4 @@
-"""What is put on record in MLflow: the nested run of a step, and the evidence of the whole run."""
+"""The records in MLflow: the nested run of a step, and the evidence of the whole run."""
 
 import shutil
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from model.schemas.train_report import TrainReport
 
 
 class NestedRun:
-    """The run of one step in MLflow, nested in the run of the pipeline; nothing where the run has no record."""
+    """The run of one step in MLflow, nested in the run of the pipeline. If that has no record, nothing is recorded."""
 
     def __init__(self, environment: Environment, name: str) -> None:
         self.run_id, self._runs, self._tags = "", None, {}
@@ -38,7 +38,7 @@ class NestedRun:
 def run_evidence(
     environment: Environment, figures: Mapping[str, float], tags: Mapping[str, str], files: Mapping[str, Path]
 ) -> None:
-    """Put figures and tags on the record of the whole run, where there is one, and copy files into its folder."""
+    """Put figures and tags on the record of the whole run, if it has one, and copy files into its folder."""
     for name, source in files.items():
         if environment.run_folder:
             with atomic_folder(environment.run_folder / name) as folder:
@@ -51,14 +51,14 @@ def run_evidence(
 
 
 def record_training(environment: Environment, report: TrainReport, step_run: str = "") -> None:
-    """Record the curves of a training, and what it gave over its init.
+    """Record the curves of a training, and its gain over the init.
 
     The step `train` does this, and so does `gate` from the report: the run may have taken its training from the cache.
 
     Args:
-        environment: Names the run.
+        environment: Environment that names the run.
         report: The training report.
-        step_run: The nested run of the step that trained; empty for another step.
+        step_run: Id of the nested run of the step that trained; empty for another step.
     """
     if environment.run_id:
         runs = _runs(environment)
@@ -70,9 +70,9 @@ def close_run(environment: Environment, state: str, message: str) -> None:
     """End the record of the whole run.
 
     Args:
-        environment: Names the run.
-        state: How KFP says that the run ended.
-        message: The error, as KFP gives it.
+        environment: Environment that names the run.
+        state: Final state of the run in KFP.
+        message: Error message of KFP.
     """
     if environment.run_id:
         _runs(environment).close(environment.run_id, succeeded=state == "SUCCEEDED", headline=message)

@@ -1,4 +1,4 @@
-"""What a run shows people: the report and the decision, in the run's folder and on its record in MLflow."""
+"""The report and the decision of a run, shown in the run's folder and on its record in MLflow."""
 
 import shutil
 import tempfile
@@ -15,22 +15,22 @@ from serving.gating import DECISION
 
 
 def show_report(current: Step, report: Path, *, decision: Decision | None = None, version: str | None = None) -> None:
-    """Put the report on the record of the run, its page and card rendered with all that is known by now.
+    """Put the report on the record of the run, its page and card rendered with all that is known so far.
 
     Args:
         current: The step.
-        report: What `evaluate` wrote; it stays as it is.
-        decision: What the gate decided.
+        report: Folder that `evaluate` wrote; it is not changed.
+        decision: Decision of the gate.
         version: Name and version of the registered model.
     """
-    found = Report.load(report / REPORT)
+    loaded = Report.load(report / REPORT)
     with tempfile.TemporaryDirectory(prefix="glocal-report-") as scratch:
         folder = Path(shutil.copytree(report, Path(scratch) / "report"))
-        render_report(folder, found, run=run_of(current), decision=decision, version=version)
-        tags = {"md5": found.data.md5, "release": found.release}
+        render_report(folder, loaded, run=run_of(current), decision=decision, version=version)
+        tags = {"md5": loaded.data.md5, "release": loaded.release}
         if decision is None:
-            record_training(current.environment, found.training)
-        figures = found.recorded() if decision is None else {}  # once a run
+            record_training(current.environment, loaded.training)
+        figures = loaded.recorded() if decision is None else {}  # only once in a run
         run_evidence(current.environment, figures, tags, {"report": folder})
 
 
@@ -39,9 +39,9 @@ def show_decision(current: Step, report: Path, folder: Path, decision: Decision)
 
     Args:
         current: The step.
-        report: What `evaluate` wrote.
-        folder: The folder with the decision.
-        decision: What the gate decided.
+        report: Folder that `evaluate` wrote.
+        folder: Folder of the decision.
+        decision: Decision of the gate.
     """
     show_report(current, report, decision=decision)
     tags = {"passed": str(decision.passed), "refused": "\n".join(decision.refused)}
@@ -54,8 +54,8 @@ def show_registered(current: Step, report: Path, folder: Path, registered: Model
 
     Args:
         current: The step.
-        report: What `evaluate` wrote.
-        folder: The folder with the decision.
+        report: Folder that `evaluate` wrote.
+        folder: Folder of the decision.
         registered: The version.
     """
     current.tags |= {"model": registered.model, "version": registered.version}

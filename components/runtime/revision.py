@@ -1,4 +1,4 @@
-"""The revision of the code: what ran, be it a checkout or an image."""
+"""The revision of the code of a run, from a checkout or an image."""
 
 from functools import cache
 from importlib.metadata import version
@@ -14,11 +14,11 @@ _PACKAGES = ("model", "serving", "components")
 def code_revision() -> str:
     """The package's version and a hash of its source.
 
-    It is taken once a run and handed to its steps, so that an edit in between cannot give one run two revisions.
+    A run takes it once and hands it to its steps, so that an edit in between cannot give one run two revisions.
     """
     if given := Environment().code_revision:
         return given
     root = Path(__file__).parents[2]
-    found = (file for package in _PACKAGES for file in sorted((root / package).rglob("*")))
-    files = (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+    paths = (path for package in _PACKAGES for path in sorted((root / package).rglob("*")))
+    files = (file for file in paths if file.is_file() and "__pycache__" not in file.parts)
     return f"{version('glocal')}+{sha256_sources(root, files)[:12]}"

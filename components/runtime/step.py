@@ -1,7 +1,6 @@
-"""What surrounds every step: its log, its record, its events, and the explanation of a failure."""
+"""A step at work: its log, its record, its events, and the explanation of a failure."""
 
 import logging
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from components.runtime.events import emit
 from components.runtime.log import log_to
 from components.runtime.record import NestedRun
 from model.claim import claim
-from model.disk import disk_error
+from model.disk import system_error
 from model.environment import Environment
 from model.errors import GlocalError
 from model.files import write_json
@@ -26,6 +25,7 @@ _PROGRESS_S = 1.0
 """Seconds between two events of progress."""
 _MILESTONE_S = 10.0
 """Seconds between two lines of progress in the log."""
+_DETAILS = "The log has the details."
 
 
 @dataclass
@@ -34,10 +34,10 @@ class Step:
 
     Attributes:
         name: Name of the step.
-        environment: Where things lie.
-        figures: Numbers to record with it.
-        tags: Texts to record with it.
-        record_id: Its nested run in MLflow; empty where the run has no record.
+        environment: Environment of the process.
+        figures: Numbers to record with the step.
+        tags: Texts to record with the step.
+        record_id: Id of its nested run in MLflow; empty if the run has no record.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Step:
         self.log.warning("%s", text)
 
     def publish(self, metrics: Any) -> None:
-        """Show the figures as a KFP Metrics artifact; as a file as well, without which KFP's local cache takes it for lost."""
+        """Show the figures as a KFP Metrics artifact, and write its file, without which KFP's local cache drops the step."""
         for name, value in self.figures.items():
             metrics.log_metric(name, value)
         write_json(Path(metrics.path), self.figures)
@@ -81,7 +81,7 @@ class Step:
 
     @property
     def work(self) -> Path:
-        """Where what this step may resume from or share lies, by content."""
+        """Folder of reusable work files, named by content hash."""
         return self.environment.home.work
 
 
@@ -91,7 +91,7 @@ def step(name: str) -> Iterator[Step]:
     environment = Environment()
     current = Step(name, environment)
     failed = environment.run_folder / f"{name}.failed.json" if environment.run_folder else None
-    if failed and failed.is_file():  # a retry of what cannot succeed by being tried again
+    if failed and failed.is_file():  # The failure cannot be mended by a retry
         raise GlocalError(f"{name} has failed in this run already.")
     log_to(environment, name)
     current.emit("started")
@@ -126,8 +126,5 @@ def _say_end(current: Step) -> None:
 def _explained(error: BaseException, environment: Environment) -> GlocalError:
     if isinstance(error, GlocalError):
         return error
-    if disk := disk_error(error, environment.home.root, Path(tempfile.gettempdir())):
-        return disk
-    if isinstance(error, OSError) and error.strerror:
-        return GlocalError(f"{error.strerror}: {error.filename or 'a file'}", "The log has the details.")
-    return GlocalError(f"{type(error).__name__}: {error}", "The log has the details.")
+    refused = system_error(error, environment.home.root, _DETAILS)
+    return refused or GlocalError(f"{type(error).__name__}: {error}", _DETAILS)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from model.schemas.schema import Schema
 
-PromotionOutcome = Literal["begun", "promoted", "rolled back", "failed", "killed"]
+PromotionOutcome = Literal["begun", "promoted", "failed", "killed"]
 
 
 class Promotion(Schema):

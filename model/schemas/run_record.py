@@ -20,13 +20,6 @@ class Failure(Schema):
     hint: str = Field("", description="What to do about it, in one line")
 
 
-class CurvePoint(Schema):
-    """A figure of one epoch."""
-
-    epoch: int = Field(ge=0, description="Number of the epoch; 0: the init")
-    value: float = Field(description="The figure")
-
-
 class StepRecord(Schema):
     """The record of a step, with the fields that a run has as well."""
 

@@ -3,14 +3,13 @@
 import tempfile
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import typer
 from pydantic import ValidationError
 from typer.exceptions import TyperException
 
-from model.disk import disk_error
+from model.disk import system_error
 from model.environment import Environment
 from model.errors import GlocalError
 from model.redaction import redacted
@@ -71,12 +70,9 @@ def _explained(error: GlocalError) -> int:
 
 
 def _unforeseen(error: BaseException) -> int:
-    """What the system refused, in our words; else a fault of ours: one line for the person, the trace into a file."""
-    if disk := disk_error(error, Environment().home.root, Path(tempfile.gettempdir())):
-        return _explained(disk)
-    if isinstance(error, OSError) and error.strerror:
-        headline = f"{error.strerror}: {error.filename or 'a file'}."
-        return _explained(GlocalError(headline, "Is GLOCAL_HOME a folder that can be written to?"))
+    """An error of the system is explained; a fault of ours is one line for the person, and its trace goes to a file."""
+    if refused := system_error(error, Environment().home.root, "Is GLOCAL_HOME a folder that can be written to?"):
+        return _explained(refused)
     with tempfile.NamedTemporaryFile("w", prefix="glocal-", suffix=".log", delete=False) as log:
         log.write(redacted("".join(traceback.format_exception(error))))
     say(f"Error: {type(error).__name__}: {error}")

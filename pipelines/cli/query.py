@@ -9,7 +9,7 @@ import typer
 from model.environment import Environment
 from model.errors import InvalidInput
 from pipelines.cli.options import Json
-from serving.limits import MAX_DIGITS
+from serving.protocol import MAX_DIGITS
 
 
 def query(

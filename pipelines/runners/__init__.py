@@ -1,1 +1,1 @@
-"""Where a compiled pipeline runs."""
+"""Runners of the compiled pipeline."""

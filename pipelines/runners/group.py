@@ -1,4 +1,4 @@
-"""The processes of a run end together: with the run, and with whoever started it."""
+"""The process group of a run, which ends with the run and with the process that started it."""
 
 import atexit
 import contextlib
@@ -17,10 +17,10 @@ _LAST_LOOK_S = 0.2
 
 
 def end_with(lock: Path) -> None:
-    """End this process's whole group as soon as nobody holds `lock` any more. The group's leader calls it first of all.
+    """End the group of this process as soon as no process holds `lock`. The group's leader calls this function first.
 
-    The leader may end before its watch sees the lock free: it fails where it writes to whoever is gone. So at its own end it
-    gives the watch time for one more look, and looks itself.
+    The leader may end before its watching thread sees the free lock, for instance at a broken pipe. So at its own end it gives
+    the thread time for one more look, and then checks the lock itself.
     """
 
     def end() -> None:
@@ -41,10 +41,10 @@ def end_with(lock: Path) -> None:
 
 
 def end_group(leader: subprocess.Popen[str]) -> None:
-    """End what is left of a group: SIGTERM, at which a training writes a checkpoint, and SIGKILL a second later.
+    """End the remaining processes of a group: SIGTERM, at which a training writes a checkpoint, and SIGKILL a second later.
 
     Args:
-        leader: Leads the group; was started in a session of its own.
+        leader: Process that leads the group; it was started in a new session.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -56,7 +56,7 @@ def end_group(leader: subprocess.Popen[str]) -> None:
 
 
 def _lives(leader: subprocess.Popen[str]) -> bool:
-    leader.poll()  # reaps the leader, whose group else lives on as long as it is a zombie
+    leader.poll()  # reaps the leader: its group would live on as long as it is a zombie
     try:
         os.killpg(leader.pid, 0)
     except (ProcessLookupError, PermissionError):

@@ -1,10 +1,10 @@
-"""The pipeline on one machine: KFP's own local runner, in a process of its own.
+"""The pipeline on one machine: KFP's own local runner, in a separate process.
 
     glocal run  ->  python -m pipelines.runners.local  ->  one process a step
 
-KFP's local runner prints, patches `print` and `logging`, and keeps its state in the process: so it gets one to itself, which
-leads a process group. What it prints goes to the run's log; events come by a file of their own (`components.runtime.events`).
-The group ends with whoever started it: `pipelines.runners.group`.
+KFP's local runner prints, patches `print` and `logging`, and keeps its state in the process, so it runs in a process that
+leads a process group. Its output goes to the run's log; events come through a separate file (`components.runtime.events`).
+The group ends with the process that started it: `pipelines.runners.group`.
 """
 
 import json
@@ -29,7 +29,7 @@ from model.schemas.run_result import StepResult
 from pipelines.runners.group import end_group, end_with
 
 ALIVE = "alive"
-"""The file in a run's folder that is locked as long as whoever started the run lives."""
+"""File in a run's folder that is locked as long as the process that started the run lives."""
 Listener = Callable[[RunEvent], None]
 """Called with every event of a run."""
 
@@ -39,11 +39,11 @@ class LocalRun:
     """A run of the pipeline on this machine.
 
     Attributes:
-        log: All that was printed.
-        succeeded: Whether every step that was due did its work.
-        steps: Each finished step, in its order.
+        log: File with the output of the run.
+        succeeded: Whether all steps that were due succeeded.
+        steps: The finished steps in order.
         failure: The event of the first failed step, or None.
-        defects: The defects of the data, a line each.
+        defects: One line for each defect of the data.
     """
 
     log: Path
@@ -53,7 +53,7 @@ class LocalRun:
     defects: list[str] = field(default_factory=list)
 
     def take(self, event: RunEvent) -> None:
-        """Note an event."""
+        """Add an event to the run."""
         if event.event in {"finished", "cached"}:
             self.steps.append(StepResult(name=event.step, seconds=event.seconds, cached=event.event == "cached"))
         if event.event == "defect":
@@ -110,17 +110,17 @@ def run_local(
 
 
 def alive(folder: Path) -> AbstractContextManager[None]:
-    """Hold a lock in a run's folder that comes free when this process ends, however it ends: the run's processes end then."""
+    """Hold a lock in a run's folder. When this process ends, the lock becomes free and the run's processes end."""
     return hold(folder / ALIVE)
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether whoever started the run in `folder` still lives."""
+    """Whether the process that started the run in `folder` still lives."""
     return is_held(folder / ALIVE)
 
 
 def _keep(lines: IO[str], file: Path) -> None:
-    """Write what a process prints to a log, without passwords."""
+    """Write the output of a process to a log, without passwords."""
     with file.open("w", encoding="utf-8") as log:
         for line in lines:
             log.write(redacted(line))
@@ -129,7 +129,7 @@ def _keep(lines: IO[str], file: Path) -> None:
 
 def main() -> None:
     """Run the order on standard input; exit 0 when the pipeline succeeded, 1 when a step of it failed."""
-    end_with(Path(sys.argv[1]))  # before anything that takes long to import
+    end_with(Path(sys.argv[1]))  # before the slow imports
     from kfp import components, local
 
     from pipelines.runners import step_cache
@@ -147,7 +147,7 @@ def main() -> None:
     pipeline = components.load_component_from_file(order["pipeline"])
     try:
         pipeline(**order["arguments"])
-    except RuntimeError as error:  # what KFP raises for a failed step
+    except RuntimeError as error:  # KFP's error for a failed step
         sys.exit(str(error))
 
 

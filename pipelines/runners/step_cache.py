@@ -1,8 +1,8 @@
-"""KFP's local cache of finished steps, with a seal on every entry: what was damaged since is no finished step.
+"""KFP's local cache of finished steps, with a seal on every entry. An entry that was damaged is dropped.
 
 KFP takes an entry for valid if its JSON can be read and its artifacts exist. A truncated checkpoint or a release with a flipped
-byte would then fail each later run of the same command. So a seal beside each entry holds the SHA-256 of the entry and of every
-artifact that it names. An entry that does not hold is dropped when a run asks for it, and the step runs again.
+byte would then fail every later run of the same command. So a seal beside the entry holds the SHA-256 of the entry and of every
+artifact that it names. An entry that does not match its seal is dropped when a run asks for it, and the step runs again.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from model.files import sha256_file, sha256_folder, write_text
 from model.schemas.run_event import RunEvent
 
 _COMPONENT = "comp-"
-"""Before a step's name in what KFP calls its component."""
+"""Prefix that KFP puts before the name of a step's component."""
 _log = logging.getLogger(__name__)
 
 
 class Seal(BaseModel):
-    """What a finished step left.
+    """The hashes of a finished step's results.
 
     Attributes:
         entry: SHA-256 of KFP's entry.
@@ -40,10 +40,10 @@ class Seal(BaseModel):
 
 
 class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
-    """KFP's cache, which gives what is sealed and whole.
+    """KFP's cache, limited to entries with an intact seal.
 
     Args:
-        cache_root: The folder of the entries.
+        cache_root: Folder of the entries.
     """
 
     emit: Callable[[RunEvent], None] = staticmethod(lambda event: None)
@@ -54,13 +54,13 @@ class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
         self._steps: dict[str, str] = {}
 
     def compute_key(self, component_name: str, *arguments: Any, **more: Any) -> str:
-        """The key of a step and its inputs; remembers whose key it is."""
+        """The key of a step and its inputs. The step of the key is remembered."""
         key: str = super().compute_key(component_name, *arguments, **more)
         self._steps[key] = component_name.removeprefix(_COMPONENT)
         return key
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The outputs of a finished step; None where there are none, or where they are not what the step left."""
+        """The outputs of a finished step; None if there are none, or if they were changed since."""
         entry = Path(self._entry_path(key))
         if not entry.exists() and not entry.is_symlink():
             return None
@@ -78,7 +78,7 @@ class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
         return outputs
 
     def put(self, key: str, outputs: dict[str, Any]) -> None:
-        """Keep the outputs of a step. The seal comes last: an entry without one is of a run that was killed just then."""
+        """Keep the outputs of a step. The seal is written last, so an entry without a seal belongs to a killed run."""
         entry = Path(self._entry_path(key))
         artifacts = {path: sha256_folder(Path(path)) for path in _local_artifacts(outputs)}
         super().put(key, outputs)
@@ -86,7 +86,7 @@ class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
 
     @staticmethod
     def _damage(entry: Path) -> str:
-        """What is wrong with an entry, in a sentence; empty if it holds."""
+        """The damage of an entry in one sentence; empty if its seal is intact."""
         try:
             seal = Seal.model_validate_json(_seal_of(entry).read_bytes())
             if sha256_file(entry) != seal.entry:
@@ -110,10 +110,10 @@ def _seal_of(entry: Path) -> Path:
 
 
 def _local_artifacts(outputs: Mapping[str, Any]) -> list[str]:
-    """The paths of a step's artifacts; what lies in an object store is not looked at."""
-    listed = (each if isinstance(each, list) else [each] for each in outputs.values())
-    found = (each.uri for values in listed for each in values if isinstance(each, dsl.Artifact))
-    return [uri for uri in found if uri and "://" not in uri]
+    """The paths of a step's artifacts on this machine; those in an object store are left out."""
+    lists = (output if isinstance(output, list) else [output] for output in outputs.values())
+    uris = (value.uri for values in lists for value in values if isinstance(value, dsl.Artifact))
+    return [uri for uri in uris if uri and "://" not in uri]
 
 
 def _digest(path: Path) -> str:

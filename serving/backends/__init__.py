@@ -1,1 +1,1 @@
-"""The servers behind the endpoint, each known in one package."""
+"""The servers behind the endpoint, in one package for each."""

@@ -1,4 +1,4 @@
-"""The stored release at work, without a server. Stored archives import `Engine` from here."""
+"""The engine, which answers queries from a release without a server. Stored archives import `Engine` from here."""
 
 from serving.engine.engine import Engine
 

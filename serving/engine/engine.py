@@ -1,4 +1,4 @@
-"""The stored model at work behind an endpoint: one image's bytes to one answer. Knows no server."""
+"""The engine: a stored model that turns the bytes of an image into an answer. It knows no server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,16 +22,16 @@ class Engine:
     """A verified release, loaded once.
 
     Args:
-        folder: The release folder.
-        version: The model version that the registry knows it by, for the answers.
+        release_folder: Folder of the release.
+        version: Version of the registered model, for the answers.
 
     Raises:
         NotFound: There is no release.
-        InvalidInput: The release is not what its manifest says, mixes two embedding spaces, or its network yields NaN.
+        InvalidInput: The release differs from its manifest, mixes two embedding spaces, or its network yields NaN.
     """
 
-    def __init__(self, folder: Path, *, version: str | None = None) -> None:
-        self.release: Release = open_release(folder)
+    def __init__(self, release_folder: Path, *, version: str | None = None) -> None:
+        self.release: Release = open_release(release_folder)
         self.version = version
         try:
             self._refuse_other_space()
@@ -56,13 +56,13 @@ class Engine:
         return answer
 
     def search_many(self, queries: Sequence[tuple[bytes, int]]) -> list[Answer | GlocalError]:
-        """Answer a batch in one forward pass; what is wrong with one query is that query's answer and no other's."""
+        """Answer a batch in one forward pass. An invalid query gets an error as its answer; the others are answered."""
         checked = [_check(image, k) for image, k in queries]
         good = [query for query in checked if isinstance(query, tuple)]
         if not good:
             return [query for query in checked if not isinstance(query, tuple)]
-        found = iter(self._retriever.search([image for image, _ in good], max(k for _, k in good)))
-        return [self._answer(next(found)[: query[1]]) if isinstance(query, tuple) else query for query in checked]
+        results = iter(self._retriever.search([image for image, _ in good], max(k for _, k in good)))
+        return [self._answer(next(results)[: query[1]]) if isinstance(query, tuple) else query for query in checked]
 
     def _answer(self, neighbours: Sequence[Neighbour]) -> Answer:
         answer: Answer = {

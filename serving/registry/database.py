@@ -1,6 +1,6 @@
-"""MLflow's SQLite file, looked at before MLflow opens it: what is damaged is named at once, with what to do about it.
+"""Check of MLflow's SQLite file before MLflow opens it: a damaged file is named at once, with a hint.
 
-MLflow itself tries a file that it cannot open again and again for minutes, and then answers in SQL.
+MLflow itself retries a file that it cannot open for minutes, and then shows an error of SQL.
 """
 
 import sqlite3
@@ -32,5 +32,5 @@ def check_database(file: Path) -> None:
         with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, timeout=_WAIT_S)) as database:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # somebody writes: it is in use, and not damaged
+        if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # another process writes: the file is in use, and not damaged
             raise StorageFailed(f"{file} is damaged: {error}.", _RESTORE) from error

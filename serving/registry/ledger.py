@@ -1,17 +1,16 @@
-"""The ledger of promotions: every attempt to change what serves, as a run in MLflow of its own."""
+"""The ledger of promotions. Every attempt to change the version that serves is one run in MLflow."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model.schemas.promotion import Promotion, PromotionOutcome
-from serving.registry.runs import experiment_id, open_client
+from serving.registry.store import experiment_id, open_client
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PROMOTIONS = "glocal-promotions"
 _LONGEST = 4000
-"""Characters of a reason that are kept."""
+"""Maximum characters of a reason that are kept."""
 _STATUS: dict[PromotionOutcome, str] = {"failed": "FAILED", "killed": "KILLED"}
 
 
@@ -21,55 +20,47 @@ class Ledger:
     Args:
         tracking_uri: `sqlite:///...` or an MLflow server.
         model: Name of the registered model.
-        artifact_root: Where artifacts are kept; default as `experiment_id` says.
     """
 
-    def __init__(self, tracking_uri: str, model: str, artifact_root: Path | None = None) -> None:
+    def __init__(self, tracking_uri: str, model: str) -> None:
         self.model = model
         self._client = open_client(tracking_uri)
-        self._experiment = experiment_id(self._client, tracking_uri, PROMOTIONS, artifact_root)
+        self._experiment = experiment_id(self._client, tracking_uri, PROMOTIONS)
 
-    def begin(self, *, by: str, why: str, before: str, version: str, release: str, place: str = "") -> str:
-        """Write down that a version is to serve, before anything is switched; returns the entry's id.
+    def begin(self, *, by: str, why: str, before: str, version: str, release_id: str, place: str = "") -> str:
+        """Record that a version is to serve, before anything is switched; returns the entry's id.
 
         Args:
-            by: Who asked for it.
+            by: The user who asked for it.
             why: The reason given.
             before: The version that is champion; empty if there is none.
             version: The version that is to serve.
-            release: Its release.
+            release_id: Id of its release.
             place: The machine and the GLOCAL_HOME that serve.
         """
-        tags = {"by": by, "why": why[:_LONGEST], "from": before, "to": version, "release": release, "place": place}
+        tags = {"by": by, "why": why[:_LONGEST], "from": before, "to": version, "release": release_id, "place": place}
         tags |= {"model": self.model, "outcome": "begun"}
         run = self._client.create_run(self._experiment, run_name=f"{self.model} {before or 'nothing'} to {version}", tags=tags)
         return str(run.info.run_id)
 
     def close(self, entry: str, outcome: PromotionOutcome, *, why: str = "") -> None:
-        """Write down how an attempt ended.
+        """Record how an attempt ended.
 
         Args:
             entry: The id that `begin` returned.
             outcome: How it ended.
-            why: Replaces the reason, where there is more to say.
+            why: Text that replaces the reason; empty: the reason stays.
         """
         if why:
             self._client.set_tag(entry, "why", why[:_LONGEST])
         self._client.set_tag(entry, "outcome", outcome)
         self._client.set_terminated(entry, _STATUS.get(outcome, "FINISHED"))
 
-    def entries(self, limit: int = 100) -> list[Promotion]:
-        """The promotions, newest first."""
-        return [self._entry(run) for run in self._search(f"tags.model = '{self.model}'", limit)]
-
     def unfinished(self) -> list[Promotion]:
         """The promotions that no one closed, newest first."""
-        return [self._entry(run) for run in self._search(f"tags.model = '{self.model}' and tags.outcome = 'begun'", 100)]
-
-    def _search(self, condition: str, limit: int) -> list["Run"]:
-        newest = ["attributes.start_time DESC"]
-        found: list[Any] = self._client.search_runs([self._experiment], condition, max_results=limit, order_by=newest)
-        return found
+        condition = f"tags.model = '{self.model}' and tags.outcome = 'begun'"
+        runs = self._client.search_runs([self._experiment], condition, order_by=["attributes.start_time DESC"])
+        return [self._entry(run) for run in runs]
 
     def _entry(self, run: "Run") -> Promotion:
         tags = run.data.tags

@@ -1,6 +1,8 @@
 """A release as an MLflow model, by 'models from code': MLflow stores this file and runs it when it loads the model.
 
-mlflow.pyfunc.load_model("models:/glocal@champion").predict(["image.jpg"])  # one JSON text an image
+mlflow.pyfunc.load_model("models:/grocery@champion").predict(["image.jpg"])  # one JSON text for each image
+
+A registered model is named after its data set, here grocery.
 """
 
 import json
@@ -15,7 +17,7 @@ K = 5
 
 
 class ReleaseModel(PythonModel):
-    """Paths of images to their neighbours."""
+    """MLflow's model that maps paths of images to their neighbours."""
 
     def load_context(self, context: Any) -> None:
         """Open and verify the release that is stored with the model."""

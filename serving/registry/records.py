@@ -1,4 +1,4 @@
-"""How MLflow's runs are read: as the typed records of a run and of a step."""
+"""Reading of MLflow's runs as the typed records of a run and of a step."""
 
 import json
 import math
@@ -22,13 +22,13 @@ DATASET_REVISION = "glocal.revision"
 _STATES: dict[str, RunState] = {"FINISHED": "succeeded", "FAILED": "failed", "KILLED": "killed"}
 
 
-def describe_step(run: "Run") -> StepRecord:
-    """One step."""
+def read_step(run: "Run") -> StepRecord:
+    """Read the record of a step."""
     return StepRecord(**_common(run))
 
 
-def describe_run(run: "Run", steps: tuple[StepRecord, ...] = ()) -> RunRecord:
-    """One pipeline run."""
+def read_run(run: "Run", steps: tuple[StepRecord, ...] = ()) -> RunRecord:
+    """Read the record of a pipeline run."""
     tags = run.data.tags
     named = {name: tags.get(name, "") for name in ("why", "code_revision", "folder", "model", "model_version", "address")}
     return RunRecord(
@@ -44,8 +44,8 @@ def describe_run(run: "Run", steps: tuple[StepRecord, ...] = ()) -> RunRecord:
     )
 
 
-def note(record: RunRecord) -> str:
-    """How a run ended, as MLflow shows it in the run's description: a headline and what belongs to it."""
+def ending_note(record: RunRecord) -> str:
+    """Note on how a run ended, for the run's description in MLflow: a headline and the details."""
     if record.state == "rejected":
         return "**Refused by the gate.** Nothing was registered.\n\n" + "\n".join(f"- {text}" for text in record.refused)
     if record.state == "failed":
@@ -83,10 +83,10 @@ def _failure(name: str, tags: dict[str, str]) -> Failure | None:
 
 
 def _data(run: "Run") -> DataPin | None:
-    """The pin that `Runs.log_dataset` recorded; None where another program recorded something else."""
-    for each in run.inputs.dataset_inputs if run.inputs else ():
+    """The pin that `Runs.log_dataset` recorded; None if another program recorded something else."""
+    for used in run.inputs.dataset_inputs if run.inputs else ():
         try:
-            source = json.loads(each.dataset.source)
+            source = json.loads(used.dataset.source)
             return DataPin.model_validate({key: value for key, value in source.items() if key != "uri"})
         except (ValueError, AttributeError):
             continue

@@ -1,115 +1,33 @@
 """The record of runs: a parent run for each pipeline run, a nested run for each of its steps, in MLflow.
 
 runs = Runs(environment.mlflow_uri)
-run_id = runs.start_run("grocery multi_head 2026-11-25 04:50", params, tags)     # whoever starts the pipeline
-step_id = runs.start_step(run_id, "train")                                       # each step: finish, or fail with the reason
-runs.log_dataset(run_id, pin); runs.log_training(run_id, history, gain)          # what steps find out
+run_id = runs.start_run("grocery multi_head 2026-11-25 04:50", params, tags)     # at the start of the pipeline
+step_id = runs.start_step(run_id, "train")                                       # every step: finish, or fail with the reason
+runs.log_dataset(run_id, pin); runs.log_training(run_id, report)                 # results of steps
 runs.close(run_id, succeeded=True)                                               # the exit handler
 runs.run(run_id)                                                                 # a RunRecord
 """
 
 import json
-import logging
-import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
-from model.disk import disk_error
-from model.errors import NotFound, Unavailable
-from model.locks import hold
-from model.redaction import redacted, without_credentials
+from model.errors import NotFound
+from model.redaction import redacted
 from model.schemas.data_pin import DataPin
-from model.schemas.run_record import CurvePoint, RunRecord
+from model.schemas.run_record import RunRecord
 from model.schemas.train_report import TrainReport
 from model.schemas.training_gain import TrainingGain
-from serving.registry.database import check_database
-from serving.registry.records import DATASET_REVISION, KIND, PARENT, describe_run, describe_step, note
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from serving.registry.records import DATASET_REVISION, KIND, PARENT, ending_note, read_run, read_step
+from serving.registry.store import experiment_id, open_client
 
 EXPERIMENT = "glocal"
 LOSS, VALIDATION = "train/loss", "validation/map_at_r"
-"""Metrics that have a value an epoch."""
-_PAGE = "custom_model_development"
-"""Kind of the experiment: MLflow's page opens at its runs, and not at traces of language models."""
+"""Metrics with one value for each epoch."""
 _BATCH = 100
-"""Parameters or tags that MLflow takes at once."""
-_STORE_WAIT_S = 120.0
-_QUIET = {
-    "mlflow": logging.WARNING,
-    "mlflow.store.db.utils": logging.CRITICAL,
-    "alembic": logging.WARNING,
-    "sqlalchemy": logging.WARNING,
-    "urllib3": logging.ERROR,
-}
-
-
-def open_client(tracking_uri: str) -> "MlflowClient":
-    """MLflow's client. A fresh SQLite store is made once, whoever comes first.
-
-    Raises:
-        StorageFailed: The SQLite file is damaged, or cannot be written to.
-        Unavailable: The store cannot be opened.
-    """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    for name, level in _QUIET.items():  # after the import, which sets its own levels
-        logging.getLogger(name).setLevel(level)
-    file = sqlite_file(tracking_uri)
-    try:
-        if file is None:
-            client = MlflowClient(tracking_uri, tracking_uri)
-            client.search_experiments(max_results=1)  # does it answer?
-            return client
-        lock = file.with_name(file.name + ".lock")
-        with hold(lock, wait_s=_STORE_WAIT_S, busy="MLflow's store is being made by another process."):
-            check_database(file)
-            client = MlflowClient(tracking_uri, tracking_uri)
-            client.search_experiments(max_results=1)  # makes the tables
-            client.search_registered_models(max_results=1)
-            return client
-    except (OSError, ImportError, MlflowException) as error:  # ImportError: of a database's driver
-        if file is not None and (disk := disk_error(error, file.parent)):
-            raise disk from error
-        reason = str(error).replace(tracking_uri, without_credentials(tracking_uri)).splitlines()[0][:200]
-        raise Unavailable(f"MLflow's store at {without_credentials(tracking_uri)} cannot be opened.", reason) from error
-
-
-def sqlite_file(tracking_uri: str) -> Path | None:
-    """The file of a `sqlite:///` address, else None."""
-    found = urlsplit(tracking_uri)
-    return Path(unquote(found.path[1:])) if found.scheme.partition("+")[0] == "sqlite" and found.path else None
-
-
-def experiment_id(client: "MlflowClient", tracking_uri: str, name: str, artifact_root: Path | None) -> str:
-    """The experiment of that name, made with its artifacts below `artifact_root` if it is new.
-
-    Without a root, a SQLite store's artifacts lie beside it in `mlartifacts`, and a server's where it keeps them.
-    """
-    from mlflow.exceptions import MlflowException
-
-    file = sqlite_file(tracking_uri)
-    root = artifact_root or (file.with_name("mlartifacts") if file else None)
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            location = (root.resolve() / name).as_uri() if root else None
-            return client.create_experiment(name, artifact_location=location, tags={"mlflow.experimentKind": _PAGE})
-        except MlflowException:  # somebody else made it in between
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
+"""Maximum parameters, tags or metrics that MLflow takes at once."""
 
 
 class Runs:
@@ -117,20 +35,19 @@ class Runs:
 
     Args:
         tracking_uri: `sqlite:///...` or an MLflow server.
-        artifact_root: Where runs keep files; default as `experiment_id` says.
     """
 
-    def __init__(self, tracking_uri: str, artifact_root: Path | None = None, *, experiment: str = EXPERIMENT) -> None:
+    def __init__(self, tracking_uri: str) -> None:
         self._client = open_client(tracking_uri)
-        self._experiment = experiment_id(self._client, tracking_uri, experiment, artifact_root)
+        self._experiment = experiment_id(self._client, tracking_uri, EXPERIMENT)
 
     def start_run(self, name: str, params: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None) -> str:
         """Begin a pipeline run; returns its id."""
         return self._start(name, params, {key: str(value) for key, value in (tags or {}).items()})
 
-    def start_step(self, parent: str, name: str, params: Mapping[str, Any] | None = None) -> str:
+    def start_step(self, parent: str, name: str) -> str:
         """Begin a step of a run; returns its id."""
-        return self._start(name, params, {PARENT: parent, KIND: "step"})
+        return self._start(name, None, {PARENT: parent, KIND: "step"})
 
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         """End a step as `FINISHED`, `FAILED` or `KILLED`."""
@@ -149,8 +66,8 @@ class Runs:
 
         Args:
             run_id: The run.
-            succeeded: Whether all steps that were due did their work.
-            headline: Why it failed, where no step recorded a reason.
+            succeeded: Whether all steps that were due succeeded.
+            headline: The reason of the failure, if no step recorded one.
         """
         tags = self._client.get_run(run_id).data.tags
         if not succeeded and "error" not in tags:
@@ -186,15 +103,15 @@ class Runs:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         profile = pin.model_dump_json(include={"files", "bytes", "classes", "licence"})
-        source = json.dumps({"uri": pin.repo, **pin.to_json()})  # `uri` is what MLflow's own reader asks for
+        source = json.dumps({"uri": pin.repo, **pin.to_json()})  # MLflow's own reader needs `uri`
         dataset = Dataset(pin.path, pin.md5, "local", source, profile=profile)
         tags = [InputTag("mlflow.data.context", "training"), InputTag(DATASET_REVISION, pin.rev)]
         self._client.log_inputs(run_id, [DatasetInput(dataset, tags)])
 
     def log_training(self, run_id: str, report: TrainReport) -> None:
-        """Record a training: loss and validation MAP@R as curves, one step an epoch, and what the training gave.
+        """Record a training: loss and validation MAP@R by epoch, and the gain over the init.
 
-        A run that has a training on record keeps it: a step that is tried again, or a later one, may record it once more.
+        A run that has a training on record keeps it: a retry, or a later step, may record it again.
 
         Args:
             run_id: A pipeline run, or the step that trained.
@@ -231,23 +148,18 @@ class Runs:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._client.get_run(run_id)
+            run = self._client.get_run(run_id)
         except MlflowException as error:
             raise NotFound(f"There is no run {run_id}.") from error
         steps = self._client.search_runs(
-            [self._experiment], f"tags.`{PARENT}` = '{found.info.run_id}'", order_by=["attributes.start_time ASC"]
+            [self._experiment], f"tags.`{PARENT}` = '{run.info.run_id}'", order_by=["attributes.start_time ASC"]
         )
-        return describe_run(found, tuple(describe_step(step) for step in steps))
+        return read_run(run, tuple(read_step(step) for step in steps))
 
     def runs(self, limit: int = 50) -> list[RunRecord]:
         """The latest pipeline runs, newest first, without their steps."""
-        found = self._client.search_runs([self._experiment], max_results=10 * limit, order_by=["attributes.start_time DESC"])
-        return [describe_run(each) for each in found if PARENT not in each.data.tags][:limit]
-
-    def curve(self, run_id: str, name: str = VALIDATION) -> tuple[CurvePoint, ...]:
-        """A figure that has a value an epoch: `LOSS` or `VALIDATION`."""
-        points = self._client.get_metric_history(run_id, name)
-        return tuple(CurvePoint(epoch=each.step, value=each.value) for each in points if math.isfinite(each.value))
+        latest = self._client.search_runs([self._experiment], max_results=10 * limit, order_by=["attributes.start_time DESC"])
+        return [read_run(run) for run in latest if PARENT not in run.data.tags][:limit]
 
     def _start(self, name: str, params: Mapping[str, Any] | None, tags: dict[str, str]) -> str:
         from mlflow.entities import Param
@@ -259,14 +171,7 @@ class Runs:
         return run_id
 
     def _end(self, run_id: str, status: str) -> None:
-        """Set how a run ended, and say it in the words that MLflow shows as the run's description."""
+        """Record how a run ended, and the note that MLflow shows as the run's description."""
         self._client.set_terminated(run_id, status)
         record = self.run(run_id)
-        self.log(run_id, tags={"outcome": record.state, "mlflow.note.content": note(record)})
-
-
-def code_commit() -> str:
-    """The git commit of the checkout that this code lies in; empty where it lies in none."""
-    from mlflow.utils.git_utils import get_git_commit
-
-    return get_git_commit(str(Path(__file__).parent)) or ""
+        self.log(run_id, tags={"outcome": record.state, "mlflow.note.content": ending_note(record)})

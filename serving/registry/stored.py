@@ -15,7 +15,7 @@ _REQUIREMENTS = ("torch", "torchvision", "timm", "faiss-cpu", "safetensors", "nu
 
 
 def save_model(release: "Release", out: Path) -> None:
-    """Write a folder that MLflow can load: the release, and the code that opens it. Nothing is pickled, nothing is inferred."""
+    """Write a folder that MLflow can load: the release and the code that opens it, without pickles or inferred requirements."""
     from mlflow.pyfunc import save_model as save
 
     save(  # the signature follows from the types of `ReleaseModel.predict`
@@ -27,11 +27,11 @@ def save_model(release: "Release", out: Path) -> None:
 
 
 def release_in(model: Path) -> Path:
-    """Where a stored model's folder keeps the release.
+    """Folder of the release in the folder of a stored model.
 
     Raises:
-        GlocalError: It names none.
-        InvalidInput: It names one outside its folder.
+        GlocalError: The stored model names no release.
+        InvalidInput: The stored model names a release outside its folder.
     """
     try:
         flavour = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))["flavors"]["python_function"]

@@ -15,9 +15,9 @@ from model.release import open_release
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.archive import verify_archive
 from serving.backends.torchserve.deployed import Deployed, write_deployed
-from serving.backends.torchserve.rollout import deploy
 from serving.golden import replay_golden
 from serving.limits import MAX_BYTES
+from tests.support.promotions import register, to
 from tests.support.releases import draw_image, make_release
 
 pytestmark = pytest.mark.integration
@@ -59,7 +59,8 @@ def address(home, old_release, tmp_path_factory):
         workers=1,
     )
     write_deployed(home.serve.deployed, "glocal", entry)
-    deploy(make_release(tmp_path_factory.mktemp("new") / "release").folder, "1", home=home, name="today")
+    release = make_release(tmp_path_factory.mktemp("new") / "release")
+    to(home, register(release, home, tmp_path_factory.mktemp("evidence"), name="today").version, "today")
     return torchserve.status(home).address
 
 

@@ -71,7 +71,7 @@ def registry(home, pin, tmp_path_factory):
     for name, data in (("drawn", pin), ("other", pin.model_copy(update={"path": "mugs", "rev": "4f2c1ab" + "0" * 33}))):
         release, _ = released(home, data, tmp_path_factory.mktemp(name), seed=1)
         models = Registry(home.tracking_uri, name)
-        models.set_alias(models.register(release.folder, {}), "champion")
+        models.set_alias(models.register(release, {}), "champion")
     return Registry(home.tracking_uri, "drawn")
 
 

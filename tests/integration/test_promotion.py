@@ -16,6 +16,7 @@ from serving.reconcile import server_status, start_server
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 from tests.support.promotions import assert_one_truth, make_releases, register, to
+from tests.support.records import promotions
 
 pytestmark = pytest.mark.integration
 
@@ -56,29 +57,29 @@ def test_a_promotion_serves_is_champion_and_is_written_down(home, registry, rele
     done = to(home, "1", NAME)
     assert (done.name, done.version, done.release, done.golden) == (NAME, "1", releases[0].id, 2)
     assert_one_truth(home, NAME, "1", releases[0])
-    (entry,) = Ledger(home.tracking_uri, NAME).entries()
-    assert (entry.by, entry.before, entry.version, entry.outcome) == ("ann", "", "1", "promoted")
+    (entry,) = promotions(home.tracking_uri, NAME)
+    assert [entry[tag] for tag in ("by", "from", "to", "outcome")] == ["ann", "", "1", "promoted"]
     smoke(done.address, releases[0].folder, ServeConfig())
     with pytest.raises(GlocalError, match="golden query"):
         smoke(done.address, releases[1].folder, ServeConfig())
     to(home, "1", NAME)  # once more only verifies
-    assert len(Ledger(home.tracking_uri, NAME).entries()) == 1
+    assert len(promotions(home.tracking_uri, NAME)) == 1
 
 
 def test_a_version_that_fails_its_golden_queries_moves_nothing_and_the_ledger_says_why(home, registry, releases, first):
     with pytest.raises(GlocalError, match="golden query"):
         to(home, "3", NAME)
     assert_one_truth(home, NAME, "1", releases[0])
-    entry = Ledger(home.tracking_uri, NAME).entries()[0]
-    assert (entry.version, entry.outcome) == ("3", "failed")
-    assert "golden query" in entry.why
+    entry = promotions(home.tracking_uri, NAME)[0]
+    assert (entry["to"], entry["outcome"]) == ("3", "failed")
+    assert "golden query" in entry["why"]
 
 
 def test_a_version_that_is_not_there_or_is_another_release_is_refused(home, registry, releases, first):
     with pytest.raises(NotFound, match="no version 99"):
         to(home, "99", NAME)
     with pytest.raises(InvalidInput, match="is release"):
-        promote("2", home=home, tracking_uri=home.tracking_uri, name=NAME, why="x", release=releases[0].folder)
+        promote("2", home=home, tracking_uri=home.tracking_uri, name=NAME, why="x", release=releases[0])
     assert_one_truth(home, NAME, "1", releases[0])
 
 
@@ -102,7 +103,7 @@ POINTS = {
     "before challenger is dropped": ("serving.registry.models.Registry.drop_alias", 1, "before", "2"),
     "before the ledger's entry is closed": ("serving.registry.ledger.Ledger.close", 1, "before", "2"),
     "while the ledger's entry is closed": ("mlflow.MlflowClient.set_terminated", 1, "before", "2"),
-    "before the old one is retired": ("serving.promotion.retire", 1, "before", "2"),
+    "before the old one is retired": ("serving.deployment.retire", 1, "before", "2"),
     "after the old one was unregistered": ("serving.backends.torchserve.management.Management.unregister", 1, "after", "2"),
     "while the old archive is removed": ("serving.backends.torchserve.rollout.remove_archive", 1, "before", "2"),
 }
@@ -134,12 +135,12 @@ def hooked(*args, **kwargs):
     if len(calls) == int(count):
         die()
     return done
-settle = serving.promotion.reconcile_site
-def settled(*args):  # what is killed is the deployment, not what puts an earlier one right
-    found = settle(*args)
+reconcile_endpoint = serving.promotion.reconcile_endpoint
+def reconcile_and_arm(*args):  # the deployment is killed, not the reconciliation before it
+    differences = reconcile_endpoint(*args)
     armed.append(1)
-    return found
-serving.promotion.reconcile_site = settled
+    return differences
+serving.promotion.reconcile_endpoint = reconcile_and_arm
 setattr(owner, parts[-1], hooked)
 home = Home.at(home)
 serving.promotion.promote("2", home=home, tracking_uri=home.tracking_uri, name=name, why="killed", by="bob")
@@ -159,11 +160,10 @@ def test_whatever_a_deployment_is_killed_at_the_next_start_finds_one_truth(home,
     started = start_server(home, home.tracking_uri)
     assert_one_truth(home, NAME, version, releases[int(version) - 1])
     assert started.state == "serving"
-    ledger = Ledger(home.tracking_uri, NAME)
-    assert ledger.unfinished() == []
-    entry = ledger.entries()[0]
+    assert Ledger(home.tracking_uri, NAME).unfinished() == []
+    entry = promotions(home.tracking_uri, NAME)[0]
     if target.endswith("Ledger.begin") and when == "before":
-        assert entry.by == "ann"
+        assert entry["by"] == "ann"
     else:
-        assert (entry.why, entry.by, entry.outcome) == ("killed", "bob", "promoted" if version == "2" else "killed")
+        assert (entry["why"], entry["by"], entry["outcome"]) == ("killed", "bob", "promoted" if version == "2" else "killed")
     assert server_status(home, home.tracking_uri).differences == ()

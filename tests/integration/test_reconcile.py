@@ -14,13 +14,14 @@ from model.config import ServeConfig
 from model.errors import Conflict, InvalidInput
 from model.files import read_json, write_json
 from model.home import Home
+from model.release import open_release
+from serving import deployment
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.discovery import find, server_pids
+from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.process import wait_until
-from serving.backends.torchserve.site import connect
 from serving.promotion import register_release
 from serving.reconcile import reconcile, server_status, start_server
-from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 from tests.support.promotions import (
     answers,
@@ -31,6 +32,7 @@ from tests.support.promotions import (
     to,
     write_evidence,
 )
+from tests.support.records import promotions
 
 pytestmark = pytest.mark.integration
 
@@ -79,9 +81,9 @@ def test_an_alias_that_was_moved_by_hand_is_deployed_at_the_next_start(home, reg
     assert "Version 2 answered its golden queries and serves." in said(started.differences)
     assert_one_truth(home, NAME, "2", releases[1])
     assert registry.alias("previous") == "1"
-    entry = Ledger(home.tracking_uri, NAME).entries()[0]
-    assert (entry.before, entry.version, entry.outcome) == ("1", "2", "promoted")
-    assert "moved from 1 to 2 in the registry" in entry.why
+    entry = promotions(home.tracking_uri, NAME)[0]
+    assert (entry["from"], entry["to"], entry["outcome"]) == ("1", "2", "promoted")
+    assert "moved from 1 to 2 in the registry" in entry["why"]
 
 
 def test_an_alias_that_was_moved_to_what_does_not_verify_goes_back(home, registry, releases, first):
@@ -91,7 +93,58 @@ def test_an_alias_that_was_moved_to_what_does_not_verify_goes_back(home, registr
     assert "golden query" in found
     assert "The alias points at version 1 again." in found
     assert_one_truth(home, NAME, "1", releases[0])
-    assert Ledger(home.tracking_uri, NAME).entries()[0].outcome == "failed"
+    assert promotions(home.tracking_uri, NAME)[0]["outcome"] == "failed"
+
+
+def test_an_alias_that_was_moved_to_a_damaged_release_goes_back_and_the_ledger_says_why(home, registry, releases, first):
+    stored = (home.root / "mlartifacts").rglob("weights.safetensors")
+    (weights,) = [file for file in stored if open_release(file.parent).id == releases[1].id]
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-1])
+    try:
+        registry.set_alias("2", "champion")
+        found = said(reconcile(home, home.tracking_uri))
+    finally:
+        weights.write_bytes(good)
+    assert "could not be deployed" in found
+    assert "The alias points at version 1 again." in found
+    assert_one_truth(home, NAME, "1", releases[0])
+    entry = promotions(home.tracking_uri, NAME)[0]
+    assert (entry["to"], entry["outcome"]) == ("2", "failed")
+    assert "was changed" in entry["why"]
+
+
+def test_the_old_version_is_retired_after_the_aliases_moved_and_the_ledger_was_closed(
+    home, registry, releases, first, monkeypatch
+):
+    retire, seen = deployment.retire, []
+
+    def watched(*arguments):
+        outcome = promotions(home.tracking_uri, NAME)[0]["outcome"]
+        seen.append((registry.alias("champion"), registry.alias("previous"), outcome))
+        retire(*arguments)
+
+    monkeypatch.setattr(deployment, "retire", watched)
+    registry.set_alias("2", "champion")
+    reconcile(home, home.tracking_uri)
+    assert seen == [("2", "1", "promoted")]
+    assert_one_truth(home, NAME, "2", releases[1])
+
+
+def test_any_error_of_a_deployment_closes_its_entry_in_the_ledger(home, registry, releases, first, monkeypatch):
+    def break_down(*_arguments, **_options):
+        raise ZeroDivisionError("a fault of the program")
+
+    monkeypatch.setattr(deployment, "switch_over", break_down)
+    registry.set_alias("2", "champion")
+    with pytest.raises(ZeroDivisionError):
+        reconcile(home, home.tracking_uri)
+    entry = promotions(home.tracking_uri, NAME)[0]
+    assert (entry["to"], entry["outcome"]) == ("2", "failed")
+    assert entry["why"].endswith("a fault of the program")
+    monkeypatch.undo()
+    reconcile(home, home.tracking_uri)  # the wish stands, and is granted now
+    assert_one_truth(home, NAME, "2", releases[1])
 
 
 def test_an_alias_that_was_removed_is_set_again(home, registry, releases, first):
@@ -147,7 +200,7 @@ from model.home import Home
 from model.claim import claim
 from serving.backends.torchserve import process, server
 process.remember = lambda *_: os.kill(os.getpid(), 9)
-server.start(Home.at({str(home.root)!r}))
+server.ensure(Home.at({str(home.root)!r}).serve)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     (pid,) = server_pids(home.serve)
@@ -164,10 +217,10 @@ def test_a_stopped_server_ends_even_where_no_record_names_it(home, releases, fir
 
 
 def test_a_server_without_its_model_is_reported_and_brought_back(home, releases, first):
-    with connect(home.serve, find(home.serve)) as site:
-        for name in site.server.names():
-            for version in site.registered(name):
-                site.server.unregister(name, version)
+    with connect(home.serve, find(home.serve)) as endpoint:
+        for name in endpoint.server.names():
+            for version in endpoint.registered(name):
+                endpoint.server.unregister(name, version)
     looked = server_status(home, home.tracking_uri)
     assert looked.state == "empty"
     assert looked.fault.exit_code == 5
@@ -237,10 +290,12 @@ def test_models_of_two_data_sets_serve_side_by_side_and_come_back_alone(home, re
 
 def test_a_model_of_other_data_is_replaced_only_where_a_setting_says_so(home, registry, releases, first, tmp_path):
     other = make_release_of("cups", tmp_path, seed=5)
-    with pytest.raises(Conflict, match=r"The champion of drawn is version 1, of drawn data; this is cups\."):
+    with pytest.raises(
+        Conflict, match=r"champion of drawn is version 1, trained on drawn@0000000; this run's data are cups@0000000\."
+    ):
         register(other, home, tmp_path / "report", name=NAME)
     registered = register(other, home, tmp_path / "report", name=NAME, replace_other_data=True)
-    with pytest.raises(Conflict, match=r"of drawn data; this is cups"):
+    with pytest.raises(Conflict, match="trained on drawn@0000000"):
         to(home, registered.version, NAME)
     assert_one_truth(home, NAME, "1", releases[0])
     to(home, registered.version, NAME, replace_other_data=True)

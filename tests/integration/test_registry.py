@@ -1,17 +1,22 @@
 """Real MLflow on SQLite: versions, evidence, aliases, the ledger, the record of runs."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 from mlflow import MlflowClient
 
+from model.config import ServeConfig
 from model.errors import InvalidInput, NotFound
 from model.files import sha256_folder
 from model.release import open_release
 from model.schemas.model_version import ModelVersion
+from serving.promotion import register_release
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry, champions
+from tests.support.promotions import write_evidence
+from tests.support.records import promotions
 from tests.support.releases import draw_image, make_release
 
 pytestmark = pytest.mark.integration
@@ -50,16 +55,18 @@ def releases(tmp_path_factory):
 def registry(uri, releases):
     registry = Registry(uri, "glocal")
     evidence = {"recall_at_1": 0.5, "note": "n"}
-    versions = [
-        registry.register(release.folder, evidence, "run", card=card) for release, card in zip(releases, CARDS, strict=True)
-    ]
+    versions = [registry.register(release, evidence, "run", card=card) for release, card in zip(releases, CARDS, strict=True)]
     assert versions == ["1", "2", "3"]
     return registry
 
 
-def test_the_same_release_keeps_its_version(registry, releases):
-    assert registry.register(releases[1].folder, {"recall_at_1": 0.9}) == "2"
-    assert [each.version for each in registry.versions()] == ["3", "2", "1"]
+def versions(uri):
+    return sorted(str(row.version) for row in MlflowClient(uri).search_model_versions("name = 'glocal'"))
+
+
+def test_the_same_release_keeps_its_version(uri, registry, releases):
+    assert registry.register(releases[1], {"recall_at_1": 0.9}) == "2"
+    assert versions(uri) == ["1", "2", "3"]
 
 
 def test_a_version_tells_its_release_its_data_and_its_figures(registry, releases):
@@ -96,17 +103,18 @@ def test_the_model_card_is_a_versions_description_and_lies_whole_beside_the_rele
 
 def test_a_version_may_be_described_anew(uri, registry, releases):
     card = "# Model card\n\n| registered | glocal version 3 |\n"
-    registry.describe("3", card)
+    registry.replace_card("3", card)
     found = MlflowClient(uri).get_model_version("glocal", "3")
     assert found.description == card
     assert MlflowClient(uri).get_model_version("glocal", "1").description == CARDS[0]
     with pytest.raises(NotFound):
-        registry.describe("9", card)
+        registry.replace_card("9", card)
 
 
 def test_what_was_registered_comes_back_byte_for_byte(registry, releases, tmp_path):
-    out = registry.fetch("1", tmp_path / "out")
-    assert sha256_folder(out) == sha256_folder(releases[0].folder)
+    fetched = registry.fetch("1", tmp_path / "out")
+    assert fetched.id == releases[0].id
+    assert sha256_folder(tmp_path / "out") == sha256_folder(releases[0].folder)
 
 
 def test_artifacts_lie_beside_the_store_and_hold_no_pickle(registry, home):
@@ -128,14 +136,12 @@ def test_what_was_changed_in_the_store_is_refused(registry, home, tmp_path):
         weights.write_bytes(good)
 
 
-def test_a_damaged_release_is_not_registered(registry, releases, tmp_path):
-    import shutil
-
+def test_a_damaged_release_is_not_registered(uri, registry, releases, tmp_path):
     folder = shutil.copytree(releases[0].folder, tmp_path / "release")
     (folder / "config.json").unlink()
     with pytest.raises(InvalidInput, match="misses config"):
-        registry.register(folder, {})
-    assert len(registry.versions()) == 3
+        register_release(folder, *write_evidence(tmp_path, releases[0]), ServeConfig(name="glocal"), tracking_uri=uri)
+    assert versions(uri) == ["1", "2", "3"]
 
 
 def test_an_unknown_version_or_alias_is_named(registry, tmp_path):
@@ -168,17 +174,18 @@ def test_the_champion_moves_and_says_what_it_was_before(registry):
 
 def test_promotions_are_written_down_newest_first(uri):
     ledger = Ledger(uri, "glocal")
-    first = ledger.begin(by="ann", why="first", before="", version="1", release="r1")
-    second = ledger.begin(by="bob", why="better", before="1", version="2", release="r2", place="here")
+    first = ledger.begin(by="ann", why="first", before="", version="1", release_id="r1")
+    second = ledger.begin(by="bob", why="better", before="1", version="2", release_id="r2", place="here")
     assert [(entry.id, entry.outcome) for entry in ledger.unfinished()] == [(second, "begun"), (first, "begun")]
     ledger.close(first, "promoted")
     ledger.close(second, "failed", why="better: golden query 1.png")
     assert ledger.unfinished() == []
-    assert [(e.by, e.before, e.version, e.release, e.why, e.outcome, e.place) for e in ledger.entries()] == [
+    tags = ("by", "from", "to", "release", "why", "outcome", "place")
+    assert [tuple(entry[tag] for tag in tags) for entry in promotions(uri, "glocal")] == [
         ("bob", "1", "2", "r2", "better: golden query 1.png", "failed", "here"),
         ("ann", "", "1", "r1", "first", "promoted", ""),
     ]
-    assert Ledger(uri, "other").entries() == []
+    assert promotions(uri, "other") == []
 
 
 def test_a_registration_that_was_cut_short_leaves_nothing(registry, uri, home, tmp_path):
@@ -188,14 +195,15 @@ def test_a_registration_that_was_cut_short_leaves_nothing(registry, uri, home, t
 import os
 from pathlib import Path
 from mlflow import MlflowClient
+from model.release import open_release
 from serving.registry.models import Registry
 MlflowClient.create_model_version = lambda *_, **__: os.kill(os.getpid(), 9)
-Registry({uri!r}).register(Path({str(release.folder)!r}), {{}})
+Registry({uri!r}).register(open_release(Path({str(release.folder)!r})), {{}})
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert len(list((home / "mlartifacts").rglob("weights.safetensors"))) == len(before) + 1
-    assert registry.remove_halves() == 1
-    assert registry.remove_halves() == 0
+    assert registry.remove_unfinished() == 1
+    assert registry.remove_unfinished() == 0
     assert sorted(path for path in (home / "mlartifacts").rglob("weights.safetensors")) == before
 
 

@@ -14,11 +14,13 @@ from components.runtime.record import record_training
 from model.config import load_config
 from model.environment import Environment
 from model.errors import NotFound, Unavailable
-from model.schemas.run_record import CurvePoint, Failure
+from model.schemas.run_record import Failure
 from model.schemas.training_gain import TrainingGain
 from pipelines.provenance import run_name, run_params, run_tags
 from serving.backends.torchserve.process import wait_until
-from serving.registry.runs import LOSS, VALIDATION, Runs, code_commit
+from serving.registry.commit import code_commit
+from serving.registry.runs import LOSS, VALIDATION, Runs
+from tests.support.records import curve
 from tests.support.releases import make_pin
 from tests.support.reports import make_training
 
@@ -100,19 +102,15 @@ def test_a_figure_that_is_no_number_is_not_read_back(runs, whole):
     assert "nothing" not in runs.run(whole).metrics
 
 
-def test_loss_and_validation_are_curves_by_epoch_on_the_run_and_on_the_step_and_stand_there_once(runs, whole):
+def test_loss_and_validation_are_curves_by_epoch_on_the_run_and_on_the_step_and_stand_there_once(uri, runs, whole):
     for run_id in (whole, runs.run(whole).steps[0].id):
-        assert runs.curve(run_id) == (
-            CurvePoint(epoch=0, value=0.5),
-            CurvePoint(epoch=1, value=0.75),
-            CurvePoint(epoch=2, value=0.625),
-        )
-        assert runs.curve(run_id, LOSS) == (CurvePoint(epoch=1, value=1.0), CurvePoint(epoch=2, value=0.5))
+        assert curve(uri, run_id, VALIDATION) == [(0, 0.5), (1, 0.75), (2, 0.625)]
+        assert curve(uri, run_id, LOSS) == [(1, 1.0), (2, 0.5)]
 
 
-def test_a_history_of_many_epochs_is_recorded_whole(runs, begun):
+def test_a_history_of_many_epochs_is_recorded_whole(uri, runs, begun):
     runs.log_training(begun, make_training(*[0.5] * 120, best=0))
-    assert [point.epoch for point in runs.curve(begun)] == list(range(120))
+    assert [epoch for epoch, _ in curve(uri, begun, VALIDATION)] == list(range(120))
 
 
 def test_mlflow_reads_the_data_set_as_its_own(whole, uri):
@@ -241,7 +239,7 @@ def test_a_run_that_took_its_training_from_the_cache_has_it_on_record_from_the_g
     record_training(environment, TRAINING)
     record = runs.run(begun)
     assert record.training == GAIN
-    assert [point.value for point in runs.curve(begun)] == [0.5, 0.75, 0.625]
-    assert runs.curve(record.steps[0].id) == ()
+    assert [value for _, value in curve(uri, begun, VALIDATION)] == [0.5, 0.75, 0.625]
+    assert curve(uri, record.steps[0].id, VALIDATION) == []
     record_training(environment, TRAINING, runs.start_step(begun, "train"))
-    assert [len(runs.curve(each)) for each in (begun, runs.run(begun).steps[1].id)] == [3, 3]
+    assert [len(curve(uri, each, VALIDATION)) for each in (begun, runs.run(begun).steps[1].id)] == [3, 3]

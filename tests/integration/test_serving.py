@@ -13,27 +13,35 @@ import numpy as np
 import psutil
 import pytest
 
+from model.claim import claim
+from model.config import ServeConfig
 from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.files import read_json, write_json
 from model.home import Home
+from model.locks import hold
 from serving.backends.torchserve import discovery
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.archive import build_archive
 from serving.backends.torchserve.discovery import find
 from serving.backends.torchserve.process import wait_until
-from serving.backends.torchserve.rollout import deploy
+from serving.backends.torchserve.rollout import switch_over
 from serving.client import query
 from serving.golden import same_neighbours
+from serving.promotion import promote_release
+from serving.reconcile import start_server
+from tests.support.promotions import register, to
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
 pytestmark = pytest.mark.integration
 
+NAME = "glocal"
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    yield folder
-    torchserve.stop(Home.at(folder))
+    home = claim(Home.at(tmp_path_factory.mktemp("home")))
+    yield home
+    torchserve.stop(home)
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +51,28 @@ def releases(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(home, releases):
+def deploy(home, tmp_path_factory):
+    """Register a release, if it is not registered yet, and promote it."""
+
+    def deploy(release, **options):
+        version = register(release, home, tmp_path_factory.mktemp("evidence"), name=NAME).version
+        return to(home, version, NAME, **options)
+
+    return deploy
+
+
+@pytest.fixture(scope="module")
+def address(deploy, releases):
     """The endpoint with the first release deployed as version 1."""
-    done = deploy(releases[0].folder, "1", home=Home.at(home))
+    done = deploy(releases[0])
     assert (done.version, done.release, done.golden) == ("1", releases[0].id, 2)
     return done.address
+
+
+@pytest.fixture(scope="module")
+def replaced(deploy, address, releases):
+    """The version of the second release, which serves now."""
+    return deploy(releases[1]).version
 
 
 def serves(address, release, version):
@@ -58,8 +83,8 @@ def serves(address, release, version):
 
 
 def processes(home):
-    pid = read_json(Home.at(home).serve.state).get("pid", -1)
-    return [each for each in psutil.process_iter() if str(home) in " ".join(_line(each)) or _session(each) == pid]
+    pid = read_json(home.serve.state).get("pid", -1)
+    return [each for each in psutil.process_iter() if str(home.root) in " ".join(_line(each)) or _session(each) == pid]
 
 
 def _line(each):
@@ -78,7 +103,7 @@ def _session(each):
 
 def test_a_deployed_release_answers_and_is_what_status_says(home, releases, address):
     assert serves(address, releases[0], "1")
-    state = torchserve.status(Home.at(home))
+    state = torchserve.status(home)
     assert (state.running, state.state, state.fault) == (True, "serving", None)
     assert state.address == address
     assert state.models["glocal"].default == "1"
@@ -86,19 +111,20 @@ def test_a_deployed_release_answers_and_is_what_status_says(home, releases, addr
     assert 100 < state.memory_mb < 1536
 
 
-def test_deploying_what_serves_only_verifies_it(home, releases, address):
-    pid = torchserve.status(Home.at(home)).models["glocal"].versions[0].workers[0].pid
-    assert deploy(releases[0].folder, "1", home=Home.at(home)).golden == 2
-    assert torchserve.status(Home.at(home)).models["glocal"].versions[0].workers[0].pid == pid
-    with pytest.raises(Conflict, match="serves release"):
-        deploy(releases[1].folder, "1", home=Home.at(home))
+def test_deploying_what_serves_only_verifies_it(home, deploy, releases, address):
+    pid = torchserve.status(home).models["glocal"].versions[0].workers[0].pid
+    assert deploy(releases[0]).golden == 2
+    assert torchserve.status(home).models["glocal"].versions[0].workers[0].pid == pid
+    running = find(home.serve)
+    with torchserve.connect(home.serve, running) as endpoint, pytest.raises(Conflict, match="serves release"):
+        switch_over(endpoint, releases[1], "1", name=NAME, workers=1)
 
 
 def test_every_listening_socket_is_on_loopback(home, address):
-    places = Home.at(home).serve
+    folder = home.serve
     listening = [
         connection.laddr.ip
-        for each in discovery.members({find(places).pid}, places)
+        for each in discovery.members({find(folder).pid}, folder)
         for connection in each.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     ]
@@ -135,20 +161,21 @@ def test_k_is_taken_from_the_header_whatever_its_case(address):
     )
 
 
-def test_a_release_that_fails_its_golden_queries_leaves_the_old_one_serving(home, releases, address, tmp_path):
+def test_a_release_that_fails_its_golden_queries_leaves_the_old_one_serving(home, deploy, releases, address, tmp_path):
     parts = make_parts(tmp_path / "parts", seed=5)
     answers = read_json(parts / "golden" / "answers.json")
     answers[1]["neighbours"][0]["score"] -= 0.1
     write_json(parts / "golden" / "answers.json", answers)
     bad = reseal(parts, tmp_path / "bad")
     with pytest.raises(GlocalError, match=r"golden query 1\.png"):
-        deploy(bad.folder, "66", home=Home.at(home))
+        deploy(bad)
     assert serves(address, releases[0], "1")
     assert only_version(home) == "1"
 
 
 @pytest.mark.parametrize("damage", ["flip", "miss", "add"])
 def test_a_damaged_release_is_refused_and_the_old_one_serves(home, releases, address, tmp_path, damage):
+    version = register(releases[1], home, tmp_path / "evidence", name=NAME).version
     folder = shutil.copytree(releases[1].folder, tmp_path / "release")
     weights = folder / "weights.safetensors"
     if damage == "flip":
@@ -158,11 +185,11 @@ def test_a_damaged_release_is_refused_and_the_old_one_serves(home, releases, add
     else:
         (folder / "more.txt").write_text("x")
     with pytest.raises(InvalidInput):
-        deploy(folder, "67", home=Home.at(home))
+        promote_release(folder, version, ServeConfig(name=NAME), home=home, tracking_uri=home.tracking_uri, why="test")
     assert serves(address, releases[0], "1")
 
 
-def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, releases, address):
+def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, deploy, releases, address):
     answers, stop = [], threading.Event()
 
     def ask():
@@ -174,7 +201,7 @@ def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, relea
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask)
         try:
-            done = deploy(releases[1].folder, "2", home=Home.at(home))
+            done = deploy(releases[1])
             seen = len(answers)
             assert wait_until(lambda: len(answers) > seen + 3 or asking.done(), deadline_s=30)
         finally:
@@ -184,82 +211,82 @@ def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, relea
     assert {status for status, _, _ in answers} == {200}
     assert {named for _, *named in map(tuple, answers) for named in [tuple(named)]} == {
         (releases[0].id, "1"),
-        (releases[1].id, "2"),
+        (releases[1].id, done.version),
     }
     assert answers[-1][1] == releases[1].id
-    assert only_version(home) == "2"
-    assert [path.name for path in Home.at(home).serve.store.glob("*.mar")] == ["glocal-2.mar"]
+    assert only_version(home) == done.version
+    assert [path.name for path in home.serve.store.glob("*.mar")] == [f"glocal-{done.version}.mar"]
 
 
-def test_what_a_killed_deployment_left_is_tidied_by_the_next(home, releases, address):
+def test_what_a_killed_deployment_left_is_tidied_by_the_next(home, deploy, releases, address, replaced):
     """It had registered its version and made it the default, and died before it was recorded."""
-    places = Home.at(home).serve
-    stray = build_archive(releases[2].folder, places.store, name="glocal", version="99")
-    with torchserve.connect(places, find(places)) as site:
-        site.server.register(stray.path.name, "glocal")
-        site.server.set_default("glocal", "99")
-    deploy(releases[1].folder, "2", home=Home.at(home))
-    assert only_version(home) == "2"
+    folder = home.serve
+    stray = build_archive(releases[2], folder.store, name=NAME, version="99")
+    with torchserve.connect(folder, find(folder)) as endpoint:
+        endpoint.server.register(stray.path.name, "glocal")
+        endpoint.server.set_default("glocal", "99")
+    deploy(releases[1])
+    assert only_version(home) == replaced
     assert not stray.path.exists()
-    assert serves(address, releases[1], "2")
+    assert serves(address, releases[1], replaced)
 
 
-def test_a_release_that_a_worker_cannot_load_is_given_up_and_the_old_one_serves(home, releases, address, tmp_path):
+def test_a_release_that_a_worker_cannot_load_is_given_up_and_the_old_one_serves(
+    home, deploy, releases, address, replaced, tmp_path
+):
     parts = make_parts(tmp_path / "parts")
     vectors = np.zeros((ENTRIES, 8), np.float32)  # of another embedding space
     vectors[:, 0] = 1
     np.save(parts / "gallery" / "vectors.npy", vectors)
     with pytest.raises(Unavailable, match="became ready"):
-        deploy(reseal(parts, tmp_path / "bad").folder, "68", home=Home.at(home))
-    assert serves(address, releases[1], "2")
-    assert only_version(home) == "2"
+        deploy(reseal(parts, tmp_path / "bad"))
+    assert serves(address, releases[1], replaced)
+    assert only_version(home) == replaced
 
 
-def test_a_second_deployment_at_the_same_time_is_a_conflict(home, releases, address):
-    from model.locks import hold
-
-    held = hold(Home.at(home).serve.deploy_lock, wait_s=0, busy="x")
+def test_a_second_deployment_at_the_same_time_is_a_conflict(home, deploy, releases, address):
+    held = hold(home.serve.deploy_lock, wait_s=0, busy="x")
     with held, pytest.raises(Conflict, match="Another deployment"):
-        deploy(releases[2].folder, "3", home=Home.at(home), lock_wait_s=0.2)
+        deploy(releases[2], lock_wait_s=0.2)
 
 
-def test_a_killed_worker_comes_back(home, releases, address):
-    worker = torchserve.status(Home.at(home)).models["glocal"].versions[0].workers[0].pid
+def test_a_killed_worker_comes_back(home, releases, address, replaced):
+    worker = torchserve.status(home).models["glocal"].versions[0].workers[0].pid
     os.kill(worker, signal.SIGKILL)
 
     def recovered():
         try:
-            return serves(address, releases[1], "2")
+            return serves(address, releases[1], replaced)
         except GlocalError:
             return False
 
     assert wait_until(recovered, deadline_s=60)
-    assert torchserve.status(Home.at(home)).models["glocal"].versions[0].workers[0].pid != worker
+    assert torchserve.status(home).models["glocal"].versions[0].workers[0].pid != worker
 
 
-def test_what_was_deployed_serves_again_after_the_server_was_killed(home, releases, address):
-    places = Home.at(home).serve
-    before = find(places).pid
+def test_what_was_deployed_serves_again_after_the_server_was_killed(home, releases, address, replaced):
+    folder = home.serve
+    before = find(folder).pid
     os.kill(before, signal.SIGKILL)
-    assert wait_until(lambda: find(places) is None, deadline_s=10)
-    state = torchserve.start(Home.at(home))
+    assert wait_until(lambda: find(folder) is None, deadline_s=10)
+    state = start_server(home, home.tracking_uri)
     assert state.pid != before
     assert state.address == address  # its ports were free again
-    assert serves(address, releases[1], "2")
-    assert torchserve.start(Home.at(home)).pid == state.pid
+    assert serves(address, releases[1], replaced)
+    assert start_server(home, home.tracking_uri).pid == state.pid
 
 
-def test_stopping_twice_leaves_no_process_behind(home, address):
-    scratch = find(Home.at(home).serve).scratch
+def test_stopping_twice_leaves_no_process_behind(home, address, replaced):
+    scratch = find(home.serve).scratch
     assert processes(home)
-    assert torchserve.stop(Home.at(home)) is True
-    assert torchserve.stop(Home.at(home)) is False
+    assert torchserve.stop(home) is True
+    assert torchserve.stop(home) is False
     assert processes(home) == []
     assert not os.path.exists(scratch)  # noqa: PTH110
-    assert torchserve.status(Home.at(home)).running is False
-    assert json.loads(Home.at(home).serve.deployed.read_text())["glocal"]["version"] == "2"
+    assert torchserve.status(home).running is False
+    assert json.loads(home.serve.deployed.read_text())["glocal"]["version"] == replaced
 
 
 def only_version(home):
-    (version,) = [each.version for each in torchserve.status(Home.at(home)).models["glocal"].versions]
+    (version,) = [each.version for each in torchserve.status(home).models["glocal"].versions]
     return version

@@ -1,4 +1,4 @@
-"""The archive: a release packed for TorchServe, built by us, hashed, and checked before anything opens it."""
+"""The archive: a release packed for TorchServe. It is built here, hashed, and checked before anything opens it."""
 
 import json
 import os
@@ -9,16 +9,19 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from model.errors import GlocalError, InvalidInput, NotFound
 from model.files import atomic_file, sha256_file, write_text
 from model.scratch import scratch_folder
-from serving.limits import RELEASE
+from serving.protocol import MODEL_NAME, RELEASE
+
+if TYPE_CHECKING:
+    from model.release import Release
 
 MAX_ENTRIES = 10_000
 MAX_TOTAL = 16 * 2**30
 MAX_RATIO = 50
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOCAL_HEADER = 30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -32,29 +35,29 @@ class Archive:
     sha256: str
 
 
-def build_archive(release: Path, store: Path, *, name: str, version: str) -> Archive:
-    """Pack a release folder, whole, with the handler: the same release, name and version give the same bytes.
+def build_archive(release: "Release", store: Path, *, name: str, version: str) -> Archive:
+    """Pack a whole release with the handler: the same release, name and version give the same bytes.
 
     torch-model-archiver lays the files out; we zip them, since its own zips carry times and the order of the file system.
 
     Args:
-        release: The release folder; it is verified first.
-        store: The folder the archive is written to, with its hash beside it.
-        name: Of the served model.
-        version: Of the served model.
+        release: The release; the copy that is packed is verified.
+        store: Folder to write the archive and its hash to.
+        name: Name of the served model.
+        version: Version of the served model.
 
     Raises:
-        InvalidInput: The release is not whole, or name or version cannot stand in an address.
+        InvalidInput: The release was changed since it was opened, or name or version cannot be part of an address.
     """
-    if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+    if not MODEL_NAME.fullmatch(name) or not _VERSION.fullmatch(version):
         raise InvalidInput(f"A model cannot be served as {name} {version}.", "Use letters, digits, dashes and underscores.")
-    from model.release import open_release
+    from model.release import open_release  # numpy, which the query command does without
 
-    open_release(release)
     target = store / f"{name}-{version}.mar"
     with scratch_folder("archive") as scratch:
-        folder = _lay_out(release.resolve(), scratch, name, version)
-        open_release(folder / RELEASE)
+        folder = _lay_out(release.folder.resolve(), scratch, name, version)
+        if open_release(folder / RELEASE).id != release.id:
+            raise InvalidInput(f"The release at {release.folder} was changed.", "Fetch it again, or run the pipeline again.")
         with atomic_file(target) as partial:
             _zip(folder, partial)
     archive = Archive(target, sha256_file(target))
@@ -148,11 +151,11 @@ def _local_size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
     return _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
 
 
-def _lay_out(release: Path, scratch: Path, name: str, version: str) -> Path:
+def _lay_out(release_folder: Path, scratch: Path, name: str, version: str) -> Path:
     """Let the archiver make its folder. It works in the temporary folder under the model's name, so it gets one of its own."""
     for part in ("extra", "out", "tmp"):
         (scratch / part).mkdir()
-    (scratch / "extra" / RELEASE).symlink_to(release, target_is_directory=True)
+    (scratch / "extra" / RELEASE).symlink_to(release_folder, target_is_directory=True)
     (scratch / "handler.py").symlink_to(Path(__file__).resolve().with_name("handler.py"))
     command = [sys.executable, "-m", "model_archiver.model_packaging", "--archive-format", "no-archive", "--export-path", "out"]
     command += ["--model-name", name, "--version", version, "--handler", "handler.py", "--extra-files", "extra"]

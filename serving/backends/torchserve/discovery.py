@@ -1,4 +1,4 @@
-"""Which TorchServe is ours: by the state file, else by the configuration on a process's command line."""
+"""The TorchServe of a home, found by the state file, else by the configuration on a process's command line."""
 
 import contextlib
 import os
@@ -26,26 +26,26 @@ class Running:
 
     @property
     def address(self) -> str:
-        """Where queries go."""
+        """Address for queries."""
         return f"http://{LOOPBACK}:{self.ports.inference}"
 
     @property
     def management(self) -> str:
-        """Where models are registered."""
+        """Address for the registration of models."""
         return f"http://{LOOPBACK}:{self.ports.management}"
 
 
 def find(folder: ServeFolder) -> Running | None:
-    """The server of this home, if one is alive: the recorded one, else one that was started and is not on record."""
+    """The living server of this home: the recorded server, else a server that is not on record."""
     known = recorded(folder)
     if known is not None and _is_server(known.pid, folder):
         return known
-    found = (_described(pid, folder) for pid in server_pids(folder))
-    return next((each for each in found if each is not None), None)
+    servers = (_from_command_line(pid, folder) for pid in server_pids(folder))
+    return next((server for server in servers if server is not None), None)
 
 
 def recorded(folder: ServeFolder) -> Running | None:
-    """What the state file says, whether the process lives or not; None where the file is missing or damaged."""
+    """The server in the state file, whether its process lives or not; None if the file is missing or damaged."""
     try:
         state = read_json(folder.state)
         return Running(int(state["pid"]), Ports(**state["ports"]), str(state["scratch"]))
@@ -54,7 +54,7 @@ def recorded(folder: ServeFolder) -> Running | None:
 
 
 def last_ports(folder: ServeFolder) -> Ports | None:
-    """Where the last server of this home listened."""
+    """The ports of the last server of this home."""
     try:
         return Ports(**read_json(folder.state)["ports"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -74,22 +74,22 @@ def server_pids(folder: ServeFolder) -> list[int]:
 
 
 def members(pids: set[int], folder: ServeFolder) -> list[psutil.Process]:
-    """The living processes of these servers' sessions: servers and workers; nobody who was given their numbers since."""
-    found = []
+    """The living servers and workers of these servers' sessions. Processes that reused these PIDs are left out."""
+    processes = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
             ours = os.getsid(process.pid) in pids
             if (ours and (_is_server(process.pid, folder) or _is_worker(process.pid))) or _is_worker(process.pid, folder.scratch):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def scratch_of(pid: int) -> str | None:
-    """The temporary folder that a server was started with."""
+    """Temporary folder of a server, from its command line."""
     return next((word.removeprefix(_SCRATCH) for word in _line(pid) if word.startswith(_SCRATCH)), None)
 
 
-def _described(pid: int, folder: ServeFolder) -> Running | None:
+def _from_command_line(pid: int, folder: ServeFolder) -> Running | None:
     scratch, ports = scratch_of(pid), read_ports(folder)
     return Running(pid, ports, scratch) if scratch and ports else None
 

@@ -16,7 +16,7 @@ _NEW_PARENT = b"java/lang/IllegalArgumentException"
 
 
 def write_form_class(jar: Path, folder: Path) -> None:
-    """Write Netty's exception for forms with its parent class exchanged.
+    """Write Netty's exception for forms with its parent class replaced.
 
     Args:
         jar: TorchServe's archive of classes. Without that class in it nothing is written, and a 500 stays a 500.
@@ -32,5 +32,5 @@ def write_form_class(jar: Path, folder: Path) -> None:
 
 
 def _constant(text: bytes) -> bytes:
-    """A text as a class file holds it: a tag, the length, the bytes (JVM specification, 4.4.7)."""
+    """A text in the form of class files: a tag, the length, the bytes (JVM specification, 4.4.7)."""
     return b"\x01" + len(text).to_bytes(2, "big") + text

@@ -1,9 +1,10 @@
-"""TorchServe's side of the engine. This file is copied into every archive; all it does is adapt.
+"""The adapter between TorchServe and the engine. This file is copied into every archive.
 
     POST /predictions/<name>[/<version>]     the image's bytes as the body, application/octet-stream;
-                                             how many neighbours in the header Glocal-K (TorchServe drops query parameters)
+                                             the number of neighbours in the header Glocal-K
 
-answers 200 with what `Engine.search` returns, or a 4xx with `{"error": ..., "hint": ...}`. A bad item of a batch fails alone.
+The answer is a 200 with the result of `Engine.search`, or a 4xx with `{"error": ..., "hint": ...}`. A bad item of a batch
+fails alone.
 """
 
 import json
@@ -13,7 +14,8 @@ from typing import Any
 
 from model.errors import GlocalError, InvalidInput
 from serving.engine.engine import Engine
-from serving.limits import K_HEADER, MAX_BYTES, MAX_DIGITS, RELEASE
+from serving.limits import MAX_BYTES
+from serving.protocol import K_HEADER, MAX_DIGITS, RELEASE
 
 DEFAULT_K = 5
 
@@ -21,18 +23,18 @@ _log = logging.getLogger(__name__)
 
 
 class Handler:
-    """What TorchServe calls: `initialize` once in every worker, then `handle` for every batch.
+    """The class that TorchServe uses: `initialize` is called once in every worker, then `handle` for every batch.
 
-    It looks for the one class of this module, so there must not be a second.
+    TorchServe looks for the only class of this module, so there must not be a second class.
     """
 
     def initialize(self, context: Any) -> None:
-        """Load the release that lies in the archive. What this raises keeps the worker from serving."""
+        """Load the release in the archive. An error keeps the worker from serving."""
         folder = Path(context.system_properties["model_dir"]) / RELEASE
         self.engine = Engine(folder, version=context.manifest["model"]["modelVersion"])
 
     def handle(self, batch: list[dict[str, Any]], context: Any) -> list[str]:
-        """One JSON text for each item, in order, with its own status."""
+        """The answers as JSON texts, in the order of the items; every item has its own status."""
         try:
             answers = self._answers([_parse(item, context.get_all_request_header(index)) for index, item in enumerate(batch)])
         except Exception:
@@ -42,14 +44,14 @@ class Handler:
         for index, answer in enumerate(answers):
             if isinstance(answer, GlocalError):
                 context.set_response_status(code=answer.http_status, idx=index)
-                answer = {"error": answer.headline, "hint": answer.hint}  # noqa: PLW2901 # what is sent of it
+                answer = {"error": answer.headline, "hint": answer.hint}  # noqa: PLW2901 # the part that is sent
             context.set_response_content_type(index, "application/json")
             texts.append(json.dumps(answer))
         return texts
 
     def _answers(self, queries: list[tuple[bytes, int] | GlocalError]) -> list[dict[str, Any] | GlocalError]:
-        found = iter(self.engine.search_many([query for query in queries if isinstance(query, tuple)]))
-        return [next(found) if isinstance(query, tuple) else query for query in queries]
+        answers = iter(self.engine.search_many([query for query in queries if isinstance(query, tuple)]))
+        return [next(answers) if isinstance(query, tuple) else query for query in queries]
 
 
 def _parse(item: dict[str, Any], headers: dict[str, Any]) -> tuple[bytes, int] | GlocalError:

@@ -1,4 +1,4 @@
-"""What killed deployments leave in the store, and what damaged records can be made from."""
+"""Leftovers of killed deployments in the store, and the repair of damaged records."""
 
 import json
 import re
@@ -11,15 +11,15 @@ from model.release import RELEASE_MANIFEST
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import remove_archive, verify_archive
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
-from serving.limits import RELEASE
+from serving.protocol import RELEASE
 
 _ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)-(?P<version>[A-Za-z0-9._]+)\.mar")
 
 
 def clear_store(folder: ServeFolder) -> list[Difference]:
-    """Remove archives that are not on record, and files that were being written when their writer died.
+    """Remove archives that are not on record, and files whose writer was killed.
 
-    To be called under the deployment's lock.
+    The caller holds the lock of deployments.
     """
     kept = {entry.archive for entry in read_deployed(folder.deployed).values()}
     strays = [file for file in folder.store.glob("*.mar") if file.name not in kept]
@@ -34,13 +34,13 @@ def clear_store(folder: ServeFolder) -> list[Difference]:
 
 
 def stored_names(folder: ServeFolder) -> set[str]:
-    """The models that the store holds archives of."""
+    """Names of the models whose archives are in the store."""
     matches = (_ARCHIVE.fullmatch(file.name) for file in folder.store.glob("*.mar"))
     return {match["name"] for match in matches if match}
 
 
 def set_damaged_aside(folder: ServeFolder) -> Difference | None:
-    """Rename a record of what serves that cannot be read, so that it can be made again."""
+    """Rename a damaged deployed.json, so that it can be made again."""
     try:
         read_deployed(folder.deployed)
     except InvalidInput as error:
@@ -50,21 +50,24 @@ def set_damaged_aside(folder: ServeFolder) -> Difference | None:
     return None
 
 
-def record_from_store(folder: ServeFolder, name: str, version: str, release: str) -> Deployed | None:
-    """Put a version on record from its archive in the store, if that is whole and holds the release.
+def record_from_store(folder: ServeFolder, name: str, version: str, release_id: str) -> Deployed | None:
+    """Put a version on record from its archive in the store, if the archive is whole and holds the release.
 
     Args:
-        folder: Where the endpoint keeps its files.
-        name: Of the served model.
-        version: The version that is known to have served.
-        release: The id of that version's release.
+        folder: Folder of the endpoint's files.
+        name: Name of the served model.
+        version: The version that served.
+        release_id: Id of that version's release.
+
+    Returns:
+        The new record; None if there is no such archive.
     """
     file = folder.store / f"{name}-{version}.mar"
     try:
         archive = verify_archive(file)
         with zipfile.ZipFile(file) as packed:
             manifest = json.loads(packed.read(f"{RELEASE}/{RELEASE_MANIFEST}"))
-        found = Deployed(
+        entry = Deployed(
             version=version,
             archive=file.name,
             sha256=archive.sha256,
@@ -74,7 +77,7 @@ def record_from_store(folder: ServeFolder, name: str, version: str, release: str
         )
     except (GlocalError, OSError, ValueError, KeyError, TypeError):
         return None
-    if found.release != release:
+    if entry.release != release_id:
         return None
-    write_deployed(folder.deployed, name, found)
-    return found
+    write_deployed(folder.deployed, name, entry)
+    return entry

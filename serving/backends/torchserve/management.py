@@ -1,4 +1,4 @@
-"""TorchServe's management address: versions of a model registered, scaled, made default, removed."""
+"""A client of TorchServe's management address, which registers, scales and removes versions of models."""
 
 import contextlib
 import time
@@ -15,9 +15,10 @@ class Management:
     """A client of one server.
 
     Args:
-        inference: The address that answers queries.
-        management: The management address.
-        log: Where the server logs, for the hints.
+        inference: Address for queries.
+        management: Management address.
+        log: Folder of the server's logs, for the hints.
+        timeout_s: Seconds to wait for an answer.
     """
 
     def __init__(self, inference: str, management: str, *, log: str, timeout_s: float = 30) -> None:
@@ -60,8 +61,8 @@ class Management:
         return str(self._checked(answer)[0]["modelVersion"])
 
     def waiting(self, name: str, version: str) -> int:
-        """How many requests wait for a worker of that version."""
-        return sum(each.waiting for each in self.versions(name) if each.version == version)
+        """Number of requests that wait for a worker of that version."""
+        return sum(served.waiting for served in self.versions(name) if served.version == version)
 
     def register(self, archive: str, name: str) -> None:
         """Register an archive of the store, without workers. The first version of a name becomes its default."""
@@ -71,23 +72,24 @@ class Management:
         """Ask for workers and wait until all of them are ready.
 
         Args:
-            name, version: Of the model.
-            workers: How many.
-            deadline_s: For all of them.
-            retries: Workers that may die on the way before the release counts as one that cannot be loaded.
+            name: Name of the model.
+            version: Version of the model.
+            workers: Number of workers.
+            deadline_s: Seconds to wait until all workers are ready.
+            retries: Number of workers that may die before the release counts as one that cannot be loaded.
 
         Raises:
-            Unavailable: They were not in time, or one of them could not load the release.
+            Unavailable: The workers were not ready in time, or one of them could not load the release.
         """
         wanted = {"min_worker": workers, "max_worker": workers, "synchronous": "false"}
         self._ask("PUT", f"/models/{name}/{version}", params=wanted)
         deadline = time.monotonic() + deadline_s
         tried: set[int] = set()
         while True:
-            found = [entry for entry in self.versions(name) if entry.version == version]
-            if sum(entry.ready for entry in found) >= workers:
+            served = [entry for entry in self.versions(name) if entry.version == version]
+            if sum(entry.ready for entry in served) >= workers:
                 return
-            tried |= {worker.pid for entry in found for worker in entry.workers if worker.pid > 0}
+            tried |= {worker.pid for entry in served for worker in entry.workers if worker.pid > 0}
             if time.monotonic() > deadline or len(tried) > workers + retries:
                 raise Unavailable(f"No worker of {name} {version} became ready.", f"See {self._log}/model_log.log.")
             time.sleep(0.1)
@@ -97,7 +99,7 @@ class Management:
         self._ask("PUT", f"/models/{name}/{version}/set-default")
 
     def unregister(self, name: str, version: str) -> None:
-        """End a version's workers and forget it; nothing happens where it is not registered."""
+        """End a version's workers and remove it; nothing happens if it is not registered."""
         answer = self._send("DELETE", f"/models/{name}/{version}")
         if answer.status_code != httpx.codes.NOT_FOUND:
             self._checked(answer)
@@ -120,6 +122,6 @@ class Management:
 
 
 def _version(model: dict[str, Any]) -> ServedVersion:
-    workers = tuple(Worker(id=str(each["id"]), pid=int(each["pid"]), status=each["status"]) for each in model["workers"])
+    workers = tuple(Worker(id=str(row["id"]), pid=int(row["pid"]), status=row["status"]) for row in model["workers"])
     waiting = (model.get("jobQueueStatus") or {}).get("pendingRequests", 0)
     return ServedVersion(version=str(model["modelVersion"]), workers=workers, waiting=int(waiting))

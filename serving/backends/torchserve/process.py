@@ -1,4 +1,4 @@
-"""TorchServe's process: started detached on loopback, and ended with everything it started."""
+"""TorchServe's process, which is started detached on loopback and ended with all its workers."""
 
 import contextlib
 import os
@@ -38,14 +38,14 @@ _LONGEST_SOCKET_FOLDER = 80
 
 
 def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running:
-    """Start a server in a session of its own and write the state file; it may not answer yet.
+    """Start a server in a new session and write the state file. The server may not answer yet.
 
     Raises:
-        Unavailable: There is no Java to run it with, or it cannot be started.
+        Unavailable: There is no Java program, or the server cannot be started.
     """
     ports = _free_ports(wanted or last_ports(folder))
-    for each in (folder.root, folder.store, folder.logs):
-        each.mkdir(parents=True, exist_ok=True)
+    for needed in (folder.root, folder.store, folder.logs):
+        needed.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(folder)
     write_form_class(_torchserve() / "frontend" / "model-server.jar", _classes(scratch))
     write_text(folder.config, properties(folder, ports, limits))
@@ -76,9 +76,9 @@ def remember(folder: ServeFolder, running: Running) -> None:
 
 
 def end(folder: ServeFolder, *, wait_s: float = 15) -> bool:
-    """End every server of this home with its workers, and what an earlier one left. Returns whether there was one.
+    """End every server of this home with its workers, and remove their temporary folders; returns whether there was one.
 
-    The state file stays, without a process, so that the next server listens where this one did.
+    The state file stays, without a process, so that the next server listens on the same ports.
     """
     known, servers = recorded(folder), set(server_pids(folder))
     pids = servers | ({known.pid} if known else set())
@@ -102,7 +102,7 @@ def end(folder: ServeFolder, *, wait_s: float = 15) -> bool:
 
 
 def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 0.1) -> bool:
-    """Ask `done` again and again; returns whether it said yes in time."""
+    """Call `done` until it returns true; returns whether it did so before the deadline."""
     deadline = time.monotonic() + deadline_s
     while not done():
         if time.monotonic() > deadline:
@@ -117,7 +117,7 @@ def _command(folder: ServeFolder, scratch: str, limits: Limits) -> list[str]:
         f"-Xmx{limits.heap_mb}m",
         f"-XX:MaxDirectMemorySize={limits.direct_mb}m",
         "-XX:+UseSerialGC",
-        "-Dio.netty.allocator.type=unpooled",  # a pool keeps what large bodies once needed, and is full before its limit
+        "-Dio.netty.allocator.type=unpooled",  # a pool keeps the memory of large bodies, and is full before its limit
         "-XX:-UsePerfData",
         "-XX:TieredStopAtLevel=1",
         f"-Djava.io.tmpdir={scratch}",
@@ -130,19 +130,19 @@ def _command(folder: ServeFolder, scratch: str, limits: Limits) -> list[str]:
 
 
 def _classes(scratch: str) -> Path:
-    """Java classes that come before TorchServe's own."""
+    """Folder of Java classes that replace TorchServe's own."""
     return Path(scratch, "classes")
 
 
 def _torchserve() -> Path:
-    found = find_spec("ts")
-    if found is None or found.origin is None:
+    package = find_spec("ts")
+    if package is None or package.origin is None:
         raise Unavailable("TorchServe is not installed.", "Run make setup.")
-    return Path(found.origin).parent
+    return Path(package.origin).parent
 
 
 def _scratch(folder: ServeFolder) -> str:
-    """Where archives are unpacked and workers' sockets lie; a socket's path must be short."""
+    """Folder for unpacked archives and workers' sockets. The path of a socket must be short."""
     scratch = folder.scratch
     if len(str(scratch)) > _LONGEST_SOCKET_FOLDER:
         return _short_scratch(folder)
@@ -152,7 +152,7 @@ def _scratch(folder: ServeFolder) -> str:
 
 
 def _short_scratch(folder: ServeFolder) -> str:
-    """A folder in the system's temporary folder; those that earlier servers of this home left there are removed."""
+    """A new folder in the system's temporary folder. Folders of earlier servers of this home are removed."""
     home = str(folder.config)
     for note in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*/{_HOME_NOTE}"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -164,14 +164,14 @@ def _short_scratch(folder: ServeFolder) -> str:
 
 
 def _is_scratch(scratch: Path, folder: ServeFolder) -> bool:
-    """Whether a folder is one that `_scratch` makes: what else a state file names is not removed."""
+    """Whether a folder was made by `_scratch`. Any other folder in a state file is not removed."""
     return scratch == folder.scratch or (
         scratch.name.startswith(_SCRATCH_PREFIX) and scratch.parent == Path(tempfile.gettempdir()) and not scratch.is_symlink()
     )
 
 
 def _free_ports(wanted: Ports | None) -> Ports:
-    """The wanted ports where they are free, others where not; all are held until all are found."""
+    """The wanted ports, where a taken port is replaced by a free one. All ports are held until the last is chosen."""
     with contextlib.ExitStack() as held:
         chosen = {}
         for field in fields(Ports):

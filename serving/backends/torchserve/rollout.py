@@ -1,105 +1,58 @@
-"""The rollout: a release put in the place of the one that serves, without a failed request in between.
+"""The rollout: a release replaces the one that serves, without a failed request in between.
 
 Register the new version beside the old one, wait for its workers, replay the release's golden queries at its own address,
-make it the default, let the old one finish what it was asked, remove it. On any failure the new one is removed and the old
+make it the default, let the old one answer its waiting queries, remove it. On any failure the new one is removed and the old
 one has never stopped serving.
 """
 
 import contextlib
 import time
-from pathlib import Path
 
-from model.claim import claim
 from model.errors import Conflict, GlocalError
-from model.home import Home
-from model.locks import hold
-from model.release import Release, open_release
+from model.release import Release
 from model.schemas.promotion import Deployment
 from serving.backends.torchserve.archive import build_archive, remove_archive
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
-from serving.backends.torchserve.leftovers import clear_store
+from serving.backends.torchserve.endpoint import Endpoint, bring_up
 from serving.backends.torchserve.process import wait_until
-from serving.backends.torchserve.server import ensure
-from serving.backends.torchserve.site import Site, bring_up, connect, restore, tidy
 from serving.client import query
 from serving.golden import replay_golden
 
 READY_S = 120.0
-"""For the workers of a new version to get ready."""
+"""Seconds to wait until the workers of a new version are ready."""
 _GRACE_S = 0.1
 _DRAIN_S = 10.0
 
 
-def deploy(
-    release: Path,
-    version: str,
-    *,
-    home: Home,
-    name: str = "glocal",
-    workers: int = 1,
-    deadline_s: float = READY_S,
-    lock_wait_s: float = 180,
-) -> Deployment:
-    """Make a release the one that serves, without a registry; starts TorchServe where it does not run.
-
-    `serving.promotion.promote` is what people and pipelines call: it moves aliases and writes the ledger as well.
-
-    Args:
-        release: The release folder; it is verified first.
-        version: The model version it is served as.
-        home: GLOCAL_HOME.
-        name: The served model.
-        workers: Processes that serve it.
-        deadline_s: For its workers to get ready.
-        lock_wait_s: For another deployment to finish.
-
-    Raises:
-        InvalidInput: The release is not whole.
-        Conflict: Another deployment does not finish, or this version serves with another release.
-        GlocalError, Unavailable: The release cannot be loaded, or its golden queries fail; what served before still serves.
-    """
-    opened = open_release(release)
-    folder = claim(home).serve
-    with hold(folder.deploy_lock, wait_s=lock_wait_s, busy="Another deployment is under way."):
-        running = ensure(folder)
-        with connect(folder, running) as site:
-            restore(site)
-            tidy(site)
-            clear_store(folder)
-            old = switch_over(site, opened, version, name=name, workers=workers, deadline_s=deadline_s)
-            retire(site, opened, name, old)
-            return deployment(site, opened, version, name)
-
-
 def switch_over(
-    site: Site, release: Release, version: str, *, name: str, workers: int, deadline_s: float = READY_S
+    endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int, deadline_s: float = READY_S
 ) -> Deployed | None:
     """Bring a version up beside the one that serves, replay its golden queries, make it the default, put it on record.
 
     A version that serves already only has its golden queries replayed.
 
     Returns:
-        What served before and is to be retired; None where nothing did, or where the version serves already.
+        The version that served before and is to be retired; None if none did, or if the version serves already.
 
     Raises:
         Conflict: This version serves with another release.
         GlocalError: The version cannot be loaded or does not verify. It is removed; what served before still serves.
     """
-    old = site.serving(name)
+    old = endpoint.serving(name)
     if old is None or old.version != version:
-        _replace(site, release, version, old, name=name, workers=workers, deadline_s=deadline_s)
+        _replace(endpoint, release, version, old, name=name, workers=workers, deadline_s=deadline_s)
         return old
     if old.release != release.id:
         headline = f"{name} {version} serves release {old.release}, not {release.id}."
         raise Conflict(headline, "Register the release as a new version.")
-    replay_golden(release, site.address, name, version)
+    replay_golden(release, endpoint.address, name, version)
     return None
 
 
-def deployment(site: Site, release: Release, version: str, name: str) -> Deployment:
-    """What serves after `switch_over`."""
+def deployment(endpoint: Endpoint, release: Release, version: str, name: str) -> Deployment:
+    """The deployment after `switch_over`."""
     return Deployment(
-        address=site.address,
+        address=endpoint.address,
         name=name,
         version=version,
         release=release.id,
@@ -108,25 +61,25 @@ def deployment(site: Site, release: Release, version: str, name: str) -> Deploym
     )
 
 
-def retire(site: Site, release: Release, name: str, old: Deployed | None) -> None:
-    """Let a version that is no longer the default finish what it was asked, and remove it.
+def retire(endpoint: Endpoint, release: Release, name: str, old: Deployed | None) -> None:
+    """Let a version that is no longer the default answer its waiting queries, and remove it.
 
     Args:
-        site: The server.
-        release: What serves now; one of its golden images is asked.
-        name: Of the served model.
-        old: What is to go; nothing happens where it is None.
+        endpoint: The server.
+        release: The release that serves now; one of its golden images is asked.
+        name: Name of the served model.
+        old: The version to remove; nothing happens if it is None.
     """
     if old is not None:
-        _drain(site, name, old.version, release)
-        site.server.unregister(name, old.version)
-        remove_archive(site.folder.store / old.archive)
+        _drain(endpoint, name, old.version, release)
+        endpoint.server.unregister(name, old.version)
+        remove_archive(endpoint.folder.store / old.archive)
 
 
 def _replace(
-    site: Site, release: Release, version: str, old: Deployed | None, *, name: str, workers: int, deadline_s: float
+    endpoint: Endpoint, release: Release, version: str, old: Deployed | None, *, name: str, workers: int, deadline_s: float
 ) -> None:
-    archive = build_archive(release.folder, site.folder.store, name=name, version=version)
+    archive = build_archive(release, endpoint.folder.store, name=name, version=version)
     new = Deployed(
         version=version,
         archive=archive.path.name,
@@ -136,36 +89,36 @@ def _replace(
         workers=workers,
     )
     try:
-        bring_up(site, name, new, deadline_s=deadline_s)
-        replay_golden(release, site.address, name, version)
-        site.server.set_default(name, version)
-        write_deployed(site.folder.deployed, name, new)
+        bring_up(endpoint, name, new, deadline_s=deadline_s)
+        replay_golden(release, endpoint.address, name, version)
+        endpoint.server.set_default(name, version)
+        write_deployed(endpoint.folder.deployed, name, new)
     except BaseException:
-        if read_deployed(site.folder.deployed).get(name) != new:
-            _undo(site, name, new, old)
+        if read_deployed(endpoint.folder.deployed).get(name) != new:
+            _undo(endpoint, name, new, old)
         raise
 
 
-def _undo(site: Site, name: str, new: Deployed, old: Deployed | None) -> None:
-    """Leave nothing of the new version. The server may be what failed, so what it answers does not hide why we are here."""
+def _undo(endpoint: Endpoint, name: str, new: Deployed, old: Deployed | None) -> None:
+    """Remove the new version. If the server itself failed, its errors do not hide the first one."""
     with contextlib.suppress(GlocalError):
         if old is not None:
-            site.server.set_default(name, old.version)
+            endpoint.server.set_default(name, old.version)
     with contextlib.suppress(GlocalError):
-        site.server.unregister(name, new.version)
-    remove_archive(site.folder.store / new.archive)
+        endpoint.server.unregister(name, new.version)
+    remove_archive(endpoint.folder.store / new.archive)
 
 
-def _drain(site: Site, name: str, version: str, release: Release) -> None:
-    """Let a version that is no longer the default answer what it was asked before.
+def _drain(endpoint: Endpoint, name: str, version: str, release: Release) -> None:
+    """Let a version that is no longer the default answer the queries that it was asked before.
 
-    Its queue is first in, first out: once a query of ours has come back, whatever came before has at least reached a worker.
-    What other workers still hold then gets a few times as long as that query took.
+    Its queue is first in, first out: once a query of ours is answered, all earlier queries have at least reached a worker.
+    The queries at other workers then get a few times as long as our query took.
     """
     time.sleep(_GRACE_S)
     began = time.monotonic()
     with contextlib.suppress(GlocalError):
         if release.golden:
-            query(site.address, name, release.golden_image(release.golden[0]), 1, version=version)
-    wait_until(lambda: not site.server.waiting(name, version), deadline_s=_DRAIN_S)
+            query(endpoint.address, name, release.golden_image(release.golden[0]), 1, version=version)
+    wait_until(lambda: not endpoint.server.waiting(name, version), deadline_s=_DRAIN_S)
     time.sleep(_GRACE_S + min(3 * (time.monotonic() - began), _DRAIN_S))

@@ -1,4 +1,4 @@
-"""TorchServe on loopback: start, status, stop. What was deployed serves again after a restart.
+"""TorchServe on loopback: its start, its status and its end.
 
 Everything lies below one home: `serve/state.json` says which process and which ports, `serve/deployed.json` which model
 version, `serve/store` holds the archives, `logs/torchserve` the logs.
@@ -6,7 +6,6 @@ version, `serve/store` holds the archives, `logs/torchserve` the logs.
 
 import psutil
 
-from model.claim import claim
 from model.errors import GlocalError, InvalidInput, Unavailable
 from model.home import Home, ServeFolder
 from model.locks import hold
@@ -14,38 +13,28 @@ from model.schemas.status import Difference, ServedModel, ServerStatus
 from serving.backends.torchserve.configuration import Limits, Ports
 from serving.backends.torchserve.deployed import read_deployed
 from serving.backends.torchserve.discovery import Running, find, is_damaged
+from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.process import end, launch, remember, wait_until
-from serving.backends.torchserve.site import connect, restore, tidy
 
 _ATTEMPTS = 3
 _LOCK_WAIT_S = 180.0
 _PATIENCE_S = 20.0
-"""With a server that is alive and does not answer, before it is replaced."""
-
-
-def start(home: Home, *, ports: Ports | None = None, limits: Limits | None = None, deadline_s: float = 90) -> ServerStatus:
-    """Start TorchServe unless it runs, and bring back what was deployed.
-
-    Args:
-        home: GLOCAL_HOME.
-        ports: Wanted ones; one that is taken is replaced by a free one. Default: the last ones, else free ones.
-        limits: What the server may use.
-        deadline_s: For the server to answer.
-
-    Raises:
-        Unavailable: It does not come up; the hint names its log.
-        Conflict: Another process is starting or stopping it and does not finish.
-    """
-    folder = claim(home).serve
-    with hold(folder.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
-        running = ensure(folder, ports=ports, limits=limits or Limits(), deadline_s=deadline_s)
-        with connect(folder, running) as site:
-            failed = [*restore(site), *tidy(site)]
-    return status(home).model_copy(update={"differences": tuple(failed)})
+"""Seconds to wait for a silent server before replacing it."""
 
 
 def ensure(folder: ServeFolder, *, ports: Ports | None = None, limits: Limits = Limits(), deadline_s: float = 90) -> Running:  # noqa: B008 # frozen
-    """The running server, started if need be; whatever is registered there. One that is not on record is taken over."""
+    """The running server, which is started if none runs. A server of this home that is not on record is put on record.
+
+    Args:
+        folder: Folder of the endpoint's files.
+        ports: Ports to use; a port that is taken is replaced by a free one. Default: the last ports, else free ones.
+        limits: Limits of the server's memory, threads and times.
+        deadline_s: Seconds to wait until the server answers.
+
+    Raises:
+        Unavailable: The server does not come up; the hint names its log.
+        Conflict: Another process is starting or stopping the server and does not finish.
+    """
     busy = "TorchServe is being started or stopped by another process."
     with hold(folder.start_lock, wait_s=_LOCK_WAIT_S, busy=busy):
         running = find(folder)
@@ -62,7 +51,7 @@ def answering(folder: ServeFolder) -> Running | None:
 
 
 def status(home: Home) -> ServerStatus:
-    """Whether TorchServe runs, where, and what it serves."""
+    """The state of TorchServe, its address and the models that it serves."""
     folder = home.serve
     notes = _damages(folder)
     running = find(folder)
@@ -87,7 +76,7 @@ def status(home: Home) -> ServerStatus:
 
 
 def stop(home: Home) -> bool:
-    """End TorchServe and its workers; what was deployed serves again after `start`. Returns whether it ran."""
+    """End TorchServe and its workers; the deployed models serve again after the next start. Returns whether it ran."""
     folder = home.serve
     if not folder.state.exists() and not folder.config.exists():
         return False
@@ -97,8 +86,8 @@ def stop(home: Home) -> bool:
 
 def _served(folder: ServeFolder, running: Running) -> tuple[bool, dict[str, ServedModel]]:
     try:
-        with connect(folder, running) as site:
-            server = site.server
+        with connect(folder, running) as endpoint:
+            server = endpoint.server
             if not server.healthy():
                 return False, {}
             models = {
@@ -118,16 +107,16 @@ def _missing(folder: ServeFolder, models: dict[str, ServedModel]) -> tuple[str, 
 
 
 def _damages(folder: ServeFolder) -> tuple[Difference, ...]:
-    """What is wrong with the server's own files."""
-    found = []
+    """The damaged files of the server."""
+    damages = []
     if is_damaged(folder):
         remedy = "The server is looked for by its configuration; glocal serve start writes the file again."
-        found.append(Difference(model="", found=f"{folder.state} is damaged.", done=remedy))
+        damages.append(Difference(model="", found=f"{folder.state} is damaged.", done=remedy))
     try:
         read_deployed(folder.deployed)
     except InvalidInput as error:
-        found.append(Difference(model="", found=error.headline, done=error.hint))
-    return tuple(found)
+        damages.append(Difference(model="", found=error.headline, done=error.hint))
+    return tuple(damages)
 
 
 def _start_afresh(folder: ServeFolder, ports: Ports | None, limits: Limits, deadline_s: float) -> Running:
@@ -143,15 +132,15 @@ def _start_afresh(folder: ServeFolder, ports: Ports | None, limits: Limits, dead
 
 
 def _answers(running: Running, folder: ServeFolder, deadline_s: float) -> bool:
-    with connect(folder, running) as site:
-        healthy = wait_until(lambda: site.server.healthy() or find(folder) is None, deadline_s=deadline_s)
+    with connect(folder, running) as endpoint:
+        healthy = wait_until(lambda: endpoint.server.healthy() or find(folder) is None, deadline_s=deadline_s)
         return healthy and find(folder) is not None
 
 
 def _memory_mb(pid: int) -> float:
     try:
         server = psutil.Process(pid)
-        resident: float = sum(each.memory_info().rss for each in [server, *server.children(recursive=True)])
+        resident: float = sum(process.memory_info().rss for process in [server, *server.children(recursive=True)])
         return round(resident / 2**20, 1)
     except psutil.Error:
         return 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.disk import check_writable, disk_error, disk_errors, full_place, temporary_folder
+from model.disk import check_writable, disk_error, disk_errors, full_place, system_error, temporary_folder
 from model.errors import GlocalError, InvalidInput, StorageFailed
 from model.files import atomic_file
 
@@ -46,6 +46,30 @@ def test_a_disk_that_takes_no_more_is_named_with_what_to_do(error, headline):
 )
 def test_another_error_is_none_of_the_disks(error):
     assert disk_error(error, Path("/home")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "headline", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/d/x"), "There is no room left on the disk of /d/x.", "Make room"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "/d/x"),
+            "No such file or directory: /d/x.",
+            "See the log.",
+        ),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error: a file.", "See the log."),
+    ],
+)
+def test_an_error_of_the_system_is_explained(error, headline, hint):
+    explained = system_error(error, Path("/home"), "See the log.")
+    assert explained is not None
+    assert explained.headline == headline
+    assert explained.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), OSError("no number")])
+def test_an_error_of_the_program_is_none_of_the_systems(error):
+    assert system_error(error, Path("/home"), "See the log.") is None
 
 
 def test_our_own_errors_pass_through_the_block_as_they_are():

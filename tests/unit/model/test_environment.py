@@ -76,7 +76,7 @@ def test_the_address_of_a_database_in_a_plain_path_is_plain():
 
 @pytest.mark.parametrize("name", ["50% off", "a%20b", "what?", "c#", "q'\"", "back\\slash", "日本"])
 def test_the_address_of_a_database_leads_back_to_its_file(tmp_path, name):
-    from serving.registry.runs import sqlite_file
+    from serving.registry.store import sqlite_file
 
     home = Home(tmp_path / name)
     assert sqlite_file(home.tracking_uri) == home.root / "mlflow.db"

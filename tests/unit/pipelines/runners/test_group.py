@@ -84,6 +84,20 @@ def test_a_group_whose_starter_is_gone_already_ends_at_once(tmp_path):
     assert not group(leader.pid)
 
 
+def test_a_leader_that_ends_while_its_starter_lives_ends_alone(tmp_path):
+    program, streams = (
+        LEADER.replace("time.sleep(120)\n", "sys.stdin.read()\n"),
+        {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE},
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "alive")]
+    with hold(tmp_path / "alive"), subprocess.Popen(command, text=True, start_new_session=True, **streams) as leader:
+        child = int(leader.stdout.readline())
+        leader.stdin.close()
+        assert leader.wait() == 0
+        assert lives(child)
+    os.kill(child, signal.SIGKILL)
+
+
 def test_ending_a_group_takes_its_members_with_it(tmp_path):
     with hold(tmp_path / "alive"), lead(tmp_path / "alive", stdout=subprocess.PIPE) as leader:
         child = int(leader.stdout.readline())

@@ -1,11 +1,14 @@
 """Archives: reproducible, hashed, and refused where they are hostile."""
 
+import shutil
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from model.errors import InvalidInput, NotFound
+from model.release import open_release
 from serving.backends.torchserve.archive import build_archive, check_archive, remove_archive, verify_archive
 from tests.support.releases import make_release
 
@@ -17,11 +20,11 @@ def release(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def archive(release, tmp_path_factory):
-    return build_archive(release.folder, tmp_path_factory.mktemp("store"), name="glocal", version="3")
+    return build_archive(release, tmp_path_factory.mktemp("store"), name="glocal", version="3")
 
 
 def test_the_same_release_gives_the_same_bytes(release, archive, tmp_path):
-    again = build_archive(release.folder, tmp_path, name="glocal", version="3")
+    again = build_archive(release, tmp_path, name="glocal", version="3")
     assert again.path.read_bytes() == archive.path.read_bytes()
     assert again.sha256 == archive.sha256
 
@@ -68,18 +71,25 @@ def test_removing_twice_is_no_error(archive, tmp_path):
 @pytest.mark.parametrize(("name", "version"), [("../x", "1"), ("a/b", "1"), ("a", "../1"), ("a", ""), ("", "1"), ("a", "1/2")])
 def test_names_that_could_leave_the_store_are_refused(release, tmp_path, name, version):
     with pytest.raises(InvalidInput, match="cannot be served as"):
-        build_archive(release.folder, tmp_path, name=name, version=version)
+        build_archive(release, tmp_path, name=name, version=version)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_release_is_not_packed(release, tmp_path):
-    import shutil
-
-    copy = tmp_path / "release"
-    shutil.copytree(release.folder, copy)
-    (copy / "extra.txt").write_text("x")
+def test_a_release_that_was_damaged_since_it_was_opened_is_not_packed(release, tmp_path):
+    opened = open_release(Path(shutil.copytree(release.folder, tmp_path / "release")))
+    (opened.folder / "extra.txt").write_text("x")
     with pytest.raises(InvalidInput, match=r"extra\.txt"):
-        build_archive(copy, tmp_path / "store", name="glocal", version="1")
+        build_archive(opened, tmp_path / "store", name="glocal", version="1")
+    assert not list(tmp_path.rglob("*.mar"))
+
+
+def test_a_release_that_was_replaced_since_it_was_opened_is_not_packed(release, tmp_path):
+    opened = open_release(Path(shutil.copytree(release.folder, tmp_path / "release")))
+    shutil.rmtree(opened.folder)
+    make_release(opened.folder, seed=1)
+    with pytest.raises(InvalidInput, match="was changed"):
+        build_archive(opened, tmp_path / "store", name="glocal", version="1")
+    assert not list(tmp_path.rglob("*.mar"))
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/evil", "C:evil", "a\\..\\evil", "a\nb"])

@@ -1,0 +1,101 @@
+"""The endpoint: a running TorchServe with the records of its home. Callers hold the lock of deployments."""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from model.errors import GlocalError
+from model.home import ServeFolder
+from model.schemas.status import Difference
+from serving.backends.torchserve.archive import verify_archive
+from serving.backends.torchserve.configuration import Limits
+from serving.backends.torchserve.deployed import Deployed, read_deployed
+from serving.backends.torchserve.discovery import Running
+from serving.backends.torchserve.management import Management
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A running server and the folder of its records."""
+
+    folder: ServeFolder
+    server: Management
+
+    @property
+    def address(self) -> str:
+        """Address for queries."""
+        return self.server.inference
+
+    def deployed(self, name: str) -> Deployed | None:
+        """The version on record as serving under a name."""
+        return read_deployed(self.folder.deployed).get(name)
+
+    def registered(self, name: str) -> list[str]:
+        """The versions of a name at the server."""
+        return [served.version for served in self.server.versions(name)]
+
+    def serving(self, name: str) -> Deployed | None:
+        """The version on record as serving under a name, if the server has it."""
+        entry = self.deployed(name)
+        return entry if entry is not None and entry.version in self.registered(name) else None
+
+
+@contextmanager
+def connect(folder: ServeFolder, running: Running) -> Iterator[Endpoint]:
+    """The endpoint of a running server, for the duration of the block."""
+    with Management(running.address, running.management, log=str(folder.logs)) as server:
+        yield Endpoint(folder, server)
+
+
+def bring_up(endpoint: Endpoint, name: str, entry: Deployed, *, deadline_s: float) -> None:
+    """Check an archive's hash and structure, register it and wait for its workers.
+
+    Raises:
+        InvalidInput, NotFound: The archive was changed or is missing.
+        Unavailable: Its workers do not get ready.
+    """
+    verify_archive(endpoint.folder.store / entry.archive, entry.sha256)
+    endpoint.server.register(entry.archive, name)
+    endpoint.server.scale(name, entry.version, entry.workers, deadline_s=deadline_s, retries=0)
+
+
+def restore(endpoint: Endpoint) -> list[Difference]:
+    """Bring back the versions on record that do not serve. A model that cannot come back does not stop the others.
+
+    Returns:
+        The models that could not be brought back, and why.
+    """
+    failed = []
+    for name, entry in read_deployed(endpoint.folder.deployed).items():
+        is_registered = entry.version in endpoint.registered(name)
+        try:
+            if is_registered:
+                endpoint.server.scale(name, entry.version, entry.workers, deadline_s=Limits().startup_s)
+            else:
+                bring_up(endpoint, name, entry, deadline_s=Limits().startup_s)
+            if endpoint.server.default(name) != entry.version:
+                endpoint.server.set_default(name, entry.version)
+        except GlocalError as error:
+            if not is_registered:
+                with contextlib.suppress(GlocalError):
+                    endpoint.server.unregister(name, entry.version)
+            failed.append(Difference(model=name, found=f"Version {entry.version} cannot be brought back: {error}", done=""))
+    return failed
+
+
+def tidy(endpoint: Endpoint) -> list[Difference]:
+    """Unregister versions not on record; make the recorded one the default."""
+    kept, differences = read_deployed(endpoint.folder.deployed), []
+    for name in endpoint.server.names():
+        entry, versions = kept.get(name), endpoint.registered(name)
+        if entry is not None and entry.version in versions and (default := endpoint.server.default(name)) != entry.version:
+            endpoint.server.set_default(name, entry.version)
+            was = f"The server answered with version {default}, while version {entry.version} is on record."
+            differences.append(Difference(model=name, found=was, done="The version on record answers again."))
+        for version in versions:
+            if entry is None or version != entry.version:
+                endpoint.server.unregister(name, version)
+                stray = f"The server held version {version}, which is not on record."
+                differences.append(Difference(model=name, found=stray, done="It was removed."))
+    return differences

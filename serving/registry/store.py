@@ -1,0 +1,90 @@
+"""MLflow's store, opened: the client, the file of a SQLite store, and the experiments."""
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from model.disk import disk_error
+from model.errors import Unavailable
+from model.locks import hold
+from model.redaction import without_credentials
+from serving.registry.database import check_database
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_PAGE = "custom_model_development"
+"""Kind of the experiment: MLflow's page opens at its runs, and not at traces of language models."""
+_STORE_WAIT_S = 120.0
+_QUIET = {
+    "mlflow": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+    "urllib3": logging.ERROR,
+}
+
+
+def open_client(tracking_uri: str) -> "MlflowClient":
+    """MLflow's client. The first process that opens a new SQLite store makes its tables.
+
+    Raises:
+        StorageFailed: The SQLite file is damaged, or cannot be written to.
+        Unavailable: The store cannot be opened.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    for name, level in _QUIET.items():  # after the import, which sets its own levels
+        logging.getLogger(name).setLevel(level)
+    file = sqlite_file(tracking_uri)
+    try:
+        if file is None:
+            client = MlflowClient(tracking_uri, tracking_uri)
+            client.search_experiments(max_results=1)  # does it answer?
+            return client
+        lock = file.with_name(file.name + ".lock")
+        with hold(lock, wait_s=_STORE_WAIT_S, busy="MLflow's store is being made by another process."):
+            check_database(file)
+            client = MlflowClient(tracking_uri, tracking_uri)
+            client.search_experiments(max_results=1)  # makes the tables
+            client.search_registered_models(max_results=1)
+            return client
+    except (OSError, ImportError, MlflowException) as error:  # ImportError: the driver of a database is missing
+        if file is not None and (disk := disk_error(error, file.parent)):
+            raise disk from error
+        reason = str(error).replace(tracking_uri, without_credentials(tracking_uri)).splitlines()[0][:200]
+        raise Unavailable(f"MLflow's store at {without_credentials(tracking_uri)} cannot be opened.", reason) from error
+
+
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """The file of a `sqlite:///` address, else None."""
+    address = urlsplit(tracking_uri)
+    return Path(unquote(address.path[1:])) if address.scheme.partition("+")[0] == "sqlite" and address.path else None
+
+
+def experiment_id(client: "MlflowClient", tracking_uri: str, name: str) -> str:
+    """Id of the experiment of that name, which is made if it is new.
+
+    The artifacts of a SQLite store lie beside it in `mlartifacts`; a server decides itself where it keeps them.
+    """
+    from mlflow.exceptions import MlflowException
+
+    file = sqlite_file(tracking_uri)
+    root = file.with_name("mlartifacts") if file else None
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            location = (root.resolve() / name).as_uri() if root else None
+            return client.create_experiment(name, artifact_location=location, tags={"mlflow.experimentKind": _PAGE})
+        except MlflowException:  # another process made it meanwhile
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    return str(experiment.experiment_id)
