@@ -1,12 +1,14 @@
 """Step 7: the release behind the endpoint, alias champion."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def deploy(serve: dict, version: str, release: dsl.Input[dsl.Model], why: str) -> str:  # type: ignore[type-arg]
+def deploy(serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], why: str) -> str:
     """Register the archive beside the old one, replay the golden queries, switch over, move the alias.
 
     Reads:

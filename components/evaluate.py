@@ -1,5 +1,7 @@
 """Step 4: figures on classes never seen, beside the untrained trunk's."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.runtime.image import IMAGE
@@ -7,10 +9,10 @@ from components.runtime.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def evaluate(
-    pin: dict,  # type: ignore[type-arg]
-    model: dict,  # type: ignore[type-arg]
-    train: dict,  # type: ignore[type-arg]
-    evaluate: dict,  # type: ignore[type-arg]
+    pin: dict[str, Any],
+    model: dict[str, Any],
+    train: dict[str, Any],
+    evaluate: dict[str, Any],
     checkpoint: dsl.Input[dsl.Model],
     release: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.Artifact],

@@ -1,5 +1,7 @@
 """Step 5: is it good enough, and no worse than what serves?"""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.runtime.image import IMAGE
@@ -7,9 +9,9 @@ from components.runtime.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def gate(
-    pin: dict,  # type: ignore[type-arg]
-    gate: dict,  # type: ignore[type-arg]
-    serve: dict,  # type: ignore[type-arg]
+    pin: dict[str, Any],
+    gate: dict[str, Any],
+    serve: dict[str, Any],
     release: dsl.Input[dsl.Model],
     report: dsl.Input[dsl.Artifact],
     decision: dsl.Output[dsl.Artifact],

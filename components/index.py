@@ -1,5 +1,7 @@
 """Step 3: make the release: gallery, thresholds, golden queries."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.runtime.image import IMAGE
@@ -7,9 +9,9 @@ from components.runtime.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def index(
-    pin: dict,  # type: ignore[type-arg]
+    pin: dict[str, Any],
     checkpoint: dsl.Input[dsl.Model],
-    index: dict,  # type: ignore[type-arg]
+    index: dict[str, Any],
     release: dsl.Output[dsl.Model],
 ) -> None:
     """Embed every image of the data and seal the result as a release.

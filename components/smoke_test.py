@@ -1,12 +1,14 @@
 """Step 8: ask the endpoint what a user would."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def smoke_test(address: str, serve: dict, release: dsl.Input[dsl.Model]) -> None:  # type: ignore[type-arg]
+def smoke_test(address: str, serve: dict[str, Any], release: dsl.Input[dsl.Model]) -> None:
     """Query the default version at the address with the golden images and compare release and answers.
 
     Reads:

@@ -1,5 +1,7 @@
 """Step 2: train the heads, and the trunk if asked."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.runtime.image import IMAGE
@@ -7,9 +9,9 @@ from components.runtime.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def train(
-    pin: dict,  # type: ignore[type-arg]
-    model: dict,  # type: ignore[type-arg]
-    train: dict,  # type: ignore[type-arg]
+    pin: dict[str, Any],
+    model: dict[str, Any],
+    train: dict[str, Any],
     checkpoint: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:

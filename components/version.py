@@ -1,12 +1,14 @@
 """Step 1: pin the data."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def version(source: str, name: str, data: dict) -> dict:  # type: ignore[type-arg]
+def version(source: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
     """Import images as a new version of a data set, or resolve a version that is there.
 
     Reads:

@@ -1,5 +1,7 @@
 """The training pipeline, from a folder of images to a served and queried model."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.deploy import deploy
@@ -21,13 +23,13 @@ DEFAULTS = RunConfig()
 def training(
     source: str,
     name: str = "",
-    data: dict = DEFAULTS.data.model_dump(),  # type: ignore[type-arg]
-    model: dict = DEFAULTS.model.model_dump(),  # type: ignore[type-arg]
-    train: dict = DEFAULTS.train.model_dump(),  # type: ignore[type-arg]
-    index: dict = DEFAULTS.index.model_dump(),  # type: ignore[type-arg]
-    evaluate: dict = DEFAULTS.evaluate.model_dump(),  # type: ignore[type-arg]
-    gate: dict = DEFAULTS.gate.model_dump(),  # type: ignore[type-arg]
-    serve: dict = DEFAULTS.serve.model_dump(),  # type: ignore[type-arg]
+    data: dict[str, Any] = DEFAULTS.data.model_dump(),
+    model: dict[str, Any] = DEFAULTS.model.model_dump(),
+    train: dict[str, Any] = DEFAULTS.train.model_dump(),
+    index: dict[str, Any] = DEFAULTS.index.model_dump(),
+    evaluate: dict[str, Any] = DEFAULTS.evaluate.model_dump(),
+    gate: dict[str, Any] = DEFAULTS.gate.model_dump(),
+    serve: dict[str, Any] = DEFAULTS.serve.model_dump(),
     why: str = "a training run",
 ) -> None:
     """The whole main job. The parameters are the sections of the configuration, and every one but the source has a default.
