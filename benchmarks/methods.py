@@ -11,7 +11,6 @@ command resumes a stopped comparison.
 
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from benchmarks.trials import UNTRAINED, Bench, Trial, code_revision, drop_netwo
 from benchmarks.tuning import TUNED, choose, tuning_trials
 from model.claim import claim
 from model.config import RunConfig, load_config
+from model.data.importing.dataset_name import default_name
 from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch
 from model.environment import Environment
@@ -128,11 +128,10 @@ def selected(names: Sequence[str], ablation: bool) -> list[str]:
 
 
 def names_of(data: Sequence[str]) -> list[str]:
-    """Names of the data sets, from their paths: the folder's name, or its parent's for a folder such as `images`."""
+    """Names of the data sets, from their paths. A name that is taken gets a number."""
     names: list[str] = []
     for source in data:
-        parts = [part for part in Path(source).absolute().parts if part not in {"images", "data", "/"}]
-        name = re.sub(r"[^A-Za-z0-9._-]", "-", parts[-1] if parts else "").lstrip(".")[:60] or "data"
+        name = default_name(source)[:60]
         names.append(f"{name}-{len(names) + 1}" if name in names else name)
     return names
 

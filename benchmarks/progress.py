@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.trials import Bench, Trial, train_trial
+from model.progress import progress_text
 
 _EVERY = 10.0
 """Seconds between two lines about a running trial."""
@@ -58,7 +59,7 @@ class TrialProgress:
         """Print the progress of a running trial, at most every ten seconds."""
         if time.monotonic() - self.printed >= _EVERY:
             self.printed = time.monotonic()
-            say(f"  {done} of {total} {what}" if total else f"  {what}")
+            say(f"  {progress_text(done, total, what)}")
 
     def _time(self) -> str:
         spent = (time.monotonic() - self.began) / 60

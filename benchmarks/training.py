@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ from torch import Tensor
 from model.config import ModelConfig, TrainConfig
 from model.data.manifest import read_manifest, write_manifest
 from model.data.sampler import epoch_batches
+from model.progress import progress_text
 from model.training.checkpoint import Counters, save_checkpoint
 from model.training.distributed import make_fabric
 from model.training.initialisation import init_heads
@@ -214,7 +216,7 @@ def main() -> None:
     print(json.dumps(result) if given.json else _table(result))
 
 
-def _table(result: dict) -> str:  # type: ignore[type-arg]
+def _table(result: dict[str, Any]) -> str:
     lines = [f"on {result['device']}", "", "images a second        ours      bare   ratio (at least 0.9)"]
     lines += [f"{row['case']:<20}{row['ours']:>9.0f}{row['bare']:>10.0f}{row['ratio']:>8.3f}" for row in result["speeds"]]
     lines += ["", "peak private MB      at 1x     at 10x   ratio (at most 1.2)"]
@@ -225,7 +227,7 @@ def _table(result: dict) -> str:  # type: ignore[type-arg]
 
 
 def _say(done: int, total: int, what: str) -> None:
-    print(f"{done} of {total} {what}" if total else what, file=sys.stderr, flush=True)
+    print(progress_text(done, total, what), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

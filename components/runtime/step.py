@@ -19,6 +19,7 @@ from model.disk import system_error
 from model.environment import Environment
 from model.errors import GlocalError
 from model.files import write_json
+from model.progress import progress_text
 from model.schemas.run_event import EventKind, RunEvent
 
 _PROGRESS_S = 1.0
@@ -55,7 +56,7 @@ class Step:
     def progress(self, done: int, total: int, what: str) -> None:
         """Report progress: an event a second at most, a line of the log every ten seconds, and both at the end."""
         now, last = time.monotonic(), done >= total
-        text = f"{done} of {total} {what}" if total else what
+        text = progress_text(done, total, what)
         if last or now - self._emitted >= _PROGRESS_S:
             self._emitted = now
             self.emit("progress", text=text, done=done, total=total or None)

@@ -19,6 +19,7 @@ from model.config import load_config
 from model.data.manifest import read_manifest
 from model.errors import GlocalError
 from model.files import sha256_json
+from model.progress import progress_text
 from model.training.train import train
 
 
@@ -73,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say_progress(done: int, total: int, what: str) -> None:
-    print(f"{done} of {total} {what}" if total else what, file=sys.stderr, flush=True)
+    print(progress_text(done, total, what), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

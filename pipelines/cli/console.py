@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from model.progress import progress_text
 from model.redaction import redacted
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
@@ -41,7 +42,7 @@ class Console:
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Show the progress of a piece of work."""
-        self.progress_text(f"{done} of {total} {what}" if total else what)
+        self.progress_text(progress_text(done, total, what))
 
     def progress_text(self, text: str) -> None:
         """Show a text that the next one overwrites; off a terminal one every ten seconds."""

@@ -44,14 +44,6 @@ def catalogue(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    yield folder
-    torchserve.stop(Home.at(folder))
-    end(folder)
-
-
 def run_command(catalogue, **changes):
     settings = SETTINGS | {key.replace("__", "."): value for key, value in changes.items()}
     return commands.run_command(catalogue, "drawn", settings)

@@ -8,7 +8,7 @@ from model.demo.catalogue import draw_catalogue
 from model.home import Home
 from serving.backends.torchserve import server as torchserve
 from serving.registry.models import Registry
-from tests.support.commands import command, end, glocal, last_line, run_command
+from tests.support.commands import command, glocal, last_line, run_command
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.slow]
 
@@ -27,14 +27,6 @@ def catalogues(tmp_path_factory):
     for name, seed in SEEDS.items():
         draw_catalogue(root / name, products=8, views=4, scenes=1, size=96, seed=seed)
     return {name: root / name for name in SEEDS}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    yield folder
-    torchserve.stop(Home.at(folder))
-    end(folder)
 
 
 def run(home, catalogues, data, **settings):
