@@ -1,5 +1,7 @@
 """Step 6: a version of the registered model, alias challenger."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.runtime.image import IMAGE
@@ -7,7 +9,7 @@ from components.runtime.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def register(
-    serve: dict,  # type: ignore[type-arg]
+    serve: dict[str, Any],
     release: dsl.Input[dsl.Model],
     report: dsl.Input[dsl.Artifact],
     decision: dsl.Input[dsl.Artifact],
@@ -26,7 +28,8 @@ def register(
     """
     from pathlib import Path
 
-    from components.runtime.reporting import run_of, show_registered
+    from components.runtime.record import recorded_run
+    from components.runtime.reporting import show_registered
     from components.runtime.step import step
     from model.config import ServeConfig
     from serving.promotion import register_release
@@ -38,7 +41,7 @@ def register(
             Path(decision.path),
             ServeConfig(**serve),
             tracking_uri=current.environment.mlflow_uri,
-            run=run_of(current),
+            run=recorded_run(current.environment),
         )
         show_registered(current, Path(report.path), Path(decision.path), registered)
         return registered.version

@@ -90,7 +90,7 @@ def deploy_version(
 @contextmanager
 def fetched_release(registry: Registry, version: str) -> Iterator[Release]:
     """A copy of a version's release from the registry, for the duration of the block."""
-    with scratch_folder("deploy") as scratch:
+    with scratch_folder("fetched") as scratch:
         yield registry.fetch(version, scratch / "release")
 
 

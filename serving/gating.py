@@ -1,6 +1,5 @@
 """The gate: a release against floors, budgets and the champion that serves, on the same queries."""
 
-import tempfile
 from pathlib import Path
 
 from model.config import GateConfig, ServeConfig, served_name
@@ -15,6 +14,7 @@ from model.release import Release, open_release
 from model.schemas.data_pin import DataPin
 from model.schemas.decision import Decision
 from model.schemas.report import Report
+from serving.deployment import fetched_release
 from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile
 from serving.registry.models import Registry
@@ -96,7 +96,6 @@ def _champion(
         return Champion(registry.name, version, pin.named, figures)
     from model.evaluation.evaluate import query_test_classes  # torch, which most gates do without
 
-    with tempfile.TemporaryDirectory(prefix="glocal-gate-") as scratch:
-        champion = registry.fetch(version, Path(scratch) / "release")
+    with fetched_release(registry, version) as champion:
         answered = query_test_classes(champion, data, pin.md5, progress)
     return Champion(registry.name, version, champion.pin.named, answered)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from components.runtime.record import record_data
 from components.runtime.step import Step
 from model.config import DataConfig
 from model.data.importing.dataset_name import default_name
@@ -38,7 +39,7 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
     _say("warning", report.messages, current)
     current.figures |= {f"{split}_samples": float(count) for split, count in report.samples.items()}
     current.tags |= {"pin": f"{report.pin.path}@{report.pin.rev}", **({"report": str(report.report)} if report.report else {})}
-    _record(report.pin, current)
+    record_data(environment, report.pin, current.record_id)
     return report.pin.to_json()
 
 
@@ -47,16 +48,6 @@ def _say(kind: EventKind, lines: list[str], current: Step) -> None:
     for line in lines:
         current.emit(kind, text=line)
         current.log.warning("%s", line)
-
-
-def _record(pin: DataPin, current: Step) -> None:
-    """Put the version on the record of the run and of the step, as MLflow's dataset."""
-    if current.environment.run_id:
-        from serving.registry.runs import Runs
-
-        runs = Runs(current.environment.mlflow_uri)
-        for run_id in (current.environment.run_id, current.record_id):
-            runs.log_dataset(run_id, pin)
 
 
 def fetch_data(pin: dict[str, Any], current: Step) -> tuple[DataPin, Path]:

@@ -3,12 +3,17 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model.environment import Environment
 from model.errors import GlocalError
 from model.files import atomic_folder
+from model.schemas.data_pin import DataPin
+from model.schemas.run_record import RunRecord
 from model.schemas.train_report import TrainReport
+
+if TYPE_CHECKING:
+    from serving.registry.runs import Runs
 
 
 class NestedRun:
@@ -66,6 +71,25 @@ def record_training(environment: Environment, report: TrainReport, step_run: str
             runs.log_training(run_id, report)
 
 
+def record_data(environment: Environment, pin: DataPin, step_run: str) -> None:
+    """Record the data of a run, and of the step that pinned it, as MLflow's dataset.
+
+    Args:
+        environment: Environment that names the run.
+        pin: The data.
+        step_run: Id of the nested run of the step.
+    """
+    if environment.run_id:
+        runs = _runs(environment)
+        for run_id in (environment.run_id, step_run):
+            runs.log_dataset(run_id, pin)
+
+
+def recorded_run(environment: Environment) -> RunRecord | None:
+    """The record of the run that this process belongs to; None if it has none."""
+    return _runs(environment).run(environment.run_id) if environment.run_id else None
+
+
 def close_run(environment: Environment, state: str, message: str) -> None:
     """End the record of the whole run.
 
@@ -78,7 +102,7 @@ def close_run(environment: Environment, state: str, message: str) -> None:
         _runs(environment).close(environment.run_id, succeeded=state == "SUCCEEDED", headline=message)
 
 
-def _runs(environment: Environment) -> Any:
+def _runs(environment: Environment) -> "Runs":
     from serving.registry.runs import Runs  # MLflow, which a step without a record does not wait for
 
     return Runs(environment.mlflow_uri)

@@ -1,16 +1,15 @@
 """The report and the decision of a run, shown in the run's folder and on its record in MLflow."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
-from components.runtime.record import record_training, run_evidence
+from components.runtime.record import record_training, recorded_run, run_evidence
 from components.runtime.step import Step
 from model.evaluation.report import REPORT, render_report
 from model.schemas.decision import Decision
 from model.schemas.model_version import ModelVersion
 from model.schemas.report import Report
-from model.schemas.run_record import RunRecord
+from model.scratch import scratch_folder
 from serving.gating import DECISION
 
 
@@ -24,9 +23,9 @@ def show_report(current: Step, report: Path, *, decision: Decision | None = None
         version: Name and version of the registered model.
     """
     loaded = Report.load(report / REPORT)
-    with tempfile.TemporaryDirectory(prefix="glocal-report-") as scratch:
-        folder = Path(shutil.copytree(report, Path(scratch) / "report"))
-        render_report(folder, loaded, run=run_of(current), decision=decision, version=version)
+    with scratch_folder("report") as scratch:
+        folder = shutil.copytree(report, scratch / "report")
+        render_report(folder, loaded, run=recorded_run(current.environment), decision=decision, version=version)
         tags = {"md5": loaded.data.md5, "release": loaded.release}
         if decision is None:
             record_training(current.environment, loaded.training)
@@ -61,12 +60,3 @@ def show_registered(current: Step, report: Path, folder: Path, registered: Model
     current.tags |= {"model": registered.model, "version": registered.version}
     run_evidence(current.environment, {}, {"model": registered.model, "model_version": registered.version}, {})
     show_report(current, report, decision=Decision.load(folder / DECISION), version=registered.label)
-
-
-def run_of(current: Step) -> RunRecord | None:
-    """The record of the run that this step belongs to; None where there is none."""
-    if not current.environment.run_id:
-        return None
-    from serving.registry.runs import Runs
-
-    return Runs(current.environment.mlflow_uri).run(current.environment.run_id)
