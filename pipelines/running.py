@@ -10,7 +10,7 @@ from typing import Any
 from components.runtime.revision import code_revision
 from model.claim import claim
 from model.config import ModelConfig, RunConfig
-from model.data.importing.dataset_name import default_name, is_reference, own_name
+from model.data.importing.dataset_name import changed_name, default_name, is_reference
 from model.data.importing.object_store import split_address
 from model.environment import Environment, current_user
 from model.errors import InvalidInput
@@ -42,7 +42,7 @@ def locate(source: str) -> str:
     with contextlib.suppress(OSError, RuntimeError):  # the name is too long or its user is unknown, so it is no path
         path = Path(source).expanduser()
         if source and path.exists():
-            return str(path.resolve())
+            return _absolute(path)
     if source.startswith("s3://"):
         split_address(source)
         return source
@@ -52,6 +52,13 @@ def locate(source: str) -> str:
         f"There is no folder {source[:200] or repr(source)}.",
         "Give a folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision.",
     )
+
+
+def _absolute(path: Path) -> str:
+    """The path without `..`. A link keeps its own name, after which the data set is named."""
+    if ".." not in path.parts:
+        return str(path.absolute())
+    return str(path.resolve() if path.name == ".." else path.parent.resolve() / path.name)
 
 
 def run_training(
@@ -70,21 +77,23 @@ def run_training(
     Raises:
         InvalidInput: There is no such source, method, attention block or trunk. Nothing was started.
     """
-    name = name or _name_after(source, listener)
     source = locate(source)
+    if not name and (text := changed_name(source)):
+        listener(RunEvent(step="run", event="warning", text=text))
     _check_model(config.model)
     claim(environment.home)
     return _run(source, name, config, environment=environment, listener=listener, why=why)
 
 
 def _run(source: str, name: str, config: RunConfig, *, environment: Environment, listener: Listener, why: str) -> RunResult:
-    """Run the pipeline on a source that is there, and record how it went."""
+    """Run the pipeline on a source that is there, and record how it went. An empty name stands for the default."""
     folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
     with alive(folder):
-        title = run_name(name, config, datetime.now())
-        run_id = runs.start_run(title, run_params(source, name, config), run_tags(folder, why))
+        dataset = name or default_name(source)
+        title = run_name(dataset, config, datetime.now())
+        run_id = runs.start_run(title, run_params(source, dataset, config), run_tags(folder, why))
         write_json(folder / BEGUN, {"run_id": run_id})
         with killed_if_interrupted(runs, run_id, folder):
             done = run_local(
@@ -114,15 +123,6 @@ def _check_model(config: ModelConfig) -> None:
         from model.networks.trunk import check_trunk  # torch, which a run of the default trunk does not wait for
 
         check_trunk(config.trunk, config.weights)
-
-
-def _name_after(source: str, listener: Listener) -> str:
-    """The default name of the data set. A name that differs from the folder's is said."""
-    name = default_name(source)
-    if name != own_name(source):
-        text = f"The data set is called {name}, after {source}. Another name: --name NAME."
-        listener(RunEvent(step="run", event="warning", text=text))
-    return name
 
 
 def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:

@@ -17,7 +17,7 @@ commands = typer.Typer(help="Data sets and their versions.", no_args_is_help=Tru
 @commands.command("import")
 def import_(
     source: Annotated[str, typer.Argument(help="A folder of one folder a class, a CSV, or s3://bucket/prefix.")],
-    name: Annotated[str, typer.Option(help="Name of the data set.")],
+    name: Annotated[str, typer.Option(help="Name of the data set; default: the folder's name.")] = "",
     csv: Annotated[
         Path | None, typer.Option(help="A CSV of file, label and, optionally, split, group and xmin, ymin, xmax, ymax.")
     ] = None,
@@ -26,12 +26,15 @@ def import_(
 ) -> None:
     """Check a folder of images and keep it as a new version of a data set."""
     settings = load_config(None, set_ or ()).data
+    from model.data.importing.dataset_name import changed_name
     from model.data.importing.pinning import pin_dataset
 
     environment, console = Environment(), Console()
+    if not name and (text := changed_name(source)):
+        console.warn([text])
     report = pin_dataset(
         source,
-        name,
+        name or None,
         environment.home.data,
         settings,
         csv=csv,

@@ -13,6 +13,9 @@ def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):
     assert locate("images") == str(tmp_path / "images")
     assert locate("s3://bucket/prefix") == "s3://bucket/prefix"
     assert locate("grocery@0123abc") == "grocery@0123abc"
+    (tmp_path / "link").symlink_to("images")
+    assert locate("link") == locate("images/../link") == str(tmp_path / "link")
+    assert locate("images/..") == str(tmp_path)
     with pytest.raises(InvalidInput, match="There is no folder nothing"):
         locate("nothing")
 
