@@ -44,6 +44,25 @@ def test_a_conflict_fails_unless_a_setting_says_otherwise_and_names_the_setting(
     assert "data.conflicts" in survey.findings.defects[0].text
 
 
+@pytest.mark.parametrize("leaks", ["fail", "drop"])
+def test_an_image_in_two_classes_on_two_sides_is_a_conflict_first(source, leaks):
+    copy(source, "a/0.png", "e/copy.png")
+    survey = Survey(source, leaks=leaks)
+    assert survey.defects == [("in two classes", "a/0.png (a, train)")]
+    assert survey.findings.defects[0].text == "the same image as e/copy.png (e, test); see data.conflicts"
+    assert survey.dropped == {}
+
+
+def test_the_copies_of_one_class_are_no_leak_as_long_as_the_image_is_in_two_classes(source):
+    rows = ["file,label,split", *(f"{name}/{shot}.png,{name}," for name in "abcdef" for shot in range(3))]
+    for number, (label, split) in enumerate((("a", "train"), ("a", "test"), ("e", "test"))):
+        copy(source, "d/0.png", f"d/copy{number}.png")
+        rows.append(f"d/copy{number}.png,{label},{split}")
+    (source / "manifest.csv").write_text("\n".join(row for row in rows if not row.startswith("d/0.png")))
+    assert {kind for kind, _ in Survey(source, leaks="drop").defects} == {"in two classes"}
+    assert {kind for kind, _ in Survey(source, conflicts="keep").defects} == {"leak"}
+
+
 def test_a_kept_conflict_across_the_split_is_still_a_leak(source):
     copy(source, "a/0.png", "e/copy.png")
     assert Survey(source, conflicts="keep").defects == [("leak", "a/0.png (a, train)")]
@@ -73,7 +92,7 @@ def test_the_kind_of_cars_196_imports_with_the_settings(tmp_path):
     for number in range(5):
         copy(source, f"{number:03d}/1.png", f"{150 + number:03d}/1.png")
     refused = Survey(source)
-    assert [kind for kind, _ in refused.defects] == ["in two classes"] * 9 + ["leak"] * 5
+    assert [kind for kind, _ in refused.defects] == ["in two classes"] * 14
     both = Survey(source, conflicts="drop")
     assert (both.defects, both.dropped, len(both.paths)) == ([], {"conflict": 28}, 588 - 28)
     kept = Survey(source, conflicts="keep", leaks="drop")
@@ -155,7 +174,7 @@ def test_of_two_copies_the_one_that_is_tested_stays_before_a_distractor(source):
     copy(source, "f/0.png", "f/copy.png")
     rows = ["file,label,split", *(f"{name}/{shot}.png,{name}," for name in "abcdef" for shot in range(3))]
     (source / "manifest.csv").write_text("\n".join([*rows, "f/copy.png,g,distractor"]))
-    survey = Survey(source, leaks="drop")
+    survey = Survey(source, leaks="drop", conflicts="keep")
     assert (survey.defects, survey.dropped) == ([], {"leak": 1})
     assert "f/0.png" in survey.paths
     assert "f/copy.png" not in survey.paths
