@@ -15,8 +15,10 @@ from model.data.importing.object_store import split_address
 from model.environment import Environment, current_user
 from model.errors import InvalidInput
 from model.evaluation.report import PAGE, REPORT
+from model.evaluation.statements import verdict
 from model.files import write_json
 from model.networks.methods import get_method
+from model.schemas.decision import Decision
 from model.schemas.figures import Figure
 from model.schemas.report import Report
 from model.schemas.run_event import RunEvent
@@ -25,6 +27,7 @@ from pipelines.compiled import compile_pipeline
 from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import Listener, LocalRun, alive, run_local
+from serving.gating import DECISION
 from serving.registry.runs import Runs
 
 
@@ -146,7 +149,14 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
         address=recorded.address or None,
         error=error,
         refused=tuple(recorded.refused) if rejected else None,
+        **(_decision(folder) if rejected else {}),
     )
+
+
+def _decision(folder: Path) -> dict[str, Any]:
+    """The settings of the rules that did not hold, and the path of the decision."""
+    file = folder / "decision" / DECISION
+    return {"refused_rules": Decision.load(file).refused_rules, "decision": str(file)} if file.is_file() else {}
 
 
 def _error(done: LocalRun, folder: Path) -> RunError:
@@ -175,6 +185,7 @@ def _figures(report: Report) -> dict[str, Any]:
 
     retrieval = report.retrieval
     return headline(retrieval.figures) | {
+        "verdict": verdict(report),
         "queries": retrieval.queries,
         "queries_without_match": retrieval.queries_without_match,
         "latency_ms": report.latency.median_ms,

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from model.redaction import redacted
@@ -71,10 +71,17 @@ def summarise(result: RunResult) -> None:
         say(f"  address   {result.address}")
     for text in result.refused or ():
         say(f"  refused   {text}")
+    if result.refused_rules:
+        say(f"  hint      Better data or training, or another {_listed(result.refused_rules)}. All rules: {result.decision}")
     if error := result.error:
         say(f"Error: {error.step}: {error.headline}")
         for line in filter(None, [*error.defects, error.hint, f"Log: {error.log}"]):
             say(f"  {line}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a list: `a`, `a or b`, `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _show_report(report: dict[str, Any]) -> None:
@@ -82,4 +89,5 @@ def _show_report(report: dict[str, Any]) -> None:
     for name, key in (("Recall@1", "recall_at_1"), ("MAP@R", "map_at_r")):
         low, high = report[f"{key}_interval"]
         say(f"  {name:<9} {report[key]:.3f} [{low:.3f}, {high:.3f}]   untrained trunk {untrained[key]:.3f}")
+    say(f"  verdict   {report['verdict']}")
     say(f"  report    {report['path']}")

@@ -2,9 +2,15 @@
 
 import pytest
 
+import pipelines.running
 from model.config import RunConfig
 from model.errors import InvalidInput
+from model.schemas.decision import Decision
 from pipelines.running import locate, pipeline_arguments
+from tests.support.reports import MOMENT
+
+RULES = {"min_map_at_r": False, "max_latency_ms": True, "max_size_mb": False}
+"""Rules of a gate, and whether each held."""
 
 
 def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):
@@ -24,3 +30,13 @@ def test_the_pipeline_is_told_every_section_of_the_configuration():
     config = RunConfig()
     arguments = pipeline_arguments("x", "y", config, "because")
     assert arguments == {"source": "x", "name": "y", **config.model_dump(), "why": "because"}
+
+
+def test_a_refused_run_names_the_settings_that_were_not_held_and_its_decision(tmp_path):
+    assert pipelines.running._decision(tmp_path) == {}
+    rules = [{"name": name, "held": held, "figure": 0, "threshold": 1, "text": "."} for name, held in RULES.items()]
+    stated = {"made_at": MOMENT, "release": "r", "passed": False, "champion": None, "queries": 3, "rules": rules}
+    file = tmp_path / "decision" / "decision.json"
+    Decision.model_validate(stated).save(file)
+    found = pipelines.running._decision(tmp_path)
+    assert found == {"refused_rules": ("gate.min_map_at_r", "gate.max_size_mb"), "decision": str(file)}
