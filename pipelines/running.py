@@ -1,6 +1,7 @@
 """A pipeline run from its arguments to its result: recorded, logged, and summed up as one JSON object."""
 
 import contextlib
+import signal
 import time
 import uuid
 from datetime import datetime
@@ -160,8 +161,7 @@ def _decision(folder: Path) -> dict[str, Any]:
 
 
 def _error(done: LocalRun, folder: Path) -> RunError:
-    stopped = {"headline": "The pipeline stopped.", "hint": "The log says why."}
-    failure = done.failure or RunEvent(step="pipeline", event="failed", **stopped)
+    failure = done.failure or _unreported(done)
     log = folder / f"{failure.step}.log"
     return RunError(
         step=failure.step,
@@ -171,6 +171,16 @@ def _error(done: LocalRun, folder: Path) -> RunError:
         defects=tuple(done.defects),
         exit_code=failure.exit_code,
     )
+
+
+def _unreported(done: LocalRun) -> RunEvent:
+    """The failure of a run whose processes ended without a word, as killed ones do."""
+    step = done.under_way or "pipeline"
+    if not done.killed_by:
+        return RunEvent(step=step, event="failed", headline="The pipeline stopped.", hint="The log says why.")
+    memory = "Memory is the usual reason: end other programs, or lower train.chunk or model.image_size. "
+    hint = f"{memory if done.killed_by == signal.SIGKILL else ''}The same command resumes."
+    return RunEvent(step=step, event="failed", headline=f"It was killed by signal {done.killed_by}.", hint=hint)
 
 
 def _report(folder: Path) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ import typer
 
 from model.config import load_config
 from model.environment import Environment
+from model.text import counted
 from pipelines.cli.console import Console, say
 from pipelines.cli.options import OTHER_HOME, Json, Settings
 
@@ -77,7 +78,7 @@ def list_(
 
 
 def _line(pin: "DataPin", moment: str = "") -> str:
-    return f"{pin.path}@{pin.rev}  {moment}{pin.files} files, {pin.classes} classes"
+    return f"{pin.path}@{pin.rev}  {moment}{counted(pin.files, 'file')}, {counted(pin.classes, 'class', 'classes')}"
 
 
 @commands.command()

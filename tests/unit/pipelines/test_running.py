@@ -6,6 +6,7 @@ import pipelines.running
 from model.config import RunConfig
 from model.errors import InvalidInput
 from model.schemas.decision import Decision
+from pipelines.runners.local import LocalRun
 from pipelines.running import locate, pipeline_arguments
 from tests.support.reports import MOMENT
 
@@ -40,3 +41,19 @@ def test_a_refused_run_names_the_settings_that_were_not_held_and_its_decision(tm
     Decision.model_validate(stated).save(file)
     found = pipelines.running._decision(tmp_path)
     assert found == {"refused_rules": ("gate.min_map_at_r", "gate.max_size_mb"), "decision": str(file)}
+
+
+@pytest.mark.parametrize(
+    ("number", "headline", "hint"),
+    [
+        (9, "It was killed by signal 9.", "Memory is the usual reason"),
+        (15, "It was killed by signal 15.", "The same command resumes."),
+        (0, "The pipeline stopped.", "The log says why."),
+    ],
+)
+def test_a_run_that_was_killed_says_by_which_signal_and_at_which_step(tmp_path, number, headline, hint):
+    (tmp_path / "train.log").touch()
+    error = pipelines.running._error(LocalRun(tmp_path / "run.log", under_way="train", killed_by=number), tmp_path)
+    assert (error.step, error.headline, error.log) == ("train", headline, str(tmp_path / "train.log"))
+    assert error.hint.startswith(hint)
+    assert pipelines.running._error(LocalRun(tmp_path / "run.log", killed_by=number), tmp_path).step == "pipeline"
