@@ -13,6 +13,7 @@ from model.files import write_text
 from model.home import Home
 
 _TEXT = "Glocal keeps its state in this folder. Without this file it writes nothing here.\nlayout 1\n"
+_MOVE_IT = "Move it away, or set GLOCAL_HOME to another folder; then repeat the command."
 _RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
 
@@ -23,13 +24,15 @@ def claim(home: Home) -> Home:
     Glocal made it.
 
     Raises:
-        InvalidInput: The path cannot be used, or files that Glocal did not make lie under names that it uses.
+        InvalidInput: The path cannot be used, a file lies in the place of a folder, or files that Glocal did not make lie under
+            names that it uses.
         StorageFailed: The folder cannot be written to.
     """
     _check_path(str(home.root))
     with disk_errors(home.root):
         if not home.marker.is_file():
             _mark(home)
+        _check_folders(home)
         check_writable(home.root)
         prepare_process(home)
     return home
@@ -50,6 +53,14 @@ def _mark(home: Home) -> None:
         headline = f"{home.root} holds files that are not Glocal's, under names that it uses: {', '.join(foreign)}."
         raise InvalidInput(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
     write_text(home.marker, _TEXT)
+
+
+def _check_folders(home: Home) -> None:
+    """Refuse a file, or a link to nothing, in the place of a folder, before a step fails at it."""
+    for folder in home.folders:
+        if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+            what = "a file" if folder.exists() else "a link to nothing"
+            raise InvalidInput(f"{folder} is {what}, where Glocal keeps a folder.", _MOVE_IT)
 
 
 def _taken(home: Home) -> list[str]:

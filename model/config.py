@@ -17,6 +17,7 @@ from model.errors import InvalidInput
 from model.named_parts import nearest
 from model.networks.attention import ATTENTION
 from model.networks.methods import method_names
+from model.text import excerpt
 
 _UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError)
 """Errors of the YAML reader for text that has no value; not all of them are its own."""
@@ -234,16 +235,16 @@ def _override(tree: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.split(".")
     if not equals or not all(keys):
-        raise InvalidInput(f"--set {override} is not of the form section.key=value.")
+        raise InvalidInput(f"--set {excerpt(override)} is not of the form section.key=value.")
     for key in keys[:-1]:
         inner = tree.setdefault(key, {})
         if not isinstance(inner, dict):
-            raise InvalidInput(f"--set {override}: {key} is a value, not a section.")
+            raise InvalidInput(f"--set {excerpt(override)}: {excerpt(key)} is a value, not a section.")
         tree = inner
     try:
         tree[keys[-1]] = yaml.safe_load(text)
     except _UNREADABLE as error:
-        raise InvalidInput(f"--set {override}: the value cannot be read.") from error
+        raise InvalidInput(f"--set {excerpt(override)}: the value cannot be read.") from error
 
 
 def served_name(config: ServeConfig, data_name: str) -> str:
@@ -259,11 +260,11 @@ def setting_names() -> list[str]:
 
 def _explained(error: ValidationError) -> InvalidInput:
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    name = excerpt(".".join(str(part) for part in first["loc"]))
     if first["type"] == "extra_forbidden":
         known = [*setting_names(), *RunConfig.model_fields]
         return InvalidInput(f"There is no setting {name}.", f"Did you mean {_RENAMED.get(name) or nearest(name, known)}?")
     if first["type"] == "unknown_name":
         hint = f"Did you mean {nearest(str(first['input']), first['ctx']['known'])}?"
-        return InvalidInput(f"Setting {name}: {first['msg']}.", hint)
-    return InvalidInput(f"Setting {name}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {first['input']!r}.")
+        return InvalidInput(f"Setting {name}: {excerpt(first['msg'])}.", hint)
+    return InvalidInput(f"Setting {name}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {excerpt(repr(first['input']))}.")

@@ -173,6 +173,10 @@ class Home:
     @property
     def names(self) -> frozenset[str]:
         """The names of files and folders that Glocal uses in this folder."""
-        folders = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
-        served = (self.serve.root, self.serve.logs.parent, self.benchmarks.root)
-        return frozenset({folder.name for folder in (*folders, *served)} | {"mlflow.db", "mlartifacts"})
+        return frozenset({folder.name for folder in self.folders} | {"mlflow.db"})
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that Glocal makes in this folder."""
+        made = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
+        return (*made, self.serve.root, self.serve.logs.parent, self.benchmarks.root, self.root / "mlartifacts")

@@ -39,6 +39,11 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number with its noun: `1 sample`, `2 samples`; `several` is the plural where it does not just end in s."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def isolated(text: str) -> str:
     """The `visible` text, between Unicode isolates if it is right-to-left, so that it cannot reorder the words beside it."""
     shown = visible(text)

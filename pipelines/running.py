@@ -1,6 +1,7 @@
 """A pipeline run from its arguments to its result: recorded, logged, and summed up as one JSON object."""
 
 import contextlib
+import signal
 import time
 import uuid
 from datetime import datetime
@@ -10,13 +11,15 @@ from typing import Any
 from components.runtime.revision import code_revision
 from model.claim import claim
 from model.config import ModelConfig, RunConfig
-from model.data.importing.dataset_name import default_name, is_reference, own_name
+from model.data.importing.dataset_name import changed_name, default_name, is_reference
 from model.data.importing.object_store import split_address
 from model.environment import Environment, current_user
 from model.errors import InvalidInput
 from model.evaluation.report import PAGE, REPORT
+from model.evaluation.statements import verdict
 from model.files import write_json
 from model.networks.methods import get_method
+from model.schemas.decision import Decision
 from model.schemas.figures import Figure
 from model.schemas.report import Report
 from model.schemas.run_event import RunEvent
@@ -25,6 +28,7 @@ from pipelines.compiled import compile_pipeline
 from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import Listener, LocalRun, alive, run_local
+from serving.gating import DECISION
 from serving.registry.runs import Runs
 
 
@@ -42,7 +46,7 @@ def locate(source: str) -> str:
     with contextlib.suppress(OSError, RuntimeError):  # the name is too long or its user is unknown, so it is no path
         path = Path(source).expanduser()
         if source and path.exists():
-            return str(path.resolve())
+            return _absolute(path)
     if source.startswith("s3://"):
         split_address(source)
         return source
@@ -52,6 +56,13 @@ def locate(source: str) -> str:
         f"There is no folder {source[:200] or repr(source)}.",
         "Give a folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision.",
     )
+
+
+def _absolute(path: Path) -> str:
+    """The path without `..`. A link keeps its own name, after which the data set is named."""
+    if ".." not in path.parts:
+        return str(path.absolute())
+    return str(path.resolve() if path.name == ".." else path.parent.resolve() / path.name)
 
 
 def run_training(
@@ -70,21 +81,23 @@ def run_training(
     Raises:
         InvalidInput: There is no such source, method, attention block or trunk. Nothing was started.
     """
-    name = name or _name_after(source, listener)
     source = locate(source)
+    if not name and (text := changed_name(source)):
+        listener(RunEvent(step="run", event="warning", text=text))
     _check_model(config.model)
     claim(environment.home)
     return _run(source, name, config, environment=environment, listener=listener, why=why)
 
 
 def _run(source: str, name: str, config: RunConfig, *, environment: Environment, listener: Listener, why: str) -> RunResult:
-    """Run the pipeline on a source that is there, and record how it went."""
+    """Run the pipeline on a source that is there, and record how it went. An empty name stands for the default."""
     folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
     with alive(folder):
-        title = run_name(name, config, datetime.now())
-        run_id = runs.start_run(title, run_params(source, name, config), run_tags(folder, why))
+        dataset = name or default_name(source)
+        title = run_name(dataset, config, datetime.now())
+        run_id = runs.start_run(title, run_params(source, dataset, config), run_tags(folder, why))
         write_json(folder / BEGUN, {"run_id": run_id})
         with killed_if_interrupted(runs, run_id, folder):
             done = run_local(
@@ -116,15 +129,6 @@ def _check_model(config: ModelConfig) -> None:
         check_trunk(config.trunk, config.weights)
 
 
-def _name_after(source: str, listener: Listener) -> str:
-    """The default name of the data set. A name that differs from the folder's is said."""
-    name = default_name(source)
-    if name != own_name(source):
-        text = f"The data set is called {name}, after {source}. Another name: --name NAME."
-        listener(RunEvent(step="run", event="warning", text=text))
-    return name
-
-
 def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
     """The result of a run, from its record and its folder."""
     error = None if done.succeeded else _error(done, folder)
@@ -146,12 +150,18 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
         address=recorded.address or None,
         error=error,
         refused=tuple(recorded.refused) if rejected else None,
+        **(_decision(folder) if rejected else {}),
     )
 
 
+def _decision(folder: Path) -> dict[str, Any]:
+    """The settings of the rules that did not hold, and the path of the decision."""
+    file = folder / "decision" / DECISION
+    return {"refused_rules": Decision.load(file).refused_rules, "decision": str(file)} if file.is_file() else {}
+
+
 def _error(done: LocalRun, folder: Path) -> RunError:
-    stopped = {"headline": "The pipeline stopped.", "hint": "The log says why."}
-    failure = done.failure or RunEvent(step="pipeline", event="failed", **stopped)
+    failure = done.failure or _unreported(done)
     log = folder / f"{failure.step}.log"
     return RunError(
         step=failure.step,
@@ -161,6 +171,16 @@ def _error(done: LocalRun, folder: Path) -> RunError:
         defects=tuple(done.defects),
         exit_code=failure.exit_code,
     )
+
+
+def _unreported(done: LocalRun) -> RunEvent:
+    """The failure of a run whose processes ended without a word, as killed ones do."""
+    step = done.under_way or "pipeline"
+    if not done.killed_by:
+        return RunEvent(step=step, event="failed", headline="The pipeline stopped.", hint="The log says why.")
+    memory = "Memory is the usual reason: end other programs, or lower train.chunk or model.image_size. "
+    hint = f"{memory if done.killed_by == signal.SIGKILL else ''}The same command resumes."
+    return RunEvent(step=step, event="failed", headline=f"It was killed by signal {done.killed_by}.", hint=hint)
 
 
 def _report(folder: Path) -> dict[str, Any] | None:
@@ -175,6 +195,7 @@ def _figures(report: Report) -> dict[str, Any]:
 
     retrieval = report.retrieval
     return headline(retrieval.figures) | {
+        "verdict": verdict(report),
         "queries": retrieval.queries,
         "queries_without_match": retrieval.queries_without_match,
         "latency_ms": report.latency.median_ms,

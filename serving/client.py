@@ -63,7 +63,8 @@ def choose_model(state: ServerStatus, name: str) -> str:
         NotFound: No such model serves.
     """
     if not state.running:
-        hint = "Start it: glocal serve start (or deploy a model first: glocal run --data DIR)."
+        looked = f"Its home is {state.home}; set GLOCAL_HOME to ask another. " if state.home else ""
+        hint = f"{looked}Start it: glocal serve start (or deploy a model first: glocal run --data DIR)."
         raise Unavailable("The endpoint does not run.", hint)
     if state.fault and not state.models:
         raise state.fault

@@ -6,7 +6,6 @@ from typing import Any
 from components.runtime.record import record_data
 from components.runtime.step import Step
 from model.config import DataConfig
-from model.data.importing.dataset_name import default_name
 from model.data.importing.findings import Rejected, shown
 from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch
@@ -17,7 +16,7 @@ from model.schemas.run_event import EventKind
 def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) -> dict[str, Any]:
     """Import `source`, or resolve it if it is `name@revision`. Emit every finding, and record the version with the run.
 
-    Without a name the data set is named after its source.
+    Without a name the data set is named after its source, and a source of other things than the last version's is refused.
 
     Raises:
         Rejected: The data set has defects.
@@ -26,7 +25,7 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
     try:
         report = pin_dataset(
             source,
-            name or default_name(source),
+            name or None,
             environment.home.data,
             DataConfig(**settings),
             remote=environment.data_remote or None,

@@ -114,6 +114,12 @@ def sample_id(path: str, box: NDArray[np.float32]) -> str:
     return path if np.isnan(box[0]) else f"{path}#" + ",".join(f"{value:g}" for value in box)
 
 
+def class_names(table: Path) -> frozenset[str]:
+    """The class names in a table that `write_manifest` wrote."""
+    with table.open(encoding="utf-8", newline="") as stream:
+        return frozenset(row["label"] for row in csv.DictReader(stream))
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read `folder/manifest.csv`.
 

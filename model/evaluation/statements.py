@@ -21,6 +21,20 @@ def grouped(report: Report) -> tuple[str, list[GroupRow]]:
     return "class", worst_first(retrieval.by_class)
 
 
+def verdict(report: Report) -> str:
+    """Whether the training helped, by the paired interval of its gain in MAP@R on the test classes."""
+    gain = report.retrieval.gain
+    size = f"MAP@R is {abs(gain.value):.3f} {'below' if gain.value < 0 else 'above'} the untrained trunk's"
+    if gain.upper < 0:
+        return f"Training hurts: {size}."
+    if gain.lower <= 0:
+        interval = f"from {gain.lower:+.3f} to {gain.upper:+.3f}"
+        return f"Training makes no clear difference: the interval of its gain in MAP@R reaches {interval}."
+    if report.training.kept_init:
+        return f"The closed-form init helps, the training steps add nothing: {size}."
+    return f"Training helps: {size}."
+
+
 def few_classes(report: Report) -> list[str]:
     """A warning where there are too few classes for the intervals."""
     classes = report.retrieval.classes
@@ -62,10 +76,8 @@ def _limits(report: Report) -> list[str]:
     ]
     if retrieval.distractors:
         said.append(f"{retrieval.distractors:,} distractors were searched with the test images; none of them was a query.")
-    if retrieval.gain.upper < 0:
-        said.append("Training hurt: MAP@R is below the untrained trunk's.")
-    elif retrieval.gain.lower <= 0:
-        said.append("Training made no clear difference: the interval of its gain in MAP@R holds 0.")
+    if retrieval.gain.lower <= 0:
+        said.append(verdict(report))
     if report.training.kept_init:
         said.append("The training steps added nothing: the init was kept, and any gain is that of the closed-form init.")
     return [*said, *few_classes(report)]

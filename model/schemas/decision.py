@@ -51,3 +51,8 @@ class Decision(Document):
     def refused(self) -> tuple[str, ...]:
         """The sentences of the rules that did not hold."""
         return tuple(rule.text for rule in self.rules if not rule.held)
+
+    @property
+    def refused_rules(self) -> tuple[str, ...]:
+        """The settings of the rules that did not hold, such as `gate.max_regression`."""
+        return tuple(f"gate.{rule.name}" for rule in self.rules if not rule.held)

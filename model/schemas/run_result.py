@@ -10,7 +10,7 @@ from model.schemas.training_gain import TrainingGain
 
 RunStatus = Literal["succeeded", "rejected", "failed", "killed"]
 REJECTED_EXIT_CODE = 6
-_ONLY_WHERE_SET = ("error", "refused")
+_ONLY_WHERE_SET = ("error", "refused", "refused_rules", "decision")
 
 
 class StepResult(Schema):
@@ -41,13 +41,16 @@ class RunResult(Schema):
     steps: tuple[StepResult, ...] = Field((), description="Finished steps in their order")
     data: DataPin | None = Field(None, description="Version of the data")
     training: TrainingGain | None = Field(None, description="Gain of the training over its init")
-    report: dict[str, Any] | None = Field(None, description="Headline figures of model and untrained trunk; path of the report")
+    report: dict[str, Any] | None = Field(None, description="Headline figures of model and untrained trunk; verdict; path")
     model: str | None = Field(None, description="Name of the registered model")
     model_version: str | None = Field(None, description="Registered version")
     alias: str | None = Field(None, description="Alias of that version")
     address: str | None = Field(None, description="Address of the endpoint")
     error: RunError | None = Field(None, description="Reason of the failure; absent if the run did not fail")
     refused: tuple[str, ...] | None = Field(None, description="Sentences of the rules that did not hold; absent if all held")
+
+    refused_rules: tuple[str, ...] | None = Field(None, description="Settings of the rules that did not hold; absent if all held")
+    decision: str | None = Field(None, description="Path of decision.json; absent if all rules held")
 
     @property
     def exit_code(self) -> int:
@@ -57,6 +60,6 @@ class RunResult(Schema):
         return {"succeeded": 0, "rejected": REJECTED_EXIT_CODE}.get(self.status, 1)
 
     def to_json(self) -> dict[str, Any]:
-        """The result as a JSON object. `error` and `refused` are left out if there are none."""
+        """The result as a JSON object. Fields of a failure or a refusal are left out if there was none."""
         dumped = self.model_dump(mode="json")
         return {key: value for key, value in dumped.items() if value is not None or key not in _ONLY_WHERE_SET}

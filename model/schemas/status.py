@@ -67,6 +67,7 @@ class ServerStatus(Schema):
     running: bool = Field(description="Whether the server's process runs")
     state: Literal["stopped", "deaf", "empty", "partial", "serving"] = Field(description="State of the server")
     log: str = Field(description="Folder of the server's logs")
+    home: str = Field("", description="GLOCAL_HOME that the server belongs to")
     healthy: bool = Field(False, description="Whether both addresses answer")
     pid: int | None = Field(None, description="Id of the server's process")
     address: str = Field("", description="Address for queries")

@@ -3,13 +3,14 @@
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from model.progress import progress_text
 from model.redaction import redacted
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
+from model.text import visible
 
 _PAUSE_S = 10.0
 """Between two lines of progress where the last one cannot be overwritten."""
@@ -38,7 +39,7 @@ class Console:
         elif event.event == "failed":
             say(f"{self._clear()}  FAILED  {event.step}")
         elif event.event == "warning":
-            say(f"{self._clear()}Warning: {event.text}")
+            self.warn([event.text])
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Show the progress of a piece of work."""
@@ -46,6 +47,7 @@ class Console:
 
     def progress_text(self, text: str) -> None:
         """Show a text that the next one overwrites; off a terminal one every ten seconds."""
+        text = visible(text)
         if self.live:
             print(f"\r\x1b[K  ..      {text}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - self._last > _PAUSE_S:
@@ -55,7 +57,7 @@ class Console:
     def warn(self, lines: Iterable[str]) -> None:
         """Show warnings, a line each."""
         for line in lines:
-            say(f"{self._clear()}Warning: {line}")
+            say(f"{self._clear()}Warning: {visible(line)}")
 
     def _clear(self) -> str:
         return "\r\x1b[K" if self.live else ""
@@ -71,11 +73,18 @@ def summarise(result: RunResult) -> None:
         say(f"  model     {result.model} version {result.model_version}, alias {result.alias}")
         say(f"  address   {result.address}")
     for text in result.refused or ():
-        say(f"  refused   {text}")
+        say(f"  refused   {visible(text)}")
+    if result.refused_rules:
+        say(f"  hint      Better data or training, or another {_listed(result.refused_rules)}. All rules: {result.decision}")
     if error := result.error:
-        say(f"Error: {error.step}: {error.headline}")
+        say(visible(f"Error: {error.step}: {error.headline}"))
         for line in filter(None, [*error.defects, error.hint, f"Log: {error.log}"]):
-            say(f"  {line}")
+            say(visible(f"  {line}"))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a list: `a`, `a or b`, `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _show_report(report: dict[str, Any]) -> None:
@@ -83,4 +92,5 @@ def _show_report(report: dict[str, Any]) -> None:
     for name, key in (("Recall@1", "recall_at_1"), ("MAP@R", "map_at_r")):
         low, high = report[f"{key}_interval"]
         say(f"  {name:<9} {report[key]:.3f} [{low:.3f}, {high:.3f}]   untrained trunk {untrained[key]:.3f}")
+    say(f"  verdict   {report['verdict']}")
     say(f"  report    {report['path']}")

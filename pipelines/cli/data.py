@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model.config import load_config
 from model.environment import Environment
+from model.text import counted
 from pipelines.cli.console import Console, say
-from pipelines.cli.options import Json, Settings
+from pipelines.cli.options import OTHER_HOME, Json, Settings
+
+if TYPE_CHECKING:
+    from model.schemas.data_pin import DataPin
 
 commands = typer.Typer(help="Data sets and their versions.", no_args_is_help=True)
 
@@ -17,7 +21,7 @@ commands = typer.Typer(help="Data sets and their versions.", no_args_is_help=Tru
 @commands.command("import")
 def import_(
     source: Annotated[str, typer.Argument(help="A folder of one folder a class, a CSV, or s3://bucket/prefix.")],
-    name: Annotated[str, typer.Option(help="Name of the data set.")],
+    name: Annotated[str, typer.Option(help="Name of the data set; default: the folder's name.")] = "",
     csv: Annotated[
         Path | None, typer.Option(help="A CSV of file, label and, optionally, split, group and xmin, ymin, xmax, ymax.")
     ] = None,
@@ -26,12 +30,15 @@ def import_(
 ) -> None:
     """Check a folder of images and keep it as a new version of a data set."""
     settings = load_config(None, set_ or ()).data
+    from model.data.importing.dataset_name import changed_name
     from model.data.importing.pinning import pin_dataset
 
     environment, console = Environment(), Console()
+    if not name and (text := changed_name(source)):
+        console.warn([text])
     report = pin_dataset(
         source,
-        name,
+        name or None,
         environment.home.data,
         settings,
         csv=csv,
@@ -46,16 +53,32 @@ def import_(
 
 
 @commands.command("list")
-def list_(as_json: Json = False) -> None:
-    """The data sets of this machine and their newest versions."""
-    from model.data.versions.pin import datasets
+def list_(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A data set, to show all its versions.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """The data sets of this machine and their newest versions; of one data set all versions, newest first."""
+    from model.data.versions.pin import datasets, versions
 
-    pins = datasets(Environment().home.data)
-    if as_json:
-        print(json.dumps([pin.to_json() for pin in pins]))
+    home = Environment().home
+    if name:
+        found = versions(home.data, name)
+        rows = [pin.to_json() | {"imported_at": moment.isoformat()} for moment, pin in found]
+        lines = [_line(pin, f"{moment:%Y-%m-%d %H:%M UTC}  ") for moment, pin in found]
     else:
-        for pin in pins:
-            print(f"{pin.path}@{pin.rev}  {pin.files} files, {pin.classes} classes")
+        pins = datasets(home.data)
+        rows, lines = [pin.to_json() for pin in pins], [_line(pin) for pin in pins]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for line in lines:
+        print(line)
+    if not lines:
+        say(f"No data sets in {home.root}.\n{OTHER_HOME}")
+
+
+def _line(pin: "DataPin", moment: str = "") -> str:
+    return f"{pin.path}@{pin.rev}  {moment}{counted(pin.files, 'file')}, {counted(pin.classes, 'class', 'classes')}"
 
 
 @commands.command()

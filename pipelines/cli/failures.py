@@ -13,6 +13,7 @@ from model.disk import system_error
 from model.environment import Environment
 from model.errors import GlocalError
 from model.redaction import redacted
+from model.text import visible
 from pipelines.cli.console import say
 
 STOPPED = 130
@@ -46,7 +47,7 @@ def _typed(error: TyperException) -> int:
     if said := error.format_message():
         context = getattr(error, "ctx", None)
         shown = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
-        say(f"Error: {shown}\n  See {context.command_path if context else 'glocal'} --help.")
+        say(f"Error: {visible(shown)}\n  See {context.command_path if context else 'glocal'} --help.")
     return 2
 
 
@@ -60,12 +61,12 @@ def _of_the_environment(error: ValidationError) -> int:
 def _explained(error: GlocalError) -> int:
     from model.data.importing.findings import Rejected, shown
 
-    say(f"Error: {error.headline}")
+    say(visible(f"Error: {error.headline}"))
     if isinstance(error, Rejected):
         for line in shown(error.findings.defects, error.report):
-            say(f"  {line}")
+            say(visible(f"  {line}"))
     if error.hint:
-        say(f"  {error.hint}")
+        say(visible(f"  {error.hint}"))
     return error.exit_code
 
 
@@ -75,7 +76,7 @@ def _unforeseen(error: BaseException) -> int:
         return _explained(refused)
     with tempfile.NamedTemporaryFile("w", prefix="glocal-", suffix=".log", delete=False) as log:
         log.write(redacted("".join(traceback.format_exception(error))))
-    say(f"Error: {type(error).__name__}: {error}")
+    say(visible(f"Error: {type(error).__name__}: {error}"))
     say(f"  This is a fault of glocal's. The trace is in {log.name}.")
     return 1
 

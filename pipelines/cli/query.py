@@ -8,6 +8,7 @@ import typer
 
 from model.environment import Environment
 from model.errors import InvalidInput
+from model.text import visible
 from pipelines.cli.options import Json
 from serving.protocol import MAX_DIGITS
 
@@ -30,6 +31,6 @@ def query(
     if as_json:
         print(json.dumps(answer))
         return
-    print(f"{image}: release {answer['release']}, space {answer['embedding_space_id']}")
+    print(visible(f"{image}: release {answer['release']}, space {answer['embedding_space_id']}"))
     for neighbour in answer["neighbours"]:
-        print(f"  {neighbour['score']:.4f}  {neighbour['label']}  ({neighbour['id']})")
+        print(visible(f"  {neighbour['score']:.4f}  {neighbour['label']}  ({neighbour['id']})"))

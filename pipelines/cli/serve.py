@@ -7,7 +7,7 @@ import typer
 
 from model.environment import Environment
 from pipelines.cli.console import say
-from pipelines.cli.options import Json
+from pipelines.cli.options import OTHER_HOME, Json
 
 if TYPE_CHECKING:
     from model.schemas.status import ServerStatus
@@ -41,8 +41,11 @@ def stop(as_json: Json = False) -> None:
     """Stop TorchServe and its workers."""
     from serving.backends.torchserve import server as torchserve
 
-    stopped = torchserve.stop(Environment().home)
-    print(json.dumps({"stopped": stopped}) if as_json else "stopped" if stopped else "was not running")
+    home = Environment().home
+    stopped = torchserve.stop(home)
+    print(json.dumps({"stopped": stopped}) if as_json else "stopped" if stopped else f"was not running in {home.root}")
+    if not stopped and not as_json:
+        say(OTHER_HOME)
 
 
 def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = False) -> None:
@@ -61,7 +64,8 @@ def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = Fa
     if as_json:
         print(state.model_dump_json())
     elif not state.running:
-        print("not running")
+        print(f"not running in {state.home}")
+        say(OTHER_HOME)
     else:
         print(f"running at {state.address}, {state.memory_mb:.0f} MB, log {state.log}")
         for name, model in state.models.items():

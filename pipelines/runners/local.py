@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -28,6 +28,7 @@ from model.schemas.run_event import RunEvent
 from model.schemas.run_result import StepResult
 from model.scratch import scratch_folder
 from pipelines.runners.group import end_group, end_with
+from pipelines.runners.signals import KILLED, signal_of, watch_steps
 
 ALIVE = "alive"
 """File in a run's folder that is locked as long as the process that started the run lives."""
@@ -45,6 +46,8 @@ class LocalRun:
         steps: The finished steps in order.
         failure: The event of the first failed step, or None.
         defects: One line for each defect of the data.
+        under_way: Name of the step that started last and did not end; empty if there is none.
+        killed_by: Number of the signal that killed the runner or one of its steps; 0 if none did.
     """
 
     log: Path
@@ -52,9 +55,15 @@ class LocalRun:
     steps: list[StepResult] = field(default_factory=list)
     failure: RunEvent | None = None
     defects: list[str] = field(default_factory=list)
+    under_way: str = ""
+    killed_by: int = 0
 
     def take(self, event: RunEvent) -> None:
         """Add an event to the run."""
+        if event.event == "started" and not self.under_way:  # the step `record` follows one that was killed
+            self.under_way = event.step
+        if event.event in {"finished", "failed"} and event.step == self.under_way:
+            self.under_way = ""
         if event.event in {"finished", "cached"}:
             self.steps.append(StepResult(name=event.step, seconds=event.seconds, cached=event.event == "cached"))
         if event.event == "defect":
@@ -105,12 +114,14 @@ def _run(done: LocalRun, order: dict[str, Any], environment: dict[str, str], fol
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  # both are pipes
         logging_thread = Thread(target=_keep, args=(process.stdout, done.log), daemon=True)
         logging_thread.start()
-        process.stdin.write(json.dumps(order))
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # the runner was killed before it read
+            process.stdin.write(json.dumps(order))
+            process.stdin.close()
         for event in follow(folder, lambda: process.poll() is not None):
             done.take(event)
             listener(event)
-        done.succeeded = process.wait() == 0
+        code = process.wait()
+        done.succeeded, done.killed_by = code == 0, signal_of(code)
         logging_thread.join()
     finally:
         end_group(process)
@@ -135,7 +146,10 @@ def _keep(lines: IO[str], file: Path) -> None:
 
 
 def main() -> None:
-    """Run the order on standard input; exit 0 when the pipeline succeeded, 1 when a step of it failed."""
+    """Run the order on standard input; exit 0 when the pipeline succeeded, 1 when a step of it failed.
+
+    A step that a signal killed ends the runner as it ends a shell: with 128 and the number of the signal.
+    """
     end_with(Path(sys.argv[1]))  # before the slow imports
     from kfp import components, local
 
@@ -145,6 +159,7 @@ def main() -> None:
     order = json.load(sys.stdin)
     home, folder = Home.at(order["home"]), Path(order["folder"])
     step_cache.install(lambda event: emit(folder, event))
+    signals = watch_steps()
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(home.artifacts),
@@ -155,7 +170,8 @@ def main() -> None:
     try:
         pipeline(**order["arguments"])
     except RuntimeError as error:  # KFP's error for a failed step
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        sys.exit(KILLED + signals[0] if signals else 1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Data versions with the real DVC and git, and S3 as moto serves it on loopback."""
 
+import json
+import re
 import shutil
 import subprocess
 import threading
@@ -20,10 +22,11 @@ from model.data.manifest import read_manifest
 from model.data.versions import repository as versioning
 from model.data.versions.fetch import fetch
 from model.data.versions.integrity import folder_md5
-from model.data.versions.pin import resolve
+from model.data.versions.pin import resolve, versions
 from model.errors import GlocalError, InvalidInput, NotFound, Unavailable
 from model.home import DataStore, Home
 from model.schemas.data_pin import DataPin
+from pipelines.cli.data import list_
 
 pytestmark = pytest.mark.integration
 
@@ -345,3 +348,27 @@ def test_s3_is_a_remote_and_a_source(source, store, tmp_path, bucket):
     with pytest.raises(NotFound):
         import_dataset("s3://images/elsewhere", "zoo", store)
     assert not (store.staging).exists()
+
+
+def test_every_version_of_a_data_set_is_listed_newest_first(source, store, monkeypatch, capsys):
+    first = import_dataset(source, "zoo", store).pin
+    import_dataset(source, "farm", store)
+    draw(source / "ant" / "new.png", 90)
+    second = import_dataset(source, "zoo", store).pin
+    assert [pin for _, pin in versions(store, "zoo")] == [second, first]
+    with pytest.raises(NotFound, match="There is no data set park"):
+        versions(store, "park")
+    with pytest.raises(NotFound) as error:
+        resolve(store, "zoo@abcdef")
+    assert error.value.hint == "glocal data list zoo shows its revisions."
+    monkeypatch.setenv("GLOCAL_HOME", str(store.home.root))
+    list_("zoo")
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME", line) for line in lines] == [
+        f"zoo@{second.rev}  TIME  8 files, 3 classes",
+        f"zoo@{first.rev}  TIME  7 files, 3 classes",
+    ]
+    list_("zoo", as_json=True)
+    listed = json.loads(capsys.readouterr().out)
+    assert [row.pop("imported_at")[-6:] for row in listed] == ["+00:00", "+00:00"]
+    assert listed == [second.to_json(), first.to_json()]

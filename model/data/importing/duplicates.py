@@ -42,11 +42,14 @@ def drop_conflicts(samples: Samples, identity: NDArray[np.int64], findings: Find
 def exact_copies(samples: Samples, identity: NDArray[np.int64], config: DataConfig, findings: Findings) -> None:
     """Name every image, or box of one, that is there twice, byte for byte.
 
-    Copies on two sides of the split are a defect; with `data.leaks=drop` the copy on the training side is left out instead.
-    Copies in two classes on one side are a defect; with `data.conflicts=keep` they are a warning. Copies in one class on one
-    side are a warning.
+    Copies in two classes are a defect, whatever their sides of the split, because one of the labels is wrong; with
+    `data.conflicts=keep` they are treated as other copies. Copies on two sides of the split are a defect; with `data.leaks=drop`
+    the copy on the training side is left out instead. Copies on one side are a warning.
     """
     for group in _groups(identity, samples.keep):
+        if config.conflicts != "keep" and len(np.unique(samples.labels[group])) > 1:
+            _name_conflicts(samples, group, findings)
+            continue
         ranks = _RANKS[samples.sides[group]]
         last = ranks.max() if config.leaks == "drop" else 0
         remaining = group[ranks >= last]
@@ -55,20 +58,26 @@ def exact_copies(samples: Samples, identity: NDArray[np.int64], config: DataConf
             text = f"the same image as {samples.name(int(remaining[0]))}; left out of {SPLITS[samples.sides[row]]}"
             findings.drop("leak", samples.name(int(row)), text)
         for one, other in _pairs(remaining):
-            _name_pair(samples, one, other, config, findings)
+            _name_pair(samples, one, other, findings)
 
 
-def _name_pair(samples: Samples, one: int, other: int, config: DataConfig, findings: Findings) -> None:
+def _name_conflicts(samples: Samples, group: NDArray[np.int64], findings: Findings) -> None:
+    """Name the pairs of a group that are in two classes. Leaks among its copies are looked for once their labels are mended."""
+    for one, other in _pairs(group):
+        if samples.labels[one] != samples.labels[other]:
+            text = f"the same image as {samples.name(other)}; see data.conflicts"
+            findings.defect("in two classes", samples.name(one), text)
+
+
+def _name_pair(samples: Samples, one: int, other: int, findings: Findings) -> None:
     sides, twin = samples.sides, f"the same image as {samples.name(other)}"
     if sides[one] != sides[other]:
         text = f"{twin}, on both sides of the split: {SPLITS[sides[one]]} and {SPLITS[sides[other]]}"
         findings.defect("leak", samples.name(one), f"{text}; see data.leaks")
     elif samples.labels[one] == samples.labels[other]:
         findings.warn("copy", samples.name(one), f"{twin}, in one class")
-    elif config.conflicts == "keep":
-        findings.warn("in two classes", samples.name(one), f"{twin}; both are kept")
     else:
-        findings.defect("in two classes", samples.name(one), f"{twin}; see data.conflicts")
+        findings.warn("in two classes", samples.name(one), f"{twin}; both are kept")
 
 
 def _groups(identity: NDArray[np.int64], keep: NDArray[np.bool_]) -> list[NDArray[np.int64]]:

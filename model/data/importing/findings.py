@@ -8,7 +8,7 @@ from typing import Any
 
 from model.errors import InvalidInput
 from model.files import write_json, write_text
-from model.text import excerpt
+from model.text import counted, excerpt
 
 _SHOWN = 20
 """Number of findings that a person is shown; the report file names all of them."""
@@ -96,7 +96,7 @@ def write_report(folder: Path, name: str, findings: Findings) -> Path:
     """Write every finding to `folder/name.json` and `folder/name.txt`, and return the latter."""
     write_json(folder / f"{name}.json", findings.to_json())
     lines = [f"{name}: {summary(findings.defects) or 'no defects'}; {summary(findings.warnings) or 'no warnings'}"]
-    lines += [f"left out {count} samples: {kind}" for kind, count in findings.dropped.items()]
+    lines += [f"left out {counted(count, 'sample')}: {kind}" for kind, count in findings.dropped.items()]
     lines += [f"defect   {finding}" for finding in findings.defects]
     lines += [f"warning  {finding}" for finding in findings.warnings]
     write_text(folder / f"{name}.txt", "\n".join(lines) + "\n")
@@ -117,5 +117,5 @@ def shown(findings: Sequence[Finding], report: Path) -> list[str]:
 
 def shown_with_dropped(warnings: Sequence[Finding], dropped: Mapping[str, int], report: Path) -> list[str]:
     """The warnings that a person is shown: a line for each reason to leave samples out, then the other warnings."""
-    lines = [f"left out {count} sample{'s'[: count > 1]}: {kind}; named in {report}" for kind, count in dropped.items()]
+    lines = [f"left out {counted(count, 'sample')}: {kind}; named in {report}" for kind, count in dropped.items()]
     return lines + shown([warning for warning in warnings if warning.kind not in dropped], report)

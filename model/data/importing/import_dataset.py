@@ -6,6 +6,7 @@ from typing import Any
 
 from model.config import DataConfig
 from model.data.decoding.limits import ImageLimits
+from model.data.importing.dataset_name import TABLE_SUFFIXES, default_name
 from model.data.importing.findings import Findings, Rejected, summary, write_report
 from model.data.importing.fingerprint import fingerprint
 from model.data.importing.folders import list_folders
@@ -13,6 +14,7 @@ from model.data.importing.hashing import hash_files
 from model.data.importing.import_report import ImportReport
 from model.data.importing.listing import Listing
 from model.data.importing.object_store import SCHEMES, download
+from model.data.importing.other_source import SOURCE, other_source, stated_source
 from model.data.importing.tables import find_table, list_table
 from model.data.versions.fetch import is_complete
 from model.data.versions.pin import check_name, recorded
@@ -25,13 +27,12 @@ from model.schemas.data_pin import DataPin
 from model.text import excerpt
 
 DEFAULTS = DataConfig()
-TABLE_SUFFIXES = (".csv", ".tsv")
 _FORMS = "Give a folder with one folder of images per class, or a CSV."
 
 
 def import_dataset(
     source: Path | str,
-    name: str,
+    name: str | None,
     store: DataStore,
     config: DataConfig = DEFAULTS,
     *,
@@ -44,11 +45,11 @@ def import_dataset(
     The pin states the data's licence: the setting, or else the first paragraph of a LICENSE file in the folder.
 
     If neither the source nor the settings have changed since the last import, which the files' hashes tell, no image is decoded
-    and the last pin is returned.
+    and the last pin is returned. Where the last version came from another source, the report names that source.
 
     Args:
         source: A folder, a CSV, or an `s3://` prefix.
-        name: Name of the data set.
+        name: Name of the data set; None: after the source, as `default_name` says.
         store: Store that keeps the versions.
         config: Settings of the import.
         csv: Table of the folder; default: its manifest.csv, if it has one.
@@ -57,29 +58,39 @@ def import_dataset(
 
     Raises:
         Rejected: The data set has defects; the error names all of them. The store is unchanged.
-        InvalidInput, NotFound, Unavailable: The source, a setting or the store cannot be used.
+        InvalidInput, NotFound, Unavailable: The source, a setting or the store cannot be used; or the name is only a default,
+            and the data set of that name came from another source and has no class in common with this one.
     """
-    begun = time.monotonic()
+    begun, named = time.monotonic(), name is not None
+    name = default_name(str(source)) if name is None else name
     check_name(name)
     progress = _throttled(progress)
     with writing(store, lambda: progress(0, 0, "wait for another import")) as staging:
         findings = Findings()
         listing = _list(str(source), csv, staging / "source", config, findings, progress)
         config = config.model_copy(update={"licence": config.licence or of_folder(listing.root)})
-        before = None if findings.defects else _unchanged(store, name, listing, config, remote, progress)
-        if before is not None:
-            pin, record = before
-            return ImportReport.of(pin, record, True, store.reports / f"{name}.txt", time.monotonic() - begun)
+        known = recorded(store, name)
+        if known and not findings.defects and _is_unchanged(store, known, listing, config, remote, progress):
+            return ImportReport.of(*known, True, store.reports / f"{name}.txt", time.monotonic() - begun)
+        stated = stated_source(str(source), csv)
+        earlier = other_source(store, known, stated, listing.labels, named=named) if known else ""
         from model.data.importing.assembling import assemble  # torch, which an unchanged source does without
 
-        record = assemble(listing, config, remote, staging / "data", findings, progress)
+        record = _with_source(assemble(listing, config, remote, staging / "data", findings, progress), stated, known)
         report = write_report(store.reports, name, findings)
         if findings.defects:
             count = f"{len(findings.defects)} defect{'s'[: len(findings.defects) > 1]}: {summary(findings.defects)}"
             headline = f"{excerpt(str(source))} has {count}. Nothing was imported."
             raise Rejected(headline, f"Every one is named in {report}.", findings, report)
         pin = publish(store, name, staging / "data", record, remote=remote, step=lambda step: progress(0, 0, step))
-    return ImportReport.of(pin, record, False, report, time.monotonic() - begun)
+    return ImportReport.of(pin, record, False, report, time.monotonic() - begun, earlier)
+
+
+def _with_source(record: dict[str, Any], source: str, known: tuple[DataPin, dict[str, Any]] | None) -> dict[str, Any]:
+    """The record with its source. The same data restored keep the record that they had, and with it their pin."""
+    if known and known[1].get("fingerprint") == record["fingerprint"]:
+        return record | {key: value for key, value in known[1].items() if key == SOURCE}
+    return record | {SOURCE: source}
 
 
 def _throttled(progress: Progress | None) -> Progress:
@@ -117,14 +128,14 @@ def _list(source: str, csv: Path | None, root: Path, config: DataConfig, finding
     return listing
 
 
-def _unchanged(
-    store: DataStore, name: str, listing: Listing, config: DataConfig, remote: str | None, progress: Progress
-) -> tuple[DataPin, dict[str, Any]] | None:
-    """The newest version and its record; None unless it was made of the same source and is complete."""
-    known = recorded(store, name)
-    if known is None:
-        return None
+def _is_unchanged(
+    store: DataStore,
+    known: tuple[DataPin, dict[str, Any]],
+    listing: Listing,
+    config: DataConfig,
+    remote: str | None,
+    progress: Progress,
+) -> bool:
+    """Whether the newest version, given with its record, was made of the same source and is complete."""
     hashes = hash_files(listing, ImageLimits(config.max_image_bytes, config.max_image_pixels), progress)
-    if known[1].get("fingerprint") != fingerprint(listing, hashes, config, remote):
-        return None
-    return known if is_complete(store, known[0]) else None
+    return known[1].get("fingerprint") == fingerprint(listing, hashes, config, remote) and is_complete(store, known[0])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.data.importing import other_source
 from model.data.importing.findings import Finding, shown_with_dropped, summary
 from model.schemas.data_pin import DataPin
 
@@ -20,6 +21,7 @@ class ImportReport:
         warnings: What a person should look at; the report file lists the warnings as well.
         report: The report file; None where a version was named and nothing was imported.
         seconds: Duration of the import.
+        earlier_source: Source of the version before, if it was another one; else empty.
     """
 
     pin: DataPin
@@ -29,18 +31,22 @@ class ImportReport:
     warnings: tuple[Finding, ...]
     report: Path | None
     seconds: float
+    earlier_source: str = ""
 
     @classmethod
-    def of(cls, pin: DataPin, record: dict[str, Any], unchanged: bool, report: Path | None, seconds: float) -> "ImportReport":
+    def of(
+        cls, pin: DataPin, record: dict[str, Any], unchanged: bool, report: Path | None, seconds: float, earlier_source: str = ""
+    ) -> "ImportReport":
         """The report of a version and the record of its import."""
         warnings = tuple(Finding(**warning) for warning in record.get("warnings", ())) if report else ()
         samples, classes = record.get("samples_by_split", {}), record.get("classes_by_split", {})
-        return cls(pin, unchanged, samples, classes, warnings, report, seconds)
+        return cls(pin, unchanged, samples, classes, warnings, report, seconds, earlier_source)
 
     @property
     def messages(self) -> list[str]:
-        """The lines that a person is shown: samples left out by reason, other warnings, and whether classes are too few."""
-        lines = shown_with_dropped(self.warnings, self.pin.dropped, self.report) if self.report else []
+        """The lines that a person is shown: another source, samples left out, other warnings, whether classes are too few."""
+        lines = [other_source.warning(self.pin.path, self.earlier_source)] if self.earlier_source else []
+        lines += shown_with_dropped(self.warnings, self.pin.dropped, self.report) if self.report else []
         present = {split for split, count in self.classes.items() if count}
         if present - {"scene"} and self.classes.get("train", 0) < 2:
             lines.append("fewer than two classes to train on. Five classes leave two; or give a CSV with a split column.")
@@ -55,6 +61,7 @@ class ImportReport:
             "classes": self.classes,
             "dropped": self.pin.dropped,
             "warnings": summary(self.warnings),
+            "earlier_source": self.earlier_source or None,
             "report": str(self.report) if self.report else None,
             "seconds": round(self.seconds, 3),
         }

@@ -15,7 +15,7 @@ from model.progress import Progress
 
 def pin_dataset(
     source: Path | str,
-    name: str,
+    name: str | None,
     store: DataStore,
     config: DataConfig = DEFAULTS,
     *,

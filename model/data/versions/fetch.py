@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model.claim import claim
+from model.data.manifest import MANIFEST, class_names
 from model.data.versions.dvc_session import dvc_class, open_dvc
 from model.data.versions.git_command import commit_of
 from model.data.versions.integrity import file_md5, folder_md5, table_hash
@@ -57,6 +58,16 @@ def is_complete(store: DataStore, pin: DataPin) -> bool:
         if not listing.is_file() or not dvc.cloud.get_remote_odb().exists(f"{pin.md5}.dir"):
             return False
         return all(Path(cache.oid_to_path(entry["md5"])).is_file() for entry in json.loads(listing.read_bytes()))
+
+
+def stored_classes(store: DataStore, pin: DataPin) -> frozenset[str]:
+    """Names of the classes of a version; empty if its table is not in the cache."""
+    with open_dvc(store) as dvc:
+        cache = dvc.cache.local
+        listing = Path(cache.oid_to_path(f"{pin.md5}.dir"))
+        entries = json.loads(listing.read_bytes()) if listing.is_file() else []
+        table = next((Path(cache.oid_to_path(entry["md5"])) for entry in entries if entry["relpath"] == MANIFEST), None)
+        return class_names(table) if table is not None and table.is_file() else frozenset()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from model.disk import disk_error
 from model.errors import GlocalError, NotFound, Unavailable
+from model.text import one_line
 
 IDENTITY = "glocal@localhost"
 SETTINGS = {
@@ -56,7 +57,7 @@ def git(repo: Path, *arguments: str, shared: bool = False) -> str:
             ) from error
         raise NotFound("git is not installed.", "Install git and repeat the command.") from error
     if result.returncode:
-        said = result.stderr.decode(errors="replace").strip()
+        said = one_line(result.stderr.decode(errors="replace"))
         failure = Unavailable(f"git {arguments[0]} failed in {repo}: {said}", "Is the data repository damaged?")
         raise disk_error(failure, repo) or failure
     return result.stdout.decode(errors="replace").strip()

@@ -1,6 +1,7 @@
 """From a name, or a name and a revision, to the pin of one version of a data set. Nothing is written here."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,11 @@ def resolve(store: DataStore, reference: str) -> DataPin:
     check_name(name)
     repo = store.repo
     if not has_repository(store):
-        raise NotFound("Nothing was imported yet.", "Import a folder first: glocal data import DIR --name NAME")
+        hint = "Import a folder first: glocal data import DIR --name NAME. Another home: set GLOCAL_HOME."
+        raise NotFound(f"Nothing was imported into {store.home.root} yet.", hint)
     commit = commit_of(repo, revision or "HEAD")
     if commit is None:
-        raise NotFound(f"There is no revision {revision} of the data.", f"glocal data list shows what there is of {name}.")
+        raise NotFound(f"There is no revision {revision} of the data.", f"glocal data list {name} shows its revisions.")
     last = commit if revision and show(repo, commit, pin_file(name)) is not None else last_change(repo, commit, name)
     if not last or show(repo, last, pin_file(name)) is None:
         raise NotFound(f"There is no data set {reference}.", "Import it first: glocal data import DIR --name NAME")
@@ -69,6 +71,23 @@ def datasets(store: DataStore) -> list[DataPin]:
         return []
     files = git(store.repo, "ls-tree", "--name-only", "HEAD").splitlines()
     return [resolve(store, file.removesuffix(".dvc")) for file in files if file.endswith(".dvc") and file != ".dvc"]
+
+
+def versions(store: DataStore, name: str) -> list[tuple[datetime, DataPin]]:
+    """Every version of a data set with the time of its import, newest first.
+
+    Raises:
+        NotFound: There is no such data set.
+        InvalidInput: The name cannot be that of a data set, or Glocal did not make the data repository.
+    """
+    resolve(store, name)  # explains a name that is none
+    lines = git(store.repo, "log", "--format=%H %cI", "--", pin_file(name), record_file(name)).splitlines()
+    commits = [line.split(" ") for line in lines]
+    return [
+        (datetime.fromisoformat(moment).astimezone(UTC), read_pin(store.repo, rev, name))
+        for rev, moment in commits
+        if show(store.repo, rev, pin_file(name)) is not None
+    ]
 
 
 def read_pin(repo: Path, rev: str, name: str) -> DataPin:

@@ -56,7 +56,7 @@ def status(home: Home) -> ServerStatus:
     notes = _damages(folder)
     running = find(folder)
     if running is None:
-        return ServerStatus(running=False, state="stopped", log=str(folder.logs), differences=notes)
+        return ServerStatus(running=False, state="stopped", log=str(folder.logs), home=str(home.root), differences=notes)
     healthy, models = _served(folder, running)
     missing = _missing(folder, models)
     serves = any(model.ready for model in models.values())
@@ -71,6 +71,7 @@ def status(home: Home) -> ServerStatus:
         models=models,
         missing=missing,
         log=str(folder.logs),
+        home=str(home.root),
         differences=notes,
     )
 

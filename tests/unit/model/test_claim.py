@@ -99,3 +99,20 @@ def test_every_path_of_the_layout_begins_with_a_name_that_is_ours():
             root = found.root if isinstance(found, DataStore | ServeFolder | Home) else found
             if isinstance(root, Path) and root != home.marker and root != home.root:
                 assert root.relative_to(home.root).parts[0] in home.names, name
+
+
+@pytest.mark.parametrize("folder", Home(Path("/")).folders, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("what", ["a file", "a link to nothing"])
+def test_a_file_in_the_place_of_a_folder_is_named_with_the_remedy(tmp_path, folder, what):
+    home = claim(Home(tmp_path))
+    place = tmp_path / folder.name
+    if what == "a file":
+        place.touch()
+    else:
+        place.symlink_to(tmp_path / "gone")
+    with pytest.raises(InvalidInput) as error:
+        claim(home)
+    assert error.value.headline == f"{place} is {what}, where Glocal keeps a folder."
+    assert error.value.hint.startswith("Move it away")
+    place.unlink()
+    assert claim(home) is home

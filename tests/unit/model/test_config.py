@@ -183,3 +183,30 @@ def test_a_configuration_cannot_be_changed():
 )
 def test_a_model_is_served_under_the_name_of_its_data_unless_a_setting_says_otherwise(set_, data_name, name):
     assert served_name(ServeConfig(name=set_), data_name) == name
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.licence=\n\u202e: 1",
+        "data.li\u202ecence=x",
+        "data.licence.\u202e=\n",
+        "\u202e\n",
+        "model.method=\u202e\n",
+        "data.leaks='\u202e'",
+        'data.licence=["\u202e", "\\n"]',
+        "train.seed.\u202ex=1",
+    ],
+    ids=ascii,
+)
+def test_a_refused_setting_is_repeated_on_one_line_with_escapes(override):
+    with pytest.raises(InvalidInput) as error:
+        load_config(None, [override])
+    assert error.value.headline.isprintable()
+    assert error.value.hint.isprintable()
+
+
+def test_a_long_value_is_repeated_in_part():
+    with pytest.raises(InvalidInput) as error:
+        load_config(None, [f"data.licence={'x' * 10**5}"])
+    assert len(error.value.headline) < 700

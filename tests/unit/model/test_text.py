@@ -1,6 +1,6 @@
 import pytest
 
-from model.text import LONGEST_EXCERPT, excerpt, isolated, one_line, visible
+from model.text import LONGEST_EXCERPT, counted, excerpt, isolated, one_line, visible
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,8 @@ def test_the_line_breaks_of_a_free_text_become_spaces():
 def test_right_to_left_text_is_kept_apart_and_other_text_needs_nothing():
     assert isolated("\u05e9 1") == "\u2068\u05e9 1\u2069"
     assert isolated("shelf 1") == "shelf 1"
+
+
+def test_one_thing_is_singular_and_several_or_none_are_plural():
+    assert [counted(number, "sample") for number in (0, 1, 2)] == ["0 samples", "1 sample", "2 samples"]
+    assert [counted(number, "class", "classes") for number in (1, 2)] == ["1 class", "2 classes"]

@@ -2,9 +2,16 @@
 
 import pytest
 
+import pipelines.running
 from model.config import RunConfig
 from model.errors import InvalidInput
+from model.schemas.decision import Decision
+from pipelines.runners.local import LocalRun
 from pipelines.running import locate, pipeline_arguments
+from tests.support.reports import MOMENT
+
+RULES = {"min_map_at_r": False, "max_latency_ms": True, "max_size_mb": False}
+"""Rules of a gate, and whether each held."""
 
 
 def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):
@@ -13,6 +20,9 @@ def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):
     assert locate("images") == str(tmp_path / "images")
     assert locate("s3://bucket/prefix") == "s3://bucket/prefix"
     assert locate("grocery@0123abc") == "grocery@0123abc"
+    (tmp_path / "link").symlink_to("images")
+    assert locate("link") == locate("images/../link") == str(tmp_path / "link")
+    assert locate("images/..") == str(tmp_path)
     with pytest.raises(InvalidInput, match="There is no folder nothing"):
         locate("nothing")
 
@@ -21,3 +31,29 @@ def test_the_pipeline_is_told_every_section_of_the_configuration():
     config = RunConfig()
     arguments = pipeline_arguments("x", "y", config, "because")
     assert arguments == {"source": "x", "name": "y", **config.model_dump(), "why": "because"}
+
+
+def test_a_refused_run_names_the_settings_that_were_not_held_and_its_decision(tmp_path):
+    assert pipelines.running._decision(tmp_path) == {}
+    rules = [{"name": name, "held": held, "figure": 0, "threshold": 1, "text": "."} for name, held in RULES.items()]
+    stated = {"made_at": MOMENT, "release": "r", "passed": False, "champion": None, "queries": 3, "rules": rules}
+    file = tmp_path / "decision" / "decision.json"
+    Decision.model_validate(stated).save(file)
+    found = pipelines.running._decision(tmp_path)
+    assert found == {"refused_rules": ("gate.min_map_at_r", "gate.max_size_mb"), "decision": str(file)}
+
+
+@pytest.mark.parametrize(
+    ("number", "headline", "hint"),
+    [
+        (9, "It was killed by signal 9.", "Memory is the usual reason"),
+        (15, "It was killed by signal 15.", "The same command resumes."),
+        (0, "The pipeline stopped.", "The log says why."),
+    ],
+)
+def test_a_run_that_was_killed_says_by_which_signal_and_at_which_step(tmp_path, number, headline, hint):
+    (tmp_path / "train.log").touch()
+    error = pipelines.running._error(LocalRun(tmp_path / "run.log", under_way="train", killed_by=number), tmp_path)
+    assert (error.step, error.headline, error.log) == ("train", headline, str(tmp_path / "train.log"))
+    assert error.hint.startswith(hint)
+    assert pipelines.running._error(LocalRun(tmp_path / "run.log", killed_by=number), tmp_path).step == "pipeline"

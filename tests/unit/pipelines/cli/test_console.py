@@ -1,5 +1,7 @@
 import sys
 
+import pytest
+
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
 from pipelines.cli.console import Console, summarise
@@ -33,15 +35,41 @@ def test_nothing_moves_where_the_terminal_cannot(monkeypatch):
     assert Console().live
 
 
-GAIN = {"epochs": 12, "best_epoch": 7, "init": 0.812, "best": 0.845, "saturated": False}
+GAIN = {"epochs": 12, "best_epoch": 7, "untrained": 0.99, "init": 0.812, "best": 0.845, "saturated": False}
 
 
 def test_a_run_says_what_its_training_gave(capsys):
     for training in (GAIN, GAIN | {"best_epoch": 0, "best": 0.812}):
         summarise(RunResult.model_validate({"status": "rejected", "training": training}))
     assert capsys.readouterr().err.splitlines() == [
-        "  training  best epoch 7 of 12, validation MAP@R 0.812 -> 0.845 (init -> best)",
-        "  training  the init was kept: no epoch was better (of 12), validation MAP@R 0.812",
+        "  training  best epoch 7 of 12, validation MAP@R untrained 0.990, init 0.812, best 0.845",
+        "  training  the init was kept: no epoch was better (of 12), validation MAP@R untrained 0.990, init 0.812",
+    ]
+
+
+def test_the_verdict_of_the_report_is_a_line_of_its_own(capsys):
+    figures = {"recall_at_1": 0.75, "recall_at_1_interval": [0.5, 0.9], "map_at_r": 0.4, "map_at_r_interval": [0.3, 0.5]}
+    report = figures | {"untrained": figures, "verdict": "Training helps: so it is.", "path": "report.html"}
+    summarise(RunResult.model_validate({"status": "rejected", "report": report}))
+    assert capsys.readouterr().err.splitlines()[2:] == ["  verdict   Training helps: so it is.", "  report    report.html"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (["gate.max_regression"], "gate.max_regression"),
+        (
+            ["gate.min_map_at_r", "gate.max_size_mb", "gate.max_latency_ms"],
+            "gate.min_map_at_r, gate.max_size_mb or gate.max_latency_ms",
+        ),
+    ],
+)
+def test_a_refusal_names_the_settings_and_the_decision(capsys, rules, said):
+    refused = {"status": "rejected", "refused": ["It is too low."], "refused_rules": rules, "decision": "d/decision.json"}
+    summarise(RunResult.model_validate(refused))
+    assert capsys.readouterr().err.splitlines() == [
+        "  refused   It is too low.",
+        f"  hint      Better data or training, or another {said}. All rules: d/decision.json",
     ]
 
 

@@ -1,9 +1,15 @@
 import json
 
 
-def test_no_data_sets_are_an_empty_list(glocal):
+def test_no_data_sets_are_an_empty_list_and_the_home_that_was_looked_in(glocal, tmp_path):
     assert glocal("data", "list", "--json") == (0, "[]\n", "")
-    assert glocal("data", "list") == (0, "", "")
+    code, out, error = glocal("data", "list")
+    assert (code, out) == (0, "")
+    assert error == f"No data sets in {tmp_path / 'home'}.\n  Another home: set GLOCAL_HOME to its absolute path.\n"
+    code, out, error = glocal("data", "list", "photos")
+    assert (code, out) == (3, "")
+    assert f"Nothing was imported into {tmp_path / 'home'} yet." in error
+    assert "GLOCAL_HOME" in error
 
 
 def test_importing_a_folder_that_is_not_there_is_not_found(glocal):

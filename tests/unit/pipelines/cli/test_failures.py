@@ -66,3 +66,18 @@ def test_a_wrong_variable_is_named(glocal, monkeypatch):
     code, out, error = glocal("data", "list")
     assert (code, out) == (2, "")
     assert error.startswith("Error: GLOCAL_LOG_LEVEL: ")
+
+
+def test_what_a_person_typed_cannot_write_on_the_terminal_by_itself(glocal, tmp_path):
+    for words in (
+        ["run", "--data", "no\u202e\x1b[2J\nfolder"],
+        ["data", "import", "no\u202e\x1b[2J\nfolder", "--name", "x"],
+        ["run", "--data", str(tmp_path), "--set", "data.licence=\n\u202e: 1"],
+        ["query", "x.jpg", "--k", "\u202e\x1b[2J\n"],
+        ["serve", "\u202e\x1b[2J\n"],
+        ["data", "list", "\u202e\n"],
+    ):
+        code, _, error = glocal(*words)
+        assert code in {2, 3}
+        assert all(line.isprintable() for line in error.split("\n")), ascii(error)
+        assert len(error.splitlines()) <= 2

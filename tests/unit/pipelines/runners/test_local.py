@@ -1,8 +1,11 @@
+import sys
+
 import pytest
 
+from model.home import Home
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import StepResult
-from pipelines.runners.local import LocalRun, alive, is_alive
+from pipelines.runners.local import LocalRun, alive, is_alive, run_local
 
 
 @pytest.fixture
@@ -33,3 +36,22 @@ def test_a_run_is_alive_as_long_as_its_lock_is_held(tmp_path):
     with alive(tmp_path):
         assert is_alive(tmp_path)
     assert not is_alive(tmp_path)
+
+
+def test_the_step_that_started_and_did_not_end_is_under_way(run):
+    for step, event in (("version", "started"), ("version", "finished"), ("train", "started"), ("record", "started")):
+        run.take(RunEvent(step=step, event=event))
+    run.take(RunEvent(step="record", event="finished"))
+    assert run.under_way == "train"
+    run.take(RunEvent(step="train", event="failed"))
+    assert run.under_way == ""
+
+
+@pytest.mark.parametrize("script", ["cat > /dev/null; kill -9 $$", "kill -9 $$", "cat > /dev/null; exit 137"])
+def test_a_runner_that_was_killed_is_a_failure_with_the_signal(tmp_path, monkeypatch, script):
+    runner = tmp_path / "runner"
+    runner.write_text(f"#!/bin/sh\n{script}\n")
+    runner.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(runner))
+    done = run_local(tmp_path / "p.yaml", {}, home=Home(tmp_path), folder=tmp_path, listener=lambda _: None, environment={})
+    assert (done.succeeded, done.failure, done.killed_by) == (False, None, 9)

@@ -145,7 +145,7 @@ def test_the_same_image_in_two_classes_names_the_pair(source):
 
 def test_the_same_image_on_both_sides_fails(source):
     (source / "dog" / "copy.png").write_bytes((source / "ant" / "0.png").read_bytes())
-    survey = Survey(source)
+    survey = Survey(source, conflicts="keep")
     assert survey.defects == [("leak", "ant/0.png (ant, train)")]
     assert "dog/copy.png (dog, test)" in survey.findings.defects[0].text
 
@@ -153,7 +153,7 @@ def test_the_same_image_on_both_sides_fails(source):
 def test_a_leak_is_dropped_from_the_training_side_on_request(source):
     image(70).save(source / "ant" / "2.png")
     (source / "dog" / "copy.png").write_bytes((source / "ant" / "2.png").read_bytes())
-    survey = Survey(source, leaks="drop")
+    survey = Survey(source, leaks="drop", conflicts="keep")
     assert survey.defects == []
     assert survey.warnings == ["leak"]
     assert "ant/2.png" not in read_manifest(survey.out).paths
@@ -163,7 +163,7 @@ def test_a_leak_is_dropped_from_the_training_side_on_request(source):
 
 def test_dropping_a_leak_may_leave_a_class_of_one_which_is_named(source):
     (source / "dog" / "copy.png").write_bytes((source / "ant" / "0.png").read_bytes())
-    assert Survey(source, leaks="drop").defects == [("class of one", "ant")]
+    assert Survey(source, leaks="drop", conflicts="keep").defects == [("class of one", "ant")]
 
 
 def test_a_copy_within_one_class_is_only_a_warning(source):

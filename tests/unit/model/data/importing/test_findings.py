@@ -10,7 +10,7 @@ def test_texts_of_findings_are_as_harmless_as_their_names(tmp_path):
     report = write_report(tmp_path, "zoo", findings)
     lines = report.read_text(encoding="utf-8").splitlines()
     assert lines[1:] == [
-        "left out 1 samples: conflict",
+        "left out 1 sample: conflict",
         'defect   leak: @glocal {"event": "finished"}\\x0a@glocal x: the same image as \\u202ex\\x0a\\u2028y\\x85z\\xad',
         "warning  conflict: a\\x0awarning  b: of\\x0dc",
     ]

@@ -44,6 +44,26 @@ def test_a_conflict_fails_unless_a_setting_says_otherwise_and_names_the_setting(
     assert "data.conflicts" in survey.findings.defects[0].text
 
 
+@pytest.mark.parametrize("leaks", ["fail", "drop"])
+def test_an_image_in_two_classes_on_two_sides_is_a_conflict_first(source, leaks):
+    copy(source, "a/0.png", "e/copy.png")
+    survey = Survey(source, leaks=leaks)
+    assert survey.defects == [("in two classes", "a/0.png (a, train)")]
+    assert survey.findings.defects[0].text == "the same image as e/copy.png (e, test); see data.conflicts"
+    assert survey.dropped == {}
+
+
+def test_the_copies_of_one_class_are_no_leak_as_long_as_the_image_is_in_two_classes(source):
+    rows = ["file,label,split", *(f"{name}/{shot}.png,{name}," for name in "abcdef" for shot in range(3))]
+    for number, (label, split) in enumerate((("a", "train"), ("a", "test"), ("e", "test"))):
+        copy(source, "d/0.png", f"d/copy{number}.png")
+        rows.append(f"d/copy{number}.png,{label},{split}")
+    (source / "manifest.csv").write_text("\n".join(row for row in rows if not row.startswith("d/0.png")))
+    split = {"class on both sides"}  # the class itself
+    assert {kind for kind, _ in Survey(source, leaks="drop").defects} - split == {"in two classes"}
+    assert {kind for kind, _ in Survey(source, conflicts="keep").defects} - split == {"leak"}
+
+
 def test_a_kept_conflict_across_the_split_is_still_a_leak(source):
     copy(source, "a/0.png", "e/copy.png")
     assert Survey(source, conflicts="keep").defects == [("leak", "a/0.png (a, train)")]
@@ -73,7 +93,7 @@ def test_the_kind_of_cars_196_imports_with_the_settings(tmp_path):
     for number in range(5):
         copy(source, f"{number:03d}/1.png", f"{150 + number:03d}/1.png")
     refused = Survey(source)
-    assert [kind for kind, _ in refused.defects] == ["in two classes"] * 9 + ["leak"] * 5
+    assert [kind for kind, _ in refused.defects] == ["in two classes"] * 14
     both = Survey(source, conflicts="drop")
     assert (both.defects, both.dropped, len(both.paths)) == ([], {"conflict": 28}, 588 - 28)
     kept = Survey(source, conflicts="keep", leaks="drop")
@@ -135,10 +155,10 @@ def test_distractors_are_on_no_side_that_trains_validates_or_queries(lonely):
 def test_a_class_that_a_leak_leaves_with_one_image_is_treated_as_one_of_one_image(source):
     for shot in (0, 1):
         copy(source, f"a/{shot}.png", f"f/copy{shot}.png")
-    assert Survey(source, leaks="drop").defects == [("class of one", "a")]
-    dropped = Survey(source, leaks="drop", singletons="drop")
+    assert Survey(source, leaks="drop", conflicts="keep").defects == [("class of one", "a")]
+    dropped = Survey(source, leaks="drop", conflicts="keep", singletons="drop")
     assert (dropped.defects, dropped.dropped) == ([], {"leak": 2, "singleton": 1})
-    kept = Survey(source, leaks="drop", singletons="distractor")
+    kept = Survey(source, leaks="drop", conflicts="keep", singletons="distractor")
     assert kept.manifest.paths[kept.manifest.rows("distractor")].tolist() == ["a/2.png"]
 
 
@@ -155,7 +175,7 @@ def test_of_two_copies_the_one_that_is_tested_stays_before_a_distractor(source):
     copy(source, "f/0.png", "f/copy.png")
     rows = ["file,label,split", *(f"{name}/{shot}.png,{name}," for name in "abcdef" for shot in range(3))]
     (source / "manifest.csv").write_text("\n".join([*rows, "f/copy.png,g,distractor"]))
-    survey = Survey(source, leaks="drop")
+    survey = Survey(source, leaks="drop", conflicts="keep")
     assert (survey.defects, survey.dropped) == ([], {"leak": 1})
     assert "f/0.png" in survey.paths
     assert "f/copy.png" not in survey.paths
