@@ -45,10 +45,16 @@ def start_server(home: Home, tracking_uri: str) -> ServerStatus:
 
 
 def server_status(home: Home, tracking_uri: str) -> ServerStatus:
-    """The state of the endpoint, after the records of killed deployments were put right; deploys nothing."""
+    """The state of the endpoint, after the records of killed deployments were put right; deploys nothing.
+
+    A user who may not take the lock of deployments sees the state alone, and nothing is written.
+    """
     if not home.serve.root.exists():
         return torchserve.status(home)
     before = torchserve.status(home).differences
+    if not may_hold(home.serve.deploy_lock):
+        unchanged = Difference(model="", found=f"{home.root} may not be written to by this user.", done=_NOT_COMPARED)
+        return torchserve.status(home).model_copy(update={"differences": (*before, unchanged)})
     differences = reconcile(home, tracking_uri, deploy=False, lock_wait_s=0)
     return torchserve.status(home).model_copy(update={"differences": (*before, *differences)})
 
@@ -69,23 +75,30 @@ def reconcile(home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s
         return ()
     try:
         with hold(home.serve.deploy_lock, wait_s=lock_wait_s, busy="A deployment is under way."):
-            running = torchserve.answering(home.serve) if deploy else None
+            running = torchserve.answering(home.serve)
             if running is None:
-                return tuple(_reconcile_registry(home, tracking_uri, None))
+                return tuple(_reconcile_records(home, tracking_uri, None))
             with connect(home.serve, running) as endpoint:
-                return reconcile_endpoint(home, tracking_uri, endpoint)
+                if deploy:
+                    return reconcile_endpoint(home, tracking_uri, endpoint)
+                return tuple(_reconcile_records(home, tracking_uri, endpoint))
     except Conflict as error:
         return (Difference(model="", found=error.headline, done="The records were left as they are."),)
 
 
 def reconcile_endpoint(home: Home, tracking_uri: str, endpoint: Endpoint) -> tuple[Difference, ...]:
-    """`reconcile` at a server that runs; the caller holds the lock of deployments."""
-    differences = list(_mend_record(home, tracking_uri))
-    differences += restore(endpoint)
-    differences += tidy(endpoint)
-    differences += clear_store(endpoint.folder)
-    differences += _reconcile_registry(home, tracking_uri, endpoint)
-    remove_abandoned()
+    """`reconcile` at a server that runs; the caller holds the lock of deployments.
+
+    What is on record is brought back in any case. Nothing is removed while the registry cannot be read.
+    """
+    differences, fault = _settle_record(home, tracking_uri, endpoint)
+    if not isinstance(fault, _RecordUnreadable):
+        differences += restore(endpoint, partial(_redeploy, tracking_uri, endpoint))
+    if fault is None:
+        differences += tidy(endpoint)
+        differences += clear_store(endpoint.folder)
+        differences += _reconcile_models(home, tracking_uri, endpoint)
+        remove_abandoned()
     return tuple(differences)
 
 

@@ -96,7 +96,8 @@ class Registry:
         """Move the aliases to a version that has answered its golden queries at the endpoint.
 
         `champion` goes to `version`, `previous` to the version that was champion; `challenger` is dropped if it was this version.
-        A second call changes nothing.
+        `previous` is dropped if it was this version and the version that was champion is not there any more. A second call
+        changes nothing.
 
         Args:
             version: The version that serves.
@@ -105,6 +106,8 @@ class Registry:
         with self._alone():
             if before is not None and before != version and self.has(before):
                 self.set_alias(before, "previous")
+            elif self.alias("previous") == version:
+                self.drop_alias("previous")
             self.set_alias(version, "champion")
             if self.alias("challenger") == version:
                 self.drop_alias("challenger")
