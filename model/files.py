@@ -81,7 +81,7 @@ def set_aside(path: Path) -> Path:
     while os.path.lexists(aside):
         number += 1
         aside = path.with_name(f"{path.name}.damaged.{number}")
-    os.rename(path, aside)
+    path.rename(aside)
     return aside
 
 

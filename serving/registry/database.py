@@ -17,14 +17,22 @@ _RESTORE = "Restore it from a backup, or move it away: the next run begins new r
 _RESTORE_LOST = "Restore it from a backup; otherwise the next run begins new records. What serves is not touched."
 
 
-def check_not_lost(file: Path) -> None:
-    """Refuse a file that is not there although the files of the runs that it recorded are.
+def check_not_lost(file: Path, *, needed: bool) -> None:
+    """Refuse a file that is not there although it had records.
+
+    Args:
+        file: The SQLite file.
+        needed: Whether something was deployed from its records. Files of recorded runs beside it count as well.
 
     Raises:
         StorageFailed: The file is missing.
     """
-    if not os.path.lexists(file) and file.with_name("mlartifacts").exists():
+    if os.path.lexists(file):
+        return
+    if file.with_name("mlartifacts").exists():
         raise StorageFailed(f"{file} is missing, and files of the runs that it recorded are still there.", _RESTORE_LOST)
+    if needed:
+        raise StorageFailed(f"{file} is missing, and it recorded what is deployed.", _RESTORE_LOST)
 
 
 def check_database(file: Path) -> None:

@@ -42,6 +42,15 @@ def read_deployed(file: Path) -> dict[str, Deployed]:
         raise InvalidInput(f"{file} is damaged.", _REMEDY) from error
 
 
+def damage(file: Path) -> InvalidInput | None:
+    """The error of a damaged file; None if the file is whole or missing."""
+    try:
+        read_deployed(file)
+    except InvalidInput as error:
+        return error
+    return None
+
+
 def write_deployed(file: Path, name: str, entry: Deployed) -> None:
     """Record the version that serves as `name`."""
     entries = {**read_deployed(file), name: entry}

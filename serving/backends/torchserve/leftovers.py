@@ -4,13 +4,13 @@ import json
 import re
 import zipfile
 
-from model.errors import GlocalError, InvalidInput
+from model.errors import GlocalError
 from model.files import set_aside, sha256_json
 from model.home import ServeFolder
 from model.release import RELEASE_MANIFEST
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import remove_archive, verify_archive
-from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
+from serving.backends.torchserve.deployed import Deployed, damage, read_deployed, write_deployed
 from serving.protocol import RELEASE
 
 _ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)-(?P<version>[A-Za-z0-9._]+)\.mar")
@@ -41,12 +41,11 @@ def stored_versions(folder: ServeFolder) -> set[tuple[str, str]]:
 
 def set_damaged_aside(folder: ServeFolder) -> Difference | None:
     """Rename a damaged deployed.json, or what is in its place, so that it can be made again."""
-    try:
-        read_deployed(folder.deployed)
-    except InvalidInput as error:
-        aside = set_aside(folder.deployed)
-        return Difference(model="", found=error.headline, done=f"It is kept as {aside.name} and made again.")
-    return None
+    error = damage(folder.deployed)
+    if error is None:
+        return None
+    aside = set_aside(folder.deployed)
+    return Difference(model="", found=error.headline, done=f"It is kept as {aside.name} and made again.")
 
 
 def record_from_store(
