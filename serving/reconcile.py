@@ -10,6 +10,7 @@ The rules, and why, are in docs/decisions/0009-one-truth-of-what-serves.md:
 """
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -27,9 +28,8 @@ from serving.backends.torchserve.leftovers import clear_store, stored_versions
 from serving.backends.torchserve.rollout import switch_over
 from serving.deployment import ModelRecords, deploy_version, fetched_release, serving_place
 from serving.rebuilding import rebuild_record
-from serving.registry.database import check_not_lost
 from serving.registry.models import Registry, champions
-from serving.registry.store import sqlite_file
+from serving.registry.store import refuse_lost_records, sqlite_file
 
 _log = logging.getLogger(__name__)
 _LOCK_WAIT_S = 180.0
@@ -163,8 +163,7 @@ def _redeploy(tracking_uri: str, endpoint: Endpoint, name: str, entry: Deployed)
     Raises:
         GlocalError: The registry does not have the release, or it does not verify.
     """
-    if (file := sqlite_file(tracking_uri)) is not None:
-        check_not_lost(file, needed=True)
+    refuse_lost_records(tracking_uri)
     registry = Registry(tracking_uri, name)
     with fetched_release(registry, entry.version) as release:
         if release.id != entry.release:
@@ -179,11 +178,10 @@ def _champions(home: Home, tracking_uri: str) -> dict[str, str]:
         GlocalError: The registry cannot be read, or its file is missing although it had records.
     """
     served = _recorded(home.serve) | {name for name, _ in stored_versions(home.serve)}
+    refuse_lost_records(tracking_uri, needed=bool(served))
     file = sqlite_file(tracking_uri)
-    if file is not None:
-        check_not_lost(file, needed=bool(served))
-        if not file.exists() and not file.is_symlink():
-            return {}
+    if file is not None and not os.path.lexists(file):
+        return {}
     known = champions(tracking_uri)
     if _is_own(home, tracking_uri):
         return known

@@ -22,7 +22,7 @@ def check_not_lost(file: Path, *, needed: bool) -> None:
 
     Args:
         file: The SQLite file.
-        needed: Whether something was deployed from its records. Files of recorded runs beside it count as well.
+        needed: Whether something refers to its records. Files of recorded runs beside it count as well.
 
     Raises:
         StorageFailed: The file is missing.
@@ -32,7 +32,7 @@ def check_not_lost(file: Path, *, needed: bool) -> None:
     if file.with_name("mlartifacts").exists():
         raise StorageFailed(f"{file} is missing, and files of the runs that it recorded are still there.", _RESTORE_LOST)
     if needed:
-        raise StorageFailed(f"{file} is missing, and it recorded what is deployed.", _RESTORE_LOST)
+        raise StorageFailed(f"{file} is missing, and files in GLOCAL_HOME refer to its records.", _RESTORE_LOST)
 
 
 def check_database(file: Path) -> None:
