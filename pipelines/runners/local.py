@@ -26,6 +26,7 @@ from model.locks import hold, is_held
 from model.redaction import redacted
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import StepResult
+from model.scratch import scratch_folder
 from pipelines.runners.group import end_group, end_with
 
 ALIVE = "alive"
@@ -83,6 +84,13 @@ def run_local(
     """
     done = LocalRun(folder / "run.log")
     order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home.root), "folder": str(folder)}
+    with scratch_folder("steps") as temporary:  # KFP removes neither the steps' programs nor its workspaces
+        _run(done, order, environment | {"TMPDIR": str(temporary)}, folder, listener)
+    return done
+
+
+def _run(done: LocalRun, order: dict[str, Any], environment: dict[str, str], folder: Path, listener: Listener) -> None:
+    """Run an order in a process group of its own, and take its events until it ends."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines.runners.local", str(folder / ALIVE)],
         stdin=subprocess.PIPE,
@@ -106,7 +114,6 @@ def run_local(
         logging_thread.join()
     finally:
         end_group(process)
-    return done
 
 
 def alive(folder: Path) -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,12 @@ def garble_the_entry_of_the_checkpoint(runs):
 
 def test_what_is_whole_comes_from_the_cache(runs):
     assert runs.again() == (True, ["train", "index"], [])
+
+
+def test_a_run_leaves_nothing_in_the_temporary_folder(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert runs.again()[0]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
