@@ -263,14 +263,14 @@ def test_status_says_which_version_is_loaded_beside_the_one_on_record(home, rele
 def test_a_user_who_may_not_write_sees_the_status_and_changes_nothing(home, releases, first, monkeypatch):
     registry = Registry(home.tracking_uri, NAME)
     registry.set_alias("2", "champion")
-    before = {file: file.stat().st_mtime_ns for file in home.serve.root.iterdir()}
+    before = {file: file.lstat().st_mtime_ns for file in home.serve.root.iterdir()}
     monkeypatch.setattr(reconciliation, "may_hold", lambda _file: False)
     found = server_status(home, home.tracking_uri)
     assert (found.state, found.fault) == ("serving", None)
     assert said(found.differences) == (
         f"{home.root} may not be written to by this user. The records were not compared with the registry."
     )
-    assert {file: file.stat().st_mtime_ns for file in home.serve.root.iterdir()} == before
+    assert {file: file.lstat().st_mtime_ns for file in home.serve.root.iterdir()} == before
     registry.set_alias("1", "champion")
 
 

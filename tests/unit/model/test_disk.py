@@ -109,6 +109,5 @@ def test_a_folder_in_place_of_a_file_is_named_and_not_the_temporary_file(tmp_pat
     with pytest.raises(IsADirectoryError) as caught, atomic_file(tmp_path / "state.json") as partial:
         partial.write_text("x")
     found = system_error(caught.value, tmp_path, "another hint")
-    assert (
-        str(found) == f"{tmp_path}/state.json is a folder, and Glocal keeps a file there. Move it away; then repeat the command."
-    )
+    assert found.headline == f"{tmp_path}/state.json is a folder, and Glocal keeps a file there."
+    assert found.hint == "Move it away; then repeat the command."
