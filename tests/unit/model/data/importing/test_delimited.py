@@ -3,7 +3,7 @@
 import codecs
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model.data.importing.delimited import read_rows
@@ -70,6 +70,7 @@ def test_rows_have_the_number_of_the_line_they_start_on(tmp_path):
 
 
 @settings(max_examples=60, deadline=None)
+@example(table=[[" ", " "], ["a", " "]], separator=",", encoding="utf-8")
 @given(
     table=st.lists(
         st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9), min_size=2, max_size=2),
@@ -84,7 +85,8 @@ def test_what_a_writer_of_tables_writes_is_read_again(table, separator, encoding
     path = tmp_path_factory.mktemp("tables") / "table.csv"
     with path.open("w", newline="", encoding=encoding) as stream:
         csv.writer(stream, delimiter=separator, quoting=csv.QUOTE_ALL).writerows([HEADER, *table])
-    assert [values for _, values in read_rows(path, recognised)] == [HEADER, *table]
+    filled = [row for row in table if any(value.strip() for value in row)]  # rows that hold nothing are passed over
+    assert [values for _, values in read_rows(path, recognised)] == [HEADER, *filled]
 
 
 def test_latin_1_is_refused_by_line_and_column_with_the_command_that_helps(tmp_path):
