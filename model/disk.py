@@ -50,7 +50,10 @@ def system_error(error: BaseException, home: Path, hint: str) -> GlocalError | N
     if disk := disk_error(error, home, Path(tempfile.gettempdir())):
         return disk
     if isinstance(error, OSError) and error.strerror:
-        return GlocalError(f"{error.strerror}: {error.filename or 'a file'}.", hint)
+        name = _name(error) or "a file"
+        if isinstance(error, IsADirectoryError) and Path(name).is_relative_to(home):
+            return GlocalError(f"{name} is a folder, and Glocal keeps a file there.", "Move it away; then repeat the command.")
+        return GlocalError(f"{error.strerror}: {name}.", hint)
     return None
 
 

@@ -71,6 +71,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, or a folder in its place, to `<name>.damaged`, with a number if that name is taken.
+
+    Returns:
+        The new path.
+    """
+    aside, number = path.with_name(f"{path.name}.damaged"), 1
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged.{number}")
+    path.rename(aside)
+    return aside
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, as UTF-8."""
     with atomic_file(path) as partial:

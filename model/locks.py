@@ -1,5 +1,6 @@
 """Locks between processes. The system releases a lock when its holder ends in any way."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,14 @@ def hold(
         yield
     finally:
         lock.release()
+
+
+def may_hold(file: Path) -> bool:
+    """Whether this user may hold the lock of `file`: whether the file, or a new file in its folder, may be written."""
+    if file.exists():
+        return os.access(file, os.W_OK)
+    existing = next((folder for folder in file.parents if folder.exists()), file.parent)
+    return os.access(existing, os.W_OK | os.X_OK)
 
 
 def is_held(file: Path) -> bool:

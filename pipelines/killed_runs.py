@@ -1,4 +1,4 @@
-"""Killed runs: recorded as killed, at once or by the next run.
+"""Killed runs: recorded as killed, at once, by the next run or by the next start of the server.
 
 A run's folder holds its state: `run.json` names its record, `alive` is locked while it runs, `result.json` is written at
 its end. Any of these files may be damaged, and one such folder never stops another run.
@@ -10,8 +10,10 @@ from pathlib import Path
 
 from model.errors import GlocalError, NotFound
 from model.files import read_json, write_json
+from model.home import Home
 from pipelines.runners.local import ALIVE, is_alive
 from serving.registry.runs import Runs
+from serving.registry.store import refuse_lost_records
 
 BEGUN, RESULT = "run.json", "result.json"
 _SEARCHED = 1000
@@ -35,6 +37,22 @@ def close_killed_runs(runs: Runs, folder: Path, say: Callable[[str], None]) -> N
             say(f"The run in {run_folder} cannot be closed: {error}. {_REMEDY}")
 
 
+def close_runs_of(home: Home, tracking_uri: str, say: Callable[[str], None]) -> None:
+    """`close_killed_runs` of a home, outside a run. Nothing is opened if no run was killed, and no database is made.
+
+    Args:
+        home: GLOCAL_HOME.
+        tracking_uri: Address of the record of runs.
+        say: Called with one line for every damaged file, and if the record cannot be read.
+    """
+    try:
+        if any(_may_be_open(folder) for folder in home.runs.glob("*")):
+            refuse_lost_records(tracking_uri)
+            close_killed_runs(Runs(tracking_uri), home.runs, say)
+    except GlocalError as error:
+        say(f"Killed runs cannot be closed: {error.headline}")
+
+
 @contextlib.contextmanager
 def killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[None]:
     """Record a run as killed at once if Ctrl-C or an error ends the block."""
@@ -49,6 +67,14 @@ def _is_open(folder: Path) -> bool:
     """Whether the folder belongs to a run that began, is over, and has no readable result."""
     began = any(_is_there(folder / name) for name in (BEGUN, ALIVE, RESULT))
     return began and _mapping(folder / RESULT) is None and not is_alive(folder)
+
+
+def _may_be_open(folder: Path) -> bool:
+    """Whether the folder may belong to a killed run; true if its files cannot be read."""
+    try:
+        return folder.is_dir() and _is_open(folder)
+    except (OSError, GlocalError):
+        return True
 
 
 def _close(runs: Runs, folder: Path, say: Callable[[str], None]) -> None:

@@ -10,26 +10,32 @@ The rules, and why, are in docs/decisions/0009-one-truth-of-what-serves.md:
 """
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from model.claim import claim
 from model.environment import current_user
-from model.errors import Conflict, GlocalError, InvalidInput, StorageFailed
+from model.errors import Conflict, GlocalError, NotFound, StorageFailed
 from model.home import Home, ServeFolder
-from model.locks import hold
+from model.locks import hold, may_hold
 from model.schemas.status import Difference, ServerStatus
 from model.scratch import remove_abandoned
 from serving.backends.torchserve import server as torchserve
-from serving.backends.torchserve.deployed import Deployed, read_deployed
-from serving.backends.torchserve.endpoint import Endpoint, connect, restore, tidy
-from serving.backends.torchserve.leftovers import clear_store, record_from_store, set_damaged_aside, stored_names
+from serving.backends.torchserve.deployed import Deployed, damage, read_deployed
+from serving.backends.torchserve.endpoint import Endpoint, connect, restore, strays, tidy
+from serving.backends.torchserve.leftovers import clear_store, stored_versions
+from serving.backends.torchserve.rollout import switch_over
 from serving.deployment import ModelRecords, deploy_version, fetched_release, serving_place
+from serving.rebuilding import rebuild_record
 from serving.registry.models import Registry, champions
-from serving.registry.store import sqlite_file
+from serving.registry.store import refuse_lost_records, sqlite_file
 
 _log = logging.getLogger(__name__)
 _LOCK_WAIT_S = 180.0
 _AT_START = "It will be deployed by glocal serve start."
+_KEPT = "Nothing was removed."
+_NOT_COMPARED = "The records were not compared with the registry."
 
 
 def start_server(home: Home, tracking_uri: str) -> ServerStatus:
@@ -45,10 +51,16 @@ def start_server(home: Home, tracking_uri: str) -> ServerStatus:
 
 
 def server_status(home: Home, tracking_uri: str) -> ServerStatus:
-    """The state of the endpoint, after the records of killed deployments were put right; deploys nothing."""
+    """The state of the endpoint, after the records of killed deployments were put right; deploys nothing.
+
+    A user who may not take the lock of deployments sees the state alone, and nothing is written.
+    """
     if not home.serve.root.exists():
         return torchserve.status(home)
     before = torchserve.status(home).differences
+    if not may_hold(home.serve.deploy_lock):
+        unchanged = Difference(model="", found=f"{home.root} may not be written to by this user.", done=_NOT_COMPARED)
+        return torchserve.status(home).model_copy(update={"differences": (*before, unchanged)})
     differences = reconcile(home, tracking_uri, deploy=False, lock_wait_s=0)
     return torchserve.status(home).model_copy(update={"differences": (*before, *differences)})
 
@@ -69,23 +81,30 @@ def reconcile(home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s
         return ()
     try:
         with hold(home.serve.deploy_lock, wait_s=lock_wait_s, busy="A deployment is under way."):
-            running = torchserve.answering(home.serve) if deploy else None
+            running = torchserve.answering(home.serve)
             if running is None:
-                return tuple(_reconcile_registry(home, tracking_uri, None))
+                return tuple(_reconcile_records(home, tracking_uri, None))
             with connect(home.serve, running) as endpoint:
-                return reconcile_endpoint(home, tracking_uri, endpoint)
+                if deploy:
+                    return reconcile_endpoint(home, tracking_uri, endpoint)
+                return tuple(_reconcile_records(home, tracking_uri, endpoint))
     except Conflict as error:
         return (Difference(model="", found=error.headline, done="The records were left as they are."),)
 
 
 def reconcile_endpoint(home: Home, tracking_uri: str, endpoint: Endpoint) -> tuple[Difference, ...]:
-    """`reconcile` at a server that runs; the caller holds the lock of deployments."""
-    differences = list(_mend_record(home, tracking_uri))
-    differences += restore(endpoint)
-    differences += tidy(endpoint)
-    differences += clear_store(endpoint.folder)
-    differences += _reconcile_registry(home, tracking_uri, endpoint)
-    remove_abandoned()
+    """`reconcile` at a server that runs; the caller holds the lock of deployments.
+
+    What is on record is brought back in any case. Nothing is removed while the registry cannot be read.
+    """
+    differences, readable = _settle_record(home, tracking_uri, endpoint)
+    if damage(home.serve.deployed) is None:
+        differences += restore(endpoint, partial(_redeploy, tracking_uri, endpoint))
+    if readable:
+        differences += tidy(endpoint)
+        differences += clear_store(endpoint.folder)
+        differences += _reconcile_models(home, tracking_uri, endpoint)
+        remove_abandoned()
     return tuple(differences)
 
 
@@ -95,54 +114,82 @@ def log_differences(differences: Iterable[Difference]) -> None:
         _log.warning("%s", difference)
 
 
-def _mend_record(home: Home, tracking_uri: str) -> Iterator[Difference]:
-    """Rebuild a damaged deployed.json before the server is compared with it."""
-    damaged = set_damaged_aside(home.serve)
-    if damaged is None:
-        return
-    yield damaged
+def _settle_record(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> tuple[list[Difference], bool]:
+    """Rebuild deployed.json where that is needed; returns the differences, and whether the registry can be read."""
+    differences: list[Difference] = []
     try:
-        for name, version in _champions(home, tracking_uri).items():
-            record_from_store(home.serve, name, version, Registry(tracking_uri, name).version(version).release)
+        _champions(home, tracking_uri)  # before a damaged file is set aside
+        differences.extend(rebuild_record(home, tracking_uri, endpoint))
     except GlocalError as error:
-        yield Difference(model="", found=f"The registry cannot be read: {error}", done="")
+        return [*differences, _unread(error)], False
+    return differences, True
 
 
-def _reconcile_registry(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> Iterator[Difference]:
+def _reconcile_records(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> Iterator[Difference]:
+    """Put the records alone right; the server, if one runs, is only read."""
+    differences, readable = _settle_record(home, tracking_uri, endpoint)
+    yield from differences
+    if readable:
+        yield from _reconcile_models(home, tracking_uri, None)
+    if endpoint is not None and damage(home.serve.deployed) is None:
+        yield from strays(endpoint)
+
+
+def _reconcile_models(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> Iterator[Difference]:
     """Compare the aliases and the ledger of every model with deployed.json."""
-    if endpoint is None:
-        yield from _mend_record(home, tracking_uri)
     try:
         for name in sorted(_champions(home, tracking_uri).keys() | read_deployed(home.serve.deployed).keys()):
             model = ModelRecords.open(home, tracking_uri, name)
             yield from _close_killed(model, own=_is_own(home, tracking_uri))
             yield from _follow_alias(model, endpoint)
+            yield from _free_previous(model)
             if unfinished := model.registry.remove_unfinished():
                 was = f"The registry held {unfinished} release(s) whose registration was cut short."
                 yield Difference(model=name, found=was, done="Removed.")
-    except StorageFailed as error:
-        yield Difference(model="", found=error.headline, done="What was deployed serves on.", remedy=error.hint)
     except GlocalError as error:
-        yield Difference(model="", found=f"The registry cannot be read: {error}", done="What was deployed serves on.")
+        yield _unread(error)
+
+
+def _unread(error: GlocalError) -> Difference:
+    """The difference that a registry which cannot be read leaves. Only a person can put a damaged database right."""
+    if isinstance(error, StorageFailed):
+        return Difference(model="", found=error.headline, done=_KEPT, remedy=error.hint)
+    return Difference(model="", found=f"The registry cannot be read: {error}", done=_KEPT)
+
+
+def _redeploy(tracking_uri: str, endpoint: Endpoint, name: str, entry: Deployed) -> None:
+    """Deploy the version on record from the registry's release, as its archive is damaged.
+
+    Raises:
+        GlocalError: The registry does not have the release, or it does not verify.
+    """
+    refuse_lost_records(tracking_uri)
+    registry = Registry(tracking_uri, name)
+    with fetched_release(registry, entry.version) as release:
+        if release.id != entry.release:
+            raise NotFound(f"The registry does not have release {entry.release}.")
+        switch_over(endpoint, release, entry.version, name=name, workers=entry.workers)
 
 
 def _champions(home: Home, tracking_uri: str) -> dict[str, str]:
-    """The champions that concern this home: all of its own registry; of a shared one, those that it has served."""
+    """The champions that concern this home: all of its own registry; of a shared one, those that it has served.
+
+    Raises:
+        GlocalError: The registry cannot be read, or its file is missing although it had records.
+    """
+    served = _recorded(home.serve) | {name for name, _ in stored_versions(home.serve)}
+    refuse_lost_records(tracking_uri, needed=bool(served))
     file = sqlite_file(tracking_uri)
-    if file is not None and not file.exists():
+    if file is not None and not os.path.lexists(file):
         return {}
     known = champions(tracking_uri)
     if _is_own(home, tracking_uri):
         return known
-    served = _recorded(home.serve) | stored_names(home.serve)
     return {name: version for name, version in known.items() if name in served}
 
 
 def _recorded(folder: ServeFolder) -> set[str]:
-    try:
-        return set(read_deployed(folder.deployed))
-    except InvalidInput:
-        return set()
+    return set(read_deployed(folder.deployed)) if damage(folder.deployed) is None else set()
 
 
 def _is_own(home: Home, tracking_uri: str) -> bool:
@@ -180,12 +227,21 @@ def _follow_alias(model: ModelRecords, endpoint: Endpoint | None) -> Iterator[Di
             model=model.name, found=wish, done=_deploy_wish(model, endpoint, champion, serving) if endpoint else _AT_START
         )
     elif serving is not None and model.registry.has(serving.version):
-        model.registry.set_alias(serving.version, "champion")
+        model.registry.make_champion(serving.version, None)
         was = f"Version {serving.version} serves, and no version had the alias champion."
         yield Difference(model=model.name, found=was, done="It has it again.")
     elif serving is not None:
         was = f"Version {serving.version} serves, and the registry does not have it any more."
         yield Difference(model=model.name, found=was, done="It serves until another version is promoted.")
+
+
+def _free_previous(model: ModelRecords) -> Iterator[Difference]:
+    """Remove the alias `previous` from the champion that serves: somebody moved an alias, and no version is the previous one."""
+    serving, champion = model.deployed, model.registry.alias("champion")
+    if serving is not None and serving.version == champion == model.registry.alias("previous"):
+        model.registry.drop_alias("previous")
+        was = f"Version {champion} had the aliases champion and previous."
+        yield Difference(model=model.name, found=was, done="The alias previous was removed.")
 
 
 def _deploy_wish(model: ModelRecords, endpoint: Endpoint, version: str, serving: Deployed | None) -> str:
@@ -205,6 +261,6 @@ def _deploy_wish(model: ModelRecords, endpoint: Endpoint, version: str, serving:
 def _put_back(model: ModelRecords, serving: Deployed | None) -> str:
     """Point the alias at the version that serves again; returns a sentence on the outcome."""
     if serving is not None and model.registry.has(serving.version):
-        model.registry.set_alias(serving.version, "champion")
+        model.registry.make_champion(serving.version, None)
         return f"The alias points at version {serving.version} again."
     return "The alias was left where it is."

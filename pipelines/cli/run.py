@@ -12,6 +12,7 @@ from model.environment import Environment
 from model.errors import InvalidInput
 from pipelines.cli.console import Console, summarise
 from pipelines.cli.options import Json, Settings
+from pipelines.cli.signals import ended_by_signals
 
 _WHERE = "A folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision."
 
@@ -30,7 +31,8 @@ def run(
     settings = load_config(config, set_ or ())
     from pipelines.running import run_training
 
-    result = run_training(source, settings, name=name, environment=Environment(), listener=Console(), why=why)
+    with ended_by_signals():
+        result = run_training(source, settings, name=name, environment=Environment(), listener=Console(), why=why)
     summarise(result)
     if as_json:
         print(json.dumps(result.to_json()))

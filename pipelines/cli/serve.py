@@ -17,11 +17,17 @@ commands = typer.Typer(help="The endpoint on this machine.", no_args_is_help=Tru
 
 @commands.command()
 def start(as_json: Json = False) -> None:
-    """Start TorchServe on loopback, with what was deployed last, and reconcile it with the registry."""
+    """Start TorchServe on loopback, with what was deployed last, and reconcile it with the registry.
+
+    Runs that were killed are recorded as killed.
+    """
+    from pipelines.killed_runs import close_runs_of
     from serving.reconcile import start_server
 
     environment = Environment()
-    show_server(start_server(environment.home, environment.mlflow_uri), as_json, idle_is_fine=True)
+    started = start_server(environment.home, environment.mlflow_uri)
+    close_runs_of(environment.home, environment.mlflow_uri, lambda text: say(f"Warning: {text}"))
+    show_server(started, as_json, idle_is_fine=True)
 
 
 @commands.command()

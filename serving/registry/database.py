@@ -3,6 +3,7 @@
 MLflow itself retries a file that it cannot open for minutes, and then shows an error of SQL.
 """
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,25 @@ from model.errors import StorageFailed
 
 _WAIT_S = 30.0
 _RESTORE = "Restore it from a backup, or move it away: the next run begins new records. What serves is not touched."
+_RESTORE_LOST = "Restore it from a backup; otherwise the next run begins new records. What serves is not touched."
+
+
+def check_not_lost(file: Path, *, needed: bool) -> None:
+    """Refuse a file that is not there although it had records.
+
+    Args:
+        file: The SQLite file.
+        needed: Whether something refers to its records. Files of recorded runs beside it count as well.
+
+    Raises:
+        StorageFailed: The file is missing.
+    """
+    if os.path.lexists(file):
+        return
+    if file.with_name("mlartifacts").exists():
+        raise StorageFailed(f"{file} is missing, and files of the runs that it recorded are still there.", _RESTORE_LOST)
+    if needed:
+        raise StorageFailed(f"{file} is missing, and files in GLOCAL_HOME refer to its records.", _RESTORE_LOST)
 
 
 def check_database(file: Path) -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 PROMOTIONS = "glocal-promotions"
 _LONGEST = 4000
 """Maximum characters of a reason that are kept."""
+_SEARCHED = 1000
+"""Maximum entries searched for the last attempt of each version."""
 _STATUS: dict[PromotionOutcome, str] = {"failed": "FAILED", "killed": "KILLED"}
 
 
@@ -55,6 +57,17 @@ class Ledger:
             self._client.set_tag(entry, "why", why[:_LONGEST])
         self._client.set_tag(entry, "outcome", outcome)
         self._client.set_terminated(entry, _STATUS.get(outcome, "FINISHED"))
+
+    def outcomes(self, place: str) -> dict[str, str]:
+        """The outcome of the last attempt to deploy each version in a place, by version; `begun` if no one closed it."""
+        found: dict[str, str] = {}
+        runs = self._client.search_runs(
+            [self._experiment], f"tags.model = '{self.model}'", order_by=["attributes.start_time DESC"], max_results=_SEARCHED
+        )
+        for entry in map(self._entry, runs):
+            if entry.place in {"", place}:
+                found.setdefault(entry.version, entry.outcome)
+        return found
 
     def unfinished(self) -> list[Promotion]:
         """The promotions that no one closed, newest first."""

@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from model.disk import disk_error
 from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder
 from model.locks import hold
@@ -96,7 +97,8 @@ class Registry:
         """Move the aliases to a version that has answered its golden queries at the endpoint.
 
         `champion` goes to `version`, `previous` to the version that was champion; `challenger` is dropped if it was this version.
-        A second call changes nothing.
+        `previous` is dropped if it was this version and the version that was champion is not there any more. A second call
+        changes nothing.
 
         Args:
             version: The version that serves.
@@ -105,6 +107,8 @@ class Registry:
         with self._alone():
             if before is not None and before != version and self.has(before):
                 self.set_alias(before, "previous")
+            elif self.alias("previous") == version:
+                self.drop_alias("previous")
             self.set_alias(version, "champion")
             if self.alias("challenger") == version:
                 self.drop_alias("challenger")
@@ -149,14 +153,12 @@ class Registry:
         """Copy a version's release to `out`, whole or not at all, and open the copy.
 
         Raises:
-            NotFound: There is no such version.
+            NotFound: There is no such version, or its files are gone.
             InvalidInput: The stored release was changed.
         """
-        from mlflow.artifacts import download_artifacts
-
         row = self._get(version)
         with scratch_folder("fetch") as scratch:
-            model = Path(download_artifacts(artifact_uri=row.source, dst_path=str(scratch), tracking_uri=self._uri))
+            model = self._downloaded(row, scratch)
             stored = open_release(release_in(model))
             if stored.id != row.tags.get("release"):
                 raise InvalidInput(f"What is stored as {self.name} {version} is another release than was registered.")
@@ -211,6 +213,18 @@ class Registry:
         )
         self._client.set_terminated(own.info.run_id)  # last: a run that has not ended is not whole
         return str(made.version)
+
+    def _downloaded(self, row: "Row", out: Path) -> Path:
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return Path(download_artifacts(artifact_uri=row.source, dst_path=str(out), tracking_uri=self._uri))
+        except (MlflowException, OSError) as error:
+            if disk := disk_error(error, out):
+                raise disk from error
+            gone = f"The files of version {row.version} of {self.name} cannot be read from the registry."
+            raise NotFound(gone, "Run the pipeline again: glocal run.") from error
 
     def _get(self, version: str) -> "Row":
         from mlflow.exceptions import MlflowException

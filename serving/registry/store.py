@@ -10,7 +10,7 @@ from model.disk import disk_error
 from model.errors import Unavailable
 from model.locks import hold
 from model.redaction import without_credentials
-from serving.registry.database import check_database
+from serving.registry.database import check_database, check_not_lost
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,6 +67,16 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     """The file of a `sqlite:///` address, else None."""
     address = urlsplit(tracking_uri)
     return Path(unquote(address.path[1:])) if address.scheme.partition("+")[0] == "sqlite" and address.path else None
+
+
+def refuse_lost_records(tracking_uri: str, *, needed: bool = True) -> None:
+    """Refuse a SQLite store whose file is missing although it had records; see `check_not_lost`.
+
+    Raises:
+        StorageFailed: The file is missing.
+    """
+    if (file := sqlite_file(tracking_uri)) is not None:
+        check_not_lost(file, needed=needed)
 
 
 def experiment_id(client: "MlflowClient", tracking_uri: str, name: str) -> str:

@@ -1,14 +1,19 @@
 """Runs that were killed, and folders of runs whose files were damaged since: none stands in the way of the next run."""
 
 import shutil
+import signal
+import subprocess
 
 import pytest
 
 from model.files import read_json, write_json
 from model.home import Home
-from pipelines.killed_runs import close_killed_runs, killed_if_interrupted
+from pipelines.killed_runs import close_killed_runs, close_runs_of, killed_if_interrupted
 from pipelines.runners.local import alive
+from serving.backends.torchserve.process import wait_until
 from serving.registry.runs import Runs
+from tests.support.commands import begin, end, processes, run_command
+from tests.support.datasets import draw_view
 
 pytestmark = pytest.mark.integration
 
@@ -156,3 +161,56 @@ def test_what_is_no_folder_of_a_run_is_passed_over(runs, folder):
     assert not (folder / "result.json").exists()
     shutil.rmtree(folder.parent)
     assert close(runs, folder) == []
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home of its own with a run that was killed, and its record."""
+    home = Home.at(tmp_path / "own")
+    runs = Runs(home.tracking_uri)
+    run_id = runs.start_run("killed", tags={"folder": home.runs / "a"})
+    write_json(home.runs / "a" / "run.json", {"run_id": run_id})
+    return home, runs, run_id
+
+
+def test_the_killed_runs_of_a_home_are_closed_outside_a_run(home):
+    place, runs, run_id = home
+    told = []
+    close_runs_of(place, place.tracking_uri, told.append)
+    assert (told, runs.run(run_id).state) == ([], "killed")
+
+
+def test_no_database_is_made_to_close_killed_runs(home):
+    place, _, _ = home
+    (place.root / "mlflow.db").unlink()
+    told = []
+    close_runs_of(place, place.tracking_uri, told.append)
+    (line,) = told
+    assert line.startswith(f"Killed runs cannot be closed: {place.root / 'mlflow.db'} is missing")
+    assert not (place.root / "mlflow.db").exists()
+
+
+def test_a_home_without_killed_runs_is_left_alone(tmp_path):
+    home = Home.at(tmp_path / "empty")
+    close_runs_of(home, home.tracking_uri, pytest.fail)
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_glocal_run_records_the_run_as_killed_and_ends_its_processes(tmp_path, number):
+    for label in range(5):
+        for view in range(2):
+            file = tmp_path / "shop" / f"class {label}" / f"{view}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(draw_view(label, view))
+    home = Home.at(tmp_path / "home")
+    try:
+        with begin(home.root, run_command(tmp_path / "shop", "shop", {}), stderr=subprocess.PIPE) as process:
+            assert wait_until(lambda: any(home.runs.glob("*/events*")), deadline_s=60)
+            process.send_signal(number)
+            _, error = process.communicate(timeout=60)
+        assert (process.returncode, error.splitlines()[-1]) == (128 + number, "Stopped. The same command resumes.")
+        assert [record.state for record in Runs(home.tracking_uri).runs()] == ["killed"]
+        assert wait_until(lambda: not processes(home.root), deadline_s=30)
+    finally:
+        end(home.root)

@@ -277,13 +277,19 @@ def test_models_of_two_data_sets_serve_side_by_side_and_come_back_alone(home, re
     archive = home.serve.store / "mugs-v2-1.mar"
     good = archive.read_bytes()
     archive.write_bytes(good[:-1])
+    stored = (home.root / "mlartifacts").rglob("weights.safetensors")
+    (weights,) = [file for file in stored if open_release(file.parent).id == other.id]
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])  # so that the archive cannot be packed again
     try:
         started = start_server(home, home.tracking_uri)
         assert (started.state, started.missing, started.fault.exit_code) == ("partial", ("mugs-v2",), 5)
         assert "cannot be brought back" in said(started.differences)
         assert_one_truth(home, NAME, "1", releases[0])
+        assert "glocal run" in said(started.differences)
     finally:
         archive.write_bytes(good)
+        weights.write_bytes(whole)
     assert start_server(home, home.tracking_uri).state == "serving"
     assert_one_truth(home, "mugs-v2", "1", other)
 

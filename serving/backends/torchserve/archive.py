@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -58,6 +59,7 @@ def build_archive(release: "Release", store: Path, *, name: str, version: str) -
         folder = _lay_out(release.folder.resolve(), scratch, name, version)
         if open_release(folder / RELEASE).id != release.id:
             raise InvalidInput(f"The release at {release.folder} was changed.", "Fetch it again, or run the pipeline again.")
+        _remove_folders(target, _hash_file(target))
         with atomic_file(target) as partial:
             _zip(folder, partial)
     archive = Archive(target, sha256_file(target))
@@ -73,11 +75,11 @@ def verify_archive(path: Path, sha256: str | None = None) -> Archive:
         InvalidInput: It was changed, or its structure is unsafe.
     """
     if not path.is_file() or not _hash_file(path).is_file():
-        raise NotFound(f"There is no archive {path} with its hash beside it.")
+        raise NotFound(f"There is no archive {path} with its hash beside it.", "Run the pipeline again: glocal run.")
     declared = _hash_file(path).read_text(encoding="utf-8").split()[:1]
     actual = sha256_file(path)
     if declared != [actual] or sha256 not in {None, actual}:
-        raise InvalidInput(f"The archive {path.name} was changed.", "Deploy the release again.")
+        raise InvalidInput(f"The archive {path.name} was changed.", "Run the pipeline again: glocal run.")
     check_archive(path)
     return Archive(path, actual)
 
@@ -102,9 +104,17 @@ def check_archive(path: Path) -> None:
 
 
 def remove_archive(path: Path) -> None:
-    """Delete an archive and its hash, if they are there."""
+    """Delete an archive and its hash, or folders in their place, if they are there."""
+    _remove_folders(path, _hash_file(path))
     path.unlink(missing_ok=True)
     _hash_file(path).unlink(missing_ok=True)
+
+
+def _remove_folders(*paths: Path) -> None:
+    """Delete folders that stand where the store keeps files."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
 
 
 def _hash_file(path: Path) -> Path:

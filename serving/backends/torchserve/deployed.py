@@ -20,21 +20,35 @@ class Deployed(Schema):
     workers: int = Field(ge=1, description="Number of worker processes")
 
 
+_REMEDY = "glocal serve start makes it again from the server, the store and the registry."
 _ENTRIES = TypeAdapter(dict[str, Deployed])
 
 
 def read_deployed(file: Path) -> dict[str, Deployed]:
-    """The versions that serve, by model name; empty if nothing was deployed.
+    """The versions that serve, by model name; empty if there is no file.
 
     Raises:
-        InvalidInput: The file is damaged.
+        InvalidInput: The file is damaged, or a folder or a broken link is in its place.
     """
     try:
         return _ENTRIES.validate_python(read_json(file))
-    except FileNotFoundError:
-        return {}
+    except FileNotFoundError as error:
+        if not file.is_symlink():
+            return {}
+        raise InvalidInput(f"{file} is a link to nothing.", _REMEDY) from error
+    except IsADirectoryError as error:
+        raise InvalidInput(f"{file} is a folder.", _REMEDY) from error
     except ValueError as error:
-        raise InvalidInput(f"{file} is damaged.", "glocal serve start makes it again from the registry.") from error
+        raise InvalidInput(f"{file} is damaged.", _REMEDY) from error
+
+
+def damage(file: Path) -> InvalidInput | None:
+    """The error of a damaged file; None if the file is whole or missing."""
+    try:
+        read_deployed(file)
+    except InvalidInput as error:
+        return error
+    return None
 
 
 def write_deployed(file: Path, name: str, entry: Deployed) -> None:

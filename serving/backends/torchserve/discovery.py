@@ -63,7 +63,7 @@ def last_ports(folder: ServeFolder) -> Ports | None:
 
 def is_damaged(folder: ServeFolder) -> bool:
     """Whether there is a state file that cannot be read."""
-    return folder.state.exists() and last_ports(folder) is None
+    return os.path.lexists(folder.state) and last_ports(folder) is None
 
 
 def server_pids(folder: ServeFolder) -> list[int]:

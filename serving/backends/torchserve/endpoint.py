@@ -1,11 +1,11 @@
 """The endpoint: a running TorchServe with the records of its home. Callers hold the lock of deployments."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from model.errors import GlocalError
+from model.errors import GlocalError, InvalidInput, NotFound
 from model.home import ServeFolder
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import verify_archive
@@ -60,28 +60,61 @@ def bring_up(endpoint: Endpoint, name: str, entry: Deployed, *, deadline_s: floa
     endpoint.server.scale(name, entry.version, entry.workers, deadline_s=deadline_s, retries=0)
 
 
-def restore(endpoint: Endpoint) -> list[Difference]:
+def restore(endpoint: Endpoint, redeploy: Callable[[str, Deployed], None]) -> list[Difference]:
     """Bring back the versions on record that do not serve. A model that cannot come back does not stop the others.
 
+    Args:
+        endpoint: The server.
+        redeploy: Called with name and record of a version whose archive is damaged; deploys it from another source.
+
     Returns:
-        The models that could not be brought back, and why.
+        The models whose archives were damaged, and those that could not be brought back, and why.
     """
-    failed = []
+    differences = []
     for name, entry in read_deployed(endpoint.folder.deployed).items():
         is_registered = entry.version in endpoint.registered(name)
         try:
             if is_registered:
                 endpoint.server.scale(name, entry.version, entry.workers, deadline_s=Limits().startup_s)
             else:
-                bring_up(endpoint, name, entry, deadline_s=Limits().startup_s)
+                differences += _bring_back(endpoint, name, entry, redeploy)
             if endpoint.server.default(name) != entry.version:
                 endpoint.server.set_default(name, entry.version)
         except GlocalError as error:
             if not is_registered:
                 with contextlib.suppress(GlocalError):
                     endpoint.server.unregister(name, entry.version)
-            failed.append(Difference(model=name, found=f"Version {entry.version} cannot be brought back: {error}", done=""))
-    return failed
+            failed = f"Version {entry.version} cannot be brought back: {error}"
+            differences.append(Difference(model=name, found=failed, done=""))
+    return differences
+
+
+def _bring_back(endpoint: Endpoint, name: str, entry: Deployed, redeploy: Callable[[str, Deployed], None]) -> list[Difference]:
+    try:
+        bring_up(endpoint, name, entry, deadline_s=Limits().startup_s)
+    except (InvalidInput, NotFound) as damage:
+        try:
+            redeploy(name, entry)
+        except GlocalError as error:
+            raise InvalidInput(f"{damage.headline} {error.headline}", damage.hint) from error
+        done = f"It was packed again from the registry, and version {entry.version} serves."
+        return [Difference(model=name, found=damage.headline, done=done)]
+    return []
+
+
+def strays(endpoint: Endpoint) -> list[Difference]:
+    """The versions that the server holds beside those on record. Nothing is changed."""
+    kept = read_deployed(endpoint.folder.deployed)
+    held = [(name, version) for name in endpoint.server.names() for version in endpoint.registered(name)]
+    return [
+        Difference(
+            model=name,
+            found=f"The server holds version {version}, which is not on record.",
+            done="glocal serve start removes it and frees its memory.",
+        )
+        for name, version in held
+        if name not in kept or kept[name].version != version
+    ]
 
 
 def tidy(endpoint: Endpoint) -> list[Difference]:

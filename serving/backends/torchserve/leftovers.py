@@ -4,13 +4,13 @@ import json
 import re
 import zipfile
 
-from model.errors import GlocalError, InvalidInput
-from model.files import sha256_json
+from model.errors import GlocalError
+from model.files import set_aside, sha256_json
 from model.home import ServeFolder
 from model.release import RELEASE_MANIFEST
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import remove_archive, verify_archive
-from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
+from serving.backends.torchserve.deployed import Deployed, damage, read_deployed, write_deployed
 from serving.protocol import RELEASE
 
 _ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)-(?P<version>[A-Za-z0-9._]+)\.mar")
@@ -33,31 +33,32 @@ def clear_store(folder: ServeFolder) -> list[Difference]:
     return [Difference(model="", found=f"The store held {', '.join(names)}, not on record.", done="Removed.")] if names else []
 
 
-def stored_names(folder: ServeFolder) -> set[str]:
-    """Names of the models whose archives are in the store."""
+def stored_versions(folder: ServeFolder) -> set[tuple[str, str]]:
+    """Name and version of every archive in the store."""
     matches = (_ARCHIVE.fullmatch(file.name) for file in folder.store.glob("*.mar"))
-    return {match["name"] for match in matches if match}
+    return {(match["name"], match["version"]) for match in matches if match}
 
 
 def set_damaged_aside(folder: ServeFolder) -> Difference | None:
-    """Rename a damaged deployed.json, so that it can be made again."""
-    try:
-        read_deployed(folder.deployed)
-    except InvalidInput as error:
-        aside = folder.deployed.with_name(folder.deployed.name + ".damaged")
-        folder.deployed.replace(aside)
-        return Difference(model="", found=error.headline, done=f"It is kept as {aside.name} and made again from the registry.")
-    return None
+    """Rename a damaged deployed.json, or what is in its place, so that it can be made again."""
+    error = damage(folder.deployed)
+    if error is None:
+        return None
+    aside = set_aside(folder.deployed)
+    return Difference(model="", found=error.headline, done=f"It is kept as {aside.name} and made again.")
 
 
-def record_from_store(folder: ServeFolder, name: str, version: str, release_id: str) -> Deployed | None:
+def record_from_store(
+    folder: ServeFolder, name: str, version: str, release_id: str | None, *, workers: int = 1
+) -> Deployed | None:
     """Put a version on record from its archive in the store, if the archive is whole and holds the release.
 
     Args:
         folder: Folder of the endpoint's files.
         name: Name of the served model.
         version: The version that served.
-        release_id: Id of that version's release.
+        release_id: Id of that version's release; None if the registry does not have the version.
+        workers: Number of worker processes.
 
     Returns:
         The new record; None if there is no such archive.
@@ -73,11 +74,11 @@ def record_from_store(folder: ServeFolder, name: str, version: str, release_id: 
             sha256=archive.sha256,
             release=sha256_json(manifest)[:16],
             embedding_space_id=manifest["embedding_space_id"],
-            workers=1,
+            workers=workers,
         )
     except (GlocalError, OSError, ValueError, KeyError, TypeError):
         return None
-    if entry.release != release_id:
+    if release_id not in {None, entry.release}:
         return None
     write_deployed(folder.deployed, name, entry)
     return entry

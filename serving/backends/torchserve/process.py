@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from model.errors import Unavailable
-from model.files import write_json, write_text
+from model.files import set_aside, write_json, write_text
 from model.home import ServeFolder
 from serving.backends.torchserve.configuration import (
     LOOPBACK,
@@ -72,7 +72,7 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
 def remember(folder: ServeFolder, running: Running) -> None:
     """Put a server on record."""
     if recorded(folder) != running:
-        write_json(folder.state, {"pid": running.pid, "ports": asdict(running.ports), "scratch": running.scratch})
+        _write_state(folder, {"pid": running.pid, "ports": asdict(running.ports), "scratch": running.scratch})
 
 
 def end(folder: ServeFolder, *, wait_s: float = 15) -> bool:
@@ -97,8 +97,15 @@ def end(folder: ServeFolder, *, wait_s: float = 15) -> bool:
         if scratch and _is_scratch(Path(scratch), folder):
             shutil.rmtree(scratch, ignore_errors=True)
     if ports is not None:
-        write_json(folder.state, {"ports": asdict(ports)})
+        _write_state(folder, {"ports": asdict(ports)})
     return bool(processes)
+
+
+def _write_state(folder: ServeFolder, state: dict[str, object]) -> None:
+    """Write the state file. A folder in its place is set aside."""
+    if folder.state.is_dir() and not folder.state.is_symlink():
+        set_aside(folder.state)
+    write_json(folder.state, state)
 
 
 def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 0.1) -> bool:

@@ -6,12 +6,12 @@ version, `serve/store` holds the archives, `logs/torchserve` the logs.
 
 import psutil
 
-from model.errors import GlocalError, InvalidInput, Unavailable
+from model.errors import GlocalError, Unavailable
 from model.home import Home, ServeFolder
 from model.locks import hold
 from model.schemas.status import Difference, ServedModel, ServerStatus
 from serving.backends.torchserve.configuration import Limits, Ports
-from serving.backends.torchserve.deployed import read_deployed
+from serving.backends.torchserve.deployed import damage, read_deployed
 from serving.backends.torchserve.discovery import Running, find, is_damaged
 from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.process import end, launch, remember, wait_until
@@ -100,10 +100,7 @@ def _served(folder: ServeFolder, running: Running) -> tuple[bool, dict[str, Serv
 
 
 def _missing(folder: ServeFolder, models: dict[str, ServedModel]) -> tuple[str, ...]:
-    try:
-        recorded = read_deployed(folder.deployed)
-    except InvalidInput:
-        return ()
+    recorded = {} if damage(folder.deployed) else read_deployed(folder.deployed)
     return tuple(name for name in recorded if name not in models or not models[name].ready)
 
 
@@ -113,9 +110,7 @@ def _damages(folder: ServeFolder) -> tuple[Difference, ...]:
     if is_damaged(folder):
         remedy = "The server is looked for by its configuration; glocal serve start writes the file again."
         damages.append(Difference(model="", found=f"{folder.state} is damaged.", done=remedy))
-    try:
-        read_deployed(folder.deployed)
-    except InvalidInput as error:
+    if error := damage(folder.deployed):
         damages.append(Difference(model="", found=error.headline, done=error.hint))
     return tuple(damages)
 

@@ -102,3 +102,12 @@ def test_a_temporary_folder_without_room_or_in_the_current_folder_is_none(tmp_pa
     assert temporary_folder(2**80) is None
     monkeypatch.chdir(tmp_path)
     assert temporary_folder(1) is None
+
+
+def test_a_folder_in_place_of_a_file_is_named_and_not_the_temporary_file(tmp_path):
+    (tmp_path / "state.json").mkdir()
+    with pytest.raises(IsADirectoryError) as caught, atomic_file(tmp_path / "state.json") as partial:
+        partial.write_text("x")
+    found = system_error(caught.value, tmp_path, "another hint")
+    assert found.headline == f"{tmp_path}/state.json is a folder, and Glocal keeps a file there."
+    assert found.hint == "Move it away; then repeat the command."

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from model.errors import Conflict
-from model.locks import hold
+from model.locks import hold, may_hold
 
 
 def test_a_lock_that_is_held_is_a_conflict_and_a_dead_holder_lets_go(tmp_path):
@@ -18,3 +19,16 @@ def test_a_lock_that_is_held_is_a_conflict_and_a_dead_holder_lets_go(tmp_path):
     assert held.returncode == -9
     with hold(file, wait_s=0, busy="x"):
         pass
+
+
+def test_a_lock_may_be_held_where_its_file_or_a_new_file_may_be_written(tmp_path, monkeypatch):
+    file = tmp_path / "deep" / "lock"
+    assert may_hold(file)
+    assert not file.parent.exists()
+    with hold(file):
+        assert may_hold(file)
+    closed: set[Path] = {file}
+    monkeypatch.setattr("os.access", lambda path, _mode: path not in closed)
+    assert not may_hold(file)
+    closed.add(tmp_path)
+    assert not may_hold(tmp_path / "other" / "lock")

@@ -1,7 +1,14 @@
 import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from model.files import write_text
+from model.home import Home
 from model.schemas.status import Difference, ServerStatus
 
 
@@ -37,3 +44,43 @@ def test_a_server_that_does_not_do_its_work_is_exit_code_5_with_words(glocal, mo
     assert json.loads(out)["state"] == state["state"]
     assert f"Error: {said}" in error
     assert "Warning: mugs: It was. Done." in error
+
+
+def test_a_start_closes_the_killed_runs(glocal, monkeypatch, tmp_path):
+    closed = []
+    monkeypatch.setattr("serving.reconcile.start_server", lambda *_: ServerStatus(running=False, state="stopped", log="logs"))
+    monkeypatch.setattr("pipelines.killed_runs.close_runs_of", lambda home, *_: closed.append(home.root))
+    assert glocal("serve", "start")[0] == 0
+    assert closed == [tmp_path / "home"]
+
+
+AS_ANOTHER_USER = """
+import os, sys
+import pipelines.cli
+import serving.reconcile  # before the change of user, who may not read an interpreter that belongs to root
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+sys.argv = ["glocal", "serve", "status"]
+pipelines.cli.main()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may start a process as another user")
+def test_another_user_who_may_only_read_the_home_sees_the_status():
+    with tempfile.TemporaryDirectory(prefix="glocal-test-") as folder:  # pytest's own folders are closed to others
+        Path(folder).chmod(0o755)
+        home = Home.at(folder)
+        for file in (home.serve.deploy_lock, home.serve.deployed):
+            write_text(file, "{}")
+        done = subprocess.run(
+            [sys.executable, "-c", AS_ANOTHER_USER],
+            env=os.environ | {"GLOCAL_HOME": folder, "PYTHONPATH": str(Path(__file__).parents[4])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "not running\n")
+        (line,) = done.stderr.splitlines()
+        assert line == f"Warning: {folder} may not be written to by this user. The records were not compared with the registry."
+        assert sorted(path.name for path in home.serve.root.iterdir()) == ["deploy.lock", "deployed.json"]

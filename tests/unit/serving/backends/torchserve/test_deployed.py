@@ -3,7 +3,7 @@
 import pytest
 
 from model.errors import InvalidInput
-from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
+from serving.backends.torchserve.deployed import Deployed, damage, read_deployed, write_deployed
 
 
 def entry(version, **changes):
@@ -25,6 +25,14 @@ def test_a_damaged_record_is_named_with_what_to_do(tmp_path, text):
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(InvalidInput, match=r"deployed\.json is damaged.*serve start"):
         read_deployed(file)
+
+
+def test_a_folder_or_a_link_to_nothing_is_no_record_either(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name, said in (("folder", "is a folder"), ("link", "is a link to nothing")):
+        assert said in str(damage(tmp_path / name))
+    assert damage(tmp_path / "missing") is None
 
 
 def test_an_archive_outside_the_store_is_no_record(tmp_path):

@@ -1,0 +1,37 @@
+import os
+import signal
+
+import pytest
+
+from pipelines.cli.signals import ended_by_signals
+
+
+def interrupted(number):
+    """Send this process a signal within the block."""
+    with ended_by_signals():
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            assert signal.getsignal(number) == signal.SIG_DFL  # the next one ends the process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_the_first_signal_leaves_the_block_and_the_second_one_would_end_the_process(capsys, number, code):
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as left:
+            interrupted(number)
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    assert left.value.code == code
+    assert capsys.readouterr().err == "Stopped. The same command resumes.\n"
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
