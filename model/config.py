@@ -13,6 +13,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from model.data.decoding.limits import MAX_BYTES, MAX_PIXELS, ImageLimits
 from model.errors import InvalidInput
 from model.named_parts import nearest
 from model.networks.attention import ATTENTION
@@ -72,15 +73,20 @@ class DataConfig(_Section):
     skip_unreadable: bool = Field(
         False, description="Leave out images that cannot be used: unreadable, damaged, oversized; false: each is a defect"
     )
-    max_image_bytes: int = Field(64 * 2**20, gt=0, le=64 * 2**20, description="Larger files are refused")
+    max_image_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES, description="Larger files are refused")
     max_image_pixels: int = Field(
-        100_000_000, gt=0, le=100_000_000, description="Larger images are refused before they are decoded"
+        MAX_PIXELS, gt=0, le=MAX_PIXELS, description="Larger images are refused before they are decoded"
     )
     licence: str = Field(
         "",
         max_length=500,
         description="Terms of the data, as the model card states them; empty: from a LICENSE file in the folder",
     )
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """The upper limits of one image."""
+        return ImageLimits(self.max_image_bytes, self.max_image_pixels)
 
 
 class ModelConfig(_Section):

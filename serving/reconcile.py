@@ -11,7 +11,7 @@ The rules, and why, are in docs/decisions/0009-one-truth-of-what-serves.md:
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 
 from model.claim import claim
@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 _LOCK_WAIT_S = 180.0
 _AT_START = "It will be deployed by glocal serve start."
 _KEPT = "Nothing was removed."
+_ONCE_READABLE = "Once the registry can be read, glocal serve start puts them on record again."
 _NOT_COMPARED = "The records were not compared with the registry."
 
 
@@ -121,7 +122,8 @@ def _settle_record(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> 
         _champions(home, tracking_uri)  # before a damaged file is set aside
         differences.extend(rebuild_record(home, tracking_uri, endpoint))
     except GlocalError as error:
-        return [*differences, _unread(error)], False
+        lost = {name for name, _ in stored_versions(home.serve)} - _recorded(home.serve)
+        return [*differences, _unread(error, lost)], False
     return differences, True
 
 
@@ -150,11 +152,17 @@ def _reconcile_models(home: Home, tracking_uri: str, endpoint: Endpoint | None) 
         yield _unread(error)
 
 
-def _unread(error: GlocalError) -> Difference:
-    """The difference that a registry which cannot be read leaves. Only a person can put a damaged database right."""
+def _unread(error: GlocalError, lost: Collection[str] = ()) -> Difference:
+    """The difference that a registry which cannot be read leaves.
+
+    Only a person can put a damaged database right, or bring back `lost` models: their archives are there, and not on record.
+    """
     if isinstance(error, StorageFailed):
         return Difference(model="", found=error.headline, done=_KEPT, remedy=error.hint)
-    return Difference(model="", found=f"The registry cannot be read: {error}", done=_KEPT)
+    found = f"The registry cannot be read: {error}"
+    if lost:
+        found += f" Stored, but not on record: {', '.join(sorted(lost))}."
+    return Difference(model="", found=found, done=_KEPT, remedy=_ONCE_READABLE if lost else "")
 
 
 def _redeploy(tracking_uri: str, endpoint: Endpoint, name: str, entry: Deployed) -> None:

@@ -1,5 +1,6 @@
 """How an error is shown: one line and a hint on standard error, and the exit code. A stack trace goes to a file."""
 
+import signal
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from model.errors import GlocalError
 from model.redaction import redacted
 from model.text import visible
 from pipelines.cli.console import say
+from pipelines.signals import SIGNALLED, signal_of
 
-STOPPED = 130
+STOPPED = SIGNALLED + signal.SIGINT
 """Exit code after Ctrl-C."""
 _LONGEST = 300
 """Characters of what a person typed that an error repeats."""
@@ -32,14 +34,19 @@ def show_error(error: BaseException) -> int:
 
 def _exit(error: SystemExit) -> int:
     if error.code is None or isinstance(error.code, int):
-        return error.code or 0
+        code = error.code or 0
+        return _stopped(code) if signal_of(code) else code
     say(str(error.code))
     return 1
 
 
-def _stopped(_: BaseException) -> int:
+def _interrupted(_: BaseException) -> int:
+    return _stopped(STOPPED)
+
+
+def _stopped(code: int) -> int:
     say("Stopped. The same command resumes.")
-    return STOPPED
+    return code
 
 
 def _typed(error: TyperException) -> int:
@@ -83,8 +90,8 @@ def _unforeseen(error: BaseException) -> int:
 
 _SHOWN_BY: tuple[tuple[type[BaseException], Callable[[Any], int]], ...] = (
     (SystemExit, _exit),
-    (KeyboardInterrupt, _stopped),
-    (typer.Abort, _stopped),
+    (KeyboardInterrupt, _interrupted),
+    (typer.Abort, _interrupted),
     (TyperException, _typed),
     (ValidationError, _of_the_environment),
     (GlocalError, _explained),

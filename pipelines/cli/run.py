@@ -12,7 +12,7 @@ from model.environment import Environment
 from model.errors import InvalidInput
 from pipelines.cli.console import Console, summarise
 from pipelines.cli.options import Json, Settings
-from pipelines.cli.signals import ended_by_signals
+from pipelines.signals import ended_by_signals
 
 _WHERE = "A folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision."
 

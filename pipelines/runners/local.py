@@ -28,7 +28,8 @@ from model.schemas.run_event import RunEvent
 from model.schemas.run_result import StepResult
 from model.scratch import scratch_folder
 from pipelines.runners.group import end_group, end_with
-from pipelines.runners.signals import KILLED, signal_of, watch_steps
+from pipelines.runners.killed_steps import watch_steps
+from pipelines.signals import SIGNALLED, signal_of
 
 ALIVE = "alive"
 """File in a run's folder that is locked as long as the process that started the run lives."""
@@ -171,7 +172,7 @@ def main() -> None:
         pipeline(**order["arguments"])
     except RuntimeError as error:  # KFP's error for a failed step
         print(error, file=sys.stderr)
-        sys.exit(KILLED + signals[0] if signals else 1)
+        sys.exit(SIGNALLED + signals[0] if signals else 1)
 
 
 if __name__ == "__main__":

@@ -186,6 +186,20 @@ def test_nothing_is_removed_while_the_registry_cannot_be_read(home, releases, fi
     assert_one_truth(home, NAME, "1", releases[0])
 
 
+def test_a_stopped_server_whose_record_is_lost_says_what_is_missing_while_a_remote_registry_does_not_answer(
+    home, releases, first, monkeypatch
+):
+    torchserve.stop(home)
+    home.serve.deployed.unlink()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    found = start_server(home, "http://127.0.0.1:9")
+    assert isinstance(found.fault, StorageFailed)
+    assert "Stored, but not on record: drawn" in found.fault.headline
+    assert "glocal serve start puts them on record again" in found.fault.hint
+    assert start_server(home, home.tracking_uri).fault is None
+    assert_one_truth(home, NAME, "1", releases[0])
+
+
 def test_what_is_on_record_is_brought_back_while_the_registry_cannot_be_read(home, releases, first, lost_database):
     torchserve.stop(home)
     lost_database()

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from model.config import DataConfig
-from model.data.decoding.limits import ImageLimits
 from model.data.importing.checks import STORED_SUFFIXES, inspect
 from model.data.importing.duplicates import drop_conflicts, exact_copies, near_copies
 from model.data.importing.findings import Findings
@@ -30,7 +29,7 @@ def assemble(
     folder.mkdir()
     inspection = inspect(
         listing,
-        ImageLimits(config.max_image_bytes, config.max_image_pixels),
+        config.image_limits,
         folder,
         findings,
         progress,

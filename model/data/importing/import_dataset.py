@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from model.config import DataConfig
-from model.data.decoding.limits import ImageLimits
 from model.data.importing.dataset_name import TABLE_SUFFIXES, default_name
 from model.data.importing.findings import Findings, Rejected, summary, write_report
 from model.data.importing.fingerprint import fingerprint
@@ -137,5 +136,5 @@ def _is_unchanged(
     progress: Progress,
 ) -> bool:
     """Whether the newest version, given with its record, was made of the same source and is complete."""
-    hashes = hash_files(listing, ImageLimits(config.max_image_bytes, config.max_image_pixels), progress)
+    hashes = hash_files(listing, config.image_limits, progress)
     return known[1].get("fingerprint") == fingerprint(listing, hashes, config, remote) and is_complete(store, known[0])

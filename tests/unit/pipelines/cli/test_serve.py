@@ -80,7 +80,7 @@ def test_another_user_who_may_only_read_the_home_sees_the_status():
             text=True,
             check=False,
         )
-        assert (done.returncode, done.stdout) == (0, "not running\n")
-        (line,) = done.stderr.splitlines()
+        assert (done.returncode, done.stdout) == (0, f"not running in {folder}\n")
+        line, _ = done.stderr.splitlines()
         assert line == f"Warning: {folder} may not be written to by this user. The records were not compared with the registry."
         assert sorted(path.name for path in home.serve.root.iterdir()) == ["deploy.lock", "deployed.json"]

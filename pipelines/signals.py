@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: what it began is closed, and the exit code is 128 and the signal's number."""
+"""Signals that end a process: their exit codes, and leaving a block at SIGTERM and SIGHUP as at Ctrl-C."""
 
 import signal
 import sys
@@ -6,9 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pipelines.cli.console import say
+SIGNALLED = 128
+"""Exit code of a process that a signal ended, less the number of the signal, as shells have it."""
+_LAST = 64
+"""Highest number of a signal on Linux."""
+_CAUGHT = (signal.SIGTERM, signal.SIGHUP)
 
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+def signal_of(code: int) -> int:
+    """Number of the signal that ended a process, or the command of a shell, by its exit code; 0 if none did."""
+    number = -code if code < 0 else code - SIGNALLED
+    return number if 0 < number <= _LAST else 0
 
 
 @contextmanager
@@ -20,10 +28,9 @@ def ended_by_signals() -> Iterator[None]:
 
     def leave(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        say("Stopped. The same command resumes.")
-        sys.exit(128 + number)
+        sys.exit(SIGNALLED + number)
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _CAUGHT}
     caught = {number: handler for number, handler in before.items() if handler == signal.SIG_DFL}
     for number in caught:
         signal.signal(number, leave)

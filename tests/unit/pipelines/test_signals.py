@@ -3,7 +3,8 @@ import signal
 
 import pytest
 
-from pipelines.cli.signals import ended_by_signals
+from pipelines.cli.failures import show_error
+from pipelines.signals import ended_by_signals, signal_of
 
 
 def interrupted(number):
@@ -24,7 +25,7 @@ def test_the_first_signal_leaves_the_block_and_the_second_one_would_end_the_proc
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(number, before)
-    assert left.value.code == code
+    assert left.value.code == show_error(left.value) == code
     assert capsys.readouterr().err == "Stopped. The same command resumes.\n"
 
 
@@ -35,3 +36,8 @@ def test_a_signal_that_is_ignored_stays_ignored():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("code", "number"), [(0, 0), (1, 0), (6, 0), (-9, 9), (137, 9), (143, 15), (255, 0)])
+def test_a_signal_is_read_from_an_exit_code_of_a_process_or_a_shell(code, number):
+    assert signal_of(code) == number
