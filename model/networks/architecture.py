@@ -1,6 +1,6 @@
 """The description of a network's heads. A release stores this description, so its field names must not change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -45,3 +45,13 @@ class Architecture:
     def dimensions(self) -> int:
         """Length of the merged embedding."""
         return sum(head.dimensions for head in self.heads.values())
+
+    @property
+    def attentive(self) -> bool:
+        """Whether a head has an attention block."""
+        return any(head.attention != "none" for head in self.heads.values())
+
+    def without_attention(self) -> "Architecture":
+        """The same heads without attention blocks."""
+        heads = {name: replace(head, attention="none") for name, head in self.heads.items()}
+        return replace(self, heads=heads)
