@@ -71,7 +71,8 @@ def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = Fa
         print(state.model_dump_json())
     elif not state.running:
         print(f"not running in {state.home}")
-        say(OTHER_HOME)
+        if not state.fault:
+            say(OTHER_HOME)
     else:
         print(f"running at {state.address}, {state.memory_mb:.0f} MB, log {state.log}")
         for name, model in state.models.items():
