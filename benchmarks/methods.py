@@ -204,7 +204,7 @@ def _write_results(out: Path, found: dict[str, dict[str, Any]], settings: RunCon
         "data": found,
         "command": command_line(),
         "code_revision": code_revision(),
-        "settings": {"model": settings.model.model_dump(), "train": settings.train.model_dump()},
+        "settings": {"model": settings.model.model_dump(), "train": settings.train.model_dump(mode="json")},
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "cuda": torch.cuda.is_available()},
     }
     write_json(out / "results.json", results)

@@ -43,6 +43,9 @@ _RENAMED = {"train.start": "train.init", "serve.golden_queries": "index.golden_q
 """Settings of earlier versions and their names now."""
 
 
+_Rate = Annotated[float, Field(gt=0)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -121,7 +124,19 @@ class TrainConfig(_Section):
         "method",
         description="Init of the projections; whitened: closed form, from the training images; method: the method's own init",
     )
-    learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the heads")
+    folds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Class-disjoint folds on which settings and epochs are chosen, before all classes are trained on; "
+        "1: on the validation classes, which are not trained on; 0: 3, or 1 if the trunk is finetuned",
+    )
+    learning_rate: _Rate | tuple[_Rate, ...] = Field(
+        (),
+        union_mode="left_to_right",
+        description="Learning rate of the heads, or a list of which one is chosen on held-out classes; "
+        "empty: 0.0003 and 0.001, or 0.0003 if the trunk is finetuned",
+    )
     trunk_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the trunk, if it is finetuned")
     proxy_learning_rate: float = Field(1e-2, gt=0, description="Learning rate of the class proxies")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW, for all trained parameters")
@@ -148,6 +163,18 @@ class TrainConfig(_Section):
     checkpoint_every: int = Field(
         1000, ge=1, description="Steps between checkpoints; the end of an epoch and SIGTERM write one too"
     )
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """The learning rates that are compared."""
+        if isinstance(self.learning_rate, float):
+            return (self.learning_rate,)
+        return self.learning_rate or ((3e-4,) if self.trunk == "finetune" else (3e-4, 1e-3))
+
+    @property
+    def fold_count(self) -> int:
+        """The number of folds that are asked for."""
+        return self.folds or (1 if self.trunk == "finetune" else 3)
 
 
 class IndexConfig(_Section):

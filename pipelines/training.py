@@ -25,7 +25,7 @@ def training(
     name: str = "",
     data: dict[str, Any] = DEFAULTS.data.model_dump(),
     model: dict[str, Any] = DEFAULTS.model.model_dump(),
-    train: dict[str, Any] = DEFAULTS.train.model_dump(),
+    train: dict[str, Any] = DEFAULTS.train.model_dump(mode="json"),
     index: dict[str, Any] = DEFAULTS.index.model_dump(),
     evaluate: dict[str, Any] = DEFAULTS.evaluate.model_dump(),
     gate: dict[str, Any] = DEFAULTS.gate.model_dump(),

@@ -76,9 +76,7 @@ HEADS = {
 }
 
 # The claims, with what measurements added to the paper: see docs/decisions/0003-multi-head.md.
-MULTI_HEAD = Method(
-    Architecture(HEADS), losses=hybrid_everywhere(*HEADS), inits=("whitened",), tuned_heads=("parts", "local")
-)
+MULTI_HEAD = Method(Architecture(HEADS), losses=hybrid_everywhere(*HEADS), inits=("whitened",), tuned_heads=("parts", "local"))
 
 _PRINTED = {"attention": "second_order", "pooling": "average_plus_max", "layer_norm": False, "weight": None}
 _LEARNER = HeadSpec("deep", 64, attention="mask", shared="embedding")

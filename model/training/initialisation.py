@@ -13,7 +13,6 @@ from model.training.trunk_modes import FrozenTrunk, FrozenVectors
 from model.training.validation import embed_rows
 from model.training.whitening import ClassStatistics, whiten_heads
 
-
 Inits = dict[str, dict[str, Tensor]]
 """States of heads after their init, by what it depends on."""
 

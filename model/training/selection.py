@@ -29,7 +29,7 @@ from model.training.checkpoint import Checkpoint, Counters
 from model.training.epochs import RESUMES, train_epoch
 from model.training.folds import Fold
 from model.training.initialisation import Inits, finish_init, init_heads, project_once
-from model.training.learner import Candidate, Learner, TrainingData, make_learner, make_optimizer
+from model.training.learner import Candidate, Learner, TrainingData, make_learner
 from model.training.validation import (
     Figures,
     Validation,
@@ -37,12 +37,11 @@ from model.training.validation import (
     mean,
     query_counts,
     search,
-    searched_rows,
     validate,
     validate_untrained,
 )
 
-MERGE_WEIGHTS = (1.0, 0.7, 1.4, 0.5, 2.0, 0.35, 2.8, 4.0)
+MERGE_WEIGHTS = (1.0, 0.7, 1.4, 0.5, 2.0, 0.35, 2.8, 0.25, 4.0)
 """Candidates for the weight of a tuned head in the merged vector, the simplest first."""
 _ROUNDS = 2
 """How often each tuned head's weight is chosen, with the other weights as they were chosen last."""
@@ -212,7 +211,9 @@ def _run(shop: Workshop, candidate: Candidate, folds: Sequence[Fold], stage: str
                 return trial
         for number, learner in enumerate(trial.learners):
             if trial.counters[number].epoch == epoch:
-                trial.counters[number] = _epoch(shop, learner, trial.counters[number], shop.checkpoint(learner, folder, f"last{number}"))
+                trial.counters[number] = _epoch(
+                    shop, learner, trial.counters[number], shop.checkpoint(learner, folder, f"last{number}")
+                )
 
 
 def _epoch(shop: Workshop, learner: Learner, counters: Counters, last: Checkpoint) -> Counters:
@@ -239,9 +240,7 @@ def _epoch(shop: Workshop, learner: Learner, counters: Counters, last: Checkpoin
 
 def _with(counters: Counters, seen: Validation) -> Counters:
     figures = {name: tuple(seen.by_class(getattr(seen, name)).tolist()) for name in ("map_at_r", "margin")}
-    return replace(
-        counters, map_at_r=(*counters.map_at_r, figures["map_at_r"]), margin=(*counters.margin, figures["margin"])
-    )
+    return replace(counters, map_at_r=(*counters.map_at_r, figures["map_at_r"]), margin=(*counters.margin, figures["margin"]))
 
 
 def _begin(shop: Workshop, candidate: Candidate, folds: Sequence[Fold], folder: str) -> Trial:
@@ -282,7 +281,7 @@ def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> t
     names, weights = list(heads.architecture.heads), heads.weights.tolist()
     if learners[0].candidate.init != "whitened" or not tuned_heads:
         return tuple(weights)
-    vectors = [embed_rows(learner, learner.network, searched_rows(learner)).heads for learner in learners]
+    vectors = [embed_rows(learner, learner.network, learner.fold.held_out).heads for learner in learners]
     counts = np.concatenate([query_counts(learner) for learner in learners])
 
     def figures(weights: Sequence[float], name: str) -> Figures:

@@ -4,6 +4,7 @@ If the training is killed, the next call with the same `work` folder resumes aft
 result. The same call in several processes is one training: see `model.training.distributed`.
 """
 
+import copy
 import logging
 import time
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import Tensor
 
 from model.config import ModelConfig, TrainConfig
-from model.data.manifest import Manifest, read_manifest
+from model.data.manifest import read_manifest
 from model.errors import Terminated
 from model.files import atomic_folder, sha256_json, write_json
 from model.locks import hold
@@ -30,7 +33,7 @@ from model.training.epochs import RESUMES, train_epoch
 from model.training.folds import Fold, class_folds
 from model.training.initialisation import finish_init, init_heads, project_once
 from model.training.learner import Learner, TrainingData, make_learner, open_data
-from model.training.reporting import report_of, report_without_folds
+from model.training.reporting import report_of
 from model.training.selection import Choice, Say, Trial, Workshop, candidates, select
 from model.training.stopping import sigterm_flag
 from model.training.validation import embed_rows
@@ -81,4 +84,100 @@ def train(
         with fabric.rank_zero_first():  # the other processes find the maps in the cache
             data = open_data(manifest, model, config, data_md5=data_md5, work=work, progress=shown, fabric=fabric)
         shop = Workshop(data, fabric, folder, key, say, lambda: any_process(fabric, received()))
-        ...
+        rows = np.sort(np.concatenate([data.manifest.rows("train"), data.manifest.rows("val")]))
+        folds = [] if choice else class_folds(data.manifest, config.fold_count, config.seed)
+        trial = None
+        if folds:
+            choice, trial = select(shop, folds)
+        if trial and len(folds) == 1:
+            learner, counters = trial.learners[0], trial.counters[0]
+        else:
+            learner, counters = _train_on_all(shop, rows, choice or _init_alone(data))
+        report = report_of(learner, trial, counters)
+        for sentence in report.summary:
+            say(sentence)
+        if fabric.is_global_zero:
+            _store(learner, model, report, _held_out(trial), out)
+    return report
+
+
+def _speaker(progress: Progress | None) -> Say:
+    """Writes a sentence to the log, and to `progress` where there is one."""
+
+    def say(text: str) -> None:
+        _LOG.info("%s", text)
+        if progress:
+            progress(0, 0, text)
+
+    return say
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _init_alone(data: TrainingData) -> Choice:
+    """The choice where no classes can be held out: the init of the first candidate, without epochs."""
+    weights = [1.0 if head.weight is None else head.weight for head in data.method.architecture.heads.values()]
+    return Choice(candidates(data)[0], 0, tuple(weights))
+
+
+def _train_on_all(shop: Workshop, rows: NDArray[np.int64], choice: Choice) -> tuple[Learner, Counters]:
+    """Train on all training and validation classes, with what was chosen."""
+    learner = make_learner(shop.data, Fold(rows, np.empty(0, dtype=np.int64)), choice.candidate, shop.fabric)
+    last = shop.checkpoint(learner, "all", "last")
+    counters = last.load()
+    if counters is None:
+        init_heads(learner, shop.inits)
+        project_once(learner)
+        finish_init(learner, choice.weights)
+        counters = Counters()
+        last.save(counters)
+        last.load()  # all processes start from exactly the same values, also on different machines
+    else:
+        project_once(learner)
+    while counters.epoch < choice.epochs:
+        began = time.monotonic()
+        loss = train_epoch(learner, counters, last.save, shop.stopping)
+        seconds = (*counters.seconds, round(time.monotonic() - began, 3))
+        losses = (*counters.losses, loss)
+        counters = replace(counters, epoch=counters.epoch + 1, step=0, loss=0.0, losses=losses, seconds=seconds)
+        last.save(counters)
+        shop.say(f"all {learner.classes} classes, epoch {counters.epoch} of {choice.epochs}: loss {loss:.3f}")
+        if shop.stopping():
+            raise Terminated(f"Stopped after epoch {counters.epoch}.", RESUMES)
+    return learner, counters
+
+
+def _held_out(trial: Trial | None) -> dict[str, Tensor]:
+    """The embeddings of the held-out images of all folds, by networks that did not see their classes."""
+    parts: dict[str, list[Tensor]] = {"vectors": [], "labels": [], "folds": []}
+    for number, learner in enumerate(trial.learners if trial else ()):
+        rows = learner.fold.held_out
+        parts["vectors"].append(embed_rows(learner, learner.evaluated, rows).merged.float().cpu())
+        parts["labels"].append(torch.from_numpy(learner.manifest.labels[rows]))
+        parts["folds"].append(torch.full((len(rows),), number))
+    return {name: torch.cat(some) if some else torch.empty(0) for name, some in parts.items()}
+
+
+def _store(learner: Learner, model: ModelConfig, report: TrainReport, held_out: dict[str, Tensor], out: Path) -> None:
+    network = copy.deepcopy(learner.evaluated)
+    network.heads.fold_residuals()
+    spec = NetworkSpec(model.method, model.trunk, model.image_size, network.heads.architecture)
+    with atomic_folder(out) as folder:
+        save_network(network, folder / "weights.safetensors")
+        save_file(held_out, folder / HELD_OUT)
+        write_json(folder / "config.json", spec.to_json())
+        write_json(folder / "training.json", report.model_dump(mode="json"))
+
+
+@contextmanager
+def _exclusive(fabric: Fabric, folder: Path) -> Iterator[Path]:
+    """Wait until no other training uses this folder. The first of several processes waits for all of them."""
+    if fabric.is_global_zero:
+        with hold(folder / "lock"):
+            yield folder
+            fabric.barrier()
+    else:
+        yield folder
+        fabric.barrier()

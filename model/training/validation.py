@@ -22,7 +22,7 @@ Figures = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Validation:
-    """The figures of a network on held-out classes, which are searched among themselves and some training images.
+    """The figures of a network on held-out classes, which are searched among themselves.
 
     Attributes:
         labels: (Q,) class of each query that has a possible match.
@@ -57,50 +57,39 @@ def query_counts(learner: Learner) -> NDArray[np.int64]:
 
 def validate(learner: Learner) -> Validation:
     """The figures of the evaluated network on the learner's held-out classes."""
-    return search(learner, embed_rows(learner, learner.evaluated, searched_rows(learner)).merged)
+    return search(learner, embed_rows(learner, learner.evaluated, learner.fold.held_out).merged)
 
 
 def validate_untrained(learner: Learner) -> Validation:
     """The figures of the trunk as it is, without heads."""
-    return search(learner, embed_rows(learner, untrained_network(learner.network.trunk), searched_rows(learner)).merged)
-
-
-def searched_rows(learner: Learner) -> NDArray[np.int64]:
-    """The rows that a validation searches: the held-out ones, which are its queries, then the distractors."""
-    return np.concatenate([learner.fold.held_out, learner.fold.distractors])
+    return search(learner, embed_rows(learner, untrained_network(learner.network.trunk), learner.fold.held_out).merged)
 
 
 def search(learner: Learner, merged: Tensor) -> Validation:
-    """Search every held-out image among the others and the distractors.
+    """Search every held-out image among the others.
 
     Args:
         learner: The training whose fold is searched.
-        merged: Embeddings (N, D) of `searched_rows`.
+        merged: Embeddings (N, D) of its held-out rows.
 
     Raises:
         GlocalError: An embedding is not finite, or zero: the training has diverged.
     """
     if not bool((merged.norm(dim=1) > 0.5).all()):  # also false for NaN
         raise GlocalError("The network's embeddings are no longer finite.", "Lower train.learning_rate.")
-    rows, queries = searched_rows(learner), len(learner.fold.held_out)
+    rows = learner.fold.held_out
     vectors, labels = merged.float().cpu().numpy(), learner.manifest.labels[rows]
-    found = evaluate_retrieval(vectors, labels, learner.manifest.ids[rows], queries=queries)
+    found = evaluate_retrieval(vectors, labels, learner.manifest.ids[rows])
     kept = found.has_match
-    return Validation(labels[:queries][kept], found.map_at_r[kept], _margins(vectors, labels, queries)[kept])
+    return Validation(labels[kept], found.map_at_r[kept], _margins(vectors, labels)[kept])
 
 
-def _margins(vectors: NDArray[np.float32], labels: NDArray[np.int64], queries: int) -> NDArray[np.float64]:
+def _margins(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """(Q,): similarity of the nearest right image less that of the nearest wrong one."""
-    margins = np.empty(queries)
-    for begin in range(0, queries, 256):
-        part = slice(begin, min(begin + 256, queries))
-        scores = vectors[part] @ vectors.T
-        same = labels[part, None] == labels
-        itself = np.arange(part.start, part.stop)[:, None] == np.arange(len(labels))
-        right = np.where(same & ~itself, scores, -1.0).max(axis=1)
-        wrong = np.where(same, -1.0, scores).max(axis=1)
-        margins[part] = right - wrong
-    return margins
+    scores = vectors @ vectors.T
+    same = labels[:, None] == labels
+    right = np.where(same & ~np.eye(len(labels), dtype=bool), scores, -1.0).max(axis=1)
+    return np.asarray(right - np.where(same, -1.0, scores).max(axis=1), dtype=np.float64)
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ from itertools import count
 
 from model.config import ModelConfig, TrainConfig
 from model.schemas.train_report import TrainReport
-from model.training import train as training
+from model.training import epochs
 
 # Of the methods with a whitened init and a tuned head, the one whose whitening is quick.
 MODEL = ModelConfig(method="local_average", trunk="test_efficientnet", weights="none", image_size=32)
@@ -22,6 +22,7 @@ def settings(mode: str, **changes) -> TrainConfig:
             "learning_rate": 2e-3,
             "trunk_learning_rate": 2e-3,
             "patience": 10,
+            "folds": 1,
             "seed": 5,
             "device": "cpu",
             "workers": 1 if mode == "finetune" else 0,
@@ -47,11 +48,11 @@ def same_as(whole, mode, report, out) -> bool:
 
 def interrupted_at(monkeypatch, step: int, error: BaseException) -> None:
     """Fail at a step of the optimiser, counted over all epochs."""
-    real, steps = training._set_rates, count()
+    real, steps = epochs._set_rates, count()
 
     def set_rates(*arguments):
         if next(steps) == step:
             raise error
         real(*arguments)
 
-    monkeypatch.setattr(training, "_set_rates", set_rates)
+    monkeypatch.setattr(epochs, "_set_rates", set_rates)
