@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from benchmarks.tuning import TUNED
+from benchmarks.trials import REFERENCE
 
 
 class Part(NamedTuple):
@@ -81,13 +81,13 @@ def _head(results: dict[str, Any]) -> list[str]:
     return [
         "# Ablation",
         "",
-        f"What each part of `{TUNED}` is worth: one thing changed each, everything else as it is. Written by the command",
+        f"What each part of `{REFERENCE}` is worth: one thing changed each, everything else as it is. Written by the command",
         "",
         f"    {results['command']}",
         "",
         f"Trunk {model['trunk']} ({train['trunk']}), {model['image_size']} px, {train['epochs']} epochs.",
         f"Means over {seeds} seeds on unseen classes ({tested}).",
-        f"`{TUNED}` is tuned on the validation classes, and its changes use its recipe; `init_random` uses the best of those",
+        f"`{REFERENCE}` is tuned on the validation classes, and its changes use its recipe; `init_random` uses the best of those",
         "with a random init. Differences are in points of MAP@R (hundredths), taken query by query and averaged over seeds,",
         "with the 95 % interval of a bootstrap that draws whole classes. Of many intervals one in twenty misses by chance.",
         "",
@@ -98,7 +98,7 @@ def _table(results: dict[str, Any]) -> list[str]:
     sets = results["data"]
     titles = [f"{name}: {title}" for name in sets for title in ("MAP@R", "Recall@1", "difference")]
     lines = [f"| variant | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
-    for variant in (TUNED, *(variant for part in PARTS for variant in part.variants)):
+    for variant in (REFERENCE, *(variant for part in PARTS for variant in part.variants)):
         cells = [cell for one in sets.values() for cell in _cells(one["methods"].get(variant))]
         lines.append(f"| `{variant}` | {' | '.join(cells)} |")
     return [*lines, ""]
