@@ -33,9 +33,12 @@ from model.data.sampler import epoch_batches
 from model.progress import progress_text
 from model.training.checkpoint import Counters, save_checkpoint
 from model.training.distributed import make_fabric
-from model.training.initialisation import init_heads
-from model.training.learner import Learner, make_learner
-from model.training.train import train, train_epoch
+from model.training.epochs import train_epoch
+from model.training.folds import class_folds
+from model.training.initialisation import finish_init, init_heads, project_once
+from model.training.learner import Learner, make_learner, open_data
+from model.training.selection import candidates
+from model.training.train import train
 
 IMAGES_A_CLASS = 16
 VALIDATION_CLASSES = 2
@@ -43,19 +46,20 @@ VALIDATION_CLASSES = 2
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: a network, its training, and the number of images."""
+    """One comparison: a network, its training, the number of images, and which of the training's candidates is run."""
 
     name: str
     model: ModelConfig
     train: TrainConfig
     images: int
+    candidate: int = 0
 
 
 def cases(cuda: bool) -> list[Case]:
     """The comparisons on this machine."""
     lite = ModelConfig(image_size=128)
     found = [
-        Case("frozen", lite, TrainConfig(trunk="frozen", warmup_epochs=0), 768 if not cuda else 8192),
+        Case("frozen", lite, TrainConfig(trunk="frozen", warmup_epochs=0), 768 if not cuda else 8192, candidate=-1),
         Case("finetune", lite, TrainConfig(trunk="finetune", warmup_epochs=0), 384 if not cuda else 8192),
     ]
     if cuda:
@@ -85,10 +89,13 @@ def compare(case: Case, dataset: Path, rounds: int) -> dict[str, float | str]:
     """Images per second of the training loop and of the bare steps, measured in turns."""
     with tempfile.TemporaryDirectory() as work:
         fabric = make_fabric(case.train)
-        learner = make_learner(
-            read_manifest(dataset), case.model, case.train, data_md5=str(dataset), work=Path(work), progress=_say, fabric=fabric
-        )
-        init_heads(learner)
+        manifest = read_manifest(dataset)
+        options = {"data_md5": str(dataset), "work": Path(work), "progress": _say, "fabric": fabric}
+        data = open_data(manifest, case.model, case.train, **options)  # type: ignore[arg-type]
+        learner = make_learner(data, class_folds(data.manifest, 1, 0)[0], candidates(data)[case.candidate], fabric)
+        init_heads(learner, {})
+        project_once(learner)
+        finish_init(learner, [1.0] * len(learner.network.heads.architecture.heads))
         saving = _seconds(learner, lambda: save_checkpoint(Path(work) / "x", learner.modules, learner.optimizer, Counters(), ""))
         batches = _batches(learner)
         memory = [

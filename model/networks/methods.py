@@ -24,6 +24,7 @@ class Method:
         losses: The terms whose weighted sum is the training loss.
         inits: Inits of the projections that `model.training.selection` compares; `model.training.whitening` computes whitenings.
         tuned_heads: Heads whose weights in the merged vector are chosen on held-out classes, if the init is whitened.
+        keeps_attention: Whether selection may not leave the attention blocks out.
 
     Raises:
         InvalidInput: A loss term or `tuned_heads` names a head that is not there.
@@ -33,6 +34,7 @@ class Method:
     losses: tuple[LossSpec, ...]
     inits: tuple[Init, ...] = ("whitened", "random")
     tuned_heads: tuple[str, ...] = ()
+    keeps_attention: bool = False
 
     def __post_init__(self) -> None:
         heads = list(self.architecture.heads)
@@ -134,7 +136,8 @@ def _with_heads(heads: dict[str, HeadSpec]) -> Method:
 
 
 def _with_attention(attention: str) -> Method:
-    return _with_heads({name: replace(head, attention=attention) for name, head in HEADS.items()})
+    changed = _with_heads({name: replace(head, attention=attention) for name, head in HEADS.items()})
+    return replace(changed, keeps_attention=attention != "none")
 
 
 def _alone(name: str) -> Method:
@@ -165,6 +168,7 @@ ABLATIONS: dict[str, Method] = {
     "global_and_local": _two_heads("global", "local"),
     "parts_and_local": _two_heads("parts", "local"),
     "attention_none": _with_attention("none"),
+    "attention_kept": replace(MULTI_HEAD, keeps_attention=True),
     "attention_nonlocal": _with_attention("second_order_nonlocal"),
     "attention_channel": _with_attention("second_order_channel"),
     "attention_residual_mask": _with_attention("residual_mask"),

@@ -1,4 +1,4 @@
-"""Thresholds at stated false-accept rates, from images of held-out classes, embedded by networks that did not see these classes."""
+"""Thresholds at stated false-accept rates, from images of held-out classes, embedded by networks that did not see the classes."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -4,8 +4,8 @@
     weights of the heads in the merged vector     chosen on all folds, after the init
     number of epochs                              chosen on all folds, with the candidate that was chosen
 
-A training with what was chosen then reads all classes: `model.training.train`. One setting replaces another only if it is better by
-more than one standard error of their paired difference over classes (the one-standard-error rule: Breiman et al.,
+A training with what was chosen then reads all classes: `model.training.train`. One setting replaces another only if it is
+better by more than one standard error of their paired difference over classes (the one-standard-error rule: Breiman et al.,
 Classification and Regression Trees, 1984, section 3.4.3), so of settings that the classes cannot tell apart the simpler is
 taken. The criterion is MAP@R; where the init reaches `SATURATED_MAP_AT_R` it is the margin.
 """
@@ -154,7 +154,8 @@ def candidates(data: TrainingData) -> list[Candidate]:
     config, architecture = data.config, data.method.architecture
     inits = data.method.inits if config.init == "method" else (config.init,)
     optional = architecture.attentive and all(head.attention in IDENTITY_AT_INIT for head in architecture.heads.values())
-    optional = optional and config.trunk == "frozen" and data.model.global_attention == data.model.local_attention == "method"
+    named = data.method.keeps_attention or {data.model.global_attention, data.model.local_attention} != {"method"}
+    optional = optional and config.trunk == "frozen" and not named
     found = []
     for init in inits:
         attention = architecture.attentive and not (optional and init == "whitened")
@@ -276,7 +277,7 @@ def _init(shop: Workshop, learners: Sequence[Learner], folder: str) -> list[Coun
 
 @torch.no_grad()
 def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> tuple[float, ...]:
-    """The weight of each head in the merged vector: of `MERGE_WEIGHTS` for the tuned heads after a whitened init, as it is else."""
+    """The weight of each head in the merged vector. After a whitened init, those of the tuned heads are chosen."""
     heads = learners[0].network.heads
     names, weights = list(heads.architecture.heads), heads.weights.tolist()
     if learners[0].candidate.init != "whitened" or not tuned_heads:
