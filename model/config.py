@@ -39,11 +39,12 @@ _METHODS, _ATTENTION = method_names(), ["method", *ATTENTION]
 MethodName = Annotated[str, _one_of("method", _METHODS), Field(json_schema_extra={"enum": list(_METHODS)})]
 AttentionName = Annotated[str, _one_of("attention block", _ATTENTION), Field(json_schema_extra={"enum": list(_ATTENTION)})]
 
-_RENAMED = {"train.start": "train.init", "serve.golden_queries": "index.golden_queries"}
+_RENAMED = {
+    "train.start": "train.init",
+    "train.learning_rate": "train.learning_rates",
+    "serve.golden_queries": "index.golden_queries",
+}
 """Settings of earlier versions and their names now."""
-
-
-_Rate = Annotated[float, Field(gt=0)]
 
 
 class _Section(BaseModel):
@@ -131,10 +132,9 @@ class TrainConfig(_Section):
         description="Class-disjoint folds on which settings and epochs are chosen, before all classes are trained on; "
         "1: on the validation classes, which are not trained on; 0: 3, or 1 if the trunk is finetuned",
     )
-    learning_rate: _Rate | tuple[_Rate, ...] = Field(
+    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (),
-        union_mode="left_to_right",
-        description="Learning rate of the heads, or a list of which one is chosen on held-out classes; "
+        description="Learning rates of the heads, as a list, of which one is chosen on held-out classes; "
         "empty: 0.0003 and 0.001, or 0.0003 if the trunk is finetuned",
     )
     trunk_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the trunk, if it is finetuned")
@@ -165,11 +165,9 @@ class TrainConfig(_Section):
     )
 
     @property
-    def learning_rates(self) -> tuple[float, ...]:
+    def compared_rates(self) -> tuple[float, ...]:
         """The learning rates that are compared."""
-        if isinstance(self.learning_rate, float):
-            return (self.learning_rate,)
-        return self.learning_rate or ((3e-4,) if self.trunk == "finetune" else (3e-4, 1e-3))
+        return self.learning_rates or ((3e-4,) if self.trunk == "finetune" else (3e-4, 1e-3))
 
     @property
     def fold_count(self) -> int:

@@ -56,7 +56,7 @@ def train_epoch(learner: Learner, counters: Counters, save: Save, stopping: Call
 def _finite(total: Tensor, epoch: int) -> float:
     """The sum of losses as a number. It is checked before every checkpoint, so that none holds a diverged network."""
     if not torch.isfinite(total):
-        raise GlocalError(f"The loss is no longer finite in epoch {epoch + 1}.", "Lower train.learning_rate.")
+        raise GlocalError(f"The loss is no longer finite in epoch {epoch + 1}.", "Lower train.learning_rates.")
     return total.item()
 
 

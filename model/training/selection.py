@@ -159,9 +159,9 @@ def candidates(data: TrainingData) -> list[Candidate]:
     found = []
     for init in inits:
         attention = architecture.attentive and not (optional and init == "whitened")
-        found += [Candidate(init, rate, attention) for rate in config.learning_rates]
+        found += [Candidate(init, rate, attention) for rate in config.compared_rates]
     if optional and "whitened" in inits:
-        found.append(Candidate("whitened", config.learning_rates[0], True))
+        found.append(Candidate("whitened", config.compared_rates[0], True))
     return found if config.epochs else found[:1]
 
 

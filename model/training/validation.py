@@ -76,7 +76,7 @@ def search(learner: Learner, merged: Tensor) -> Validation:
         GlocalError: An embedding is not finite, or zero: the training has diverged.
     """
     if not bool((merged.norm(dim=1) > 0.5).all()):  # also false for NaN
-        raise GlocalError("The network's embeddings are no longer finite.", "Lower train.learning_rate.")
+        raise GlocalError("The network's embeddings are no longer finite.", "Lower train.learning_rates.")
     rows = learner.fold.held_out
     vectors, labels = merged.float().cpu().numpy(), learner.manifest.labels[rows]
     found = evaluate_retrieval(vectors, labels, learner.manifest.ids[rows])

@@ -19,7 +19,7 @@ def settings(mode: str, **changes) -> TrainConfig:
             "epochs": 4,
             "classes_per_batch": 4,
             "images_per_class": 2,  # two steps an epoch
-            "learning_rate": 2e-3,
+            "learning_rates": (2e-3,),
             "trunk_learning_rate": 2e-3,
             "patience": 10,
             "folds": 1,

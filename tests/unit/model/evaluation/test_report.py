@@ -27,7 +27,7 @@ from tests.support.reports import MOMENT, figure, make_report, make_training
 
 HOSTILE = '<script>alert("1")</script>'
 CLASSES = (HOSTILE, "<img src=x onerror=alert(2)>", "pear & 'plum'")
-SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump()}
+SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump(mode="json")}
 WHOLE = np.full(4, np.nan, dtype=np.float32)
 VOID = {"meta", "img"}
 HIDDEN = "a\u202eb\nc\x85d\xade\u200f"

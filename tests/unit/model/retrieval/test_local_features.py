@@ -171,9 +171,9 @@ def test_a_method_with_an_autoencoder_is_described_by_it_on_the_shallow_map():
         (found,) = features_of_map(heads.autoencoder, shallow, 64)
         descriptors, scores = heads.autoencoder.local_descriptors(shallow)
     best = scores.flatten().argmax()
-    assert found.descriptors.shape == (16, 64)
+    assert found.descriptors.shape == (16, 128)
     assert found.scores[0] == pytest.approx(scores.max().item())
-    assert found.descriptors[0] == pytest.approx(descriptors.reshape(16, 64)[best].numpy(), abs=1e-6)
+    assert found.descriptors[0] == pytest.approx(descriptors.reshape(16, 128)[best].numpy(), abs=1e-6)
     assert found.positions[0].tolist() == [16 * (best % 4) + 8, 16 * (best // 4) + 8]
 
 

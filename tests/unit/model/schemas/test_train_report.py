@@ -19,7 +19,7 @@ def test_the_gain_is_split_into_that_of_the_init_and_that_of_the_training():
     assert (found.untrained_map_at_r, found.init_map_at_r, found.validation_map_at_r) == (0.25, 0.5, 0.75)
     assert (found.gain_of_init, found.gain_of_training) == (0.25, 0.25)
     said = "untrained trunk 0.2500, closed-form init 0.5000 (+0.2500), after training 0.7500 (+0.2500)"
-    assert found.gain == f"validation MAP@R: {said}"
+    assert found.gain == f"MAP@R on held-out classes: {said}"
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_the_gain_is_split_into_that_of_the_init_and_that_of_the_training():
     [
         (report(0.5, 0.6, 0.7, 0.6, best=2), "best epoch 2 of 3"),
         (report(0.5, 0.6, 0.5, 0.5, best=1, epochs_planned=12), "best epoch 1 of 12, stopped after epoch 3"),
-        (report(0.5, 0.4, 0.3), "the init was kept: no epoch was better than the closed-form init"),
-        (report(0.5, 0.4, init="random"), "the init was kept: no epoch was better than the random init"),
+        (report(0.5, 0.4, 0.3), "the init was kept: no epoch was better than the closed-form init by more than a standard error"),
+        (report(0.5, 0.4, init="random"), "the init was kept: no epoch was better than the random init by more than a standard error"),
         (report(0.5), "no epochs were planned: the closed-form init is kept"),
         (
             report(0.0, 0.0, validation_classes=0, validation_images=0),
-            "the init was kept: without validation classes no epoch can be compared with the closed-form init",
+            "the init was kept: without held-out classes no epoch can be compared with the closed-form init",
         ),
     ],
     ids=["best", "patience", "kept", "random", "no epochs", "no validation"],
@@ -66,7 +66,7 @@ def test_what_is_stored_is_read_again_with_all_that_is_computed():
     found = report(0.5, 0.6, 0.4, best=1)
     stored = found.model_dump(mode="json")
     assert stored["gain_of_training"] == pytest.approx(0.1)
-    assert stored["history"][0] == {"epoch": 0, "loss": None, "map_at_r": 0.5, "seconds": 0.0}
+    assert stored["history"][0] == {"epoch": 0, "loss": None, "map_at_r": 0.5, "margin": None, "seconds": 0.0}
     assert TrainReport.model_validate(stored) == found
     assert TrainReport.model_validate_json(found.model_dump_json()) == found
 
