@@ -66,7 +66,11 @@ def make_report(**changes: object) -> Report:
         "embedding_space_id": "s" * 16,
         "code_revision": "0.1+abc",
         "data": make_pin(path="grains"),
-        "settings": {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump(mode="json"), "evaluate": {"samples": 1000}},
+        "settings": {
+            "model": ModelConfig().model_dump(),
+            "train": TrainConfig().model_dump(mode="json"),
+            "evaluate": {"samples": 1000},
+        },
         "retrieval": make_retrieval(),
         "latency": Latency(median_ms=12.5, fastest_ms=11.25, reference_ms=10, ratio=1.25, queries=20),
         "size_mb": 20.0,

@@ -55,3 +55,20 @@ def test_an_image_does_not_vouch_for_itself():
 @pytest.mark.parametrize("count", [0, 2])
 def test_fewer_than_two_classes_calibrate_nothing(count):
     assert calibrate(VECTORS[:count], LABELS[:count], np.zeros(count, int)) == Calibration()
+
+
+def test_only_images_of_one_fold_are_compared():
+    """Each fold has a network of its own, so that a similarity across folds says nothing."""
+    one = calibrate(VECTORS, LABELS, np.zeros(4, int))
+    turned = np.stack([-VECTORS[:, 1], VECTORS[:, 0]], axis=1)  # by 90 degrees: the same angles among themselves
+    both = calibrate(np.concatenate([VECTORS, turned]), np.concatenate([LABELS, LABELS + 2]), np.repeat([0, 1], 4))
+    assert both.pairs == 2 * one.pairs
+    for rate, entry in one.verify.items():
+        assert both.verify[rate].threshold == pytest.approx(entry.threshold, abs=1e-6)
+        assert both.verify[rate].true_accept_rate == entry.true_accept_rate
+        assert both.identify[rate].threshold == pytest.approx(one.identify[rate].threshold, abs=1e-6)
+
+
+def test_a_class_that_two_folds_held_out_is_no_pair_across_them():
+    labels = np.array([0, 1, 0, 1])
+    assert calibrate(VECTORS, labels, np.array([0, 0, 1, 1])).pairs == 4

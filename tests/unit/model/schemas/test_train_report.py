@@ -28,7 +28,10 @@ def test_the_gain_is_split_into_that_of_the_init_and_that_of_the_training():
         (report(0.5, 0.6, 0.7, 0.6, best=2), "best epoch 2 of 3"),
         (report(0.5, 0.6, 0.5, 0.5, best=1, epochs_planned=12), "best epoch 1 of 12, stopped after epoch 3"),
         (report(0.5, 0.4, 0.3), "the init was kept: no epoch was better than the closed-form init by more than a standard error"),
-        (report(0.5, 0.4, init="random"), "the init was kept: no epoch was better than the random init by more than a standard error"),
+        (
+            report(0.5, 0.4, init="random"),
+            "the init was kept: no epoch was better than the random init by more than a standard error",
+        ),
         (report(0.5), "no epochs were planned: the closed-form init is kept"),
         (
             report(0.0, 0.0, validation_classes=0, validation_images=0),
@@ -40,6 +43,38 @@ def test_the_gain_is_split_into_that_of_the_init_and_that_of_the_training():
 def test_the_outcome_says_which_epoch_is_kept(found, said):
     assert found.outcome == said
     assert found.kept_init == (found.best_epoch == 0)
+
+
+def test_the_gain_of_training_has_its_interval():
+    found = report(0.5, 0.625, best=1, gain_interval=(-0.05, 0.25))
+    assert found.gain.endswith("after training 0.6250 (+0.1250 [-0.0500, +0.2500])")
+
+
+CHOSEN = {"learning_rate": 3e-4, "attention": False, "merge_weights": {"global": 1.0, "local": 0.35}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"folds": 3},
+            "chosen on 3 class-disjoint folds by MAP@R: whitened init, learning rate 0.0003, without attention, "
+            "head weights global 1, local 0.35; then 1 epochs on all classes",
+        ),
+        (
+            {"folds": 1, "attention": True, "criterion": "margin"},
+            "chosen on the validation classes by margin: whitened init, learning rate 0.0003, with attention, "
+            "head weights global 1, local 0.35",
+        ),
+        ({"validation_classes": 0}, ""),
+        ({"learning_rate": None}, ""),
+    ],
+    ids=["folds", "validation classes", "nothing held out", "an old record"],
+)
+def test_the_selection_is_a_sentence(changes, said):
+    found = report(0.5, 0.6, best=1, **{**CHOSEN, **changes})
+    assert found.selection == said
+    assert found.summary[0] == (said or found.outcome)
 
 
 def test_validation_classes_are_saturated_from_the_stated_figure_on():
@@ -69,6 +104,15 @@ def test_what_is_stored_is_read_again_with_all_that_is_computed():
     assert stored["history"][0] == {"epoch": 0, "loss": None, "map_at_r": 0.5, "margin": None, "seconds": 0.0}
     assert TrainReport.model_validate(stored) == found
     assert TrainReport.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_record_of_an_earlier_release_is_read_without_what_it_lacks():
+    stored = report(0.5, 0.6, best=1).model_dump(mode="json")
+    for name in ("learning_rate", "attention", "merge_weights", "folds", "criterion", "gain_interval"):
+        del stored[name]
+    for epoch in stored["history"]:
+        del epoch["margin"]
+    assert TrainReport.model_validate(stored) == report(0.5, 0.6, best=1)
 
 
 def test_the_json_schema_describes_every_field_that_is_stored():
