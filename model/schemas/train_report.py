@@ -5,11 +5,12 @@ from typing import Any, Literal
 from pydantic import Field, computed_field, model_validator
 
 from model.schemas.schema import Schema
+from model.text import counted
 
 SATURATED_MAP_AT_R = 0.98
-"""Validation MAP@R of the init from which on the validation classes are saturated: too little room is left to compare epochs."""
+"""MAP@R of the init on held-out classes from which on it is saturated: too little room is left to compare epochs by it."""
 FEWEST_CLASSES = 5
-"""Validation classes below which no comparison can be significant: even if all of 4 classes improve, a one-sided sign test over
+"""Held-out classes below which no comparison can be significant: even if all of 4 classes improve, a one-sided sign test over
 classes gives p = 1/16; with 5 classes it gives p = 1/32, below 0.05."""
 
 
@@ -18,7 +19,7 @@ class Epoch(Schema):
 
     epoch: int = Field(ge=0, description="Number of the epoch; 0: the init")
     loss: float | None = Field(None, description="Mean training loss of the epoch's batches; null for epoch 0")
-    map_at_r: float = Field(ge=0, le=1, description="MAP@R on the validation classes after the epoch; 0 if there are none")
+    map_at_r: float = Field(ge=0, le=1, description="MAP@R on the held-out classes after the epoch; 0 if there are none")
     margin: float | None = Field(
         None, description="Mean similarity of the nearest right image less that of the nearest wrong one; absent in old records"
     )
@@ -43,9 +44,9 @@ class TrainReport(Schema):
     )
     epochs_planned: int = Field(ge=0, description="Epochs that the settings ask for")
     best_epoch: int = Field(ge=0, description="Number of epochs that were chosen; 0: the init is kept")
-    untrained_map_at_r: float = Field(ge=0, le=1, description="MAP@R of the untrained trunk on the validation classes")
-    validation_classes: int = Field(ge=0, description="Number of validation classes")
-    validation_images: int = Field(ge=0, description="Number of validation images")
+    untrained_map_at_r: float = Field(ge=0, le=1, description="MAP@R of the untrained trunk on the held-out classes")
+    validation_classes: int = Field(ge=0, description="Number of held-out classes, over all folds")
+    validation_images: int = Field(ge=0, description="Number of their images that can be found")
     history: tuple[Epoch, ...] = Field(min_length=1, description="The epochs in order, from the init to the last one")
 
     @model_validator(mode="before")
@@ -68,28 +69,28 @@ class TrainReport(Schema):
         """Epochs that were trained; fewer than planned where patience ran out."""
         return len(self.history) - 1
 
-    @computed_field(description="MAP@R of the init on the validation classes")  # type: ignore[prop-decorator]
+    @computed_field(description="MAP@R of the init on the held-out classes")  # type: ignore[prop-decorator]
     @property
     def init_map_at_r(self) -> float:
-        """MAP@R of the init on the validation classes."""
+        """MAP@R of the init on the held-out classes."""
         return self.history[0].map_at_r
 
-    @computed_field(description="MAP@R of the kept network on the validation classes")  # type: ignore[prop-decorator]
+    @computed_field(description="MAP@R after the kept epoch on the held-out classes")  # type: ignore[prop-decorator]
     @property
     def validation_map_at_r(self) -> float:
-        """MAP@R of the kept network on the validation classes."""
+        """MAP@R after the kept epoch on the held-out classes."""
         return self.history[self.best_epoch].map_at_r
 
-    @computed_field(description="Validation MAP@R of the init less that of the untrained trunk")  # type: ignore[prop-decorator]
+    @computed_field(description="MAP@R of the init on held-out classes less that of the untrained trunk")  # type: ignore[prop-decorator]
     @property
     def gain_of_init(self) -> float:
-        """Validation MAP@R of the init less that of the untrained trunk."""
+        """MAP@R of the init on held-out classes less that of the untrained trunk."""
         return self.init_map_at_r - self.untrained_map_at_r
 
-    @computed_field(description="Validation MAP@R of the kept network less that of the init")  # type: ignore[prop-decorator]
+    @computed_field(description="MAP@R after the kept epoch on held-out classes less that of the init")  # type: ignore[prop-decorator]
     @property
     def gain_of_training(self) -> float:
-        """Validation MAP@R of the kept network less that of the init."""
+        """MAP@R after the kept epoch on held-out classes less that of the init."""
         return self.validation_map_at_r - self.init_map_at_r
 
     @computed_field(description="Whether no epoch was better than the init, so that the init is kept")  # type: ignore[prop-decorator]
@@ -98,11 +99,16 @@ class TrainReport(Schema):
         """Whether no epoch was better than the init, so that the init is kept."""
         return self.best_epoch == 0
 
-    @computed_field(description="Whether the validation classes are too easy or too few to compare epochs")  # type: ignore[prop-decorator]
+    @computed_field(description="Whether the held-out classes are too easy or too few to compare epochs")  # type: ignore[prop-decorator]
     @property
     def saturated(self) -> bool:
-        """Whether the init reaches `SATURATED_MAP_AT_R`, or there are fewer than `FEWEST_CLASSES` validation classes."""
-        return self.init_map_at_r >= SATURATED_MAP_AT_R or self.validation_classes < FEWEST_CLASSES
+        """Whether there are fewer than `FEWEST_CLASSES` held-out classes, or MAP@R was compared from `SATURATED_MAP_AT_R` on."""
+        return self.too_easy or self.validation_classes < FEWEST_CLASSES
+
+    @property
+    def too_easy(self) -> bool:
+        """Whether MAP@R was compared although the init reaches `SATURATED_MAP_AT_R`, as before there was the margin."""
+        return self.criterion == "map_at_r" and self.init_map_at_r >= SATURATED_MAP_AT_R
 
     @property
     def init_name(self) -> str:
@@ -128,7 +134,8 @@ class TrainReport(Schema):
             return ""
         weights = ", ".join(f"{name} {weight:g}" for name, weight in self.merge_weights.items())
         folds = f"{self.folds} class-disjoint folds" if self.folds > 1 else "the validation classes"
-        then = f"; then {self.best_epoch} epochs on all classes" if self.folds > 1 else ""
+        epochs = counted(self.best_epoch, "epoch") if self.best_epoch else "the init alone"
+        then = f"; then {epochs} on all classes" if self.folds > 1 else ""
         attention = "with attention" if self.attention else "without attention"
         return (
             f"chosen on {folds} by {'margin' if self.criterion == 'margin' else 'MAP@R'}: {self.init} init, "
@@ -142,8 +149,16 @@ class TrainReport(Schema):
         return (
             f"MAP@R on held-out classes: untrained trunk {self.untrained_map_at_r:.4f}, "
             f"{self.init_name} {self.init_map_at_r:.4f} ({self.gain_of_init:+.4f}), "
-            f"after training {self.validation_map_at_r:.4f} ({self.gain_of_training:+.4f}{interval})"
+            f"after training {self.validation_map_at_r:.4f} ({self.gain_of_training:+.4f}{interval}){self._margins}"
         )
+
+    @property
+    def _margins(self) -> str:
+        """The margins before and after training, where they were compared."""
+        init, kept = self.history[0].margin, self.history[self.best_epoch].margin
+        if self.criterion == "map_at_r" or init is None or kept is None:
+            return ""
+        return f"; MAP@R is saturated, so margins were compared: init {init:.3f}, after training {kept:.3f}"
 
     @property
     def warning(self) -> str:
@@ -151,16 +166,16 @@ class TrainReport(Schema):
         if not self.saturated:
             return ""
         if not self.validation_classes:
-            return "There are no validation classes, so no epoch can be chosen: raise data.validation_fraction or add classes."
-        easy, few = self.init_map_at_r >= SATURATED_MAP_AT_R, self.validation_classes < FEWEST_CLASSES
+            return "There are no held-out classes, so no epoch can be chosen: add classes, or raise data.validation_fraction."
+        easy, few = self.too_easy, self.validation_classes < FEWEST_CLASSES
         reasons = [
             *([f"the init reaches MAP@R {self.init_map_at_r:.4f} ({SATURATED_MAP_AT_R} or more)"] if easy else []),
-            *([f"the number of validation classes is {self.validation_classes} (fewer than {FEWEST_CLASSES})"] if few else []),
+            *([f"the number of held-out classes is {self.validation_classes} (fewer than {FEWEST_CLASSES})"] if few else []),
         ]
         harder = " that are harder to tell apart" if easy else ""
         return (
             f"Validation is saturated: {' and '.join(reasons)}, so a difference between epochs may be chance. "
-            f"Raise data.validation_fraction, or add classes{harder}."
+            f"Add classes{harder}."
         )
 
     @property
