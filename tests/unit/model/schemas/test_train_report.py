@@ -59,7 +59,7 @@ CHOSEN = {"learning_rate": 3e-4, "attention": False, "merge_weights": {"global":
         (
             {"folds": 3},
             "chosen on 3 class-disjoint folds by MAP@R: whitened init, learning rate 0.0003, without attention, "
-            "head weights global 1, local 0.35; then 1 epochs on all classes",
+            "head weights global 1, local 0.35; then 1 epoch on all classes",
         ),
         (
             {"folds": 1, "attention": True, "criterion": "margin"},
@@ -77,6 +77,17 @@ def test_the_selection_is_a_sentence(changes, said):
     assert found.summary[0] == (said or found.outcome)
 
 
+def test_of_no_epochs_the_selection_says_that_the_init_is_computed_on_all_classes():
+    assert report(0.5, 0.4, folds=3, **CHOSEN).selection.endswith("; then the init alone on all classes")
+
+
+def test_where_map_at_r_is_saturated_the_margins_are_stated_and_it_is_no_warning():
+    history = tuple(Epoch(epoch=number, map_at_r=1.0, margin=margin) for number, margin in enumerate((0.25, 0.5)))
+    found = report(1.0, 1.0, best=1, criterion="margin", history=history)
+    assert found.gain.endswith("(+0.0000); MAP@R is saturated, so margins were compared: init 0.250, after training 0.500")
+    assert (found.saturated, found.warning) == (False, "")
+
+
 def test_validation_classes_are_saturated_from_the_stated_figure_on():
     below, at = report(SATURATED_MAP_AT_R - 1e-6, 1.0, best=1), report(SATURATED_MAP_AT_R, 1.0, best=1)
     assert (below.saturated, below.warning) == (False, "")
@@ -87,13 +98,13 @@ def test_validation_classes_are_saturated_from_the_stated_figure_on():
 
 
 @pytest.mark.parametrize(
-    ("classes", "said"), [(0, "There are no validation classes"), (4, "the number of validation classes is 4 (fewer than 5)")]
+    ("classes", "said"), [(0, "There are no held-out classes"), (4, "the number of held-out classes is 4 (fewer than 5)")]
 )
 def test_too_few_validation_classes_are_saturated_as_well(classes, said):
     found = report(0.5, 0.6, best=1, validation_classes=classes)
     assert found.saturated
     assert said in found.warning
-    assert "data.validation_fraction" in found.warning, "it says what to do"
+    assert "dd classes" in found.warning, "it says what to do"
     assert not report(0.5, 0.6, best=1, validation_classes=FEWEST_CLASSES).saturated
 
 
