@@ -95,7 +95,7 @@ def compare(case: Case, dataset: Path, rounds: int) -> dict[str, float | str]:
         learner = make_learner(data, class_folds(data.manifest, 1, 0)[0], candidates(data)[case.candidate], fabric)
         init_heads(learner, {})
         project_once(learner)
-        finish_init(learner, [1.0] * len(learner.network.heads.architecture.heads))
+        finish_init(learner, learner.network.heads.named_weights)
         saving = _seconds(learner, lambda: save_checkpoint(Path(work) / "x", learner.modules, learner.optimizer, Counters(), ""))
         batches = _batches(learner)
         memory = [

@@ -129,7 +129,7 @@ def train_network(bench: Bench, trial: Trial, progress: Progress | None) -> dict
 def choice_of(trained: dict[str, Any]) -> Choice:
     """What the trial of seed 0 chose, from its result."""
     candidate = Candidate(trained["init"], trained["learning_rate"], trained["attention"])
-    return Choice(candidate, trained["best_epoch"], tuple(trained["merge_weights"].values()))
+    return Choice(candidate, trained["best_epoch"], trained["merge_weights"])
 
 
 def drop_networks(bench: Bench, trials: list[Trial]) -> None:

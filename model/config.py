@@ -298,4 +298,6 @@ def _explained(error: ValidationError) -> InvalidInput:
     if first["type"] == "unknown_name":
         hint = f"Did you mean {nearest(str(first['input']), first['ctx']['known'])}?"
         return InvalidInput(f"Setting {name}: {excerpt(first['msg'])}.", hint)
+    if first["type"] == "tuple_type":
+        return InvalidInput(f"Setting {name}: it is a list, not {excerpt(repr(first['input']))}.", f"Write {name}=[...].")
     return InvalidInput(f"Setting {name}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {excerpt(repr(first['input']))}.")

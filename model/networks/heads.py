@@ -132,6 +132,11 @@ class MultiHead(nn.Module):
         for _, head in self.named_heads():
             head.projection.fold()
 
+    @property
+    def named_weights(self) -> dict[str, float]:
+        """The weight of each head in the merged vector, by name."""
+        return {name: round(weight, 4) for name, weight in zip(self.architecture.heads, self.weights.tolist(), strict=True)}
+
     def tapped(self, name: str, shallow: Tensor, deep: Tensor) -> Tensor:
         """The map that a head reads."""
         return deep if self.architecture.heads[name].tap == "deep" else shallow

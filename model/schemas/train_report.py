@@ -132,7 +132,7 @@ class TrainReport(Schema):
         """What was chosen, and on which classes, as a sentence; empty if nothing was held out."""
         if not self.validation_classes or self.learning_rate is None:
             return ""
-        weights = ", ".join(f"{name} {weight:g}" for name, weight in self.merge_weights.items())
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in sorted(self.merge_weights.items()))
         folds = f"{self.folds} class-disjoint folds" if self.folds > 1 else "the validation classes"
         epochs = counted(self.best_epoch, "epoch") if self.best_epoch else "the init alone"
         then = f"; then {epochs} on all classes" if self.folds > 1 else ""

@@ -1,6 +1,6 @@
 """The init of the heads, computed in a few passes over the training images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -40,10 +40,10 @@ def _init_heads(learner: Learner) -> None:
         whiten_heads(heads, lambda: _labelled_maps(learner), learner.classes)
 
 
-def finish_init(learner: Learner, weights: Sequence[float]) -> None:
+def finish_init(learner: Learner, weights: Mapping[str, float]) -> None:
     """Set the heads' weights in the merged vector, place the proxies after a whitened init, and copy all to the average."""
     heads = learner.network.heads
-    heads.weights.copy_(torch.tensor(weights))
+    heads.weights.copy_(torch.tensor([weights[name] for name in heads.architecture.heads]))
     if learner.candidate.init == "whitened":
         _init_proxies(learner)
     learner.average()

@@ -18,13 +18,12 @@ def report_of(learner: Learner, trial: Trial | None, counters: Counters) -> Trai
         trial: What was chosen, on all folds; None if no classes were held out.
         counters: Progress of the training whose network is kept.
     """
-    config, candidate, heads = learner.config, learner.candidate, learner.network.heads
-    weights = dict(zip(heads.architecture.heads, heads.weights.tolist(), strict=True))
+    config, candidate = learner.config, learner.candidate
     chosen = {
         "init": candidate.init,
         "learning_rate": candidate.learning_rate,
         "attention": candidate.attention,
-        "merge_weights": weights,
+        "merge_weights": learner.network.heads.named_weights,
         "epochs_planned": config.epochs,
     }
     if trial is None:

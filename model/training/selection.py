@@ -41,7 +41,7 @@ from model.training.validation import (
     validate_untrained,
 )
 
-MERGE_WEIGHTS = (1.0, 0.7, 1.4, 0.5, 2.0, 0.35, 2.8, 0.25, 4.0)
+MERGE_WEIGHTS = (1.0, 0.7, 1.4, 0.5, 2.0, 0.35, 2.8, 0.25, 4.0, 5.6)
 """Candidates for the weight of a tuned head in the merged vector, the simplest first."""
 _ROUNDS = 2
 """How often each tuned head's weight is chosen, with the other weights as they were chosen last."""
@@ -121,12 +121,12 @@ class Choice:
     Attributes:
         candidate: Init, learning rate, attention.
         epochs: Number of epochs.
-        weights: Weight of each head in the merged vector.
+        weights: Weight of each head in the merged vector, by the head's name.
     """
 
     candidate: Candidate
     epochs: int
-    weights: tuple[float, ...]
+    weights: dict[str, float]
 
 
 def clearly_better(one: Figures, other: Figures, counts: NDArray[np.int64]) -> bool:
@@ -188,8 +188,7 @@ def select(shop: Workshop, folds: Sequence[Fold]) -> tuple[Choice, Trial]:
     trial = _run(shop, chosen, folds, "folds")
     for number, learner in enumerate(trial.learners):
         shop.checkpoint(learner, _folder("folds", chosen), f"best{number}").load()
-    weights = tuple(float(weight) for weight in trial.learners[0].network.heads.weights)
-    return Choice(chosen, trial.kept, weights), trial
+    return Choice(chosen, trial.kept, trial.learners[0].network.heads.named_weights), trial
 
 
 def _folder(stage: str, candidate: Candidate) -> str:
@@ -204,7 +203,7 @@ def _run(shop: Workshop, candidate: Candidate, folds: Sequence[Fold], stage: str
         epoch = min(one.epoch for one in trial.counters)
         if epoch == max(one.epoch for one in trial.counters):
             kept = trial.kept
-            if kept == epoch:
+            if kept == epoch and not any(one.step for one in trial.counters):  # resumed in mid-epoch, it was saved before
                 for number, (learner, counters) in enumerate(zip(trial.learners, trial.counters, strict=True)):
                     shop.checkpoint(learner, folder, f"best{number}").save(counters)
             _say_epoch(shop, trial, epoch)
@@ -276,16 +275,15 @@ def _init(shop: Workshop, learners: Sequence[Learner], folder: str) -> list[Coun
 
 
 @torch.no_grad()
-def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> tuple[float, ...]:
-    """The weight of each head in the merged vector. After a whitened init, those of the tuned heads are chosen."""
-    heads = learners[0].network.heads
-    names, weights = list(heads.architecture.heads), heads.weights.tolist()
+def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> dict[str, float]:
+    """The weight of each head in the merged vector, by name. After a whitened init, those of the tuned heads are chosen."""
+    weights = learners[0].network.heads.named_weights
     if learners[0].candidate.init != "whitened" or not tuned_heads:
-        return tuple(weights)
+        return weights
     vectors = [embed_rows(learner, learner.network, learner.fold.held_out).heads for learner in learners]
     counts = np.concatenate([query_counts(learner) for learner in learners])
 
-    def figures(weights: Sequence[float], name: str) -> Figures:
+    def figures(weights: dict[str, float], name: str) -> Figures:
         found = []
         for learner, own in zip(learners, vectors, strict=True):
             seen = search(learner, _merged(own, weights))
@@ -294,15 +292,15 @@ def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> t
 
     criterion = "margin" if mean(figures(weights, "map_at_r"), counts) >= SATURATED_MAP_AT_R else "map_at_r"
     for _ in range(_ROUNDS):
-        for index in [names.index(name) for name in tuned_heads]:
-            options = {weight: figures([*weights[:index], weight, *weights[index + 1 :]], criterion) for weight in MERGE_WEIGHTS}
+        for name in tuned_heads:
+            options = {weight: figures(weights | {name: weight}, criterion) for weight in MERGE_WEIGHTS}
             best = max(options.values(), key=lambda values: mean(values, counts))
-            weights[index] = next(weight for weight, values in options.items() if not clearly_better(best, values, counts))
-    return tuple(weights)
+            weights[name] = next(weight for weight, values in options.items() if not clearly_better(best, values, counts))
+    return weights
 
 
-def _merged(vectors: dict[str, Tensor], weights: Sequence[float]) -> Tensor:
-    parts = [weight * vector for weight, vector in zip(weights, vectors.values(), strict=True)]
+def _merged(vectors: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    parts = [weights[name] * vector for name, vector in vectors.items()]
     return torch.nn.functional.normalize(torch.cat(parts, dim=1), dim=1)
 
 

@@ -118,8 +118,8 @@ def _silent(_: str) -> None:
 
 def _init_alone(data: TrainingData) -> Choice:
     """The choice where no classes can be held out: the init of the first candidate, without epochs."""
-    weights = [1.0 if head.weight is None else head.weight for head in data.method.architecture.heads.values()]
-    return Choice(candidates(data)[0], 0, tuple(weights))
+    weights = {name: 1.0 if head.weight is None else head.weight for name, head in data.method.architecture.heads.items()}
+    return Choice(candidates(data)[0], 0, weights)
 
 
 def _train_on_all(shop: Workshop, rows: NDArray[np.int64], choice: Choice) -> tuple[Learner, Counters]:
