@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model.config import ModelConfig, TrainConfig
-from model.errors import GlocalError
+from model.errors import Diverged
 from model.files import read_json, sha256_json, sha256_sources, write_json
 from model.progress import Progress
 from model.training.learner import Candidate
@@ -117,9 +117,7 @@ def train_network(bench: Bench, trial: Trial, progress: Progress | None) -> dict
             progress=progress,
             choice=choice_of(selected) if selected else None,
         )
-    except GlocalError as error:
-        if type(error) is not GlocalError:
-            raise  # data or settings that no trial can use
+    except Diverged as error:
         shutil.rmtree(checkpoints, ignore_errors=True)
         return {"error": error.headline}
     shutil.rmtree(checkpoints, ignore_errors=True)  # kept until now: a stopped training resumes from them

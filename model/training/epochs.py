@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model.data.sampler import epoch_batches
-from model.errors import GlocalError, InvalidInput, Terminated
+from model.errors import Diverged, InvalidInput, Terminated
 from model.training.checkpoint import Counters
 from model.training.gradients import batch_gradients
 from model.training.learner import Learner
@@ -23,7 +23,7 @@ def train_epoch(learner: Learner, counters: Counters, save: Save, stopping: Call
     """Train one epoch from the step that the counters name; returns the mean loss.
 
     Raises:
-        GlocalError: The loss is no longer finite.
+        Diverged: The loss is no longer finite.
         Terminated: SIGTERM arrived; a checkpoint holds the progress.
     """
     config, epoch, device = learner.config, counters.epoch, learner.fabric.device
@@ -56,7 +56,7 @@ def train_epoch(learner: Learner, counters: Counters, save: Save, stopping: Call
 def _finite(total: Tensor, epoch: int) -> float:
     """The sum of losses as a number. It is checked before every checkpoint, so that none holds a diverged network."""
     if not torch.isfinite(total):
-        raise GlocalError(f"The loss is no longer finite in epoch {epoch + 1}.", "Lower train.learning_rates.")
+        raise Diverged(f"The loss is no longer finite in epoch {epoch + 1}.", "Lower train.learning_rates.")
     return total.item()
 
 

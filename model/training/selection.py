@@ -22,7 +22,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.errors import Terminated
+from model.errors import Diverged, Terminated
 from model.networks.attention import IDENTITY_AT_INIT
 from model.schemas.train_report import SATURATED_MAP_AT_R
 from model.training.checkpoint import Checkpoint, Counters
@@ -113,6 +113,11 @@ class Trial(NamedTuple):
                 kept = epoch
         return kept
 
+    def beats(self, other: "Trial") -> bool:
+        """Whether the kept epoch is clearly better than that of another trial on the same folds, by that one's criterion."""
+        one, two = (trial.figures(other.criterion)[trial.kept] for trial in (self, other))
+        return clearly_better(one, two, self.counts)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -172,23 +177,31 @@ def select(shop: Workshop, folds: Sequence[Fold]) -> tuple[Choice, Trial]:
         The choice, and the trial of its candidate on all folds, whose learners hold the epoch that was chosen.
 
     Raises:
+        Diverged: The candidate that was chosen diverges.
         Terminated: SIGTERM arrived; the same call resumes.
     """
-    tried = candidates(shop.data)
-    chosen = tried[0]
-    if len(tried) > 1:
-        best = _run(shop, chosen, folds[:1], "race")
-        for candidate in tried[1:]:
-            trial = _run(shop, candidate, folds[:1], "race")
-            one, other = (each.figures(best.criterion)[each.kept] for each in (trial, best))
-            if clearly_better(one, other, best.counts):
-                best = trial
-        chosen = best.candidate
-        shop.say(f"chosen on the first fold: {chosen}")
+    chosen = _race(shop, candidates(shop.data), folds[:1])
     trial = _run(shop, chosen, folds, "folds")
     for number, learner in enumerate(trial.learners):
         shop.checkpoint(learner, _folder("folds", chosen), f"best{number}").load()
     return Choice(chosen, trial.kept, trial.learners[0].network.heads.named_weights), trial
+
+
+def _race(shop: Workshop, tried: Sequence[Candidate], first_fold: Sequence[Fold]) -> Candidate:
+    """The best candidate on the first fold. One that diverges is left out, unless it is the only one."""
+    best: Trial | None = None
+    for candidate in tried if len(tried) > 1 else ():
+        try:
+            trial = _run(shop, candidate, first_fold, "race")
+        except Diverged as error:
+            shop.say(f"{candidate}: {error.headline}")
+            continue
+        if best is None or trial.beats(best):
+            best = trial
+    if best is None:
+        return tried[0]
+    shop.say(f"chosen on the first fold: {best.candidate}")
+    return best.candidate
 
 
 def _folder(stage: str, candidate: Candidate) -> str:

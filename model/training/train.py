@@ -71,7 +71,7 @@ def train(
 
     Raises:
         InvalidInput: There are fewer than two training classes, or a setting names something unknown.
-        GlocalError: The loss is no longer finite.
+        Diverged: The loss is no longer finite, with all candidates or with the one that was chosen.
         Terminated: SIGTERM arrived; the same call resumes.
     """
     manifest = read_manifest(dataset)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.errors import GlocalError
+from model.errors import Diverged
 from model.evaluation.metrics import evaluate_retrieval
 from model.networks.heads import Embeddings, RetrievalNetwork, untrained_network
 from model.training.distributed import gather_rows, share
@@ -73,10 +73,10 @@ def search(learner: Learner, merged: Tensor) -> Validation:
         merged: Embeddings (N, D) of its held-out rows.
 
     Raises:
-        GlocalError: An embedding is not finite, or zero: the training has diverged.
+        Diverged: An embedding is not finite, or zero.
     """
     if not bool((merged.norm(dim=1) > 0.5).all()):  # also false for NaN
-        raise GlocalError("The network's embeddings are no longer finite.", "Lower train.learning_rates.")
+        raise Diverged("The network's embeddings are no longer finite.", "Lower train.learning_rates.")
     rows = learner.fold.held_out
     vectors, labels = merged.float().cpu().numpy(), learner.manifest.labels[rows]
     found = evaluate_retrieval(vectors, labels, learner.manifest.ids[rows])
