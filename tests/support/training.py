@@ -1,6 +1,6 @@
 """Small trainings on drawn images: their settings, and what an uninterrupted one gives."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -12,7 +12,8 @@ from model.config import ModelConfig, TrainConfig
 from model.networks.architecture import Architecture
 from model.networks.methods import ABLATIONS, HEADS
 from model.schemas.train_report import TrainReport
-from model.training import epochs
+from model.training import checkpoint, epochs, selection
+from model.training import train as training
 
 SELECTING = ModelConfig(method="local_average", trunk="test_efficientnet", weights="none", image_size=32)
 """A model whose training compares candidates: see `small_heads`."""
@@ -79,16 +80,25 @@ def same_as(whole, mode, report, out) -> bool:
     return same_training((report, out), whole[mode])
 
 
-def interrupted_at(monkeypatch, step: int, error: BaseException) -> None:
-    """Fail at a step of the optimiser, counted over all trainings and epochs."""
+def at_step(monkeypatch, step: int, action: Callable[[], None]) -> None:
+    """Call `action` before a step of the optimiser, counted over all trainings and epochs."""
     real, steps = epochs._set_rates, count()
 
     def set_rates(*arguments):
         if next(steps) == step:
-            raise error
+            action()
         real(*arguments)
 
     monkeypatch.setattr(epochs, "_set_rates", set_rates)
+
+
+def interrupted_at(monkeypatch, step: int, error: BaseException) -> None:
+    """Fail at a step of the optimiser, counted over all trainings and epochs."""
+
+    def fail() -> None:
+        raise error
+
+    at_step(monkeypatch, step, fail)
 
 
 def steps_taken(monkeypatch) -> list[int]:
@@ -101,3 +111,34 @@ def steps_taken(monkeypatch) -> list[int]:
 
     monkeypatch.setattr(epochs, "_set_rates", set_rates)
     return taken
+
+
+def killed_before_write(monkeypatch, write: int) -> None:
+    """Fail before the checkpoint of that number is written."""
+    real, writes = checkpoint.save_checkpoint, count()
+
+    def save(*arguments):
+        if next(writes) == write:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", save)
+
+
+def stages_of_steps(monkeypatch) -> list[str]:
+    """The stage of each step that is taken from now on: `race`, `folds` or `all`, as the checkpoints are named."""
+    stages: list[str] = []
+
+    def noting(real):
+        def train_epoch(learner, counters, save, stopping):
+            before = len(taken)
+            loss = real(learner, counters, save, stopping)
+            stages.extend([save.__self__.path.parent.name.partition("-")[0]] * (len(taken) - before))
+            return loss
+
+        return train_epoch
+
+    taken = steps_taken(monkeypatch)
+    for module in (selection, training):
+        monkeypatch.setattr(module, "train_epoch", noting(module.train_epoch))
+    return stages

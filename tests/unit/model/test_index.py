@@ -25,6 +25,7 @@ from tests.support.releases import make_pin
 
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 PIN = make_pin(md5="a" * 32)
+WEIGHTS = {"global": 1.0, "parts": 1.0, "local": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_with_several_folds_the_thresholds_are_those_of_classes_that_the_folds_h
 
 
 def test_a_training_that_held_nothing_out_gives_no_thresholds(dataset, tmp_path):
-    choice = Choice(Candidate("random", 1e-3, True), 0, (1.0, 1.0, 1.0))
+    choice = Choice(Candidate("random", 1e-3, True), 0, WEIGHTS)
     checkpoint = trained(dataset, tmp_path / "work", tmp_path / "checkpoint", choice=choice)
     assert build(dataset, checkpoint, tmp_path / "release", work=tmp_path / "work").calibration == Calibration()
 
@@ -148,7 +149,7 @@ def test_a_finetuned_trunk_is_not_indexed_by_the_maps_of_the_untrained_one(datas
         dataset,
         work,
         tmp_path / "checkpoint",
-        choice=Choice(Candidate("random", 1e-3, True), 3, (1.0, 1.0, 1.0)),
+        choice=Choice(Candidate("random", 1e-3, True), 3, WEIGHTS),
         trunk="finetune",
         epochs=3,
         trunk_learning_rate=1e-2,

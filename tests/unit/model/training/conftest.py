@@ -2,7 +2,7 @@ import pytest
 
 from model.training.train import train
 from tests.support.datasets import make_dataset
-from tests.support.training import CLASSES, MD5, MODEL, MODES, SELECTING, on_folds, settings, small_heads
+from tests.support.training import CLASSES, MD5, MODEL, MODES, SELECTING, on_folds, settings, small_heads, stages_of_steps
 
 
 @pytest.fixture
@@ -36,9 +36,22 @@ def larger(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def selected(larger, tmp_path_factory):
-    """An uninterrupted training with a race, folds and a training on all classes: its report and its folder."""
+def noted(larger, tmp_path_factory):
+    """An uninterrupted training with a race, folds and a training on all classes; and the stage of each of its steps."""
     work = tmp_path_factory.mktemp("selected")
-    with small_heads():
+    with small_heads(), pytest.MonkeyPatch.context() as patch:
+        stages = stages_of_steps(patch)
         report = train(larger, SELECTING, on_folds(), data_md5=MD5, work=work / "work", out=work / "out")
-    return report, work / "out"
+    return (report, work / "out"), stages
+
+
+@pytest.fixture(scope="session")
+def selected(noted):
+    """The report and the folder of a training on folds."""
+    return noted[0]
+
+
+@pytest.fixture(scope="session")
+def stages(noted):
+    """The stage of each of its steps, in order."""
+    return noted[1]
