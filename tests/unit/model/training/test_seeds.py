@@ -127,7 +127,7 @@ class Trainer:
         assert again.shape == (len(self.manifest), 512)
         assert again.norm(dim=1).numpy() == pytest.approx(np.ones(len(again)), abs=1e-5)
         assert again.std(dim=0).max() > 1e-3, "images are told apart"
-        assert trained.report.history[-1].map_at_r == self.map_at_r(trained.network)
+        assert trained.report.history[-1].map_at_r == pytest.approx(self.map_at_r(trained.network), abs=1e-9)
 
     @torch.inference_mode()
     def map_at_r(self, network: RetrievalNetwork) -> float:
@@ -169,7 +169,7 @@ def test_row_1_local_vectors_come_with_their_positions(trainer):
 @pytest.mark.parametrize("off", [("global",), ("local",), ("global", "local")], ids="+".join)
 def test_row_1_either_attention_block_may_be_switched_off(trainer, off):
     trained = trainer.train("multi_head", **GENTLY, **{f"{head}_attention": "none" for head in off})
-    trainer.check(trained)
+    trainer.check(trained, fall=0.9)
     with_weights = {name for name, head in trained.network.heads.named_heads() if list(head.attention.parameters())}
     assert with_weights == {"global", "parts", "local"} - set(off)
 
