@@ -6,7 +6,8 @@ Speed: images per second of `train_epoch` (loader, gradients, clipping, optimise
 by those of the bare forward pass, loss, backward pass and step on tensors in memory, for the same network on the same device.
 The two run in turns; the ratio is the median over the rounds, with its interval. With a frozen trunk, heads with attention are
 timed, which read maps. Memory: peak private memory (RssAnon) of a whole training in its own process, with one and with ten
-times the data. Pages of memory-mapped files are not counted, because the system reclaims them when it needs memory. A GPU adds rows for ResNet-50 at 224 pixels in bf16, not compiled and compiled.
+times the data. Pages of memory-mapped files are not counted, because the system reclaims them when it needs memory.
+A GPU adds rows for ResNet-50 at 224 pixels in bf16, not compiled and compiled.
 """
 
 import argparse

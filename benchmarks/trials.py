@@ -126,7 +126,7 @@ def train_network(bench: Bench, trial: Trial, progress: Progress | None) -> dict
 
 def choice_of(trained: dict[str, Any]) -> Choice:
     """What the trial of seed 0 chose, from its result."""
-    candidate = Candidate(trained["init"], trained["learning_rate"], trained["attention"])
+    candidate = Candidate(trained["init"], trained["learning_rate"], trained["whole_heads"])
     return Choice(candidate, trained["best_epoch"], trained["merge_weights"])
 
 

@@ -31,7 +31,11 @@ class TrainReport(Schema):
 
     init: Literal["whitened", "random"] = Field(description="Init of the projections; whitened: in closed form")
     learning_rate: float | None = Field(None, description="Learning rate of the heads that was chosen; absent in old records")
-    attention: bool = Field(True, description="Whether the heads have attention blocks; false: selection left them out")
+    whole_heads: bool = Field(
+        True,
+        description="Whether whole heads were trained, with attention and reductions; false: selection chose to train the "
+        "residuals of their projections alone, without attention",
+    )
     merge_weights: dict[str, float] = Field({}, description="Weight of each head in the merged vector")
     folds: int = Field(
         1, ge=0, description="Class-disjoint folds of the selection; with several, the network is trained on all classes after it"
@@ -121,6 +125,8 @@ class TrainReport(Schema):
         if not self.epochs_planned:
             return f"no epochs were planned: the {self.init_name} is kept"
         if not self.validation_classes:
+            if self.best_epoch:
+                return f"{counted(self.best_epoch, 'epoch')}, as another training chose"
             return f"the init was kept: without held-out classes no epoch can be compared with the {self.init_name}"
         if self.kept_init:
             return f"the init was kept: no epoch was better than the {self.init_name} by more than a standard error"
@@ -136,10 +142,10 @@ class TrainReport(Schema):
         folds = f"{self.folds} class-disjoint folds" if self.folds > 1 else "the validation classes"
         epochs = counted(self.best_epoch, "epoch") if self.best_epoch else "the init alone"
         then = f"; then {epochs} on all classes" if self.folds > 1 else ""
-        attention = "with attention" if self.attention else "without attention"
+        trained = "whole heads trained" if self.whole_heads else "residuals of the projections alone trained, without attention"
         return (
             f"chosen on {folds} by {'margin' if self.criterion == 'margin' else 'MAP@R'}: {self.init} init, "
-            f"learning rate {self.learning_rate:g}, {attention}, head weights {weights}{then}"
+            f"learning rate {self.learning_rate:g}, {trained}, head weights {weights}{then}"
         )
 
     @property

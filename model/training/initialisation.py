@@ -25,7 +25,7 @@ def init_heads(learner: Learner, known: Inits) -> None:
         known: Inits that were computed already, of trainings that differ in the learning rate alone. This one is added.
     """
     heads, candidate = learner.network.heads, learner.candidate
-    key = sha256_json([candidate.init, candidate.attention, learner.fold.train.tolist()])
+    key = sha256_json([candidate.init, candidate.whole_heads, learner.fold.train.tolist()])
     if key in known:
         heads.load_state_dict(known[key])
         return
@@ -52,8 +52,7 @@ def finish_init(learner: Learner, weights: Mapping[str, float]) -> None:
 def project_once(learner: Learner) -> None:
     """Replace maps by projected vectors where only the residuals of projections are trained: steps and validations cost less."""
     network = learner.network
-    residuals_alone = learner.candidate.init == "whitened" and network.heads.autoencoder is None
-    if not isinstance(learner.mode, FrozenTrunk) or network.heads.architecture.attentive or not residuals_alone:
+    if learner.candidate.whole_heads or not isinstance(learner.mode, FrozenTrunk):
         return
     rows = np.union1d(learner.fold.train, learner.fold.held_out)
     network.eval()

@@ -41,15 +41,21 @@ class Candidate:
     Attributes:
         init: Init of the projections. After a whitened one, training is relative to the init.
         learning_rate: Learning rate of the heads.
-        attention: Whether the heads have their attention blocks.
+        whole_heads: Whether whole heads are trained, with attention and reductions; otherwise the residuals of their projections
+            alone, without attention.
     """
 
     init: Init
     learning_rate: float
-    attention: bool
+    whole_heads: bool
 
     def __str__(self) -> str:
-        return f"{self.init} init, rate {self.learning_rate:g}{', attention' if self.attention else ''}"
+        return f"{self.init} init, rate {self.learning_rate:g}, {'whole heads' if self.whole_heads else 'residuals alone'}"
+
+    @property
+    def slug(self) -> str:
+        """The candidate as the name of a folder."""
+        return f"{self.init}-{self.learning_rate:g}-{'whole' if self.whole_heads else 'residuals'}"
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ def make_learner(data: TrainingData, fold: Fold, candidate: Candidate, fabric: F
     """Build the parts of a training on the training rows of a fold, the heads with random weights."""
     config, method = data.config, data.method
     torch.manual_seed(config.seed)
-    architecture = method.architecture if candidate.attention else method.architecture.without_attention()
+    architecture = method.architecture if candidate.whole_heads else method.architecture.without_attention()
     trunk = data.trunk or _trunk(data.model, fabric)
     network = RetrievalNetwork(trunk, MultiHead(trunk.channels, architecture)).to(fabric.device)
     if candidate.init == "whitened":

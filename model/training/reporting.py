@@ -5,8 +5,8 @@ import numpy as np
 from model.evaluation.bootstrap import bootstrap_interval
 from model.schemas.train_report import Epoch, TrainReport
 from model.training.checkpoint import Counters
+from model.training.fold_trials import Trial
 from model.training.learner import Learner
-from model.training.selection import Trial
 from model.training.validation import mean
 
 
@@ -22,7 +22,7 @@ def report_of(learner: Learner, trial: Trial | None, counters: Counters) -> Trai
     chosen = {
         "init": candidate.init,
         "learning_rate": candidate.learning_rate,
-        "attention": candidate.attention,
+        "whole_heads": candidate.whole_heads,
         "merge_weights": learner.network.heads.named_weights,
         "epochs_planned": config.epochs,
     }

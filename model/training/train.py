@@ -30,11 +30,12 @@ from model.schemas.train_report import TrainReport
 from model.training.checkpoint import Counters
 from model.training.distributed import any_process, make_fabric
 from model.training.epochs import RESUMES, train_epoch
+from model.training.fold_trials import Say, Session, Trial
 from model.training.folds import Fold, class_folds
 from model.training.initialisation import finish_init, init_heads, project_once
 from model.training.learner import Learner, TrainingData, make_learner, open_data
 from model.training.reporting import report_of
-from model.training.selection import Choice, Say, Trial, Workshop, candidates, select
+from model.training.selection import Choice, candidates, select
 from model.training.stopping import sigterm_flag
 from model.training.validation import embed_rows
 
@@ -83,16 +84,16 @@ def train(
         torch.manual_seed(config.seed)
         with fabric.rank_zero_first():  # the other processes find the maps in the cache
             data = open_data(manifest, model, config, data_md5=data_md5, work=work, progress=shown, fabric=fabric)
-        shop = Workshop(data, fabric, folder, key, say, lambda: any_process(fabric, received()))
+        session = Session(data, fabric, folder, key, say, lambda: any_process(fabric, received()))
         rows = np.sort(np.concatenate([data.manifest.rows("train"), data.manifest.rows("val")]))
         folds = [] if choice else class_folds(data.manifest, config.fold_count, config.seed)
         trial = None
         if folds:
-            choice, trial = select(shop, folds)
+            choice, trial = select(session, folds)
         if trial and len(folds) == 1:
             learner, counters = trial.learners[0], trial.counters[0]
         else:
-            learner, counters = _train_on_all(shop, rows, choice or _init_alone(data))
+            learner, counters = _train_on_all(session, rows, choice or _init_alone(data))
         report = report_of(learner, trial, counters)
         for sentence in report.summary:
             say(sentence)
@@ -122,13 +123,13 @@ def _init_alone(data: TrainingData) -> Choice:
     return Choice(candidates(data)[0], 0, weights)
 
 
-def _train_on_all(shop: Workshop, rows: NDArray[np.int64], choice: Choice) -> tuple[Learner, Counters]:
+def _train_on_all(session: Session, rows: NDArray[np.int64], choice: Choice) -> tuple[Learner, Counters]:
     """Train on all training and validation classes, with what was chosen."""
-    learner = make_learner(shop.data, Fold(rows, np.empty(0, dtype=np.int64)), choice.candidate, shop.fabric)
-    last = shop.checkpoint(learner, "all", "last")
+    learner = make_learner(session.data, Fold(rows, np.empty(0, dtype=np.int64)), choice.candidate, session.fabric)
+    last = session.checkpoint(learner, "all", "last")
     counters = last.load()
     if counters is None:
-        init_heads(learner, shop.inits)
+        init_heads(learner, session.inits)
         project_once(learner)
         finish_init(learner, choice.weights)
         counters = Counters()
@@ -138,13 +139,13 @@ def _train_on_all(shop: Workshop, rows: NDArray[np.int64], choice: Choice) -> tu
         project_once(learner)
     while counters.epoch < choice.epochs:
         began = time.monotonic()
-        loss = train_epoch(learner, counters, last.save, shop.stopping)
+        loss = train_epoch(learner, counters, last.save, session.stopping)
         seconds = (*counters.seconds, round(time.monotonic() - began, 3))
         losses = (*counters.losses, loss)
         counters = replace(counters, epoch=counters.epoch + 1, step=0, loss=0.0, losses=losses, seconds=seconds)
         last.save(counters)
-        shop.say(f"all {learner.classes} classes, epoch {counters.epoch} of {choice.epochs}: loss {loss:.3f}")
-        if shop.stopping():
+        session.say(f"all {learner.classes} classes, epoch {counters.epoch} of {choice.epochs}: loss {loss:.3f}")
+        if session.stopping():
             raise Terminated(f"Stopped after epoch {counters.epoch}.", RESUMES)
     return learner, counters
 

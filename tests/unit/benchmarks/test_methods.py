@@ -118,7 +118,7 @@ def test_a_trunk_that_learns_is_compared_as_well(run, home):
     answer, _ = run("--methods", "proxy_anchor", "--seeds", "1", "--trunk", "finetune")
     row = answer["methods"]["proxy_anchor"]
     assert row["parameters"] == row["parameters_total"]
-    assert row["chosen"].keys() == {"init", "learning_rate", "attention", "epochs", "weights"}
+    assert row["chosen"].keys() == {"init", "learning_rate", "whole_heads", "epochs", "weights"}
 
 
 def test_what_has_local_features_is_reranked_when_asked_for(run):

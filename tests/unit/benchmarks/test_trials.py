@@ -22,7 +22,7 @@ def test_the_other_seeds_take_what_the_first_one_chose(bench, monkeypatch):
     monkeypatch.setattr(trials, "train", lambda *given, **named: choices.append(named["choice"]) or real(*given, **named))
     second = train_trial(bench, SECOND)
     assert choices == [None, choice_of(train_trial(bench, FIRST))]
-    chosen = ("init", "learning_rate", "attention", "merge_weights", "best_epoch")
+    chosen = ("init", "learning_rate", "whole_heads", "merge_weights", "best_epoch")
     assert [second[name] for name in chosen] == [train_trial(bench, FIRST)[name] for name in chosen]
 
 
