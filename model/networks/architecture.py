@@ -34,12 +34,16 @@ class Architecture:
     """The heads of a network.
 
     Attributes:
-        heads: Heads by name, in the order of their vectors in the merged embedding.
+        heads: Heads by name. The alphabetical order of the names is that of their vectors in the merged embedding, and of the stored
+            weights: JSON objects have no order.
         autoencoder: Whether DELG's attention and autoencoder read the shallow map, for local features only.
     """
 
     heads: dict[str, HeadSpec]
     autoencoder: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", dict(sorted(self.heads.items())))
 
     @property
     def dimensions(self) -> int:

@@ -158,7 +158,8 @@ def _begin(session: Session, candidate: Candidate, folds: Sequence[Fold], folder
     learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
     loaded = [session.checkpoint(learner, folder, f"last{number}").load() for number, learner in enumerate(learners)]
     counters = [one for one in loaded if one is not None]
-    if len(counters) < len(learners):
+    if len(counters) < len(learners):  # killed in the init, which reads all learners as they are made
+        learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
         return Trial(candidate, learners, _init(session, learners, folder))
     for learner in learners:
         project_once(learner)

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,8 @@ def train(
         Terminated: SIGTERM arrived; the same call resumes.
     """
     manifest = read_manifest(dataset)
-    key = sha256_json([data_md5, model.model_dump(), config.model_dump(exclude=_SAME_RESULT)])
+    settings = [model.model_dump(), config.model_dump(exclude=_SAME_RESULT), asdict(choice) if choice else None]
+    key = sha256_json([data_md5, *settings])
     fabric = make_fabric(config)
     shown = progress if fabric.is_global_zero else None
     say = _speaker(progress) if fabric.is_global_zero else _silent
