@@ -34,8 +34,8 @@ class Architecture:
     """The heads of a network.
 
     Attributes:
-        heads: Heads by name. The alphabetical order of the names is that of their vectors in the merged embedding, and of the stored
-            weights: JSON objects have no order.
+        heads: Heads by name. The alphabetical order of the names is that of their vectors in the merged embedding and of their
+            stored weights, because JSON objects have no order.
         autoencoder: Whether DELG's attention and autoencoder read the shallow map, for local features only.
     """
 

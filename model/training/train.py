@@ -98,8 +98,9 @@ def train(
         report = report_of(learner, trial, counters)
         for sentence in report.summary:
             say(sentence)
+        held_out = _held_out(trial)  # by all processes together
         if fabric.is_global_zero:
-            _store(learner, model, report, _held_out(trial), out)
+            _store(learner, model, report, held_out, out)
     return report
 
 

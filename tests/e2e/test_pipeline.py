@@ -70,7 +70,7 @@ def elsewhere(tmp_path_factory, catalogue):
     folder = tmp_path_factory.mktemp("elsewhere")
     with ThreadPoolExecutor(1) as pool:
         whole = pool.submit(glocal, folder, run_command(catalogue, gate__min_map_at_r=1.0))
-        failed = pool.submit(glocal, folder, run_command(catalogue, train__learning_rate=1e30))
+        failed = pool.submit(glocal, folder, run_command(catalogue, train__learning_rates=[1e30]))
         yield whole, failed
         failed.cancel()
         whole.cancel()
@@ -210,7 +210,7 @@ def test_a_step_that_fails_names_itself_its_log_and_what_to_do(elsewhere):
     assert body["status"] == "failed"
     assert body["error"]["step"] == "train"
     assert "no longer finite" in body["error"]["headline"]
-    assert "train.learning_rate" in body["error"]["hint"]
+    assert "train.learning_rates" in body["error"]["hint"]
     assert "Traceback" in Path(body["error"]["log"]).read_text()
     assert [step["name"] for step in body["steps"]] == ["version", "record"]
     for said in ("FAILED  train", body["error"]["headline"], body["error"]["hint"], body["error"]["log"]):
