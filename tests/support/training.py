@@ -12,7 +12,7 @@ from model.config import ModelConfig, TrainConfig
 from model.networks.architecture import Architecture
 from model.networks.methods import ABLATIONS, HEADS
 from model.schemas.train_report import TrainReport
-from model.training import checkpoint, epochs, selection
+from model.training import checkpoint, epochs, fold_trials
 from model.training import train as training
 
 SELECTING = ModelConfig(method="local_average", trunk="test_efficientnet", weights="none", image_size=32)
@@ -60,7 +60,7 @@ def settings(mode: str, **changes) -> TrainConfig:
 
 def on_folds(**changes) -> TrainConfig:
     """Settings of a training with a race of three candidates, three folds, and a training on all classes."""
-    return settings("frozen", **{"folds": 3, "epochs": 3, "learning_rates": (1e-2, 3e-2), "seed": 4, **changes})
+    return settings("frozen", **{"folds": 3, "epochs": 3, "learning_rates": (1e-2, 3e-2), "seed": 18, **changes})
 
 
 def figures(report: TrainReport) -> list[dict[str, float | None]]:
@@ -113,14 +113,14 @@ def steps_taken(monkeypatch) -> list[int]:
     return taken
 
 
-def killed_before_write(monkeypatch, write: int) -> None:
-    """Fail before the checkpoint of that number is written."""
+def killed_before_write(monkeypatch, write: int, stage: str = "", name: str = "") -> None:
+    """Fail before the checkpoint of that number is written, of those of one stage and one name where they are given."""
     real, writes = checkpoint.save_checkpoint, count()
 
-    def save(*arguments):
-        if next(writes) == write:
+    def save(path, *arguments):
+        if path.parent.name.startswith(stage) and path.stem.startswith(name) and next(writes) == write:
             raise KeyboardInterrupt
-        real(*arguments)
+        real(path, *arguments)
 
     monkeypatch.setattr(checkpoint, "save_checkpoint", save)
 
@@ -139,6 +139,6 @@ def stages_of_steps(monkeypatch) -> list[str]:
         return train_epoch
 
     taken = steps_taken(monkeypatch)
-    for module in (selection, training):
+    for module in (fold_trials, training):
         monkeypatch.setattr(module, "train_epoch", noting(module.train_epoch))
     return stages

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from model.errors import Terminated
-from model.training import selection
+from model.training import fold_trials
 from model.training.train import train
 from tests.support.training import (
     MD5,
@@ -49,7 +49,7 @@ def test_an_interrupted_training_resumes_and_ends_as_the_uninterrupted(dataset, 
     assert same_as(whole, mode, report, tmp_path / "out")
 
 
-@pytest.mark.parametrize("write", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("write", range(7))
 def test_killed_between_any_two_checkpoints_it_ends_as_the_uninterrupted(dataset, whole, tmp_path, monkeypatch, write):
     run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
     with monkeypatch.context() as patch:
@@ -104,26 +104,38 @@ def signalled(dataset, folder, model, config, step, *signals) -> subprocess.Comp
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path, mode):
-    killed = signalled(dataset, tmp_path, MODEL, settings(mode), 5, signal.SIGKILL)
+def test_killed_in_mid_epoch_it_resumes_and_ends_as_the_uninterrupted(dataset, whole, tmp_path):
+    killed = signalled(dataset, tmp_path, MODEL, settings("finetune"), 5, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "out").exists()
-    report = train(dataset, MODEL, settings(mode), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
-    assert same_as(whole, mode, report, tmp_path / "out")
+    report = train(dataset, MODEL, settings("finetune"), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    assert same_as(whole, "finetune", report, tmp_path / "out")
 
 
-@pytest.mark.parametrize("step", [4, 5], ids=["in mid epoch", "at an epoch's last step"])
-def test_sigterm_ends_it_after_the_step_at_hand_and_it_goes_on_there(dataset, whole, tmp_path, monkeypatch, step):
-    ended = signalled(dataset, tmp_path, MODEL, settings("finetune"), step, signal.SIGTERM)
+def test_sigterm_ends_the_command_with_its_exit_code_and_one_line(dataset, tmp_path):
+    ended = signalled(dataset, tmp_path, MODEL, settings("finetune"), 4, signal.SIGTERM)
     assert ended.returncode == 143
-    assert f"Stopped after {step - 3} of 2 steps of epoch 3." in ended.stderr
+    assert "Stopped after 1 of 2 steps of epoch 3." in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "out").exists()
+
+
+def end_self() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("step", [4, 5], ids=["in mid epoch", "at an epoch's last step"])
+def test_sigterm_ends_it_after_the_step_at_hand_and_it_goes_on_there(dataset, whole, tmp_path, monkeypatch, step, mode):
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    with monkeypatch.context() as patch:
+        at_step(patch, step, end_self)
+        with pytest.raises(Terminated, match=f"Stopped after {step - 3} of 2 steps of epoch 3"):
+            train(dataset, MODEL, settings(mode), **run)
     taken = steps_taken(monkeypatch)
-    report = train(dataset, MODEL, settings("finetune"), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
+    report = train(dataset, MODEL, settings(mode), **run)
     assert taken == list(range(step + 1, 8))
-    assert same_as(whole, "finetune", report, tmp_path / "out")
+    assert same_as(whole, mode, report, tmp_path / "out")
 
 
 def test_a_second_sigterm_ends_it_at_once(dataset, tmp_path):
@@ -155,7 +167,7 @@ def test_a_checkpoint_is_resumed_under_settings_that_change_only_how_it_runs(dat
 def test_a_finished_training_is_not_repeated(dataset, tmp_path, monkeypatch):
     run = {"data_md5": MD5, "work": tmp_path / "work"}
     first = train(dataset, MODEL, settings("frozen"), out=tmp_path / "one", **run)
-    monkeypatch.setattr(selection, "train_epoch", None)
+    monkeypatch.setattr(fold_trials, "train_epoch", None)
     assert train(dataset, MODEL, settings("frozen"), out=tmp_path / "two", **run) == first
     assert (tmp_path / "one" / "weights.safetensors").read_bytes() == (tmp_path / "two" / "weights.safetensors").read_bytes()
 
@@ -214,7 +226,7 @@ def test_sigterm_in_any_stage_ends_a_selection_after_the_step_at_hand(larger, se
     run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
     step = first_step(stages, stage)
     with monkeypatch.context() as patch:
-        at_step(patch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        at_step(patch, step, end_self)
         with pytest.raises(Terminated) as ended:
             train(larger, SELECTING, on_folds(), **run)
     assert ended.value.hint == "The same command goes on from there."
@@ -224,11 +236,27 @@ def test_sigterm_in_any_stage_ends_a_selection_after_the_step_at_hand(larger, se
     assert same_training((report, tmp_path / "out"), selected)
 
 
-@pytest.mark.parametrize("write", [1, 8, 16, 18, 21, 24, 30])
-def test_killed_between_two_checkpoints_a_selection_ends_as_the_uninterrupted(larger, selected, tmp_path, monkeypatch, write):
+@pytest.mark.parametrize(
+    ("stage", "name", "write"),
+    [
+        ("race", "best0", 0),
+        ("race", "last0", 5),
+        ("folds", "last0", 0),
+        ("folds", "last1", 0),
+        ("folds", "last2", 0),
+        ("folds", "best1", 0),
+        ("folds", "last1", 1),
+        ("folds", "best2", 1),
+        ("all", "last", 0),
+        ("all", "last", 1),
+    ],
+)
+def test_killed_between_two_checkpoints_a_selection_ends_as_the_uninterrupted(
+    larger, selected, tmp_path, monkeypatch, stage, name, write
+):
     run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
     with monkeypatch.context() as patch:
-        killed_before_write(patch, write)
+        killed_before_write(patch, write, stage, name)
         with pytest.raises(KeyboardInterrupt):
             train(larger, SELECTING, on_folds(), **run)
     report = train(larger, SELECTING, on_folds(), **run)

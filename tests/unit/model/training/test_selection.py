@@ -17,17 +17,20 @@ from model.networks.heads import Embeddings, MultiHead
 from model.networks.methods import get_method
 from model.networks.stored import NetworkSpec, load_network
 from model.schemas.train_report import TrainReport
-from model.training import selection
+from model.training import fold_trials, merge_weights
 from model.training import train as training
 from model.training.checkpoint import Counters
+from model.training.comparison import clearly_better
+from model.training.fold_trials import Trial
 from model.training.folds import Fold, class_folds
 from model.training.learner import Candidate, TrainingData
-from model.training.selection import MERGE_WEIGHTS, Choice, Trial, candidates, choose_weights, clearly_better
+from model.training.merge_weights import MERGE_WEIGHTS, choose_weights
+from model.training.selection import Choice, candidates
 from model.training.train import HELD_OUT, train
 from tests.support.datasets import VIEWS, make_dataset
 from tests.support.training import CLASSES, MD5, SELECTING, on_folds, settings, steps_taken
 
-PLAIN = Candidate("whitened", 1e-2, False)
+RESIDUALS = Candidate("whitened", 1e-2, False)
 WEIGHTS = {"global": 1.0, "parts": 0.5, "local": 2.0}
 
 
@@ -73,7 +76,7 @@ def trial_of(map_at_r: list[list[float]], margin: list[list[float]] | None = Non
     held_out = SimpleNamespace(manifest=SimpleNamespace(labels=np.repeat([0, 1], 4)), fold=SimpleNamespace(held_out=np.arange(8)))
     rows = [tuple(row) for row in map_at_r]
     counters = Counters(epoch=len(rows) - 1, map_at_r=tuple(rows), margin=tuple(map(tuple, margin or map_at_r)))
-    return Trial(PLAIN, [held_out] * folds, [counters] * folds)
+    return Trial(RESIDUALS, [held_out] * folds, [counters] * folds)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def weights_of(monkeypatch, noise: dict[str, float], tuned: tuple[str, ...] = ("
     fold = Fold(np.arange(0), np.arange(len(LABELS)))
     network = SimpleNamespace(heads=MultiHead((3, 5), Architecture(HEADS)))
     learner = SimpleNamespace(network=network, candidate=Candidate(init, 1e-3, False), fold=fold, manifest=manifest)
-    monkeypatch.setattr(selection, "embed_rows", lambda *_: Embeddings(heads["global"], heads))
+    monkeypatch.setattr(merge_weights, "embed_rows", lambda *_: Embeddings(heads["global"], heads))
     return choose_weights([learner], tuned)
 
 
@@ -136,7 +139,7 @@ def test_the_weight_of_the_better_head_rises_and_that_of_noise_falls(monkeypatch
 
 def test_of_weights_that_the_classes_cannot_tell_apart_the_simplest_is_chosen(monkeypatch):
     constant = SimpleNamespace(map_at_r=np.full(60, 0.5), by_class=lambda figures: np.full(12, figures.mean()))
-    monkeypatch.setattr(selection, "search", lambda *_: constant)
+    monkeypatch.setattr(merge_weights, "search", lambda *_: constant)
     assert weights_of(monkeypatch, dict.fromkeys(HEADS, 1.0)) == dict.fromkeys(HEADS, 1.0)
 
 
@@ -149,7 +152,7 @@ def test_a_weight_that_is_clearly_better_replaces_the_simplest(monkeypatch, gain
         figures = np.repeat(0.5 + gain * (weight > 1.9) + 0.01 * weight * (-1) ** np.arange(12), 5)
         return SimpleNamespace(map_at_r=figures, by_class=lambda values: values[::5])
 
-    monkeypatch.setattr(selection, "search", search)
+    monkeypatch.setattr(merge_weights, "search", search)
     found = weights_of(monkeypatch, dict.fromkeys(HEADS, 1.0), tuned=("parts",))
     assert found["parts"] == pytest.approx(2.0 if gain else 1.0)
 
@@ -163,7 +166,7 @@ def tried(method: str, config: TrainConfig, **attention: str) -> list[str]:
     model = ModelConfig(method=method, **attention)
     names = {f"{head}_attention": getattr(model, f"{head}_attention") for head in ("global", "local")}
     return [
-        str(candidate) for candidate in candidates(TrainingData(model, config, get_method(method, **names), None, None, None))
+        candidate.slug for candidate in candidates(TrainingData(model, config, get_method(method, **names), None, None, None))
     ]
 
 
@@ -174,23 +177,24 @@ def tried(method: str, config: TrainConfig, **attention: str) -> list[str]:
             "multi_head",
             {},
             {},
-            ["whitened init, rate 0.0003", "whitened init, rate 0.001", "whitened init, rate 0.0003, attention"],
+            ["whitened-0.0003-residuals", "whitened-0.001-residuals", "whitened-0.0003-whole"],
         ),
-        ("multi_head", {"trunk": "finetune"}, {}, ["whitened init, rate 0.0003, attention"]),
-        ("multi_head", {"init": "random", "learning_rates": (0.1,)}, {}, ["random init, rate 0.1, attention"]),
-        ("multi_head", {"epochs": 0}, {}, ["whitened init, rate 0.0003"]),
-        ("multi_head", {"learning_rates": (0.1,)}, {"global_attention": "second_order"}, ["whitened init, rate 0.1, attention"]),
-        ("multi_head", {"learning_rates": (0.1,)}, {"local_attention": "none"}, ["whitened init, rate 0.1, attention"]),
-        ("multi_head", {"learning_rates": (0.1,)}, {"local_attention": "mask"}, ["whitened init, rate 0.1, attention"]),
-        ("attention_kept", {"learning_rates": (0.1,)}, {}, ["whitened init, rate 0.1, attention"]),
-        ("attention_none", {"learning_rates": (0.1,)}, {}, ["whitened init, rate 0.1"]),
-        ("abe", {"learning_rates": (0.1,)}, {}, ["whitened init, rate 0.1, attention", "random init, rate 0.1, attention"]),
-        ("proxy_anchor", {"learning_rates": (0.1,)}, {}, ["whitened init, rate 0.1", "random init, rate 0.1"]),
+        ("multi_head", {"trunk": "finetune"}, {}, ["whitened-0.0003-whole"]),
+        ("multi_head", {"init": "random", "learning_rates": (0.1,)}, {}, ["random-0.1-whole"]),
+        ("multi_head", {"epochs": 0}, {}, ["whitened-0.0003-residuals"]),
+        ("multi_head", {"learning_rates": (0.1,)}, {"global_attention": "second_order"}, ["whitened-0.1-whole"]),
+        ("multi_head", {"learning_rates": (0.1,)}, {"local_attention": "none"}, ["whitened-0.1-whole"]),
+        ("multi_head", {"learning_rates": (0.1,)}, {"local_attention": "mask"}, ["whitened-0.1-whole"]),
+        ("attention_kept", {"learning_rates": (0.1,)}, {}, ["whitened-0.1-whole"]),
+        ("attention_none", {"learning_rates": (0.1,)}, {}, ["whitened-0.1-residuals", "whitened-0.1-whole"]),
+        ("delg", {"learning_rates": (0.1,)}, {}, ["whitened-0.1-whole", "random-0.1-whole"]),
+        ("abe", {"learning_rates": (0.1,)}, {}, ["whitened-0.1-whole", "random-0.1-whole"]),
+        ("proxy_anchor", {"learning_rates": (0.1,)}, {}, ["whitened-0.1-residuals", "random-0.1-whole"]),
         (
             "solar",
             {"learning_rates": (0.1,)},
             {},
-            ["whitened init, rate 0.1", "random init, rate 0.1, attention", "whitened init, rate 0.1, attention"],
+            ["whitened-0.1-residuals", "whitened-0.1-whole", "random-0.1-whole"],
         ),
     ],
     ids=str,
@@ -214,7 +218,7 @@ def read_rows(monkeypatch):
         read[f"{path.parent.name.partition('-')[0]}/{path.stem}"] = learner.fold
         return real(learner, counters, save, stopping)
 
-    for module in (selection, training):
+    for module in (fold_trials, training):
         monkeypatch.setattr(module, "train_epoch", train_epoch)
     return read
 
@@ -263,7 +267,7 @@ def test_the_report_states_the_choice_and_the_network_is_built_by_it(selected):
     network = load_network(spec, out / "weights.safetensors")
     assert (report.folds, report.criterion, report.epochs_planned) == (3, "map_at_r", 3)
     assert report.learning_rate in on_folds().learning_rates
-    assert report.attention == network.heads.architecture.attentive
+    assert report.whole_heads == network.heads.architecture.attentive
     assert list(report.merge_weights) == list(network.heads.architecture.heads)
     assert report.merge_weights == network.heads.named_weights
     assert not [name for name in load_file(out / "weights.safetensors") if "residual" in name]
@@ -276,7 +280,7 @@ def test_the_report_states_the_choice_and_the_network_is_built_by_it(selected):
 @pytest.mark.usefixtures("small")
 def test_a_network_without_attention_is_stored_without_it(larger, run):
     report = train(larger, SELECTING, on_folds(epochs=0), **run)
-    assert not report.attention
+    assert not report.whole_heads
     spec = NetworkSpec.from_json(read_json(run["out"] / "config.json"))
     assert {head.attention for head in spec.architecture.heads.values()} == {"none"}
     assert not [name for name in load_file(run["out"] / "weights.safetensors") if "attention" in name]
@@ -284,18 +288,18 @@ def test_a_network_without_attention_is_stored_without_it(larger, run):
 
 @pytest.mark.usefixtures("small")
 def test_order_and_weights_of_the_heads_survive_on_disk(larger, run):
-    train(larger, SELECTING, on_folds(), choice=Choice(PLAIN, 0, WEIGHTS), **run)
+    train(larger, SELECTING, on_folds(), choice=Choice(RESIDUALS, 0, WEIGHTS), **run)
     spec = NetworkSpec.from_json(read_json(run["out"] / "config.json"))
     network = load_network(spec, run["out"] / "weights.safetensors")
     assert network.heads.named_weights == WEIGHTS
-    assert list(spec.architecture.heads) == ["global", "parts", "local"]
+    assert list(spec.architecture.heads) == ["global", "local", "parts"]
 
 
 @pytest.mark.usefixtures("small")
 def test_a_given_choice_needs_no_selection(larger, run, read_rows):
-    report = train(larger, SELECTING, on_folds(), choice=Choice(PLAIN, 2, WEIGHTS), **run)
+    report = train(larger, SELECTING, on_folds(), choice=Choice(RESIDUALS, 2, WEIGHTS), **run)
     assert read_rows.keys() == {"all/last"}
-    assert (report.epochs_done, report.best_epoch, report.learning_rate, report.attention) == (2, 2, 1e-2, False)
+    assert (report.epochs_done, report.best_epoch, report.learning_rate, report.whole_heads) == (2, 2, 1e-2, False)
     assert report.merge_weights == WEIGHTS
     assert report.validation_classes == 0
     assert load_file(run["out"] / HELD_OUT)["vectors"].numel() == 0
@@ -303,9 +307,9 @@ def test_a_given_choice_needs_no_selection(larger, run, read_rows):
 
 @pytest.mark.usefixtures("small")
 def test_another_choice_starts_anew(larger, run, monkeypatch):
-    train(larger, SELECTING, on_folds(), choice=Choice(PLAIN, 2, WEIGHTS), **run)
+    train(larger, SELECTING, on_folds(), choice=Choice(RESIDUALS, 2, WEIGHTS), **run)
     taken = steps_taken(monkeypatch)
-    report = train(larger, SELECTING, on_folds(), choice=Choice(PLAIN, 1, WEIGHTS | {"local": 1.0}), **run)
+    report = train(larger, SELECTING, on_folds(), choice=Choice(RESIDUALS, 1, WEIGHTS | {"local": 1.0}), **run)
     assert taken
     assert report.epochs_done == 1
     assert report.merge_weights["local"] == 1
@@ -330,20 +334,20 @@ def test_a_candidate_that_diverges_is_left_out(larger, run):
     config = on_folds(epochs=1, learning_rates=(1e30, 1e-3), proxy_learning_rate=1e-3, warmup_epochs=0)
     report = train(larger, SELECTING, config, progress=lambda done, total, what: said.append(what), **run)
     assert report.learning_rate == pytest.approx(1e-3)
-    assert any(text.startswith("whitened init, rate 1e+30: ") and "no longer finite" in text for text in said)
+    assert any(text.startswith("whitened init, rate 1e+30, residuals alone: ") and "no longer finite" in text for text in said)
 
 
 @pytest.mark.usefixtures("small")
 def test_the_candidate_that_is_clearly_better_on_the_first_fold_is_trained_on_all(larger, run, monkeypatch, read_rows):
     monkeypatch.setattr(Trial, "beats", lambda trial, other: trial.candidate.learning_rate == 3e-2)
     report = train(larger, SELECTING, on_folds(epochs=1), **run)
-    assert (report.learning_rate, report.attention) == (3e-2, False)
+    assert (report.learning_rate, report.whole_heads) == (3e-2, False)
     names = {path.name for path in (run["work"] / "training").glob("*/*") if path.is_dir()}
-    assert {name for name in names if name.startswith("folds")} == {"folds-whitened-0.03-plain"}
+    assert {name for name in names if name.startswith("folds")} == {"folds-whitened-0.03-residuals"}
     assert {name for name in names if name.startswith("race")} == {
-        "race-whitened-0.01-plain",
-        "race-whitened-0.03-plain",
-        "race-whitened-0.01-attention",
+        "race-whitened-0.01-residuals",
+        "race-whitened-0.03-residuals",
+        "race-whitened-0.01-whole",
     }
 
 

@@ -19,7 +19,7 @@ from model.networks.stored import NetworkSpec, load_network
 from model.networks.trunk import make_trunk
 from model.retrieval.embedding import embed_manifest
 from model.schemas.train_report import TrainReport
-from model.training import epochs, selection
+from model.training import epochs, fold_trials
 from model.training.__main__ import main
 from model.training.checkpoint import Checkpoint
 from model.training.learner import Candidate, Learner
@@ -55,7 +55,7 @@ def test_what_is_written_is_a_network_that_can_be_built(whole, mode):
 def learner_after(dataset, tmp_path, mode, **changes):
     """The network after its init, and after all its epochs, the best one not put back."""
     kept = {}
-    real = selection.finish_init
+    real = fold_trials.finish_init
 
     def finish_init(learner, weights):
         real(learner, weights)
@@ -63,7 +63,7 @@ def learner_after(dataset, tmp_path, mode, **changes):
         kept["before"] = {name: value.clone() for name, value in learner.network.state_dict().items()}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(selection, "finish_init", finish_init)
+        patch.setattr(fold_trials, "finish_init", finish_init)
         patch.setattr(Checkpoint, "load", lambda *_: None)
         config = settings(mode, **changes)
         train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
@@ -181,7 +181,7 @@ def test_training_ends_when_patience_does(dataset, tmp_path, monkeypatch):
         labels = learner.manifest.labels[learner.fold.held_out]
         return Validation(labels, np.full(len(labels), next(scores)), np.zeros(len(labels)))
 
-    monkeypatch.setattr(selection, "validate", validate)
+    monkeypatch.setattr(fold_trials, "validate", validate)
     config = settings("frozen", epochs=10, patience=2, init="random")
     report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
     assert (report.epochs_done, report.best_epoch, report.validation_map_at_r) == (3, 1, pytest.approx(0.6))
@@ -242,7 +242,7 @@ def test_the_log_and_the_progress_say_every_epoch_and_what_the_training_gave(dat
     sentences = [what for done, total, what in said if not total]
     assert sentences == [record.getMessage() for record in caplog.records]
     init, untrained = report.init_map_at_r, report.untrained_map_at_r
-    chosen = "whitened init, rate 0.0005, attention, the first fold"
+    chosen = "whitened init, rate 0.0005, whole heads, the first fold"
     assert sentences[0] == f"{chosen}: held-out MAP@R {init:.4f}, untrained trunk {untrained:.4f}"
     every = [
         f"epoch {e.epoch} of 4: loss {e.loss:.3f}, held-out MAP@R {e.map_at_r:.4f}" for e in report.history if e.loss is not None

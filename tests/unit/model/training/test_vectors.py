@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from model.config import ModelConfig
 from model.data.manifest import read_manifest
-from model.training import selection
+from model.training import fold_trials
 from model.training import train as training
 from model.training.distributed import make_fabric
 from model.training.folds import class_folds
@@ -28,13 +28,13 @@ WEIGHTS = {"global": 1.0, "parts": 0.5, "local": 2.0}
 def learner_of(larger, tmp_path):
     """A function that makes a learner after its init, before its vectors are projected."""
 
-    def make(init="whitened", *, attention=False, model: ModelConfig = SELECTING, mode="frozen") -> Learner:
+    def make(init="whitened", *, whole_heads=False, model: ModelConfig = SELECTING, mode="frozen") -> Learner:
         config = settings(mode)
         fabric = make_fabric(config)
         torch.manual_seed(config.seed)
         run = {"data_md5": MD5, "work": tmp_path, "progress": None, "fabric": fabric}
         data = open_data(read_manifest(larger), model, config, **run)
-        learner = make_learner(data, class_folds(data.manifest, 3, 0)[0], Candidate(init, 1e-3, attention), fabric)
+        learner = make_learner(data, class_folds(data.manifest, 3, 0)[0], Candidate(init, 1e-3, whole_heads), fabric)
         init_heads(learner, {})
         return learner
 
@@ -81,13 +81,12 @@ def test_the_share_of_a_process_is_its_part_of_the_batch(learner_of):
 @pytest.mark.parametrize(
     ("changes", "kept"),
     [
-        ({"init": "random"}, FrozenTrunk),
-        ({"attention": True}, FrozenTrunk),
-        ({"model": SELECTING.model_copy(update={"method": "delg"})}, FrozenTrunk),
-        ({"mode": "finetune", "attention": True}, FinetunedTrunk),
-        ({"model": SELECTING.model_copy(update={"method": "attention_none"})}, FrozenVectors),
+        ({"init": "random", "whole_heads": True}, FrozenTrunk),
+        ({"whole_heads": True}, FrozenTrunk),
+        ({"mode": "finetune", "whole_heads": True}, FinetunedTrunk),
+        ({"model": SELECTING.model_copy(update={"method": "proxy_anchor"})}, FrozenVectors),
     ],
-    ids=["random init", "attention", "autoencoder", "finetuned trunk", "no attention in the method"],
+    ids=["random init", "whole heads", "finetuned trunk", "a method without attention"],
 )
 def test_maps_stay_where_more_than_the_residuals_is_trained(learner_of, changes, kept):
     learner = learner_of(**changes)
@@ -95,13 +94,19 @@ def test_maps_stay_where_more_than_the_residuals_is_trained(learner_of, changes,
     assert type(learner.mode) is kept
 
 
+def fix_reductions(learner: Learner) -> None:
+    """On maps, train the residuals alone."""
+    for _, head in learner.network.heads.named_heads():
+        head.reduction.requires_grad_(False)
+
+
 @pytest.mark.parametrize("changes", [{}, {"ema": 0.5}, {"chunk": 3}], ids=str)
 def test_a_training_on_vectors_gives_the_network_of_a_training_on_maps(larger, tmp_path, monkeypatch, changes):
     outs, choice = [], Choice(Candidate("whitened", 1e-3, False), 4, WEIGHTS)
     for name in ("vectors", "maps"):
         if name == "maps":
-            for module in (training, selection):
-                monkeypatch.setattr(module, "project_once", lambda learner: None)
+            for module in (training, fold_trials):
+                monkeypatch.setattr(module, "project_once", fix_reductions)
         outs.append(tmp_path / name)
         run = {"data_md5": MD5, "work": outs[-1] / "work", "out": outs[-1], "choice": choice}
         report = train(larger, SELECTING, settings("frozen", **changes), **run)
