@@ -42,7 +42,7 @@ def trained(dataset, work, out, choice=None, **changes):
             "device": "cpu",
             "workers": 0,
             "warmup_epochs": 0,
-            "seed": 3,
+            "seed": 2,  # no two neighbours of a golden image are equally near
             "init": "random",  # whitening takes a while
             "learning_rates": (1e-3,),
             "folds": 1,

@@ -50,7 +50,7 @@ def test_the_gain_of_training_has_its_interval():
     assert found.gain.endswith("after training 0.6250 (+0.1250 [-0.0500, +0.2500])")
 
 
-CHOSEN = {"learning_rate": 3e-4, "attention": False, "merge_weights": {"global": 1.0, "local": 0.35}}
+CHOSEN = {"learning_rate": 3e-4, "whole_heads": False, "merge_weights": {"global": 1.0, "local": 0.35}}
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,13 @@ CHOSEN = {"learning_rate": 3e-4, "attention": False, "merge_weights": {"global":
     [
         (
             {"folds": 3},
-            "chosen on 3 class-disjoint folds by MAP@R: whitened init, learning rate 0.0003, without attention, "
+            "chosen on 3 class-disjoint folds by MAP@R: whitened init, learning rate 0.0003, "
+            "residuals of the projections alone trained, without attention, "
             "head weights global 1, local 0.35; then 1 epoch on all classes",
         ),
         (
-            {"folds": 1, "attention": True, "criterion": "margin"},
-            "chosen on the validation classes by margin: whitened init, learning rate 0.0003, with attention, "
+            {"folds": 1, "whole_heads": True, "criterion": "margin"},
+            "chosen on the validation classes by margin: whitened init, learning rate 0.0003, whole heads trained, "
             "head weights global 1, local 0.35",
         ),
         ({"validation_classes": 0}, ""),
@@ -119,7 +120,7 @@ def test_what_is_stored_is_read_again_with_all_that_is_computed():
 
 def test_a_record_of_an_earlier_release_is_read_without_what_it_lacks():
     stored = report(0.5, 0.6, best=1).model_dump(mode="json")
-    for name in ("learning_rate", "attention", "merge_weights", "folds", "criterion", "gain_interval"):
+    for name in ("learning_rate", "whole_heads", "merge_weights", "folds", "criterion", "gain_interval"):
         del stored[name]
     for epoch in stored["history"]:
         del epoch["margin"]
