@@ -96,7 +96,7 @@ def _bring_back(endpoint: Endpoint, name: str, entry: Deployed, redeploy: Callab
         try:
             redeploy(name, entry)
         except GlocalError as error:
-            raise InvalidInput(f"{damage.headline} {error.headline}", damage.hint) from error
+            raise InvalidInput(f"{damage.headline} {error.headline}", error.hint or damage.hint) from error
         done = f"It was packed again from the registry, and version {entry.version} serves."
         return [Difference(model=name, found=damage.headline, done=done)]
     return []
