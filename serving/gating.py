@@ -53,11 +53,11 @@ def gate_release(
         Conflict: The champion was made from a data set of another name.
         StorageFailed: The registry's database is lost or damaged.
     """
+    refuse_lost_records(tracking_uri, home)
     report, candidate = Report.load(report_folder / REPORT), open_release(release_folder)
     check_belong_together(report, candidate.id, pin)
     data = fetch(pin, home.data, home.datasets)
     evidence = _evidence(report, report_folder, data)
-    refuse_lost_records(tracking_uri, home)
     log_differences(reconcile(home, tracking_uri))
     registry = Registry(tracking_uri, served_name(serve, pin.path))
     refuse_other_data(registry, pin, allowed=serve.replace_other_data)
