@@ -1,6 +1,7 @@
 """Lost or damaged records, archives and databases beside a real TorchServe: what serves stays, and is on record again."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -178,14 +179,14 @@ def test_nothing_is_removed_while_the_registry_cannot_be_read(home, releases, fi
     found = start_server(home, home.tracking_uri)
     assert isinstance(found.fault, StorageFailed)
     assert found.fault.headline.startswith(f"{home.root / 'mlflow.db'} is missing")
-    assert "Stored, but not on record: drawn." in found.fault.headline
+    assert "Stored, but not on record: drawn" in found.fault.headline
     assert found.fault.hint.startswith("Restore it from a backup. Without one: glocal serve stop, then move ")
     assert found.fault.hint.endswith("puts on record again what was deployed. Nothing was removed.")
     assert "makes it again" not in said(server_status(home, home.tracking_uri).differences)  # it cannot yet
     if not running:
         with pytest.raises(Unavailable) as asked:
             choose_model(torchserve.status(home), "")
-        assert "Stored, but not served: drawn. glocal serve start brings back" in asked.value.hint
+        assert re.search(r"Stored, but not served: drawn.*\. glocal serve start brings back", asked.value.hint)
         assert "glocal run" not in asked.value.hint
     assert sorted(home.serve.store.iterdir()) == stored
     assert not (home.root / "mlflow.db").exists()
