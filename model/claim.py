@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model.disk import check_writable, disk_errors
 from model.environment import prepare_process
-from model.errors import InvalidInput
+from model.errors import InvalidInput, StorageFailed
 from model.files import write_text
 from model.home import Home
 
@@ -32,7 +32,7 @@ def claim(home: Home) -> Home:
     with disk_errors(home.root):
         if not home.marker.is_file():
             _mark(home)
-        _check_folders(home)
+        check_folders(home, *home.folders)
         check_writable(home.root)
         prepare_process(home)
     return home
@@ -47,17 +47,38 @@ def _check_path(path: str) -> None:
 
 
 def _mark(home: Home) -> None:
-    if home.root.exists() and not home.root.is_dir():
-        raise InvalidInput(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
+    check_folders(home)
     if foreign := _taken(home):
         headline = f"{home.root} holds files that are not Glocal's, under names that it uses: {', '.join(foreign)}."
         raise InvalidInput(headline, "Set GLOCAL_HOME to an empty folder. Nothing was changed.")
+    _make(home.root)
     write_text(home.marker, _TEXT)
 
 
-def _check_folders(home: Home) -> None:
-    """Refuse a file, or a link to nothing, in the place of a folder, before a step fails at it."""
-    for folder in home.folders:
+def _make(root: Path) -> None:
+    """Make the folder of the home, or say which folder does not let this user make it.
+
+    Raises:
+        StorageFailed: The home, or the folder that it would be made in, cannot be written to.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        closed = next(folder for folder in root.parents if folder.exists())
+        hint = f"Change the permissions of {closed}, or set GLOCAL_HOME to a folder that this user can write to."
+        raise StorageFailed(f"{root} cannot be made: this user may not write to {closed}.", hint) from error
+    check_writable(root)
+
+
+def check_folders(home: Home, *folders: Path) -> None:
+    """Refuse a file, or a link to nothing, in the place of the home or of one of its folders, before a step fails at it.
+
+    Raises:
+        InvalidInput: There is no folder; the message names what is there.
+    """
+    if home.root.exists() and not home.root.is_dir():
+        raise InvalidInput(f"GLOCAL_HOME is {home.root}, which is a file.", "Set GLOCAL_HOME to an empty folder.")
+    for folder in folders:
         if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
             what = "a file" if folder.exists() else "a link to nothing"
             raise InvalidInput(f"{folder} is {what}, where Glocal keeps a folder.", _MOVE_IT)

@@ -47,7 +47,7 @@ def close_runs_of(home: Home, tracking_uri: str, say: Callable[[str], None]) -> 
     """
     try:
         if any(_may_be_open(folder) for folder in home.runs.glob("*")):
-            refuse_lost_records(tracking_uri)
+            refuse_lost_records(tracking_uri, home, needed=True)
             close_killed_runs(Runs(tracking_uri), home.runs, say)
     except GlocalError as error:
         say(f"Killed runs cannot be closed: {error.headline}")

@@ -30,6 +30,7 @@ from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import Listener, LocalRun, alive, run_local
 from serving.gating import DECISION
 from serving.registry.runs import Runs
+from serving.registry.store import refuse_lost_records
 
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
@@ -80,12 +81,15 @@ def run_training(
 
     Raises:
         InvalidInput: There is no such source, method, attention block or trunk. Nothing was started.
+        StorageFailed: The registry's database is lost or damaged. Nothing was started.
     """
     source = locate(source)
-    if not name and (text := changed_name(source)):
-        listener(RunEvent(step="run", event="warning", text=text))
+    renamed = "" if name else changed_name(source)
     _check_model(config.model)
     claim(environment.home)
+    refuse_lost_records(environment.mlflow_uri, environment.home)
+    if renamed:
+        listener(RunEvent(step="run", event="warning", text=renamed))
     return _run(source, name, config, environment=environment, listener=listener, why=why)
 
 

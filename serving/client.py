@@ -64,7 +64,8 @@ def choose_model(state: ServerStatus, name: str) -> str:
     """
     if not state.running:
         looked = f"Its home is {state.home}; set GLOCAL_HOME to ask another. " if state.home else ""
-        hint = f"{looked}Start it: glocal serve start (or deploy a model first: glocal run --data DIR)."
+        first = "" if state.stored else " (or deploy a model first: glocal run DIR)"
+        hint = f"{looked}Start it: glocal serve start{first}."
         raise Unavailable("The endpoint does not run.", hint)
     if state.fault and not state.models:
         raise state.fault

@@ -18,6 +18,7 @@ from serving.deployment import fetched_release
 from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile
 from serving.registry.models import Registry
+from serving.registry.store import refuse_lost_records
 
 DECISION = "decision.json"
 
@@ -50,7 +51,9 @@ def gate_release(
     Raises:
         InvalidInput: Report, release and data do not belong together, or one of them is damaged.
         Conflict: The champion was made from a data set of another name.
+        StorageFailed: The registry's database is lost or damaged.
     """
+    refuse_lost_records(tracking_uri, home)
     report, candidate = Report.load(report_folder / REPORT), open_release(release_folder)
     check_belong_together(report, candidate.id, pin)
     data = fetch(pin, home.data, home.datasets)

@@ -32,6 +32,7 @@ from serving.golden import replay_golden
 from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
+from serving.registry.store import refuse_lost_records
 
 
 def register_release(
@@ -132,9 +133,11 @@ def promote(
         NotFound: There is no such version.
         InvalidInput: The release is not whole, or is not the one that was registered.
         Conflict: Another deployment does not finish, or the champion was made from another data set.
+        StorageFailed: The registry's database is lost or damaged.
         GlocalError: The version cannot be loaded or does not verify; what served before still serves, and no alias moved.
     """
     claim(home)
+    refuse_lost_records(tracking_uri, home)
     model = ModelRecords.open(home, tracking_uri, name)
     wanted = model.registry.version(version)
     with (

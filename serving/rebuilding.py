@@ -44,14 +44,23 @@ def _record_again(model: ModelRecords, endpoint: Endpoint | None) -> Deployed | 
     """Put the version that was deployed under a name on record; returns None if there is none."""
     outcomes = model.ledger.outcomes(serving_place(model.home))
     served = endpoint.server.default(model.name) if endpoint else None
-    for version in _candidates(model, served):
-        if outcomes.get(version, "promoted") != "promoted":
-            continue
+    versions = [each for each in _candidates(model, served) if outcomes.get(each, "promoted") == "promoted"]
+    for version in versions:
         workers = _workers(endpoint, model.name, version)
-        release = model.registry.version(version).release if model.registry.has(version) else None
+        release = model.registry.release_of(version)
         entry = record_from_store(model.home.serve, model.name, version, release, workers=workers)
         if entry is None and endpoint is not None and version == served and release is not None:
             entry = _pack_again(model, endpoint, version, release, workers)
+        if entry is not None:
+            return entry
+    return _of_other_records(model, endpoint, versions)
+
+
+def _of_other_records(model: ModelRecords, endpoint: Endpoint | None, versions: list[str]) -> Deployed | None:
+    """Put a version on record that this registry has with another release: it serves on, and `serving.reconcile` reports it."""
+    for version in versions:
+        workers = _workers(endpoint, model.name, version)
+        entry = record_from_store(model.home.serve, model.name, version, None, workers=workers)
         if entry is not None:
             return entry
     return None

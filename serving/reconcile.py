@@ -7,11 +7,13 @@ The rules, and why, are in docs/decisions/0009-one-truth-of-what-serves.md:
 3. An alias that was moved by hand is a wish: the version is deployed once it has answered its golden queries. If it does not,
    the alias goes back to the version that serves.
 4. A version that serves and was deleted from the registry serves on, and every reconciliation reports it.
+5. A version that serves, while the registry has another release under its number, serves on. No alias is moved onto that number,
+   and a person is told what to do.
 """
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from model.claim import claim
@@ -24,8 +26,8 @@ from model.scratch import remove_abandoned
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.deployed import Deployed, damage, read_deployed
 from serving.backends.torchserve.endpoint import Endpoint, connect, restore, strays, tidy
-from serving.backends.torchserve.leftovers import clear_store, stored_versions
-from serving.backends.torchserve.rollout import switch_over
+from serving.backends.torchserve.leftovers import clear_store, stored_models
+from serving.backends.torchserve.rollout import switch_over, two_releases
 from serving.deployment import ModelRecords, deploy_version, fetched_release, serving_place
 from serving.rebuilding import rebuild_record
 from serving.registry.models import Registry, champions
@@ -35,7 +37,8 @@ _log = logging.getLogger(__name__)
 _LOCK_WAIT_S = 180.0
 _AT_START = "It will be deployed by glocal serve start."
 _KEPT = "Nothing was removed."
-_ONCE_READABLE = "Once the registry can be read, glocal serve start puts them on record again."
+_ONCE_READABLE = "Once the registry can be read, glocal serve start puts on record again what was deployed."
+_NO_ALIAS = "It serves on, and no alias was moved."
 _NOT_COMPARED = "The records were not compared with the registry."
 
 
@@ -58,12 +61,14 @@ def server_status(home: Home, tracking_uri: str) -> ServerStatus:
     """
     if not home.serve.root.exists():
         return torchserve.status(home)
-    before = torchserve.status(home).differences
-    if not may_hold(home.serve.deploy_lock):
-        unchanged = Difference(model="", found=f"{home.root} may not be written to by this user.", done=_NOT_COMPARED)
-        return torchserve.status(home).model_copy(update={"differences": (*before, unchanged)})
-    differences = reconcile(home, tracking_uri, deploy=False, lock_wait_s=0)
-    return torchserve.status(home).model_copy(update={"differences": (*before, *differences)})
+    if may_hold(home.serve.deploy_lock):
+        differences = reconcile(home, tracking_uri, deploy=False, lock_wait_s=0)
+    else:
+        differences = (Difference(model="", found=f"{home.root} may not be written to by this user.", done=_NOT_COMPARED),)
+    found = torchserve.status(home)
+    told = " ".join(difference.found for difference in differences)
+    remaining = [each for each in found.differences if each.found not in told]
+    return found.model_copy(update={"differences": (*remaining, *differences)})
 
 
 def reconcile(home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s: float = _LOCK_WAIT_S) -> tuple[Difference, ...]:
@@ -100,7 +105,7 @@ def reconcile_endpoint(home: Home, tracking_uri: str, endpoint: Endpoint) -> tup
     """
     differences, readable = _settle_record(home, tracking_uri, endpoint)
     if damage(home.serve.deployed) is None:
-        differences += restore(endpoint, partial(_redeploy, tracking_uri, endpoint))
+        differences += restore(endpoint, partial(_redeploy, home, tracking_uri, endpoint))
     if readable:
         differences += tidy(endpoint)
         differences += clear_store(endpoint.folder)
@@ -122,8 +127,7 @@ def _settle_record(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> 
         _champions(home, tracking_uri)  # before a damaged file is set aside
         differences.extend(rebuild_record(home, tracking_uri, endpoint))
     except GlocalError as error:
-        lost = {name for name, _ in stored_versions(home.serve)} - _recorded(home.serve)
-        return [*differences, _unread(error, lost)], False
+        return [*differences, _unread(error, _not_on_record(home.serve))], False
     return differences, True
 
 
@@ -152,26 +156,36 @@ def _reconcile_models(home: Home, tracking_uri: str, endpoint: Endpoint | None) 
         yield _unread(error)
 
 
-def _unread(error: GlocalError, lost: Collection[str] = ()) -> Difference:
+def _unread(error: GlocalError, lost: str = "") -> Difference:
     """The difference that a registry which cannot be read leaves.
 
-    Only a person can put a damaged database right, or bring back `lost` models: their archives are there, and not on record.
+    Only a person can put a damaged database right, or bring back what is `lost`: see `_not_on_record`.
     """
     if isinstance(error, StorageFailed):
-        return Difference(model="", found=error.headline, done=_KEPT, remedy=error.hint)
-    found = f"The registry cannot be read: {error}"
+        found, remedy = error.headline, error.hint
+    else:
+        found, remedy = f"The registry cannot be read: {error}", ""
     if lost:
-        found += f" Stored, but not on record: {', '.join(sorted(lost))}."
-    return Difference(model="", found=found, done=_KEPT, remedy=_ONCE_READABLE if lost else "")
+        found, remedy = f"{found} {lost}", f"{remedy} {_ONCE_READABLE}".strip()
+    return Difference(model="", found=found, done=_KEPT, remedy=remedy)
 
 
-def _redeploy(tracking_uri: str, endpoint: Endpoint, name: str, entry: Deployed) -> None:
+def _not_on_record(folder: ServeFolder) -> str:
+    """A damaged deployed.json, and the models whose archives are stored and not on record, in sentences; empty without them."""
+    damaged, lost = damage(folder.deployed), stored_models(folder) - _recorded(folder)
+    sentences = [damaged.headline] if damaged else []
+    if lost:
+        sentences.append(f"Stored, but not on record: {', '.join(sorted(lost))}.")
+    return " ".join(sentences)
+
+
+def _redeploy(home: Home, tracking_uri: str, endpoint: Endpoint, name: str, entry: Deployed) -> None:
     """Deploy the version on record from the registry's release, as its archive is damaged.
 
     Raises:
         GlocalError: The registry does not have the release, or it does not verify.
     """
-    refuse_lost_records(tracking_uri)
+    refuse_lost_records(tracking_uri, home, needed=True)
     registry = Registry(tracking_uri, name)
     with fetched_release(registry, entry.version) as release:
         if release.id != entry.release:
@@ -185,8 +199,8 @@ def _champions(home: Home, tracking_uri: str) -> dict[str, str]:
     Raises:
         GlocalError: The registry cannot be read, or its file is missing although it had records.
     """
-    served = _recorded(home.serve) | {name for name, _ in stored_versions(home.serve)}
-    refuse_lost_records(tracking_uri, needed=bool(served))
+    served = _recorded(home.serve) | stored_models(home.serve)
+    refuse_lost_records(tracking_uri, home)
     file = sqlite_file(tracking_uri)
     if file is not None and not os.path.lexists(file):
         return {}
@@ -211,6 +225,7 @@ def _close_killed(model: ModelRecords, *, own: bool) -> Iterator[Difference]:
             continue
         serving, champion = model.deployed, model.registry.alias("champion")
         verified = serving is not None and (serving.version, serving.release) == (entry.version, entry.release)
+        verified = verified and model.registry.release_of(entry.version) == entry.release
         if verified and champion in {entry.version, entry.before or None}:
             model.registry.make_champion(entry.version, entry.before or None)
             model.ledger.close(entry.id, "promoted")
@@ -224,17 +239,21 @@ def _close_killed(model: ModelRecords, *, own: bool) -> Iterator[Difference]:
 
 
 def _follow_alias(model: ModelRecords, endpoint: Endpoint | None) -> Iterator[Difference]:
-    """Rules 3 and 4: compare the alias with the version that serves."""
+    """Rules 3 to 5: compare the alias with the version that serves."""
     serving, champion = model.deployed, model.registry.alias("champion")
-    if champion == (serving.version if serving else None):
+    registered = model.registry.release_of(serving.version) if serving is not None else None
+    if serving is not None and champion in {None, serving.version} and registered not in {None, serving.release}:
+        clash = two_releases(model.home.serve, serving, str(registered))
+        yield Difference(model=model.name, found=clash.headline, done=_NO_ALIAS, remedy=clash.hint)
+    elif champion == (serving.version if serving else None):
         return
-    if champion is not None:
+    elif champion is not None:
         serves = f"Version {serving.version} serves" if serving else "Nothing serves under this name"
         wish = f"{serves}, and the alias champion points at version {champion}."
         yield Difference(
             model=model.name, found=wish, done=_deploy_wish(model, endpoint, champion, serving) if endpoint else _AT_START
         )
-    elif serving is not None and model.registry.has(serving.version):
+    elif serving is not None and registered is not None:
         model.registry.make_champion(serving.version, None)
         was = f"Version {serving.version} serves, and no version had the alias champion."
         yield Difference(model=model.name, found=was, done="It has it again.")
@@ -254,8 +273,9 @@ def _free_previous(model: ModelRecords) -> Iterator[Difference]:
 
 def _deploy_wish(model: ModelRecords, endpoint: Endpoint, version: str, serving: Deployed | None) -> str:
     """Deploy the version that somebody pointed the alias at; returns a sentence on the outcome."""
-    before, workers = (serving.version, serving.workers) if serving else (None, 1)
-    why = f"the alias champion was moved from {before or 'nothing'} to {version} in the registry"
+    workers = serving.workers if serving else 1
+    why = f"the alias champion was moved from {serving.version if serving else 'nothing'} to {version} in the registry"
+    before = serving.version if serving and model.registry.release_of(serving.version) == serving.release else None
     wanted, release = model.registry.version(version), fetched_release(model.registry, version)
     try:
         deploy_version(model, endpoint, wanted, release, before=before, by=current_user(), why=why, workers=workers)
@@ -268,7 +288,7 @@ def _deploy_wish(model: ModelRecords, endpoint: Endpoint, version: str, serving:
 
 def _put_back(model: ModelRecords, serving: Deployed | None) -> str:
     """Point the alias at the version that serves again; returns a sentence on the outcome."""
-    if serving is not None and model.registry.has(serving.version):
+    if serving is not None and model.registry.release_of(serving.version) == serving.release:
         model.registry.make_champion(serving.version, None)
         return f"The alias points at version {serving.version} again."
     return "The alias was left where it is."

@@ -67,7 +67,7 @@ def render_card(
         groups=groups,
         rows=ROWS,
         licences={"weights": report.licences.weights, "code": report.licences.code, "data": report.data.licence or NOT_STATED},
-        command=" ".join(["glocal run --data", f"{report.data.path}@{report.data.rev}", *_changed(report.settings)]),
+        command=" ".join(["glocal run", f"{report.data.path}@{report.data.rev}", *_changed(report.settings)]),
     )
 
 

@@ -20,7 +20,7 @@ class DataPin(Schema):
     rev: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit")
     path: str = Field(description="The data set's folder in the repository, which is its name")
     md5: str = Field(pattern=r"^[0-9a-f]{32}$", description="DVC's hash of that folder, without `.dir`")
-    files: int = Field(ge=0, description="Number of files")
+    files: int = Field(ge=0, description="Number of files: the images and the manifest")
     bytes: int = Field(ge=0, description="Size of all files together")
     classes: int = Field(ge=0, description="Number of classes")
     licence: str = Field("", description="Terms of the data as stated at the import; empty if none were stated")
@@ -42,6 +42,11 @@ class DataPin(Schema):
     def named(self) -> str:
         """Name of the data set and start of its revision for people, such as `demo@4f2c1ab`."""
         return f"{self.path}@{self.rev[:7]}"
+
+    @property
+    def images(self) -> int:
+        """Number of images: all files but the manifest."""
+        return max(self.files - 1, 0)
 
     def to_json(self) -> dict[str, Any]:
         """The pin as a JSON object."""

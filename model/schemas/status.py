@@ -9,6 +9,7 @@ from model.schemas.schema import Schema
 
 _REPLACE = "glocal serve start replaces it."
 _RESTORE = "glocal serve start brings back what can be."
+_PUT_ON_RECORD = "glocal serve start brings back what was deployed, or says why it cannot."
 
 
 class Worker(Schema):
@@ -75,6 +76,7 @@ class ServerStatus(Schema):
     memory_mb: float = Field(0.0, description="Memory of the server and its workers")
     models: dict[str, ServedModel] = Field({}, description="Served models by name")
     missing: tuple[str, ...] = Field((), description="Models on record that do not serve")
+    stored: tuple[str, ...] = Field((), description="Models that have an archive in the store, on record or not")
     differences: tuple[Difference, ...] = Field((), description="Differences between the records, and what was done")
 
     @property
@@ -87,10 +89,18 @@ class ServerStatus(Schema):
         """Why a running server does not do its work or its records cannot be read; None if there is no fault."""
         if self.state == "deaf":
             return Unavailable(f"TorchServe (process {self.pid}) does not answer.", f"{_REPLACE} Its logs: {self.log}.")
-        if self.missing:
-            return Unavailable(f"On record, but not served: {', '.join(self.missing)}.", f"{_RESTORE} Logs: {self.log}.")
-        if self.unsettled:
-            return StorageFailed(self.unsettled.found, f"{self.unsettled.remedy} {self.unsettled.done}".strip())
+        missing = f"On record, but not served: {', '.join(self.missing)}." if self.missing else ""
+        if open_ := self.unsettled:
+            found = f"{missing} {open_.model + ': ' if open_.model else ''}{open_.found}".strip()
+            return StorageFailed(found, f"{open_.remedy} {open_.done}".strip())
+        if missing:
+            return Unavailable(missing, f"{_RESTORE} Logs: {self.log}.")
         if self.state == "empty":
-            return Unavailable("TorchServe runs and serves no model.", "Deploy one: glocal run --data DIR.")
+            return Unavailable("TorchServe runs and serves no model.", self._way_to_a_model)
         return None
+
+    @property
+    def _way_to_a_model(self) -> str:
+        if self.stored:
+            return f"Stored, but not served: {', '.join(self.stored)}. {_PUT_ON_RECORD}"
+        return "Deploy one: glocal run DIR."

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from pipelines.cli.options import OTHER_HOME, Json, Settings
 if TYPE_CHECKING:
     from model.schemas.data_pin import DataPin
 
+_WHICH = "A data set, to show all its versions, or name@revision, to show one."
 commands = typer.Typer(help="Data sets and their versions.", no_args_is_help=True)
 
 
@@ -30,11 +31,11 @@ def import_(
 ) -> None:
     """Check a folder of images and keep it as a new version of a data set."""
     settings = load_config(None, set_ or ()).data
-    from model.data.importing.dataset_name import changed_name
+    from model.data.importing.dataset_name import changed_name, is_there
     from model.data.importing.pinning import pin_dataset
 
     environment, console = Environment(), Console()
-    if not name and (text := changed_name(source)):
+    if not name and is_there(source) and (text := changed_name(source)):
         console.warn([text])
     report = pin_dataset(
         source,
@@ -54,20 +55,22 @@ def import_(
 
 @commands.command("list")
 def list_(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A data set, to show all its versions.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help=_WHICH, show_default=False)] = "",
     as_json: Json = False,
 ) -> None:
     """The data sets of this machine and their newest versions; of one data set all versions, newest first."""
+    from model.claim import check_folders
     from model.data.versions.pin import datasets, versions
 
     home = Environment().home
+    check_folders(home, home.data.root)
     if name:
         found = versions(home.data, name)
-        rows = [pin.to_json() | {"imported_at": moment.isoformat()} for moment, pin in found]
+        rows = [_row(pin) | {"imported_at": moment.isoformat()} for moment, pin in found]
         lines = [_line(pin, f"{moment:%Y-%m-%d %H:%M UTC}  ") for moment, pin in found]
     else:
         pins = datasets(home.data)
-        rows, lines = [pin.to_json() for pin in pins], [_line(pin) for pin in pins]
+        rows, lines = [_row(pin) for pin in pins], [_line(pin) for pin in pins]
     if as_json:
         print(json.dumps(rows))
         return
@@ -77,8 +80,12 @@ def list_(
         say(f"No data sets in {home.root}.\n{OTHER_HOME}")
 
 
+def _row(pin: "DataPin") -> dict[str, Any]:
+    return pin.to_json() | {"images": pin.images}
+
+
 def _line(pin: "DataPin", moment: str = "") -> str:
-    return f"{pin.path}@{pin.rev}  {moment}{counted(pin.files, 'file')}, {counted(pin.classes, 'class', 'classes')}"
+    return f"{pin.path}@{pin.rev}  {moment}{counted(pin.images, 'image')}, {counted(pin.classes, 'class', 'classes')}"
 
 
 @commands.command()

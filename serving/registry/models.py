@@ -105,7 +105,7 @@ class Registry:
             before: The version that was champion.
         """
         with self._alone():
-            if before is not None and before != version and self.has(before):
+            if before is not None and before != version and self.release_of(before) is not None:
                 self.set_alias(before, "previous")
             elif self.alias("previous") == version:
                 self.drop_alias("previous")
@@ -125,11 +125,11 @@ class Registry:
         """
         return self._typed(self._get(version), self._aliases())
 
-    def has(self, version: str) -> bool:
-        """Whether there is such a version."""
+    def release_of(self, version: str) -> str | None:
+        """Id of the release of a version; None if there is no such version."""
         with contextlib.suppress(NotFound):
-            return bool(self._get(version))
-        return False
+            return str(self._get(version).tags.get("release", ""))
+        return None
 
     def champion(self) -> ModelVersion | None:
         """The version with the alias `champion`."""
@@ -224,7 +224,7 @@ class Registry:
             if disk := disk_error(error, out):
                 raise disk from error
             gone = f"The files of version {row.version} of {self.name} cannot be read from the registry."
-            raise NotFound(gone, "Run the pipeline again: glocal run.") from error
+            raise NotFound(gone, "Run the pipeline again: glocal run DIR.") from error
 
     def _get(self, version: str) -> "Row":
         from mlflow.exceptions import MlflowException

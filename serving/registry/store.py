@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from model.disk import disk_error
 from model.errors import Unavailable
+from model.home import Home
 from model.locks import hold
 from model.redaction import without_credentials
 from serving.registry.database import check_database, check_not_lost
@@ -31,7 +32,7 @@ def open_client(tracking_uri: str) -> "MlflowClient":
     """MLflow's client. The first process that opens a new SQLite store makes its tables.
 
     Raises:
-        StorageFailed: The SQLite file is damaged, or cannot be written to.
+        StorageFailed: The SQLite file is damaged, is missing although it had records, or cannot be written to.
         Unavailable: The store cannot be opened.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -51,6 +52,7 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             return client
         lock = file.with_name(file.name + ".lock")
         with hold(lock, wait_s=_STORE_WAIT_S, busy="MLflow's store is being made by another process."):
+            check_not_lost(file, Home(file.parent).serve)
             check_database(file)
             client = MlflowClient(tracking_uri, tracking_uri)
             client.search_experiments(max_results=1)  # makes the tables
@@ -69,14 +71,19 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     return Path(unquote(address.path[1:])) if address.scheme.partition("+")[0] == "sqlite" and address.path else None
 
 
-def refuse_lost_records(tracking_uri: str, *, needed: bool = True) -> None:
+def refuse_lost_records(tracking_uri: str, home: Home, *, needed: bool = False) -> None:
     """Refuse a SQLite store whose file is missing although it had records; see `check_not_lost`.
+
+    Args:
+        tracking_uri: Address of the registry.
+        home: GLOCAL_HOME, whose files may refer to the records.
+        needed: Whether something else refers to them.
 
     Raises:
         StorageFailed: The file is missing.
     """
     if (file := sqlite_file(tracking_uri)) is not None:
-        check_not_lost(file, needed=needed)
+        check_not_lost(file, home.serve, needed=needed)
 
 
 def experiment_id(client: "MlflowClient", tracking_uri: str, name: str) -> str:

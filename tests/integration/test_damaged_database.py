@@ -76,7 +76,8 @@ def test_a_damaged_database_is_named_with_what_to_do(home, damage):
         Runs(home.tracking_uri)
     assert caught.value.headline.startswith(f"{home.root / 'mlflow.db'} ")
     assert "\n" not in caught.value.headline
-    assert caught.value.hint.startswith("Restore it from a backup, or move it away")
+    moved = f"move {home.root / 'mlflow.db'} and {home.serve.root} and {home.root / 'mlartifacts'} away"
+    assert caught.value.hint.startswith(f"Restore it from a backup. Without one: glocal serve stop, then {moved}; the next run")
     assert caught.value.exit_code == 1
 
 
@@ -137,4 +138,4 @@ def test_a_command_says_it_in_two_lines_and_exits_with_1(home, tmp_path, words):
     assert done.returncode == 1
     headline, hint = done.stderr.splitlines()
     assert headline == f"Error: {home.root / 'mlflow.db'} is damaged: database disk image is malformed."
-    assert hint.startswith("  Restore it from a backup, or move it away")
+    assert hint.startswith("  Restore it from a backup. Without one: glocal serve stop, then move ")

@@ -365,10 +365,23 @@ def test_every_version_of_a_data_set_is_listed_newest_first(source, store, monke
     list_("zoo")
     lines = capsys.readouterr().out.splitlines()
     assert [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME", line) for line in lines] == [
-        f"zoo@{second.rev}  TIME  8 files, 3 classes",
-        f"zoo@{first.rev}  TIME  7 files, 3 classes",
+        f"zoo@{second.rev}  TIME  7 images, 3 classes",
+        f"zoo@{first.rev}  TIME  6 images, 3 classes",
     ]
     list_("zoo", as_json=True)
     listed = json.loads(capsys.readouterr().out)
     assert [row.pop("imported_at")[-6:] for row in listed] == ["+00:00", "+00:00"]
-    assert listed == [second.to_json(), first.to_json()]
+    assert listed == [second.to_json() | {"images": 7}, first.to_json() | {"images": 6}]
+
+
+def test_one_version_of_a_data_set_is_shown_by_its_revision(source, store):
+    first = import_dataset(source, "zoo", store).pin
+    draw(source / "ant" / "new.png", 90)
+    second = import_dataset(source, "zoo", store).pin
+    farm = import_dataset(source, "farm", store).pin
+    assert [pin for _, pin in versions(store, f"zoo@{first.rev[:7]}")] == [first]
+    assert [pin for _, pin in versions(store, f"zoo@{farm.rev}")] == [second]  # the version that was there at that commit
+    assert [moment for moment, _ in versions(store, f"zoo@{second.rev}")] == [versions(store, "zoo")[0][0]]
+    for reference in ("zoo@abcdef", f"farm@{first.rev}"):
+        with pytest.raises(NotFound):
+            versions(store, reference)

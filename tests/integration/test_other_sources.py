@@ -42,14 +42,16 @@ def test_a_source_of_other_things_is_refused_under_a_default_name_and_nothing_ch
 def test_a_name_that_was_given_takes_other_things_with_a_warning(tmp_path, store, photos):
     import_dataset(photos, None, store)
     report = import_dataset(make_source(tmp_path / "two" / "photos", TOOLS), "photos", store)
-    line = f"the data set photos came from {photos} before. If this is other data, name it otherwise: --name NAME."
+    line = f"the data set photos came from {photos} before; with --name photos this is its next version."
     assert (report.messages[0], report.to_json()["earlier_source"]) == (line, str(photos))
 
 
 def test_another_source_with_a_class_in_common_is_a_version_with_a_warning(tmp_path, store, photos):
     import_dataset(photos, None, store)
     other = make_source(tmp_path / "two" / "photos", ("ant", *TOOLS))
-    assert import_dataset(other, None, store).earlier_source == str(photos)
+    report = import_dataset(other, None, store)
+    line = f"the data set photos came from {photos} before. If this is other data, name it otherwise: --name NAME."
+    assert (report.messages[0], report.earlier_source) == (line, str(photos))
     make_source(other, ("ant", *TOOLS, "rake"))
     assert import_dataset(other, None, store).messages == []  # it is the last source now
     assert import_dataset(photos, None, store).earlier_source == str(other)
@@ -104,6 +106,6 @@ def test_the_step_and_the_command_refuse_alike(tmp_path, monkeypatch, photos, ca
     assert "--name NAME" in capsys.readouterr().err
     import_(str(tools), "photos")
     said = capsys.readouterr()
-    assert f"Warning: the data set photos came from {photos} before." in said.err
+    assert f"Warning: the data set photos came from {photos} before; with --name photos" in said.err
     assert said.out.startswith("photos@")
     assert pin["rev"] not in said.out

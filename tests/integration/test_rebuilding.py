@@ -1,19 +1,21 @@
 """Lost or damaged records, archives and databases beside a real TorchServe: what serves stays, and is on record again."""
 
 import os
+import re
 import shutil
 
 import pytest
 from mlflow import MlflowClient
 
 from model.claim import claim
-from model.errors import StorageFailed
+from model.errors import StorageFailed, Unavailable
 from model.files import read_json
 from model.home import Home
 from serving import reconcile as reconciliation
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.discovery import find
 from serving.backends.torchserve.endpoint import connect
+from serving.client import choose_model
 from serving.reconcile import server_status, start_server
 from serving.registry.models import Registry
 from tests.support.promotions import answers, assert_one_truth, make_release_of, make_releases, register, to
@@ -111,6 +113,7 @@ def test_a_lost_record_is_made_again_and_the_version_stays_online(home, releases
     lose(home.serve.deployed)
     found = look(home, home.tracking_uri)
     assert "drawn: deployed.json did not name version 1, which was deployed. It is on record again." in said(found.differences)
+    assert "glocal serve start makes it again" not in said(found.differences)  # it was made again
     assert (found.fault, worker(home)) == (None, pid)
     assert_one_truth(home, NAME, "1", releases[0])
 
@@ -176,7 +179,15 @@ def test_nothing_is_removed_while_the_registry_cannot_be_read(home, releases, fi
     found = start_server(home, home.tracking_uri)
     assert isinstance(found.fault, StorageFailed)
     assert found.fault.headline.startswith(f"{home.root / 'mlflow.db'} is missing")
-    assert "Nothing was removed." in found.fault.hint
+    assert "Stored, but not on record: drawn" in found.fault.headline
+    assert found.fault.hint.startswith("Restore it from a backup. Without one: glocal serve stop, then move ")
+    assert found.fault.hint.endswith("puts on record again what was deployed. Nothing was removed.")
+    assert "makes it again" not in said(server_status(home, home.tracking_uri).differences)  # it cannot yet
+    if not running:
+        with pytest.raises(Unavailable) as asked:
+            choose_model(torchserve.status(home), "")
+        assert re.search(r"Stored, but not served: drawn.*\. glocal serve start brings back", asked.value.hint)
+        assert "glocal run" not in asked.value.hint
     assert sorted(home.serve.store.iterdir()) == stored
     assert not (home.root / "mlflow.db").exists()
     if running:
@@ -195,7 +206,7 @@ def test_a_stopped_server_whose_record_is_lost_says_what_is_missing_while_a_remo
     found = start_server(home, "http://127.0.0.1:9")
     assert isinstance(found.fault, StorageFailed)
     assert "Stored, but not on record: drawn" in found.fault.headline
-    assert "glocal serve start puts them on record again" in found.fault.hint
+    assert "glocal serve start puts on record again what was deployed" in found.fault.hint
     assert start_server(home, home.tracking_uri).fault is None
     assert_one_truth(home, NAME, "1", releases[0])
 
@@ -233,7 +244,7 @@ def test_an_archive_whose_hash_is_a_folder_is_packed_again(home, releases, first
     assert_one_truth(home, NAME, "1", releases[0])
 
 
-def test_an_archive_that_cannot_be_packed_again_is_reported_with_the_command_that_helps(home, releases, first, lost_database):
+def test_an_archive_that_cannot_be_packed_again_without_the_database_needs_the_database(home, releases, first, lost_database):
     torchserve.stop(home)
     good = (home.serve.store / "drawn-1.mar").read_bytes()
     change_a_byte(home.serve.store / "drawn-1.mar")
@@ -242,7 +253,10 @@ def test_an_archive_that_cannot_be_packed_again_is_reported_with_the_command_tha
     assert "drawn" in found.missing
     assert "The archive drawn-1.mar was changed." in said(found.differences)
     assert "mlflow.db is missing" in said(found.differences)
-    assert "glocal run" in said(found.differences)
+    assert "glocal run" not in said(found.differences)
+    assert found.fault.headline.startswith(f"On record, but not served: drawn. {home.root / 'mlflow.db'} is missing")
+    assert found.fault.hint.startswith("Restore it from a backup.")
+    assert found.fault.exit_code == 1
     (home.serve.store / "drawn-1.mar").write_bytes(good)
 
 

@@ -1,9 +1,12 @@
 """Names of data sets, and references to versions that were imported before."""
 
 import contextlib
+import re
+import unicodedata
 from pathlib import Path
 
 from model.data.importing.object_store import SCHEMES
+from model.errors import InvalidInput
 from model.schemas.data_pin import DATASET_NAME
 
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -16,14 +19,21 @@ _LONGEST = 64
 def default_name(source: str) -> str:
     """A data set's name from its source: the name of the folder, or of the parent where the folder's name is generic.
 
-    A CSV is named after its folder. The name has no dots, as the names of models have none.
+    A CSV is named after its folder. Accents are left out; what remains and cannot be in a name, such as a dot, is a dash.
+
+    Raises:
+        InvalidInput: Nothing of the folder's name remains.
     """
     if is_reference(source):
         return source.split("@", maxsplit=1)[0]
     parts = [part for part in _folder(source).parts if part not in _GENERIC]
-    last = parts[-1] if parts else ""
-    name = "".join(letter if letter != "." and DATASET_NAME.fullmatch(f"x{letter}") else "-" for letter in last)
-    return name.strip("-")[:_LONGEST] or "data"
+    if not parts:
+        return "data"
+    name = _plain(parts[-1])
+    if not name:
+        headline = f"The folder's name {parts[-1]} has no letter or digit that the name of a data set may have."
+        raise InvalidInput(headline, "Name the data set: --name NAME, with A-Z a-z 0-9 _ -.")
+    return name
 
 
 def own_name(source: str) -> str:
@@ -32,9 +42,20 @@ def own_name(source: str) -> str:
 
 
 def changed_name(source: str) -> str:
-    """What a person is told of a default name that differs from the source's own; empty where it does not."""
+    """What a person is told of a default name that differs from the source's own; empty where it does not.
+
+    Raises:
+        InvalidInput: Nothing of the folder's name remains.
+    """
     name = default_name(source)
     return "" if name == own_name(source) else f"The data set is called {name}, after {source}. Another name: --name NAME."
+
+
+def is_there(source: str) -> bool:
+    """Whether a source is an address, a version that was imported before, or a file or folder that exists."""
+    with contextlib.suppress(OSError):  # a name too long for a file
+        return source.startswith(SCHEMES) or is_reference(source) or Path(source).exists()
+    return False
 
 
 def is_reference(source: str) -> bool:
@@ -45,6 +66,13 @@ def is_reference(source: str) -> bool:
     with contextlib.suppress(OSError):  # a name too long for a file
         return not Path(source).exists()
     return True
+
+
+def _plain(text: str) -> str:
+    """A folder's name with the letters that a data set's name may have: `Fotos ümlaut` is `Fotos-umlaut`."""
+    letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    name = "".join(letter if letter != "." and DATASET_NAME.fullmatch(f"x{letter}") else "-" for letter in letters)
+    return re.sub("-+", "-", name).strip("-")[:_LONGEST].rstrip("-")
 
 
 def _folder(source: str) -> Path:

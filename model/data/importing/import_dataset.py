@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from model.config import DataConfig
-from model.data.importing.dataset_name import TABLE_SUFFIXES, default_name
+from model.data.importing.dataset_name import TABLE_SUFFIXES, default_name, is_there
 from model.data.importing.findings import Findings, Rejected, summary, write_report
 from model.data.importing.fingerprint import fingerprint
 from model.data.importing.folders import list_folders
@@ -60,6 +60,8 @@ def import_dataset(
         InvalidInput, NotFound, Unavailable: The source, a setting or the store cannot be used; or the name is only a default,
             and the data set of that name came from another source and has no class in common with this one.
     """
+    if not is_there(str(source)):
+        raise NotFound(f"There is no folder {excerpt(str(source))}.", _FORMS)
     begun, named = time.monotonic(), name is not None
     name = default_name(str(source)) if name is None else name
     check_name(name)
@@ -82,7 +84,7 @@ def import_dataset(
             headline = f"{excerpt(str(source))} has {count}. Nothing was imported."
             raise Rejected(headline, f"Every one is named in {report}.", findings, report)
         pin = publish(store, name, staging / "data", record, remote=remote, step=lambda step: progress(0, 0, step))
-    return ImportReport.of(pin, record, False, report, time.monotonic() - begun, earlier)
+    return ImportReport.of(pin, record, False, report, time.monotonic() - begun, earlier, named=named)
 
 
 def _with_source(record: dict[str, Any], source: str, known: tuple[DataPin, dict[str, Any]] | None) -> dict[str, Any]:

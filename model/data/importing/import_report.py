@@ -22,6 +22,7 @@ class ImportReport:
         report: The report file; None where a version was named and nothing was imported.
         seconds: Duration of the import.
         earlier_source: Source of the version before, if it was another one; else empty.
+        named: Whether a person chose the name of the data set.
     """
 
     pin: DataPin
@@ -32,20 +33,31 @@ class ImportReport:
     report: Path | None
     seconds: float
     earlier_source: str = ""
+    named: bool = False
 
     @classmethod
     def of(
-        cls, pin: DataPin, record: dict[str, Any], unchanged: bool, report: Path | None, seconds: float, earlier_source: str = ""
+        cls,
+        pin: DataPin,
+        record: dict[str, Any],
+        unchanged: bool,
+        report: Path | None,
+        seconds: float,
+        earlier_source: str = "",
+        *,
+        named: bool = False,
     ) -> "ImportReport":
         """The report of a version and the record of its import."""
         warnings = tuple(Finding(**warning) for warning in record.get("warnings", ())) if report else ()
         samples, classes = record.get("samples_by_split", {}), record.get("classes_by_split", {})
-        return cls(pin, unchanged, samples, classes, warnings, report, seconds, earlier_source)
+        return cls(pin, unchanged, samples, classes, warnings, report, seconds, earlier_source, named)
 
     @property
     def messages(self) -> list[str]:
         """The lines that a person is shown: another source, samples left out, other warnings, whether classes are too few."""
-        lines = [other_source.warning(self.pin.path, self.earlier_source)] if self.earlier_source else []
+        lines = []
+        if self.earlier_source:
+            lines.append(other_source.warning(self.pin.path, self.earlier_source, named=self.named))
         lines += shown_with_dropped(self.warnings, self.pin.dropped, self.report) if self.report else []
         present = {split for split, count in self.classes.items() if count}
         if present - {"scene"} and self.classes.get("train", 0) < 2:

@@ -48,6 +48,14 @@ def other_source(
     return earlier
 
 
-def warning(name: str, earlier: str) -> str:
-    """The line that a person is shown where a version came from another source than the one before."""
+def warning(name: str, earlier: str, *, named: bool) -> str:
+    """The line that a person is shown where a version came from another source than the one before.
+
+    Args:
+        name: Name of the data set.
+        earlier: Source of the version before.
+        named: Whether a person chose the name: the line then says what was done, and advises no other name.
+    """
+    if named:
+        return f"the data set {name} came from {excerpt(earlier)} before; with --name {name} this is its next version."
     return f"the data set {name} came from {excerpt(earlier)} before. If this is other data, name it otherwise: {_NAME_IT}."

@@ -74,14 +74,16 @@ def datasets(store: DataStore) -> list[DataPin]:
 
 
 def versions(store: DataStore, name: str) -> list[tuple[datetime, DataPin]]:
-    """Every version of a data set with the time of its import, newest first.
+    """Every version of a data set with the time of its import, newest first; of `name@revision` that version alone.
 
     Raises:
-        NotFound: There is no such data set.
+        NotFound: There is no such data set or revision.
         InvalidInput: The name cannot be that of a data set, or Glocal did not make the data repository.
     """
-    resolve(store, name)  # explains a name that is none
-    lines = git(store.repo, "log", "--format=%H %cI", "--", pin_file(name), record_file(name)).splitlines()
+    pin = resolve(store, name)  # explains a name that is none
+    name, _, revision = name.partition("@")
+    which = ("-1", pin.rev) if revision else ("HEAD",)
+    lines = git(store.repo, "log", "--format=%H %cI", *which, "--", pin_file(name), record_file(name)).splitlines()
     commits = [line.split(" ") for line in lines]
     return [
         (datetime.fromisoformat(moment).astimezone(UTC), read_pin(store.repo, rev, name))

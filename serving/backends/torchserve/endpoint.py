@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from model.errors import GlocalError, InvalidInput, NotFound
+from model.errors import GlocalError, InvalidInput, NotFound, StorageFailed
 from model.home import ServeFolder
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import verify_archive
@@ -96,7 +96,8 @@ def _bring_back(endpoint: Endpoint, name: str, entry: Deployed, redeploy: Callab
         try:
             redeploy(name, entry)
         except GlocalError as error:
-            raise InvalidInput(f"{damage.headline} {error.headline}", damage.hint) from error
+            hint = error.hint if isinstance(error, StorageFailed) else damage.hint
+            raise InvalidInput(f"{damage.headline} {error.headline}", hint) from error
         done = f"It was packed again from the registry, and version {entry.version} serves."
         return [Difference(model=name, found=damage.headline, done=done)]
     return []

@@ -39,6 +39,11 @@ def stored_versions(folder: ServeFolder) -> set[tuple[str, str]]:
     return {(match["name"], match["version"]) for match in matches if match}
 
 
+def stored_models(folder: ServeFolder) -> set[str]:
+    """Name of every model that has an archive in the store."""
+    return {name for name, _ in stored_versions(folder)}
+
+
 def set_damaged_aside(folder: ServeFolder) -> Difference | None:
     """Rename a damaged deployed.json, or what is in its place, so that it can be made again."""
     error = damage(folder.deployed)

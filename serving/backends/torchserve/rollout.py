@@ -9,6 +9,7 @@ import contextlib
 import time
 
 from model.errors import Conflict, GlocalError
+from model.home import ServeFolder
 from model.release import Release
 from model.schemas.promotion import Deployment
 from serving.backends.torchserve.archive import build_archive, remove_archive
@@ -43,10 +44,25 @@ def switch_over(
         _replace(endpoint, release, version, old, name=name, workers=workers, deadline_s=deadline_s)
         return old
     if old.release != release.id:
-        headline = f"{name} {version} serves release {old.release}, not {release.id}."
-        raise Conflict(headline, "Register the release as a new version.")
+        clash = two_releases(endpoint.folder, old, release.id)
+        raise Conflict(f"{name}: {clash.headline}", clash.hint)
     replay_golden(release, endpoint.address, name, version)
     return None
+
+
+def two_releases(folder: ServeFolder, serving: Deployed, registered: str) -> Conflict:
+    """The error of a version that serves one release and is registered with another, as after the loss of a registry.
+
+    Args:
+        folder: Folder of the endpoint's files.
+        serving: The version on record as serving.
+        registered: Id of the release that the registry has under the same number.
+    """
+    return Conflict(
+        f"Version {serving.version} serves release {serving.release}, and the registry has release {registered} by that number.",
+        "Restore the registry that the version came from. To keep this registry instead: glocal serve stop, move "
+        f"{folder.root} away, and run the pipeline again: glocal run DIR.",
+    )
 
 
 def deployment(endpoint: Endpoint, release: Release, version: str, name: str) -> Deployment:

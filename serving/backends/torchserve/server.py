@@ -6,6 +6,7 @@ version, `serve/store` holds the archives, `logs/torchserve` the logs.
 
 import psutil
 
+from model.claim import check_folders
 from model.errors import GlocalError, Unavailable
 from model.home import Home, ServeFolder
 from model.locks import hold
@@ -14,6 +15,7 @@ from serving.backends.torchserve.configuration import Limits, Ports
 from serving.backends.torchserve.deployed import damage, read_deployed
 from serving.backends.torchserve.discovery import Running, find, is_damaged
 from serving.backends.torchserve.endpoint import connect
+from serving.backends.torchserve.leftovers import stored_models
 from serving.backends.torchserve.process import end, launch, remember, wait_until
 
 _ATTEMPTS = 3
@@ -51,12 +53,18 @@ def answering(folder: ServeFolder) -> Running | None:
 
 
 def status(home: Home) -> ServerStatus:
-    """The state of TorchServe, its address and the models that it serves."""
+    """The state of TorchServe, its address and the models that it serves.
+
+    Raises:
+        InvalidInput: The home, or the folder of the endpoint, is a file.
+    """
+    check_folders(home, home.serve.root)
     folder = home.serve
     notes = _damages(folder)
     running = find(folder)
     if running is None:
-        return ServerStatus(running=False, state="stopped", log=str(folder.logs), home=str(home.root), differences=notes)
+        log, stored = str(folder.logs), tuple(sorted(stored_models(folder)))
+        return ServerStatus(running=False, state="stopped", log=log, home=str(home.root), stored=stored, differences=notes)
     healthy, models = _served(folder, running)
     missing = _missing(folder, models)
     serves = any(model.ready for model in models.values())
@@ -70,6 +78,7 @@ def status(home: Home) -> ServerStatus:
         memory_mb=_memory_mb(running.pid),
         models=models,
         missing=missing,
+        stored=tuple(sorted(stored_models(folder))),
         log=str(folder.logs),
         home=str(home.root),
         differences=notes,
@@ -78,6 +87,7 @@ def status(home: Home) -> ServerStatus:
 
 def stop(home: Home) -> bool:
     """End TorchServe and its workers; the deployed models serve again after the next start. Returns whether it ran."""
+    check_folders(home, home.serve.root)
     folder = home.serve
     if not folder.state.exists() and not folder.config.exists():
         return False

@@ -1,12 +1,14 @@
 """Whose a folder is."""
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from model.claim import claim
-from model.errors import InvalidInput
+from model.errors import InvalidInput, StorageFailed
 from model.home import DataStore, Home, ServeFolder
 
 
@@ -83,6 +85,27 @@ def test_a_path_that_tools_would_read_as_another_is_refused(tmp_path, name):
     assert str(caught.value).isprintable()
     assert str(caught.value).isascii()
     assert not any(tmp_path.iterdir())
+
+
+@pytest.fixture
+def closed():
+    """A folder that this user may enter and not write to. pytest's own folders are closed to other users."""
+    with tempfile.TemporaryDirectory(prefix="glocal-test-") as folder:
+        Path(folder).chmod(0o555)
+        root = os.getuid() == 0
+        if root:
+            os.seteuid(65534)
+        yield Path(folder)
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", ["home", "a/b/home"])
+def test_a_home_that_cannot_be_made_is_named_with_the_folder_that_is_closed(closed, name):
+    with pytest.raises(StorageFailed) as caught:
+        claim(Home(closed / name))
+    assert caught.value.headline == f"{closed / name} cannot be made: this user may not write to {closed}."
+    assert f"Change the permissions of {closed}, or set GLOCAL_HOME" in caught.value.hint
 
 
 def test_a_home_that_is_a_file_is_refused(tmp_path):

@@ -125,8 +125,8 @@ def test_the_command_that_makes_it_again_gives_the_very_settings_back(rates):
     settings = {"model": model.model_dump(), "train": training.model_dump(mode="json"), "evaluate": {"samples": 200}}
     card = render_card(report(settings=settings))
     words = shlex.split(card.split("```bash\n")[1].split("\n```")[0])
-    assert words[:4] == ["glocal", "run", "--data", f"grains@{'0' * 40}"]
-    config = load_config(None, words[5::2])
+    assert words[:3] == ["glocal", "run", f"grains@{'0' * 40}"]
+    config = load_config(None, words[4::2])
     assert (config.model, config.train, config.evaluate.samples) == (model, training, 200)
 
 

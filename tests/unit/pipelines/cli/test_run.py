@@ -3,6 +3,9 @@ import json
 import pytest
 
 import pipelines.running
+from model.claim import claim
+from model.files import write_text
+from model.home import Home
 from model.schemas.run_result import RunResult
 
 
@@ -51,7 +54,7 @@ def test_a_folder_is_given_with_or_without_the_option(glocal, asked, tmp_path, m
     assert [(source, name) for source, name, _ in asked] == [(str(tmp_path / "grocery"), "")]  # the default of the step
 
 
-@pytest.mark.parametrize(("folder", "name"), [("My Images", "My-Images"), ("shop/images", "shop"), ("gr\u00f6\u00dfe", "gr--e")])
+@pytest.mark.parametrize(("folder", "name"), [("My Images", "My-Images"), ("shop/images", "shop"), ("gr\u00f6\u00dfe", "gro-e")])
 def test_a_name_that_had_to_be_changed_is_said(glocal, asked, tmp_path, folder, name):
     (tmp_path / folder).mkdir(parents=True)
     _, out, error = glocal("run", tmp_path / folder)
@@ -61,6 +64,26 @@ def test_a_name_that_had_to_be_changed_is_said(glocal, asked, tmp_path, folder, 
     _, _, error = glocal("run", tmp_path / folder, "--name", "mine")
     assert error == ""
     assert asked[-1][1] == "mine"
+
+
+def test_a_folder_without_a_name_that_can_be_used_is_refused_before_anything_starts(glocal, asked, tmp_path):
+    (tmp_path / "\u7a7a").mkdir()
+    code, out, error = glocal("run", tmp_path / "\u7a7a")
+    assert (code, out, asked) == (2, "", [])
+    assert "--name NAME" in error
+    assert glocal("run", tmp_path / "\u7a7a", "--name", "sky")[0] == 6
+
+
+def test_a_run_ends_at_once_while_the_registrys_database_is_lost(glocal, asked, tmp_path):
+    home = claim(Home(tmp_path / "home"))
+    write_text(home.serve.deployed, "{}")
+    (tmp_path / "My Images").mkdir()
+    code, out, error = glocal("run", tmp_path / "My Images")
+    assert (code, out, asked) == (1, "", [])
+    headline, hint = error.splitlines()
+    assert headline == f"Error: {home.root / 'mlflow.db'} is missing, and files in GLOCAL_HOME refer to its records."
+    assert hint.startswith("  Restore it from a backup. Without one: glocal serve stop, then move")
+    assert not (home.root / "mlflow.db").exists()
 
 
 def test_another_trunk_with_its_own_weights_is_taken(glocal, asked, tmp_path):

@@ -54,6 +54,40 @@ def test_a_start_closes_the_killed_runs(glocal, monkeypatch, tmp_path):
     assert closed == [tmp_path / "home"]
 
 
+@pytest.mark.parametrize("words", [["serve", "status"], ["serve", "stop"], ["query", "x.jpg"]])
+def test_a_file_in_the_place_of_the_home_or_of_the_servers_folder_is_named(glocal, tmp_path, words):
+    home = tmp_path / "home"
+    home.write_text("mine")
+    code, out, error = glocal(*words)
+    assert (code, out) == (2, "")
+    assert error == f"Error: GLOCAL_HOME is {home}, which is a file.\n  Set GLOCAL_HOME to an empty folder.\n"
+    home.unlink()
+    home.mkdir()
+    (home / "serve").write_text("mine")
+    code, out, error = glocal(*words)
+    assert (code, out) == (2, "")
+    assert f"{home / 'serve'} is a file, where Glocal keeps a folder." in error
+
+
+def test_what_is_stored_is_started_and_not_made_anew(glocal, tmp_path):
+    write_text(tmp_path / "home" / "serve" / "store" / "mugs-1.mar", "x")
+    code, _, error = glocal("query", "x.jpg")
+    assert code == 5
+    assert error.rstrip().endswith("Start it: glocal serve start.")
+    found = ServerStatus(running=True, state="empty", log="logs", stored=("mugs",))
+    assert "Stored, but not served: mugs." in found.fault.hint
+    assert "glocal run" not in found.fault.hint
+
+
+def test_what_only_a_person_can_put_right_is_the_fault_with_the_models_that_miss_it():
+    lost = Difference(model="", found="mlflow.db is missing.", done="Nothing was removed.", remedy="Restore it.")
+    found = ServerStatus(running=True, state="empty", log="logs", missing=("mugs",), differences=(lost,)).fault
+    assert (found.exit_code, found.headline) == (1, "On record, but not served: mugs. mlflow.db is missing.")
+    assert found.hint == "Restore it. Nothing was removed."
+    clash = lost.model_copy(update={"model": "mugs"})
+    assert ServerStatus(running=False, state="stopped", log="logs", differences=(clash,)).fault.headline.startswith("mugs: ")
+
+
 AS_ANOTHER_USER = """
 import os, sys
 import pipelines.cli

@@ -1,6 +1,7 @@
 import pytest
 
 from model.data.importing.dataset_name import changed_name, default_name, own_name
+from model.errors import InvalidInput
 
 
 @pytest.mark.parametrize(
@@ -10,8 +11,13 @@ from model.data.importing.dataset_name import changed_name, default_name, own_na
         ("shop/My Images", "My-Images"),
         ("grocery@0123abc", "grocery"),
         (".hidden", "hidden"),
-        ("shop/gr\u00f6\u00dfe", "gr--e"),
-        ("\u65e5\u672c", "data"),
+        ("shop/gr\u00f6\u00dfe", "gro-e"),
+        ("shop/Fotos \u00fcmlaut", "Fotos-umlaut"),
+        ("shop/Fotos u\u0308mlaut", "Fotos-umlaut"),
+        ("shop/\uff26\uff4f\uff54\uff4f \u2460", "Foto-1"),
+        ("shop/\u65e5\u672c 2024", "2024"),
+        ("shop/a - b -- c", "a-b-c"),
+        ("/images/data", "data"),
         ("x" * 100, "x" * 64),
         ("/", "data"),
         ("s3://bucket/animals/images", "animals"),
@@ -24,6 +30,15 @@ from model.data.importing.dataset_name import changed_name, default_name, own_na
 )
 def test_a_data_set_is_called_after_its_folder(source, name):
     assert default_name(source) == name
+
+
+@pytest.mark.parametrize(
+    "source", ["shop/\u7a7a", "shop/\u7a7a/images", "shop/\u7a7a/table.csv", "s3://bucket/\u65e5\u672c", "..."]
+)
+def test_a_folder_of_whose_name_nothing_remains_needs_a_name(source):
+    with pytest.raises(InvalidInput, match="has no letter or digit that the name of a data set may have") as caught:
+        default_name(source)
+    assert "--name NAME" in caught.value.hint
 
 
 def test_a_folder_may_end_as_a_table_does_and_be_the_one_above(tmp_path, monkeypatch):

@@ -64,6 +64,23 @@ def test_the_copies_of_one_class_are_no_leak_as_long_as_the_image_is_in_two_clas
     assert {kind for kind, _ in Survey(source, conflicts="keep").defects} - split == {"leak"}
 
 
+@pytest.mark.parametrize(
+    ("split", "settings", "defects", "dropped"),
+    [
+        ("test", {}, ["class on both sides"], {}),
+        ("test", {"leaks": "drop"}, ["class on both sides"], {}),
+        ("scene", {}, ["leak"], {}),
+        ("scene", {"leaks": "drop"}, [], {"leak": 1}),
+    ],
+)
+def test_an_image_of_one_class_leaks_through_a_scene_and_else_its_class_is_refused(source, split, settings, defects, dropped):
+    copy(source, "a/0.png", "a/copy.png")
+    rows = [f"{name}/{shot}.png,{name},{'train' if name == 'a' else ''}" for name in "abcdef" for shot in range(3)]
+    (source / "manifest.csv").write_text("\n".join(["file,label,split", *rows, f"a/copy.png,a,{split}"]))
+    survey = Survey(source, source / "manifest.csv", **settings)
+    assert ([kind for kind, _ in survey.defects], survey.dropped) == (defects, dropped)
+
+
 def test_a_kept_conflict_across_the_split_is_still_a_leak(source):
     copy(source, "a/0.png", "e/copy.png")
     assert Survey(source, conflicts="keep").defects == [("leak", "a/0.png (a, train)")]
