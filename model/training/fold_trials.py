@@ -109,6 +109,7 @@ def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], sta
     """
     folder, config = f"{stage}-{candidate.slug}", session.data.config
     trial = _begin(session, candidate, folds, folder)
+    begun = min(one.epoch for one in trial.counters)
     while True:
         epoch = min(one.epoch for one in trial.counters)
         if epoch == max(one.epoch for one in trial.counters):
@@ -116,7 +117,8 @@ def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], sta
             if kept == epoch and not any(one.step for one in trial.counters):  # resumed in mid-epoch, it was saved before
                 for number, (learner, counters) in enumerate(zip(trial.learners, trial.counters, strict=True)):
                     session.checkpoint(learner, folder, f"best{number}").save(counters)
-            _say_epoch(session, trial, epoch)
+            if epoch > begun or epoch == 0:  # a resumed training said the others before
+                _say_epoch(session, trial, epoch)
             if epoch >= config.epochs or epoch - kept >= config.patience:
                 return trial
         for number, learner in enumerate(trial.learners):
