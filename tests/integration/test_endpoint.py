@@ -17,6 +17,7 @@ from serving.backends.torchserve.archive import verify_archive
 from serving.backends.torchserve.deployed import Deployed, write_deployed
 from serving.golden import replay_golden
 from serving.limits import MAX_BYTES
+from serving.registry.store import open_client
 from tests.support.promotions import register, to
 from tests.support.releases import draw_image, make_release
 
@@ -47,6 +48,7 @@ def old_release(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(home, old_release, tmp_path_factory):
     """The endpoint of a home whose last deployment was revision 8feff62's, and then one of today's beside it."""
+    open_client(home.tracking_uri)  # the home has a registry, as it had then
     home.serve.store.mkdir(parents=True)
     for file in OLD.glob("glocal-1.mar*"):
         shutil.copy(file, home.serve.store)
