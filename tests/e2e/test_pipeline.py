@@ -82,7 +82,7 @@ def killed(home, catalogue, elsewhere):
     """A run that was killed in the middle of training: how far it had come."""
     with begin(home, run_command(catalogue), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            training = lambda: list((home / "work" / "training").glob("*/last.safetensors"))  # noqa: E731
+            training = lambda: list((home / "work" / "training").glob("*/*/last*.safetensors"))  # noqa: E731
             assert wait_until(lambda: bool(training()) or process.poll() is not None, deadline_s=180, pause_s=0.02)
         finally:
             process.kill()
