@@ -1,12 +1,11 @@
-"""The methods compared: same split, trunk, descriptor size, budget, augmentation and tuning effort for all.
+"""The methods compared: same split, trunk, descriptor size, budget, augmentation and selection for all.
 
     python -m benchmarks.methods --data photos                                  # the table; results.json and report.html
     python -m benchmarks.methods --data photos --trunk finetune --json          # the last line is {"methods": {NAME: {...}}}
     python -m benchmarks.methods --data photos --data drawings --methods multi_head --ablation --write-ablation docs/ablation.md
 
-With a frozen trunk each method is tuned with seed 0 on the validation classes, and then evaluated on test classes that neither
-training nor tuning read. With a finetuned trunk all methods share one recipe. Finished trials are not run again: the same
-command resumes a stopped comparison.
+Each method's settings are selected with seed 0 on held-out classes, as `glocal run` selects them; then it is evaluated on test
+classes that neither training nor selection read. Finished trials are not run again: the same command resumes.
 """
 
 import json
@@ -24,9 +23,8 @@ from benchmarks.ablation import ablation_markdown
 from benchmarks.evaluation import evaluate_trial, evaluate_untrained, rerank_trial
 from benchmarks.progress import TrialProgress, say
 from benchmarks.report import table, write_page
-from benchmarks.summary import difference, over_seeds, row, untrained_row
-from benchmarks.trials import UNTRAINED, Bench, Trial, code_revision, drop_networks
-from benchmarks.tuning import TUNED, choose, tuning_trials
+from benchmarks.summary import difference, mean_ranks, over_seeds, row, untrained_row
+from benchmarks.trials import REFERENCE, UNTRAINED, Bench, Trial, choice_of, code_revision, drop_networks
 from model.claim import claim
 from model.config import RunConfig, load_config
 from model.data.importing.dataset_name import default_name
@@ -43,16 +41,10 @@ from model.progress import Progress
 TRUNK_SETTINGS = {"frozen": (), "finetune": ("model.image_size=128", "train.epochs=3")}
 """Defaults for each value of train.trunk: a finetuned trunk costs more, so it gets smaller images and fewer epochs."""
 
-_TUNING = "another grid in benchmarks/tuning.py"
-DECIDED = {
-    "model.method": "--methods",
-    "train.trunk": "--trunk",
-    "train.seed": "--seeds",
-    "train.init": _TUNING,
-    "train.learning_rate": _TUNING,
-    "train.proxy_learning_rate": _TUNING,
-}
+DECIDED = {"model.method": "--methods", "train.trunk": "--trunk", "train.seed": "--seeds"}
 """Settings that the benchmark chooses for each trial, and where to change them."""
+BESIDE = ("global_only",)
+"""Ablations in the main table: the second head must earn its place beside one head alone."""
 
 
 def compare(bench: Bench, methods: Sequence[str], seeds: int, progress: TrialProgress, *, reranking: bool) -> dict[str, Any]:
@@ -67,25 +59,30 @@ def compare(bench: Bench, methods: Sequence[str], seeds: int, progress: TrialPro
     curves: dict[str, list[list[float]]] = {}
     tested: dict[str, list[Trial | None]] = {UNTRAINED: [None]}
     for method in methods:
-        recipe, tried = choose(bench, method, progress.run)
-        trials = [Trial(method, recipe, seed) for seed in range(seeds)] if recipe else []
+        trials = [Trial(method, seed) for seed in range(seeds)]
         trained = {trial: progress.run(bench, trial) for trial in trials}
         finished = {trial: one for trial, one in trained.items() if "error" not in one}
-        if not finished or not recipe:
-            rows[method] = {"error": "The loss diverged under every recipe or seed.", "tried": tried}
+        if not finished:
+            rows[method] = {"error": "The loss diverged."}
             continue
         found = row(list(finished.values()), [evaluate_trial(bench, trial, progress.progress) for trial in finished])
-        rows[method] = {**found, "recipe": vars(recipe), "tried": tried}
+        rows[method] = {**found, "chosen": _chosen(next(iter(trained.values())))}
         if reranking:
             rows[method]["reranked"] = _reranked(rerank_trial(bench, next(iter(finished)), progress.progress), found["query_ms"])
         drop_networks(bench, trials)
-        curves[method] = [[epoch["map_at_r"] for epoch in one["history"]] for one in finished.values()]
+        curves[method] = [[epoch["map_at_r"] for epoch in trained[trials[0]]["history"]]]
         tested[method] = list(finished)
-    if reference := tested.get(TUNED):
+    if reference := tested.get(REFERENCE):
         against = over_seeds(bench, reference)
-        for method in tested.keys() - {TUNED}:
+        for method in tested.keys() - {REFERENCE}:
             rows[method]["difference"] = difference(over_seeds(bench, tested[method]), against)
     return {"methods": rows, "curves": curves, "test": {name: untrained[name] for name in ("queries", "classes")}}
+
+
+def _chosen(trained: dict[str, Any]) -> dict[str, Any]:
+    """What seed 0 chose, as a row has it."""
+    choice = choice_of(trained)
+    return {**vars(choice.candidate), "epochs": choice.epochs, "weights": trained["merge_weights"]}
 
 
 def _reranked(found: dict[str, Any] | None, query_ms: float) -> dict[str, Any] | None:
@@ -95,19 +92,13 @@ def _reranked(found: dict[str, Any] | None, query_ms: float) -> dict[str, Any] |
     return {**found, "query_ms": round(query_ms + extra, 2)}
 
 
-def planned(methods: Sequence[str], trunk: str, seeds: int) -> int:
-    """Number of trials to train. A trial that serves for tuning and as a seed is trained once."""
-    tried = {trial for method in methods for trial in tuning_trials(method, trunk)}
-    return len(tried) + sum(seeds - any(trial.method == method for trial in tried) for method in methods)
-
-
 def prepare(data: str, name: str, settings: RunConfig, home: Home, out: Path, progress: Progress) -> Bench:
     """Import a data set as `glocal data import` does, and fetch the pinned version."""
     report = pin_dataset(data, name, home.data, settings.data, progress=progress)
     for message in report.messages:
         say(f"{name}: {message}")
     if report.classes.get("val", 0) < 2:
-        say(f"{name}: with fewer than two validation classes, recipes and epochs cannot be compared.")
+        say(f"{name}: with fewer than two validation classes, settings and epochs cannot be compared.")
         say("  At least seven classes are needed.")
     folder = fetch(report.pin, home.data, home.datasets)
     return Bench(name, folder, report.pin.md5, settings.model, settings.train, home.work, out)
@@ -119,11 +110,11 @@ def selected(names: Sequence[str], ablation: bool) -> list[str]:
     Raises:
         InvalidInput: There is none of that name.
     """
-    asked = [name.strip() for part in names for name in part.split(",") if name.strip()] or list(METHODS)
+    asked = [name.strip() for part in names for name in part.split(",") if name.strip()] or [*METHODS, *BESIDE]
     wanted = dict.fromkeys([*asked, *(ABLATIONS if ablation else ())])
     for name in wanted:
         get_method(name)
-    first = [TUNED] if TUNED in wanted or wanted.keys() & ABLATIONS.keys() else []
+    first = [REFERENCE] if REFERENCE in wanted or wanted.keys() & ABLATIONS.keys() else []
     return list(dict.fromkeys([*first, *wanted]))
 
 
@@ -162,7 +153,7 @@ def benchmark(
         list[str] | None, typer.Option(help="Method names, separated by commas or repeated; default: all.")
     ] = None,
     ablation: Annotated[bool, typer.Option("--ablation", help="Also compare multi_head with one part changed in each.")] = False,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings of each method under its recipe.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings of each method with what seed 0 chose.")] = 3,
     trunk: Annotated[Literal["frozen", "finetune"], typer.Option(help="Whether the trunk is trained too.")] = "frozen",
     image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels; default 160, finetuned 128.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs; default: that of the configuration, finetuned 3.")] = None,
@@ -186,7 +177,7 @@ def benchmark(
     settings = settings_of(trunk, image_size, epochs, set_ or ())
     # Two benchmarks at a time would disturb each other's timings.
     with hold(home.root / ".lock", waiting=lambda: say("waiting for another benchmark to end")):
-        progress = TrialProgress(planned(chosen, trunk, seeds) * len(data))
+        progress = TrialProgress(len(chosen) * seeds * len(data))
         found: dict[str, dict[str, Any]] = {}
         for name, source in zip(names_of(data), data, strict=True):
             bench = prepare(source, name, settings, home, out, progress.progress)
@@ -202,9 +193,10 @@ def _write_results(out: Path, found: dict[str, dict[str, Any]], settings: RunCon
     """Write results.json and report.html; returns the results."""
     results = {
         "data": found,
+        "mean_rank": mean_ranks([one["methods"] for one in found.values()]),
         "command": command_line(),
         "code_revision": code_revision(),
-        "settings": {"model": settings.model.model_dump(), "train": settings.train.model_dump()},
+        "settings": {"model": settings.model.model_dump(), "train": settings.train.model_dump(mode="json")},
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "cuda": torch.cuda.is_available()},
     }
     write_json(out / "results.json", results)
@@ -216,7 +208,7 @@ def answer(results: dict[str, Any]) -> dict[str, Any]:
     """The object that `--json` prints: the rows of the first data set and, where there are several, the rows of each."""
     rows = {name: {"methods": found["methods"]} for name, found in results["data"].items()}
     first = next(iter(rows.values()))
-    return first if len(rows) == 1 else {**first, "data": rows}
+    return first if len(rows) == 1 else {**first, "data": rows, "mean_rank": results["mean_rank"]}
 
 
 def main() -> None:

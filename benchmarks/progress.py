@@ -50,8 +50,9 @@ class TrialProgress:
         elif "error" in trained:
             text = trained["error"]
         else:
-            text = f"validation MAP@R {trained['validation_map_at_r']:.4f}, {trained['seconds']:.1f} s"
-        head = f"trial {len(self.done)} of {self.total}, {bench.name}: {trial.method} {trial.recipe} seed {trial.seed}"
+            figure = f"held-out MAP@R {trained['validation_map_at_r']:.4f}, " if trained["validation_classes"] else ""
+            text = f"{figure}{trained['seconds']:.1f} s"
+        head = f"trial {len(self.done)} of {self.total}, {bench.name}: {trial.method} seed {trial.seed}"
         say(f"{head}: {text}; {self._time()}")
         return trained
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.trials import UNTRAINED, Recipe
-from benchmarks.tuning import TUNED
+from benchmarks.trials import REFERENCE, UNTRAINED
 from model.evaluation.metrics import FIGURES
 from model.files import write_text
 
@@ -15,8 +14,12 @@ _GREY, _BLUE, _INK = "#a3adba", "#1f5fbf", "#7a8694"
 
 
 def table(results: dict[str, Any]) -> str:
-    """The rows of every data set, aligned."""
-    return "\n\n".join(_lines(name, found) for name, found in results["data"].items())
+    """The rows of every data set, aligned; where there are several, the mean ranks as well."""
+    parts = [_lines(name, found) for name, found in results["data"].items()]
+    if len(parts) > 1:
+        ranks = sorted(results["mean_rank"].items(), key=lambda each: each[1])
+        parts.append("\n".join(["mean rank by MAP@R", *(f"  {rank:5.2f}  {method}" for method, rank in ranks)]))
+    return "\n\n".join(parts)
 
 
 def _lines(name: str, found: dict[str, Any]) -> str:
@@ -54,7 +57,7 @@ def write_page(file: Path, results: dict[str, Any]) -> None:
         sets=sets,
         results=results,
         figures=FIGURES,
-        reference=TUNED,
+        reference=REFERENCE,
         untrained=UNTRAINED,
         span=span,
         script=get_plotlyjs(),
@@ -65,7 +68,7 @@ def write_page(file: Path, results: dict[str, Any]) -> None:
 
 def _shared(settings: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The settings that all methods share, by their full names."""
-    own = {"method", "seed", *Recipe.__dataclass_fields__}
+    own = {"method", "seed"}
     return {f"{section}.{key}": value for section, keys in settings.items() for key, value in keys.items() if key not in own}
 
 
@@ -98,7 +101,7 @@ def _bars(name: str, rows: dict[str, dict[str, Any]]) -> str:
 
 
 def _curves(name: str, curves: dict[str, list[list[float]]]) -> str:
-    """Validation MAP@R by epoch: the mean over the seeds that reached the epoch."""
+    """Held-out MAP@R by epoch of the selection, which seed 0 ran."""
     from plotly.graph_objects import Figure, Scatter
 
     figure = Figure()
@@ -107,7 +110,7 @@ def _curves(name: str, curves: dict[str, list[list[float]]]) -> str:
         alive = [[seed[epoch] for seed in seeds if epoch < len(seed)] for epoch in epochs]
         means = [sum(values) / len(values) for values in alive]
         figure.add_trace(Scatter(x=list(epochs), y=means, name=method, mode="lines+markers", marker_size=4))
-    return _drawn(figure, name, 420, "epoch", "MAP@R on the validation classes")
+    return _drawn(figure, name, 420, "epoch", "MAP@R on held-out classes")
 
 
 def _drawn(figure: Any, name: str, height: int, x: str, y: str) -> str:

@@ -1,48 +1,40 @@
-"""Trials: a trial trains one method under one recipe with one seed on one data set. No trial runs twice.
+"""Trials: a trial trains one method with one seed on one data set. No trial runs twice.
 
-This module does not read the test classes; `benchmarks.evaluation` does, for the chosen trials.
+The trial of seed 0 selects its settings on held-out classes (`model.training.selection`), the other seeds take what it chose.
+This module does not read the test classes; `benchmarks.evaluation` does.
 """
 
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from model.config import ModelConfig, TrainConfig
-from model.errors import GlocalError
+from model.errors import Diverged
 from model.files import read_json, sha256_json, sha256_sources, write_json
 from model.progress import Progress
+from model.training.learner import Candidate
+from model.training.selection import Choice
 from model.training.train import train
 
 UNTRAINED = "untrained"
+REFERENCE = "multi_head"
+"""The method that every other one is compared with."""
 _OWN = ("trials.py", "evaluation.py", "reranking.py")
 """Files of the benchmark on which the figures depend."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The settings of `model.config.TrainConfig` that tuning chooses."""
-
-    init: Literal["whitened", "random"]
-    learning_rate: float
-    proxy_learning_rate: float = 1e-2
-
-    def __str__(self) -> str:
-        return f"{self.init}-{self.learning_rate:g}-{self.proxy_learning_rate:g}"
-
-
-@dataclass(frozen=True)
 class Trial:
-    """A method under a recipe with a seed."""
+    """A method with a seed."""
 
     method: str
-    recipe: Recipe
     seed: int
 
     def __str__(self) -> str:
-        return f"{self.method}-{self.recipe}-seed{self.seed}"
+        return f"{self.method}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ class Bench:
         dataset: Pinned folder of the data set, with a manifest.
         md5: Hash of the data.
         model: Settings of the network; each trial sets its method.
-        train: Settings of the training; each trial sets its recipe and seed.
+        train: Settings of the training; each trial sets its seed.
         work: Folder of feature maps, and of networks until they are evaluated.
         out: Folder that receives the trials' files.
     """
@@ -69,8 +61,7 @@ class Bench:
 
     def settings(self, trial: Trial) -> tuple[ModelConfig, TrainConfig]:
         """The settings of one trial."""
-        changes = {**asdict(trial.recipe), "seed": trial.seed}
-        return self.model.model_copy(update={"method": trial.method}), self.train.model_copy(update=changes)
+        return self.model.model_copy(update={"method": trial.method}), self.train.model_copy(update={"seed": trial.seed})
 
     def key(self, trial: Trial | None) -> str:
         """A hash of everything that a trial's figures depend on; None stands for the untrained trunk."""
@@ -111,23 +102,35 @@ def train_trial(bench: Bench, trial: Trial, progress: Progress | None = None) ->
 def train_network(bench: Bench, trial: Trial, progress: Progress | None) -> dict[str, Any]:
     """Train a trial's network into `bench.network(trial)`; returns the same as `train_trial`."""
     model, training = bench.settings(trial)
+    selected = train_trial(bench, replace(trial, seed=0), progress) if trial.seed else None
+    if selected and "error" in selected:
+        return selected
     begun, checkpoints = time.monotonic(), bench.work / "training"
     try:
         report = train(
-            bench.dataset, model, training, data_md5=bench.md5, work=bench.work, out=bench.network(trial), progress=progress
+            bench.dataset,
+            model,
+            training,
+            data_md5=bench.md5,
+            work=bench.work,
+            out=bench.network(trial),
+            progress=progress,
+            choice=choice_of(selected) if selected else None,
         )
-    except GlocalError as error:
-        if type(error) is not GlocalError:
-            raise  # data or settings that no trial can use
+    except Diverged as error:
         shutil.rmtree(checkpoints, ignore_errors=True)
         return {"error": error.headline}
     shutil.rmtree(checkpoints, ignore_errors=True)  # kept until now: a stopped training resumes from them
-    learning = sum(entry.seconds for entry in report.history)
-    seconds = max(learning, time.monotonic() - begun)  # the clock of a resumed training measured only its end
-    return {**report.model_dump(mode="json"), "seconds": round(seconds, 3)}
+    return {**report.model_dump(mode="json"), "seconds": round(time.monotonic() - begun, 3)}
+
+
+def choice_of(trained: dict[str, Any]) -> Choice:
+    """What the trial of seed 0 chose, from its result."""
+    candidate = Candidate(trained["init"], trained["learning_rate"], trained["whole_heads"])
+    return Choice(candidate, trained["best_epoch"], trained["merge_weights"])
 
 
 def drop_networks(bench: Bench, trials: list[Trial]) -> None:
-    """Delete the weights of trials that were not chosen or are evaluated."""
+    """Delete the weights of trials that are evaluated."""
     for trial in trials:
         shutil.rmtree(bench.network(trial), ignore_errors=True)

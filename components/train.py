@@ -15,7 +15,7 @@ def train(
     checkpoint: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Train on the training classes; keep the best epoch by MAP@R on the validation classes.
+    """Choose settings and epochs on held-out classes, then train on all training and validation classes.
 
     Reads:
         pin: The data.
@@ -23,8 +23,8 @@ def train(
 
     Writes:
         checkpoint: The network's weights and how to build it.
-        metrics: The figures of the training report: validation MAP@R of the untrained trunk, the init and the kept network,
-            the epochs planned and done, the best epoch, and whether the init was kept or the validation classes are saturated.
+        metrics: The figures of the training report: held-out MAP@R of the untrained trunk, the init and the kept epoch,
+            the epochs planned and done, the best epoch, and whether the init was kept or the held-out classes are saturated.
 
     Fails when the loss diverges or there are fewer than two training classes. Killed, it resumes after the last step on record.
     """

@@ -39,7 +39,11 @@ _METHODS, _ATTENTION = method_names(), ["method", *ATTENTION]
 MethodName = Annotated[str, _one_of("method", _METHODS), Field(json_schema_extra={"enum": list(_METHODS)})]
 AttentionName = Annotated[str, _one_of("attention block", _ATTENTION), Field(json_schema_extra={"enum": list(_ATTENTION)})]
 
-_RENAMED = {"train.start": "train.init", "serve.golden_queries": "index.golden_queries"}
+_RENAMED = {
+    "train.start": "train.init",
+    "train.learning_rate": "train.learning_rates",
+    "serve.golden_queries": "index.golden_queries",
+}
 """Settings of earlier versions and their names now."""
 
 
@@ -121,7 +125,18 @@ class TrainConfig(_Section):
         "method",
         description="Init of the projections; whitened: closed form, from the training images; method: the method's own init",
     )
-    learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the heads")
+    folds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Class-disjoint folds on which settings and epochs are chosen, before all classes are trained on; "
+        "1: on the validation classes, which are not trained on; 0: 3, or 1 if the trunk is finetuned",
+    )
+    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (),
+        description="Learning rates of the heads, as a list, of which one is chosen on held-out classes; "
+        "empty: 0.0003 and 0.001, or 0.0003 if the trunk is finetuned",
+    )
     trunk_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the trunk, if it is finetuned")
     proxy_learning_rate: float = Field(1e-2, gt=0, description="Learning rate of the class proxies")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW, for all trained parameters")
@@ -148,6 +163,16 @@ class TrainConfig(_Section):
     checkpoint_every: int = Field(
         1000, ge=1, description="Steps between checkpoints; the end of an epoch and SIGTERM write one too"
     )
+
+    @property
+    def compared_rates(self) -> tuple[float, ...]:
+        """The learning rates that are compared."""
+        return self.learning_rates or ((3e-4,) if self.trunk == "finetune" else (3e-4, 1e-3))
+
+    @property
+    def fold_count(self) -> int:
+        """The number of folds that are asked for."""
+        return self.folds or (1 if self.trunk == "finetune" else 3)
 
 
 class IndexConfig(_Section):
@@ -273,4 +298,6 @@ def _explained(error: ValidationError) -> InvalidInput:
     if first["type"] == "unknown_name":
         hint = f"Did you mean {nearest(str(first['input']), first['ctx']['known'])}?"
         return InvalidInput(f"Setting {name}: {excerpt(first['msg'])}.", hint)
+    if first["type"] == "tuple_type":
+        return InvalidInput(f"Setting {name}: it is a list, not {excerpt(repr(first['input']))}.", f"Write {name}=[...].")
     return InvalidInput(f"Setting {name}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {excerpt(repr(first['input']))}.")

@@ -62,6 +62,10 @@ class StorageFailed(GlocalError):
     http_status = 507
 
 
+class Diverged(GlocalError):
+    """A training whose loss or embeddings are no longer finite."""
+
+
 class Terminated(GlocalError):
     """The end of a process by SIGTERM. Finished work is kept, and the same call resumes it."""
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from model.data.cache.feature_maps import known_maps
 from model.data.images import crop, decode_image, to_png
@@ -18,8 +19,10 @@ from model.retrieval.calibration import calibrate
 from model.retrieval.embedding import embed_manifest, merged_embedding
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
+from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
 from model.schemas.golden import GoldenQuery
+from model.training.train import HELD_OUT
 
 GOLDEN_NEIGHBOURS = 5
 """Neighbours that are kept with a golden query."""
@@ -55,15 +58,20 @@ def build_release(
     maps = known_maps(manifest, network.trunk, spec.image_size, work, pin.md5)
     vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=maps, progress=progress)
     gallery = Gallery(vectors, seen.labels, seen.ids, seen.classes)
-    val = seen.rows("val")
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
         shutil.copy2(checkpoint / "weights.safetensors", parts)
         write_json(parts / "config.json", asdict(spec))
-        write_json(parts / "calibration.json", calibrate(vectors[val], seen.labels[val]).model_dump())
+        write_json(parts / "calibration.json", _calibration(checkpoint).model_dump())
         gallery.save(parts / "gallery", space_id(parts))
         _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery), golden_queries)
         return seal_release(parts, out, pin=pin, code_revision=code_revision)
+
+
+def _calibration(checkpoint: Path) -> Calibration:
+    """The thresholds, from the embeddings of held-out images that the training stored."""
+    held_out = load_file(checkpoint / HELD_OUT)
+    return calibrate(held_out["vectors"], held_out["labels"], held_out["folds"])
 
 
 def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:

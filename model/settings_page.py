@@ -61,6 +61,8 @@ def _values(key: str, schema: dict[str, Any]) -> str:
         return "see [methods.md](methods.md)"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list, each {_values(key, schema['items'])}"
     bounds = [("minimum", ">= "), ("exclusiveMinimum", "> "), ("maximum", "<= "), ("exclusiveMaximum", "< ")]
     stated = ", ".join(f"{sign}{schema[bound]:,}" for bound, sign in bounds if bound in schema)
     names = {"string": "text", "boolean": "true, false", "integer": "whole number", "number": "number"}

@@ -19,7 +19,7 @@ def run_name(dataset: str, config: RunConfig, when: datetime) -> str:
 
 def run_params(source: str, dataset: str, config: RunConfig) -> dict[str, Any]:
     """Every setting by its full name, such as `train.epochs`, and the source of the data."""
-    settings = {name: "" if value is None else value for name, value in flattened(config.model_dump())}
+    settings = {name: "" if value is None else value for name, value in flattened(config.model_dump(mode="json"))}
     return {"source": source, "name": dataset, **settings}
 
 

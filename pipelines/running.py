@@ -35,7 +35,7 @@ from serving.registry.store import refuse_lost_records
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
     """The parameters of the training pipeline, with the sections of the configuration by name."""
-    return {"source": source, "name": name, **config.model_dump(), "why": why}
+    return {"source": source, "name": name, **config.model_dump(mode="json"), "why": why}
 
 
 def locate(source: str) -> str:

@@ -25,7 +25,7 @@ def training(
     name: str = "",
     data: dict[str, Any] = DEFAULTS.data.model_dump(),
     model: dict[str, Any] = DEFAULTS.model.model_dump(),
-    train: dict[str, Any] = DEFAULTS.train.model_dump(),
+    train: dict[str, Any] = DEFAULTS.train.model_dump(mode="json"),
     index: dict[str, Any] = DEFAULTS.index.model_dump(),
     evaluate: dict[str, Any] = DEFAULTS.evaluate.model_dump(),
     gate: dict[str, Any] = DEFAULTS.gate.model_dump(),
@@ -35,7 +35,7 @@ def training(
     """The whole main job. The parameters are the sections of the configuration, and every one but the source has a default.
 
     1. version: import the folder, or resolve name@revision, to a pin.
-    2. train: the heads, and the trunk if asked; the best epoch on the validation classes.
+    2. train: the heads, and the trunk if asked; settings and epochs are chosen on held-out classes.
     3. index: gallery, thresholds and golden queries; the release.
     4. evaluate: the test classes, beside the untrained trunk; the report.
     5. gate: floors, budgets, and the champion on the same queries.

@@ -75,7 +75,7 @@ def _changed(settings: Settings) -> list[str]:
     """The settings of a run that are not the defaults, as words for its command line."""
     from model.config import RunConfig
 
-    defaults, words = RunConfig().model_dump(), []
+    defaults, words = RunConfig().model_dump(mode="json"), []
     for name in setting_names():
         section, key = name.split(".")
         value = settings.get(section, {}).get(key, defaults[section][key])

@@ -12,14 +12,14 @@ DEFINITIONS = {
     "Interval": "The range of the figure in 95 % of bootstrap resamples, which draw whole classes because images of one class "
     "are not independent.",
     "Gain, paired": "The mean difference in MAP@R to the untrained trunk, query by query, with its interval.",
-    "Validation MAP@R": "MAP@R on the classes held out from training, by which the best epoch is chosen; epoch 0 is the "
-    "closed-form init, before any training step.",
+    "MAP@R on held-out classes": "MAP@R on classes that were not trained on, by which settings and epochs are chosen; "
+    "epoch 0 is the closed-form init, before any training step.",
     "Time of a query": "From an image's bytes to its neighbours, one query at a time: the median and the fastest of {queries} "
     "queries. Other work on the machine slows single queries and speeds up none, so the gate holds the fastest.",
     "Times the trunk": "The median ratio of a query's time to a pass through the trunk alone right after it: a busy machine "
     "slows both alike.",
     "Size": "All files of the release together, in MiB.",
-    "False-accept rate": "The share of validation pairs of two classes, or of images of classes that are not in the gallery, "
+    "False-accept rate": "The share of held-out pairs of two classes, or of images of classes that are not in the gallery, "
     "that exceed a threshold of similarity.",
 }
 

@@ -112,7 +112,11 @@ def _described(
     release: Release, manifest: Manifest, model: ModelConfig, training: TrainConfig, evaluation: EvaluateConfig
 ) -> dict[str, Any]:
     """The fields of a report that describe the evaluated release and its data."""
-    settings = {"model": model.model_dump(), "train": training.model_dump(), "evaluate": evaluation.model_dump()}
+    settings = {
+        "model": model.model_dump(mode="json"),
+        "train": training.model_dump(mode="json"),
+        "evaluate": evaluation.model_dump(),
+    }
     return {
         "release": release.id,
         "embedding_space_id": release.embedding_space_id,

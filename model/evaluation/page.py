@@ -113,10 +113,10 @@ def _template() -> "Template":
 
 
 def training_curves(training: TrainReport) -> list[Curve]:
-    """The curves of validation MAP@R and of the training loss. A curve needs at least two epochs."""
+    """The curves of MAP@R on held-out classes and of the training loss. A curve needs at least two epochs."""
     figures = [(epoch.epoch, epoch.map_at_r) for epoch in training.history]
     losses = [(epoch.epoch, epoch.loss) for epoch in training.history if epoch.loss is not None]
-    curves = (("Validation MAP@R", figures), ("Training loss", losses))
+    curves = (("MAP@R on held-out classes", figures), ("Training loss", losses))
     return [_curve(title, points, training.best_epoch) for title, points in curves if len(points) > 1]
 
 

@@ -42,7 +42,7 @@ def few_classes(report: Report) -> list[str]:
 
 
 def training_story(training: TrainReport) -> list[str]:
-    """Sentences about the kept epoch, the sources of the gain, and saturated validation classes."""
+    """Sentences about what was chosen, the kept epoch, the sources of the gain, and saturated held-out classes."""
     return [f"{sentence[0].upper()}{sentence[1:].rstrip('.')}." for sentence in training.summary]
 
 
@@ -56,7 +56,7 @@ def _uses(report: Report) -> list[str]:
     for rate, calibrated in report.calibration.verify.items():
         said.append(
             f"To tell whether two images show the same thing: above a similarity of {calibrated.threshold:.3f}, "
-            f"at most {100 * float(rate):g} % of the unlike pairs of validation images were taken for alike, "
+            f"at most {100 * float(rate):g} % of the unlike pairs of held-out images were taken for alike, "
             f"and {100 * calibrated.true_accept_rate:.1f} % of the like ones were recognised."
         )
     return said
@@ -87,7 +87,7 @@ def _strangers(report: Report) -> list[str]:
     if not report.calibration.identify:
         return ["No threshold was calibrated: a similarity alone does not tell whether an answer is right."]
     return [
-        f"For at most {100 * float(rate):g} % of the validation images the best match among other classes had a similarity "
+        f"For at most {100 * float(rate):g} % of the held-out images the best match among other classes had a similarity "
         f"above {calibrated.threshold:.3f}: what is not in the gallery may score up to that."
         for rate, calibrated in report.calibration.identify.items()
     ]

@@ -1,6 +1,6 @@
 """The description of a network's heads. A release stores this description, so its field names must not change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -34,14 +34,28 @@ class Architecture:
     """The heads of a network.
 
     Attributes:
-        heads: Heads by name, in the order of their vectors in the merged embedding.
+        heads: Heads by name. The alphabetical order of the names is that of their vectors in the merged embedding and of their
+            stored weights, because JSON objects have no order.
         autoencoder: Whether DELG's attention and autoencoder read the shallow map, for local features only.
     """
 
     heads: dict[str, HeadSpec]
     autoencoder: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", dict(sorted(self.heads.items())))
+
     @property
     def dimensions(self) -> int:
         """Length of the merged embedding."""
         return sum(head.dimensions for head in self.heads.values())
+
+    @property
+    def attentive(self) -> bool:
+        """Whether a head has an attention block."""
+        return any(head.attention != "none" for head in self.heads.values())
+
+    def without_attention(self) -> "Architecture":
+        """The same heads without attention blocks."""
+        heads = {name: replace(head, attention="none") for name, head in self.heads.items()}
+        return replace(self, heads=heads)

@@ -11,6 +11,7 @@ from model.networks.architecture import Architecture, HeadSpec
 from model.networks.attention import ATTENTION
 from model.networks.autoencoder import AttentiveAutoencoder
 from model.networks.pooling import POOLING, pooled_channels
+from model.networks.projection import Projection
 from model.networks.trunk import Trunk
 
 
@@ -44,7 +45,7 @@ class Head(nn.Module):
         self.attention = ATTENTION[spec.attention](channels)
         self.reduction = nn.Conv2d(channels, spec.channels, 1) if spec.channels else nn.Identity()
         self.pool = POOLING[spec.pooling]
-        self.projection = nn.Linear(pooled_channels(spec.pooling, spec.channels or channels), spec.dimensions)
+        self.projection = Projection(pooled_channels(spec.pooling, spec.channels or channels), spec.dimensions)
 
     def attended(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) -> the map after attention and reduction, (B, C', H, W)."""
@@ -55,10 +56,13 @@ class Head(nn.Module):
         """Features (B, C, H, W) -> the pooled vector before the projection, (B, P)."""
         return self._pooled(self.attended(features))
 
+    def projected(self, features: Tensor) -> Tensor:
+        """Features (B, C, H, W) -> the projected vector without the projection's residual, (B, D)."""
+        return self.projection.project(self.pooled(features))
+
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) -> (B, D), not normalised."""
-        projected: Tensor = self.projection(self.pooled(features))
-        return projected
+        return self.projection.adapt(self.projected(features))
 
     def local_vectors(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) -> one vector for each position, (B, H, W, D), as if the position were a whole map."""
@@ -118,16 +122,45 @@ class MultiHead(nn.Module):
         """The heads, in the order of the merged vector."""
         return ((name, self.head(name)) for name in self.architecture.heads)
 
+    def train_residuals(self) -> None:
+        """Train the projections relative to their init from now on."""
+        for _, head in self.named_heads():
+            head.projection.train_residual()
+
+    def fold_residuals(self) -> None:
+        """Fold what was trained relative to the init into the projections."""
+        for _, head in self.named_heads():
+            head.projection.fold()
+
+    @property
+    def named_weights(self) -> dict[str, float]:
+        """The weight of each head in the merged vector, by name."""
+        return {name: round(weight, 4) for name, weight in zip(self.architecture.heads, self.weights.tolist(), strict=True)}
+
     def tapped(self, name: str, shallow: Tensor, deep: Tensor) -> Tensor:
         """The map that a head reads."""
         return deep if self.architecture.heads[name].tap == "deep" else shallow
 
     def forward(self, shallow: Tensor, deep: Tensor) -> Embeddings:
         """Shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2) -> embeddings."""
-        # Normalise in float32, also under autocast.
-        vectors = {name: head(self.tapped(name, shallow, deep)).float() for name, head in self.named_heads()}
-        heads = {name: F.normalize(vector, dim=1) for name, vector in vectors.items()}
+        vectors = {name: head(self.tapped(name, shallow, deep)) for name, head in self.named_heads()}
         local = self.autoencoder(shallow.detach()) if self.autoencoder is not None and self.training else {}
+        return self._embeddings(vectors, local)
+
+    def projected(self, shallow: Tensor, deep: Tensor) -> Tensor:
+        """The heads' projected vectors without the residuals of their projections, side by side, (B, D)."""
+        return torch.cat([head.projected(self.tapped(name, shallow, deep)) for name, head in self.named_heads()], dim=1)
+
+    def adapted(self, projected: Tensor) -> Embeddings:
+        """What `projected` returned, (B, D) -> the same embeddings as those of the maps."""
+        parts = projected.split([spec.dimensions for spec in self.architecture.heads.values()], dim=1)
+        return self._embeddings(
+            {name: head.projection.adapt(part) for (name, head), part in zip(self.named_heads(), parts, strict=True)}, {}
+        )
+
+    def _embeddings(self, vectors: dict[str, Tensor], local: dict[str, Tensor]) -> Embeddings:
+        vectors = {name: vector.float() for name, vector in vectors.items()}  # normalise in float32, also under autocast
+        heads = {name: F.normalize(vector, dim=1) for name, vector in vectors.items()}
         return Embeddings(self.merge(vectors), heads, local)
 
     def merge(self, vectors: dict[str, Tensor]) -> Tensor:
@@ -151,9 +184,11 @@ class RetrievalNetwork(nn.Module):
         """Embeddings of a batch.
 
         Args:
-            inputs: Either images (B, 3, S, S), normalised by `model.data.images.normalise`, or the trunk's shallow and deep map
-                of such images.
+            inputs: Images (B, 3, S, S), normalised by `model.data.images.normalise`; or the trunk's shallow and deep map of such
+                images; or the vectors (B, D) of `MultiHead.projected`.
         """
+        if inputs[0].ndim == 2:
+            return self.heads.adapted(*inputs)
         maps = self.trunk(*inputs) if len(inputs) == 1 else inputs
         embeddings: Embeddings = self.heads(*maps)
         return embeddings

@@ -22,18 +22,19 @@ class Method:
     Attributes:
         architecture: The heads.
         losses: The terms whose weighted sum is the training loss.
-        init: Init of the projections; `model.training.whitening` computes the whitenings.
-        tuned_head: Head whose weight in the merged vector is chosen on the validation classes, if the init is whitened; None
-            keeps all weights.
+        inits: Inits of the projections that `model.training.selection` compares; `model.training.whitening` computes whitenings.
+        tuned_heads: Heads whose weights in the merged vector are chosen on held-out classes, if the init is whitened.
+        keeps_attention: Whether selection may not leave the attention blocks out.
 
     Raises:
-        InvalidInput: A loss term or `tuned_head` names a head that is not there.
+        InvalidInput: A loss term or `tuned_heads` names a head that is not there.
     """
 
     architecture: Architecture
     losses: tuple[LossSpec, ...]
-    init: Init = "random"
-    tuned_head: str | None = None
+    inits: tuple[Init, ...] = ("whitened", "random")
+    tuned_heads: tuple[str, ...] = ()
+    keeps_attention: bool = False
 
     def __post_init__(self) -> None:
         heads = list(self.architecture.heads)
@@ -45,8 +46,9 @@ class Method:
                     f"The loss term {term.name} reads {term.on}, which this method does not have.",
                     f"Did you mean {nearest(term.on, known)}?",
                 )
-        if self.tuned_head is not None and self.tuned_head not in heads:
-            raise InvalidInput(f"There is no head {self.tuned_head} to tune.", f"Did you mean {nearest(self.tuned_head, heads)}?")
+        for tuned in self.tuned_heads:
+            if tuned not in heads:
+                raise InvalidInput(f"There is no head {tuned} to tune.", f"Did you mean {nearest(tuned, heads)}?")
 
 
 PROXY = LossSpec("normalized_softmax", "merged", 0.3)
@@ -60,18 +62,23 @@ def hybrid(on: str, weight: float = 1.0, proxy: LossSpec = PROXY) -> tuple[LossS
     return LossSpec("multi_similarity", on, weight), LossSpec(proxy.name, on, proxy.weight * weight)
 
 
-def hybrid_everywhere(heads: float = 0.5, proxy: LossSpec = PROXY) -> tuple[LossSpec, ...]:
-    """The hybrid loss on the merged vector with weight 1, and on both heads with weight `heads`."""
-    return (*hybrid("merged", 1.0, proxy), *hybrid("global", heads, proxy), *hybrid("local", heads, proxy))
+def hybrid_everywhere(*heads: str, weight: float = 0.5, proxy: LossSpec = PROXY) -> tuple[LossSpec, ...]:
+    """The hybrid loss on the merged vector with weight 1, and on each of the heads with weight `weight`."""
+    on_heads = (term for head in heads for term in hybrid(head, weight, proxy))
+    return (*hybrid("merged", 1.0, proxy), *on_heads)
 
 
-GLOBAL = HeadSpec("deep", 384, attention="second_order")
-LOCAL = HeadSpec("shallow", 128, attention="second_order", channels=64, pooling="second_moment")
+HEADS = {
+    # What is seen: the mean of the deep map.
+    "global": HeadSpec("deep", 256, attention="second_order"),
+    # Which parts are seen together: second moments of the deep map.
+    "parts": HeadSpec("deep", 192, attention="second_order", channels=64, pooling="second_moment"),
+    # Texture and strokes: second moments of the shallow map, which also has the positions for local features.
+    "local": HeadSpec("shallow", 64, attention="second_order", channels=64, pooling="second_moment"),
+}
 
 # The claims, with what measurements added to the paper: see docs/decisions/0003-multi-head.md.
-MULTI_HEAD = Method(
-    Architecture({"global": GLOBAL, "local": LOCAL}), losses=hybrid_everywhere(), init="whitened", tuned_head="local"
-)
+MULTI_HEAD = Method(Architecture(HEADS), losses=hybrid_everywhere(*HEADS), inits=("whitened",), tuned_heads=("parts", "local"))
 
 _PRINTED = {"attention": "second_order", "pooling": "average_plus_max", "layer_norm": False, "weight": None}
 _LEARNER = HeadSpec("deep", 64, attention="mask", shared="embedding")
@@ -81,7 +88,8 @@ METHODS: dict[str, Method] = {
     # The paper's recipe as far as it is known: 256 + 256, merged unweighted, both losses on the merged vector and on each head.
     "multi_head_paper": Method(
         Architecture({"global": HeadSpec("deep", 256, **_PRINTED), "local": HeadSpec("shallow", 256, **_PRINTED)}),  # type: ignore[arg-type]
-        losses=hybrid_everywhere(1.0, PRINTED_PROXY),
+        losses=hybrid_everywhere("global", "local", weight=1.0, proxy=PRINTED_PROXY),
+        inits=("random",),
     ),
     # S. Kim et al., CVPR 2020: one head, one proxy a class.
     "proxy_anchor": Method(
@@ -106,7 +114,6 @@ METHODS: dict[str, Method] = {
     "solar": Method(
         Architecture({"global": HeadSpec("deep", 512, attention="second_order", pooling="gem", layer_norm=False)}),
         losses=(LossSpec("triplet", "merged"), LossSpec("second_order_similarity", "merged", 10.0)),
-        init="whitened",  # with a random init it collapses: the triplet loss stays at its margin
     ),
     # Xia et al., ICCV 2019: second-order non-local attention, two embeddings of one map, each with two losses.
     "sona": Method(
@@ -122,37 +129,61 @@ METHODS: dict[str, Method] = {
 """The methods by name: `multi_head` and the systems it is compared with."""
 
 
-def _with_heads(**heads: HeadSpec) -> Method:
-    return replace(MULTI_HEAD, architecture=Architecture(heads))
+def _with_heads(heads: dict[str, HeadSpec]) -> Method:
+    """`multi_head` with other heads of the same or of fewer names."""
+    tuned = tuple(name for name in MULTI_HEAD.tuned_heads if name in heads)
+    return replace(MULTI_HEAD, architecture=Architecture(heads), losses=hybrid_everywhere(*heads), tuned_heads=tuned)
 
 
-def _with_attention(name: str) -> Method:
-    return _with_heads(**{"global": replace(GLOBAL, attention=name), "local": replace(LOCAL, attention=name)})
+def _with_attention(attention: str) -> Method:
+    changed = _with_heads({name: replace(head, attention=attention) for name, head in HEADS.items()})
+    return replace(changed, keeps_attention=attention != "none")
 
 
-def _alone(head: str, spec: HeadSpec) -> Method:
-    return Method(Architecture({head: replace(spec, dimensions=512)}), losses=hybrid("merged", 1.5), init="whitened")
+def _alone(name: str) -> Method:
+    """One head of `multi_head`, as long as all of them."""
+    head = replace(HEADS[name], dimensions=MULTI_HEAD.architecture.dimensions)
+    return replace(MULTI_HEAD, architecture=Architecture({name: head}), losses=hybrid("merged", 1.5), tuned_heads=())
+
+
+def _two_heads(one: str, other: str) -> Method:
+    """Two heads of `multi_head`; the first takes the dimensions of the third."""
+    dimensions = MULTI_HEAD.architecture.dimensions - HEADS[other].dimensions
+    return _with_heads({one: replace(HEADS[one], dimensions=dimensions), other: HEADS[other]})
+
+
+def _average(head: str) -> Method:
+    return _with_heads(HEADS | {head: replace(HEADS[head], channels=None, pooling="average")})
+
+
+def _with_losses(losses: tuple[LossSpec, ...]) -> Method:
+    return replace(MULTI_HEAD, losses=losses)
 
 
 ABLATIONS: dict[str, Method] = {
-    "global_only": _alone("global", GLOBAL),
-    "local_only": _alone("local", LOCAL),
+    "global_only": _alone("global"),
+    "parts_only": _alone("parts"),
+    "local_only": _alone("local"),
+    "global_and_parts": _two_heads("global", "parts"),
+    "global_and_local": _two_heads("global", "local"),
+    "parts_and_local": _two_heads("parts", "local"),
     "attention_none": _with_attention("none"),
+    "attention_kept": replace(MULTI_HEAD, keeps_attention=True),
     "attention_nonlocal": _with_attention("second_order_nonlocal"),
     "attention_channel": _with_attention("second_order_channel"),
     "attention_residual_mask": _with_attention("residual_mask"),
-    "multi_similarity_only": replace(MULTI_HEAD, losses=tuple(s for s in MULTI_HEAD.losses if s.name == "multi_similarity")),
-    "normalized_softmax_only": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=1.0))[1::2]),
-    "proxy_anchor_instead": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=PRINTED_PROXY)),
-    "proxy_anchor_only": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PRINTED_PROXY, weight=1.0))[1::2]),
-    "proxy_weight_third": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=0.1))),
-    "proxy_weight_threefold": replace(MULTI_HEAD, losses=hybrid_everywhere(proxy=replace(PROXY, weight=0.9))),
-    "loss_on_merged_only": replace(MULTI_HEAD, losses=hybrid("merged")),
-    "loss_on_heads_only": replace(MULTI_HEAD, losses=(*hybrid("global"), *hybrid("local"))),
-    "local_weight_half": replace(_with_heads(**{"global": GLOBAL, "local": replace(LOCAL, weight=0.5)}), tuned_head=None),
-    "local_weight_one": replace(MULTI_HEAD, tuned_head=None),
-    "local_average": _with_heads(**{"global": GLOBAL, "local": replace(LOCAL, channels=None, pooling="average")}),
-    "init_random": replace(MULTI_HEAD, init="random"),
+    "multi_similarity_only": _with_losses(tuple(s for s in MULTI_HEAD.losses if s.name == "multi_similarity")),
+    "normalized_softmax_only": _with_losses(hybrid_everywhere(*HEADS, proxy=replace(PROXY, weight=1.0))[1::2]),
+    "proxy_anchor_instead": _with_losses(hybrid_everywhere(*HEADS, proxy=PRINTED_PROXY)),
+    "proxy_anchor_only": _with_losses(hybrid_everywhere(*HEADS, proxy=replace(PRINTED_PROXY, weight=1.0))[1::2]),
+    "proxy_weight_third": _with_losses(hybrid_everywhere(*HEADS, proxy=replace(PROXY, weight=0.1))),
+    "proxy_weight_threefold": _with_losses(hybrid_everywhere(*HEADS, proxy=replace(PROXY, weight=0.9))),
+    "loss_on_merged_only": _with_losses(hybrid("merged")),
+    "loss_on_heads_only": _with_losses(hybrid_everywhere(*HEADS)[2:]),
+    "weights_one": replace(MULTI_HEAD, tuned_heads=()),
+    "parts_average": _average("parts"),
+    "local_average": _average("local"),
+    "init_random": replace(MULTI_HEAD, inits=("random",)),
 }
 """Ablations: `multi_head` with one part changed in each. docs/ablation.md has the figures."""
 

@@ -130,4 +130,4 @@ def check_embeddings(vectors: NDArray[np.float32]) -> None:
         raise InvalidInput("Embeddings are a matrix of one row each.")
     lengths = np.linalg.norm(vectors, axis=1)
     if not np.all(np.abs(lengths - 1) < 1e-3):  # also false for NaN
-        raise InvalidInput("An embedding is not finite or not of length 1.", "Train again with a smaller train.learning_rate.")
+        raise InvalidInput("An embedding is not finite or not of length 1.", "Train again with smaller train.learning_rates.")

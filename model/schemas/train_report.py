@@ -1,15 +1,16 @@
-"""The training report: the epochs of a training, and the gain of its init and of its steps."""
+"""The training report: what selection chose on held-out classes, its epochs, and the gain of the init and of the epochs."""
 
 from typing import Any, Literal
 
 from pydantic import Field, computed_field, model_validator
 
 from model.schemas.schema import Schema
+from model.text import counted
 
 SATURATED_MAP_AT_R = 0.98
-"""Validation MAP@R of the init from which on the validation classes are saturated: too little room is left to compare epochs."""
+"""MAP@R of the init on held-out classes from which on it is saturated: too little room is left to compare epochs by it."""
 FEWEST_CLASSES = 5
-"""Validation classes below which no comparison can be significant: even if all of 4 classes improve, a one-sided sign test over
+"""Held-out classes below which no comparison can be significant: even if all of 4 classes improve, a one-sided sign test over
 classes gives p = 1/16; with 5 classes it gives p = 1/32, below 0.05."""
 
 
@@ -18,19 +19,38 @@ class Epoch(Schema):
 
     epoch: int = Field(ge=0, description="Number of the epoch; 0: the init")
     loss: float | None = Field(None, description="Mean training loss of the epoch's batches; null for epoch 0")
-    map_at_r: float = Field(ge=0, le=1, description="MAP@R on the validation classes after the epoch; 0 if there are none")
-    seconds: float = Field(0.0, ge=0, description="Duration of the epoch with its validation")
+    map_at_r: float = Field(ge=0, le=1, description="MAP@R on the held-out classes after the epoch; 0 if there are none")
+    margin: float | None = Field(
+        None, description="Mean similarity of the nearest right image less that of the nearest wrong one; absent in old records"
+    )
+    seconds: float = Field(0.0, ge=0, description="Duration of the epoch with its validation, summed over the folds")
 
 
 class TrainReport(Schema):
     """A training, epoch by epoch, with the gain of its init and of its epochs."""
 
     init: Literal["whitened", "random"] = Field(description="Init of the projections; whitened: in closed form")
+    learning_rate: float | None = Field(None, description="Learning rate of the heads that was chosen; absent in old records")
+    whole_heads: bool = Field(
+        True,
+        description="Whether whole heads were trained, with attention and reductions; false: selection chose to train the "
+        "residuals of their projections alone, without attention",
+    )
+    merge_weights: dict[str, float] = Field({}, description="Weight of each head in the merged vector")
+    folds: int = Field(
+        1, ge=0, description="Class-disjoint folds of the selection; with several, the network is trained on all classes after it"
+    )
+    criterion: Literal["map_at_r", "margin"] = Field(
+        "map_at_r", description="Figure that selection compared; margin: MAP@R of the init was saturated"
+    )
+    gain_interval: tuple[float, float] | None = Field(
+        None, description="95 % interval of the gain of training in MAP@R on held-out classes; absent in old records"
+    )
     epochs_planned: int = Field(ge=0, description="Epochs that the settings ask for")
-    best_epoch: int = Field(ge=0, description="Epoch whose network is kept; 0: the init")
-    untrained_map_at_r: float = Field(ge=0, le=1, description="MAP@R of the untrained trunk on the validation classes")
-    validation_classes: int = Field(ge=0, description="Number of validation classes")
-    validation_images: int = Field(ge=0, description="Number of validation images")
+    best_epoch: int = Field(ge=0, description="Number of epochs that were chosen; 0: the init is kept")
+    untrained_map_at_r: float = Field(ge=0, le=1, description="MAP@R of the untrained trunk on the held-out classes")
+    validation_classes: int = Field(ge=0, description="Number of held-out classes, over all folds")
+    validation_images: int = Field(ge=0, description="Number of their images that can be found")
     history: tuple[Epoch, ...] = Field(min_length=1, description="The epochs in order, from the init to the last one")
 
     @model_validator(mode="before")
@@ -53,28 +73,28 @@ class TrainReport(Schema):
         """Epochs that were trained; fewer than planned where patience ran out."""
         return len(self.history) - 1
 
-    @computed_field(description="MAP@R of the init on the validation classes")  # type: ignore[prop-decorator]
+    @computed_field(description="MAP@R of the init on the held-out classes")  # type: ignore[prop-decorator]
     @property
     def init_map_at_r(self) -> float:
-        """MAP@R of the init on the validation classes."""
+        """MAP@R of the init on the held-out classes."""
         return self.history[0].map_at_r
 
-    @computed_field(description="MAP@R of the kept network on the validation classes")  # type: ignore[prop-decorator]
+    @computed_field(description="MAP@R after the kept epoch on the held-out classes")  # type: ignore[prop-decorator]
     @property
     def validation_map_at_r(self) -> float:
-        """MAP@R of the kept network on the validation classes."""
+        """MAP@R after the kept epoch on the held-out classes."""
         return self.history[self.best_epoch].map_at_r
 
-    @computed_field(description="Validation MAP@R of the init less that of the untrained trunk")  # type: ignore[prop-decorator]
+    @computed_field(description="MAP@R of the init on held-out classes less that of the untrained trunk")  # type: ignore[prop-decorator]
     @property
     def gain_of_init(self) -> float:
-        """Validation MAP@R of the init less that of the untrained trunk."""
+        """MAP@R of the init on held-out classes less that of the untrained trunk."""
         return self.init_map_at_r - self.untrained_map_at_r
 
-    @computed_field(description="Validation MAP@R of the kept network less that of the init")  # type: ignore[prop-decorator]
+    @computed_field(description="MAP@R after the kept epoch on held-out classes less that of the init")  # type: ignore[prop-decorator]
     @property
     def gain_of_training(self) -> float:
-        """Validation MAP@R of the kept network less that of the init."""
+        """MAP@R after the kept epoch on held-out classes less that of the init."""
         return self.validation_map_at_r - self.init_map_at_r
 
     @computed_field(description="Whether no epoch was better than the init, so that the init is kept")  # type: ignore[prop-decorator]
@@ -83,11 +103,16 @@ class TrainReport(Schema):
         """Whether no epoch was better than the init, so that the init is kept."""
         return self.best_epoch == 0
 
-    @computed_field(description="Whether the validation classes are too easy or too few to compare epochs")  # type: ignore[prop-decorator]
+    @computed_field(description="Whether the held-out classes are too easy or too few to compare epochs")  # type: ignore[prop-decorator]
     @property
     def saturated(self) -> bool:
-        """Whether the init reaches `SATURATED_MAP_AT_R`, or there are fewer than `FEWEST_CLASSES` validation classes."""
-        return self.init_map_at_r >= SATURATED_MAP_AT_R or self.validation_classes < FEWEST_CLASSES
+        """Whether there are fewer than `FEWEST_CLASSES` held-out classes, or MAP@R was compared from `SATURATED_MAP_AT_R` on."""
+        return self.too_easy or self.validation_classes < FEWEST_CLASSES
+
+    @property
+    def too_easy(self) -> bool:
+        """Whether MAP@R was compared although the init reaches `SATURATED_MAP_AT_R`, as before there was the margin."""
+        return self.criterion == "map_at_r" and self.init_map_at_r >= SATURATED_MAP_AT_R
 
     @property
     def init_name(self) -> str:
@@ -100,20 +125,46 @@ class TrainReport(Schema):
         if not self.epochs_planned:
             return f"no epochs were planned: the {self.init_name} is kept"
         if not self.validation_classes:
-            return f"the init was kept: without validation classes no epoch can be compared with the {self.init_name}"
+            if self.best_epoch:
+                return f"{counted(self.best_epoch, 'epoch')}, as another training chose"
+            return f"the init was kept: without held-out classes no epoch can be compared with the {self.init_name}"
         if self.kept_init:
-            return f"the init was kept: no epoch was better than the {self.init_name}"
+            return f"the init was kept: no epoch was better than the {self.init_name} by more than a standard error"
         stopped = f", stopped after epoch {self.epochs_done}" if self.epochs_done < self.epochs_planned else ""
         return f"best epoch {self.best_epoch} of {self.epochs_planned}{stopped}"
 
     @property
+    def selection(self) -> str:
+        """What was chosen, and on which classes, as a sentence; empty if nothing was held out."""
+        if not self.validation_classes or self.learning_rate is None:
+            return ""
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in sorted(self.merge_weights.items()))
+        folds = f"{self.folds} class-disjoint folds" if self.folds > 1 else "the validation classes"
+        epochs = counted(self.best_epoch, "epoch") if self.best_epoch else "the init alone"
+        then = f"; then {epochs} on all classes" if self.folds > 1 else ""
+        trained = "whole heads trained" if self.whole_heads else "residuals of the projections alone trained, without attention"
+        return (
+            f"chosen on {folds} by {'margin' if self.criterion == 'margin' else 'MAP@R'}: {self.init} init, "
+            f"learning rate {self.learning_rate:g}, {trained}, head weights {weights}{then}"
+        )
+
+    @property
     def gain(self) -> str:
         """The gain of the init and of the training, as a sentence."""
+        interval = "" if self.gain_interval is None else " [{:+.4f}, {:+.4f}]".format(*self.gain_interval)
         return (
-            f"validation MAP@R: untrained trunk {self.untrained_map_at_r:.4f}, "
+            f"MAP@R on held-out classes: untrained trunk {self.untrained_map_at_r:.4f}, "
             f"{self.init_name} {self.init_map_at_r:.4f} ({self.gain_of_init:+.4f}), "
-            f"after training {self.validation_map_at_r:.4f} ({self.gain_of_training:+.4f})"
+            f"after training {self.validation_map_at_r:.4f} ({self.gain_of_training:+.4f}{interval}){self._margins}"
         )
+
+    @property
+    def _margins(self) -> str:
+        """The margins before and after training, where they were compared."""
+        init, kept = self.history[0].margin, self.history[self.best_epoch].margin
+        if self.criterion == "map_at_r" or init is None or kept is None:
+            return ""
+        return f"; MAP@R is saturated, so margins were compared: init {init:.3f}, after training {kept:.3f}"
 
     @property
     def warning(self) -> str:
@@ -121,24 +172,24 @@ class TrainReport(Schema):
         if not self.saturated:
             return ""
         if not self.validation_classes:
-            return "There are no validation classes, so no epoch can be chosen: raise data.validation_fraction or add classes."
-        easy, few = self.init_map_at_r >= SATURATED_MAP_AT_R, self.validation_classes < FEWEST_CLASSES
+            return "There are no held-out classes, so no epoch can be chosen: add classes, or raise data.validation_fraction."
+        easy, few = self.too_easy, self.validation_classes < FEWEST_CLASSES
         reasons = [
             *([f"the init reaches MAP@R {self.init_map_at_r:.4f} ({SATURATED_MAP_AT_R} or more)"] if easy else []),
-            *([f"the number of validation classes is {self.validation_classes} (fewer than {FEWEST_CLASSES})"] if few else []),
+            *([f"the number of held-out classes is {self.validation_classes} (fewer than {FEWEST_CLASSES})"] if few else []),
         ]
         harder = " that are harder to tell apart" if easy else ""
         return (
             f"Validation is saturated: {' and '.join(reasons)}, so a difference between epochs may be chance. "
-            f"Raise data.validation_fraction, or add classes{harder}."
+            f"Add classes{harder}."
         )
 
     @property
     def summary(self) -> tuple[str, ...]:
         """The report in sentences: outcome, gain, and the warning if there is one."""
-        return tuple(sentence for sentence in (self.outcome, self.gain, self.warning) if sentence)
+        return tuple(sentence for sentence in (self.selection, self.outcome, self.gain, self.warning) if sentence)
 
     @property
     def figures(self) -> dict[str, float]:
         """The report's numbers by name, truth values as 0 and 1, for a record of metrics."""
-        return {name: float(value) for name, value in self.model_dump(exclude={"init", "history"}).items()}
+        return {name: float(value) for name, value in self.model_dump().items() if isinstance(value, bool | int | float)}

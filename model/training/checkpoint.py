@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,7 +13,9 @@ from torch.optim import Optimizer
 
 from model.errors import InvalidInput
 from model.files import atomic_file
-from model.schemas.train_report import Epoch
+
+if TYPE_CHECKING:
+    from model.training.learner import Learner
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,48 @@ class Counters:
 
     Attributes:
         epoch: Finished epochs.
-        best_epoch: Epoch with the best validation MAP@R.
-        best: Validation MAP@R of the best epoch.
-        history: Figures of every finished epoch; the first entry is the init.
         step: Finished steps of the current epoch.
         loss: Sum of the losses of these steps.
-        untrained: Validation MAP@R of the untrained trunk.
+        losses: Mean loss of every finished epoch.
+        seconds: Duration of every finished epoch, with its validation.
+        map_at_r: MAP@R of every held-out class, for the init and after every finished epoch.
+        margin: The margin of every held-out class likewise: see `model.training.validation`.
+        untrained: MAP@R of every held-out class by the untrained trunk.
     """
 
     epoch: int = 0
-    best_epoch: int = 0
-    best: float = -1.0
-    history: tuple[Epoch, ...] = ()
     step: int = 0
     loss: float = 0.0
-    untrained: float = 0.0
+    losses: tuple[float, ...] = ()
+    seconds: tuple[float, ...] = ()
+    map_at_r: tuple[tuple[float, ...], ...] = ()
+    margin: tuple[tuple[float, ...], ...] = ()
+    untrained: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint of a learner.
+
+    Attributes:
+        learner: Training whose state is stored and restored.
+        path: The checkpoint file.
+        key: Hash of data and settings; a checkpoint of another key is not resumed.
+    """
+
+    learner: "Learner"
+    path: Path
+    key: str
+
+    def load(self) -> Counters | None:
+        """Restore the learner; returns the counters, or None where there is no checkpoint of these data and settings."""
+        return load_checkpoint(self.path, self.learner.modules, self.learner.optimizer, self.key)
+
+    def save(self, counters: Counters) -> None:
+        """Store the learner with its counters. The first process writes, and none goes on before that is done."""
+        if self.learner.fabric.is_global_zero:
+            save_checkpoint(self.path, self.learner.modules, self.learner.optimizer, counters, self.key)
+        self.learner.fabric.barrier()
 
 
 def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimizer, counters: Counters, key: str) -> None:
@@ -58,8 +87,7 @@ def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimi
                 tensors[f"optimizer/{index}/{name}"] = value
             else:
                 scalars["values"][f"{index}/{name}"] = value
-    stored = vars(counters) | {"history": [entry.model_dump() for entry in counters.history]}
-    metadata = {"key": key, "counters": json.dumps(stored), "optimizer": json.dumps(scalars)}
+    metadata = {"key": key, "counters": json.dumps(vars(counters)), "optimizer": json.dumps(scalars)}
     with atomic_file(path) as partial:
         save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, partial, metadata)
 
@@ -85,11 +113,15 @@ def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimi
             prefix = f"{name}/"
             module.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
         _restore(optimizer, tensors, json.loads(metadata["optimizer"]))
-        stored = json.loads(metadata["counters"])
-        return Counters(**(stored | {"history": tuple(Epoch.model_validate(entry) for entry in stored["history"])}))
+        return Counters(**{name: _tuples(value) for name, value in json.loads(metadata["counters"]).items()})
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0][:200]
         raise InvalidInput(f"{path} is no checkpoint of this training: {reason}", "Delete it to train from the start.") from error
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, at any depth."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:

@@ -1,34 +1,72 @@
 """The init of the heads, computed in a few passes over the training images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from model.files import sha256_json
 from model.training.learner import Learner
 from model.training.norms import calibrate_norms
-from model.training.validation import embed_rows, map_at_r
+from model.training.trunk_modes import FrozenTrunk, FrozenVectors
+from model.training.validation import embed_rows
 from model.training.whitening import ClassStatistics, whiten_heads
 
-MERGE_WEIGHTS = (1.0, 0.35, 0.5, 0.7, 1.4, 2.0)
-"""Candidates for the weight of a tuned head in the merged vector; of equally good ones the first is chosen."""
+Inits = dict[str, dict[str, Tensor]]
+"""States of heads after their init, by what it depends on."""
 
 
-def init_heads(learner: Learner) -> None:
-    """Calibrate the heads' norms. If the init is `whitened`, also whiten projections, tune a weight and place the proxies."""
+def init_heads(learner: Learner, known: Inits) -> None:
+    """Calibrate the heads' norms and, if the init is `whitened`, whiten their projections.
+
+    Args:
+        learner: Training whose heads are initialised.
+        known: Inits that were computed already, of trainings that differ in the learning rate alone. This one is added.
+    """
+    heads, candidate = learner.network.heads, learner.candidate
+    key = sha256_json([candidate.init, candidate.whole_heads, learner.fold.train.tolist()])
+    if key in known:
+        heads.load_state_dict(known[key])
+        return
+    _init_heads(learner)
+    known[key] = {name: value.clone() for name, value in heads.state_dict().items()}
+
+
+def _init_heads(learner: Learner) -> None:
     heads = learner.network.heads
     calibrate_norms(heads, _labelled_maps(learner))  # before the whitening, whose input depends on the norms
-    if learner.init == "whitened":
+    if learner.candidate.init == "whitened":
         whiten_heads(heads, lambda: _labelled_maps(learner), learner.classes)
-        _tune_merge_weight(learner)
+
+
+def finish_init(learner: Learner, weights: Mapping[str, float]) -> None:
+    """Set the heads' weights in the merged vector, place the proxies after a whitened init, and copy all to the average."""
+    heads = learner.network.heads
+    heads.weights.copy_(torch.tensor([weights[name] for name in heads.architecture.heads]))
+    if learner.candidate.init == "whitened":
         _init_proxies(learner)
     learner.average()
+
+
+def project_once(learner: Learner) -> None:
+    """Replace maps by projected vectors where only the residuals of projections are trained: steps and validations cost less."""
+    network = learner.network
+    if learner.candidate.whole_heads or not isinstance(learner.mode, FrozenTrunk):
+        return
+    rows = np.union1d(learner.fold.train, learner.fold.held_out)
+    network.eval()
+    with torch.no_grad():
+        parts = [network.heads.projected(*maps).float().cpu() for maps in learner.unaugmented_batches(rows)]
+    places = np.zeros(len(learner.manifest), dtype=np.int64)
+    places[rows] = np.arange(len(rows))
+    learner.mode = FrozenVectors(network, torch.cat(parts), places)
 
 
 def _labelled_maps(learner: Learner) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     begin = 0
     learner.network.trunk.eval()
-    for inputs in learner.unaugmented_batches(learner.train_rows):
+    for inputs in learner.unaugmented_batches(learner.fold.train):
         with torch.no_grad():
             shallow, deep = learner.network.trunk(*inputs) if len(inputs) == 1 else inputs
         labels = torch.from_numpy(learner.labels[begin : begin + len(deep)])
@@ -37,29 +75,13 @@ def _labelled_maps(learner: Learner) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
 
 
 @torch.no_grad()
-def _tune_merge_weight(learner: Learner) -> None:
-    """Set the tuned head's weight in the merged vector to the candidate with the best validation MAP@R."""
-    if learner.tuned_head is None or not len(learner.val_rows):
-        return
-    heads = learner.network.heads
-    vectors = embed_rows(learner, learner.network, learner.val_rows).heads
-    index = list(heads.architecture.heads).index(learner.tuned_head)
-    figures = {}
-    for weight in MERGE_WEIGHTS:
-        heads.weights[index] = weight
-        figures[weight] = map_at_r(learner, heads.merge(vectors))
-    heads.weights[index] = max(MERGE_WEIGHTS, key=lambda weight: figures[weight])
-
-
-@torch.no_grad()
 def _init_proxies(learner: Learner) -> None:
     if not learner.loss.proxy_inputs:
         return
-    heads = learner.network.heads.eval()
+    embeddings, labels = embed_rows(learner, learner.network, learner.fold.train), torch.from_numpy(learner.labels)
     statistics: dict[str, ClassStatistics] = {}
-    for shallow, deep, labels in _labelled_maps(learner):
-        embeddings = heads(shallow, deep)
-        for name in learner.loss.proxy_inputs:
-            vectors = embeddings.on(name)
-            statistics.setdefault(name, ClassStatistics(learner.classes, vectors.shape[1])).add(vectors, labels)
+    for name in learner.loss.proxy_inputs:
+        vectors = embeddings.on(name)
+        statistics[name] = ClassStatistics(learner.classes, vectors.shape[1])
+        statistics[name].add(vectors, labels)
     learner.loss.init_proxies({name: values.means.float() for name, values in statistics.items()})

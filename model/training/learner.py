@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.config import ModelConfig, TrainConfig
-from model.data.cache.feature_maps import feature_maps, features_folder
+from model.data.cache.feature_maps import FeatureMaps, feature_maps, features_folder
 from model.data.cache.stored_images import images_folder, stored_images
 from model.data.image_batches import BATCH
 from model.data.manifest import Manifest
@@ -22,15 +22,61 @@ from model.errors import InvalidInput
 from model.losses.hybrid import HybridLoss
 from model.networks.heads import Embeddings, MultiHead, RetrievalNetwork
 from model.networks.methods import Init, Method, get_method
-from model.networks.trunk import make_trunk
+from model.networks.trunk import Trunk, make_trunk
 from model.prefetching import prefetch
 from model.progress import Progress
 from model.training.distributed import share
+from model.training.folds import Fold
 from model.training.gradients import Inputs
 from model.training.trunk_modes import FinetunedTrunk, FrozenTrunk, Stored, TrunkMode
 
 _STORED_SIDE = 1.5
 """Side of a stored image relative to the trunk's input: a mean crop, 70 % of the area, is then reduced a little, not enlarged."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The settings of a training that selection compares.
+
+    Attributes:
+        init: Init of the projections. After a whitened one, training is relative to the init.
+        learning_rate: Learning rate of the heads.
+        whole_heads: Whether whole heads are trained, with attention and reductions; otherwise the residuals of their projections
+            alone, without attention.
+    """
+
+    init: Init
+    learning_rate: float
+    whole_heads: bool
+
+    def __str__(self) -> str:
+        return f"{self.init} init, rate {self.learning_rate:g}, {'whole heads' if self.whole_heads else 'residuals alone'}"
+
+    @property
+    def slug(self) -> str:
+        """The candidate as the name of a folder."""
+        return f"{self.init}-{self.learning_rate:g}-{'whole' if self.whole_heads else 'residuals'}"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What all trainings on one data set share.
+
+    Attributes:
+        model: Settings of the network.
+        config: Settings of the training.
+        method: The method that `model` names.
+        manifest: The samples that a training reads.
+        cached: The trunk's maps of them, or the images, as `train.trunk` asks.
+        trunk: The trunk, if it is frozen; a trunk that is trained is made for each training.
+    """
+
+    model: ModelConfig
+    config: TrainConfig
+    method: Method
+    manifest: Manifest
+    cached: FeatureMaps | NDArray[np.uint8]
+    trunk: Trunk | None
 
 
 @dataclass
@@ -39,22 +85,21 @@ class Learner:
 
     Attributes:
         config: Settings of the training.
+        candidate: Settings that are compared.
         fabric: Devices and processes.
         network: The network.
-        mode: Whether the trunk is trained, with the batches that follow from it.
+        mode: What is trained, with the batches that follow from it.
         loss: The method's loss with its proxies.
         optimizer: Optimiser of network and proxies.
         averaged: Moving average of the trained weights; None if there is none.
         embed: The network's forward pass, compiled if the settings say so.
         manifest: The samples that the training reads.
-        train_rows: Rows of the manifest that are trained on.
-        labels: (N_train,) classes of `train_rows`, from 0.
-        val_rows: Rows of the manifest in the validation classes.
-        init: Init of the projections.
-        tuned_head: Head whose weight in the merged vector is chosen on `val_rows`; None keeps all weights.
+        fold: Rows of the manifest that are trained on, and that are held out.
+        labels: (N_train,) classes of `fold.train`, from 0.
     """
 
     config: TrainConfig
+    candidate: Candidate
     fabric: Fabric
     network: RetrievalNetwork
     mode: TrunkMode
@@ -63,11 +108,8 @@ class Learner:
     averaged: AveragedModel | None
     embed: Callable[..., Embeddings]
     manifest: Manifest
-    train_rows: NDArray[np.int64]
+    fold: Fold
     labels: NDArray[np.int64]
-    val_rows: NDArray[np.int64]
-    init: Init
-    tuned_head: str | None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -85,14 +127,8 @@ class Learner:
 
     @property
     def classes(self) -> int:
-        """Number of training classes."""
+        """Number of classes that are trained on."""
         return int(self.labels.max()) + 1
-
-    @property
-    def validation_classes(self) -> int:
-        """Number of validation classes with at least two images, which a query can find."""
-        _, counts = np.unique(self.manifest.labels[self.val_rows], return_counts=True)
-        return int((counts > 1).sum())
 
     def average(self) -> None:
         """Update the moving average with the current weights; the first call copies them."""
@@ -101,10 +137,10 @@ class Learner:
             self.averaged.update_parameters(trained)
 
     def augmented_batches(self, batches: NDArray[np.int64], epoch: int, first: int = 0) -> Iterator[Inputs]:
-        """This process's share of the batches (steps, B) of indices into `train_rows`, augmented, from step `first` on."""
+        """This process's share of the batches (steps, B) of indices into `fold.train`, augmented, from step `first` on."""
         mine = share(self.fabric, batches.shape[1])
         seeds = ((self.config.seed, epoch, step) for step in range(first, len(batches)))
-        rows = self.train_rows[batches[first:]]
+        rows = self.fold.train[batches[first:]]
         return self._load(partial(self.mode.augmented, some, mine, seed) for some, seed in zip(rows, seeds, strict=True))
 
     def unaugmented_batches(self, rows: NDArray[np.int64]) -> Iterator[Inputs]:
@@ -122,7 +158,7 @@ def _pinned(call: Callable[[], Stored]) -> Stored:
     return tuple(part.pin_memory() for part in call())
 
 
-def make_learner(
+def open_data(
     manifest: Manifest,
     model: ModelConfig,
     config: TrainConfig,
@@ -131,69 +167,70 @@ def make_learner(
     work: Path,
     progress: Progress | None,
     fabric: Fabric,
-) -> Learner:
-    """Build the parts of a training, the heads with random weights.
+) -> TrainingData:
+    """Open the cache of maps or images that all trainings on the data read; what it lacks is computed.
 
     Raises:
         InvalidInput: There are fewer than two training classes, or a setting names something unknown.
     """
-    classes, labels = np.unique(manifest.labels[manifest.rows("train")], return_inverse=True)
-    if len(classes) < 2:
+    if len(np.unique(manifest.labels[manifest.rows("train")])) < 2:
         raise InvalidInput("Training needs images of at least two classes.", "Add classes to the data set.")
     method = get_method(model.method, global_attention=model.global_attention, local_attention=model.local_attention)
-    network = _network(model, method, fabric)
-    # The steps after the training read the test images too, so a frozen trunk maps all samples.
-    seen = manifest.classified if config.trunk == "frozen" else manifest.select(manifest.rows("train", "val"))
-    mode = _trunk_mode(network, seen, model, config, data_md5, work, progress)
+    if config.trunk == "finetune":
+        seen, side = manifest.select(manifest.rows("train", "val")), round(_STORED_SIDE * model.image_size)
+        images = stored_images(seen, side, images_folder(work, data_md5, side), progress)
+        return TrainingData(model, config, method, seen, images, None)
+    trunk = _trunk(model, fabric).requires_grad_(False)
+    seen = manifest.classified  # the steps after the training read the test images too, so all samples are mapped
+    cache = features_folder(work, data_md5, trunk, model.image_size)
+    return TrainingData(model, config, method, seen, feature_maps(seen, trunk, model.image_size, cache, progress), trunk)
+
+
+def make_learner(data: TrainingData, fold: Fold, candidate: Candidate, fabric: Fabric) -> Learner:
+    """Build the parts of a training on the training rows of a fold, the heads with random weights."""
+    config, method = data.config, data.method
+    torch.manual_seed(config.seed)
+    architecture = method.architecture if candidate.whole_heads else method.architecture.without_attention()
+    trunk = data.trunk or _trunk(data.model, fabric)
+    network = RetrievalNetwork(trunk, MultiHead(trunk.channels, architecture)).to(fabric.device)
+    if candidate.init == "whitened":
+        network.heads.train_residuals()
+    classes, labels = np.unique(data.manifest.labels[fold.train], return_inverse=True)
     loss = HybridLoss(method.losses, network.heads.widths, len(classes)).to(fabric.device)
+    mode: TrunkMode
+    if isinstance(data.cached, FeatureMaps):
+        mode = FrozenTrunk(network, data.cached)
+    else:
+        mode = FinetunedTrunk(network, data.cached, data.model.image_size)
     return Learner(
         config=config,
+        candidate=candidate,
         fabric=fabric,
         network=network,
         mode=mode,
         loss=loss,
-        optimizer=_optimizer(network, loss, config),
+        optimizer=make_optimizer(network, loss, config),
         averaged=_average_of(mode, config),
         embed=torch.compile(network) if config.compile else network,
-        manifest=seen,
-        train_rows=seen.rows("train"),
+        manifest=data.manifest,
+        fold=fold,
         labels=labels.astype(np.int64),
-        val_rows=seen.rows("val"),
-        init=method.init if config.init == "method" else config.init,
-        tuned_head=method.tuned_head,
     )
 
 
-def _network(model: ModelConfig, method: Method, fabric: Fabric) -> RetrievalNetwork:
-    trunk = make_trunk(model.trunk, model.weights).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return RetrievalNetwork(trunk, MultiHead(trunk.channels, method.architecture)).to(fabric.device)
+def _trunk(model: ModelConfig, fabric: Fabric) -> Trunk:
+    trunk: Trunk = make_trunk(model.trunk, model.weights).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return trunk.to(fabric.device)
 
 
-def _trunk_mode(
-    network: RetrievalNetwork,
-    seen: Manifest,
-    model: ModelConfig,
-    config: TrainConfig,
-    data_md5: str,
-    work: Path,
-    progress: Progress | None,
-) -> TrunkMode:
-    """The mode that `train.trunk` names, with its cached feature maps or images of the samples `seen`."""
-    if config.trunk == "frozen":
-        network.trunk.requires_grad_(False)
-        cache = features_folder(work, data_md5, network.trunk, model.image_size)
-        return FrozenTrunk(network, feature_maps(seen, network.trunk, model.image_size, cache, progress))
-    side = round(_STORED_SIDE * model.image_size)
-    return FinetunedTrunk(network, stored_images(seen, side, images_folder(work, data_md5, side), progress), model.image_size)
-
-
-def _optimizer(network: RetrievalNetwork, loss: HybridLoss, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(network: RetrievalNetwork, loss: HybridLoss, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser of a training, before its first step; the steps set the learning rates."""
     groups = [
-        {"params": list(network.trunk.parameters()), "lr": config.trunk_learning_rate, "role": "trunk"},
-        {"params": list(network.heads.parameters()), "lr": config.learning_rate, "role": "heads"},
-        {"params": list(loss.parameters()), "lr": config.proxy_learning_rate, "role": "proxies"},
+        {"params": list(network.trunk.parameters()), "role": "trunk"},
+        {"params": list(network.heads.parameters()), "role": "heads"},
+        {"params": list(loss.parameters()), "role": "proxies"},
     ]
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay)
 
 
 def _average_of(mode: TrunkMode, config: TrainConfig) -> AveragedModel | None:

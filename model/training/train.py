@@ -1,49 +1,50 @@
-"""The training loop: hybrid loss, batches of m images per class, and the best epoch by validation MAP@R.
+"""A training from its data to the stored network: selection on held-out classes, then a training on all of them.
 
 If the training is killed, the next call with the same `work` folder resumes after the last stored step and gives the same
 result. The same call in several processes is one training: see `model.training.distributed`.
 """
 
+import copy
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
 
 from model.config import ModelConfig, TrainConfig
 from model.data.manifest import read_manifest
-from model.data.sampler import epoch_batches
-from model.errors import GlocalError, InvalidInput, Terminated
+from model.errors import Terminated
 from model.files import atomic_folder, sha256_json, write_json
 from model.locks import hold
 from model.networks.stored import NetworkSpec, save_network
 from model.progress import Progress
-from model.schemas.train_report import Epoch, TrainReport
-from model.training.checkpoint import Counters, load_checkpoint, save_checkpoint
+from model.schemas.train_report import TrainReport
+from model.training.checkpoint import Counters
 from model.training.distributed import any_process, make_fabric
-from model.training.gradients import batch_gradients
-from model.training.initialisation import init_heads
-from model.training.learner import Learner, make_learner
+from model.training.epochs import RESUMES, train_epoch
+from model.training.fold_trials import Say, Session, Trial
+from model.training.folds import Fold, class_folds
+from model.training.initialisation import finish_init, init_heads, project_once
+from model.training.learner import Learner, TrainingData, make_learner, open_data
+from model.training.reporting import report_of
+from model.training.selection import Choice, candidates, select
 from model.training.stopping import sigterm_flag
-from model.training.validation import validate, validate_untrained
+from model.training.validation import embed_rows
 
+HELD_OUT = "held_out.safetensors"
+"""File of embeddings of held-out images, by networks that were not trained on their classes."""
 _SAME_RESULT = {"device", "workers", "chunk", "compile", "checkpoint_every"}
 """Settings that do not change the result of a training: a checkpoint made under other values of them is resumed."""
 
-_RESUMES = "The same command goes on from there."
-
 _LOG = logging.getLogger(__name__)
-
-Save = Callable[[str, Counters], None]
-"""Function that is called with a checkpoint's name and the progress of the training."""
-Say = Callable[[str], None]
-"""Function that is called with each sentence about the training's progress."""
 
 
 def train(
@@ -55,8 +56,9 @@ def train(
     work: Path,
     out: Path,
     progress: Progress | None = None,
+    choice: Choice | None = None,
 ) -> TrainReport:
-    """Train a network on a data set's training classes.
+    """Train a network on a data set's training and validation classes.
 
     Args:
         dataset: A folder with a manifest.
@@ -64,26 +66,41 @@ def train(
         config: Settings of the training.
         data_md5: Hash of the data; with the settings it names the checkpoint to resume.
         work: Folder of checkpoints, cached maps and images, kept between calls. Calls with the same folder take turns.
-        out: Receives `weights.safetensors`, `config.json` and `training.json`, whole or not at all.
+        out: Receives `weights.safetensors`, `config.json`, `training.json` and `held_out.safetensors`, whole or not at all.
         progress: Called for every cached batch and with every sentence of the log, in the first process only.
+        choice: What another training on these data chose; None to select.
 
     Raises:
         InvalidInput: There are fewer than two training classes, or a setting names something unknown.
-        GlocalError: The loss is no longer finite.
+        Diverged: The loss is no longer finite, with all candidates or with the one that was chosen.
         Terminated: SIGTERM arrived; the same call resumes.
     """
     manifest = read_manifest(dataset)
-    key = sha256_json([data_md5, model.model_dump(), config.model_dump(exclude=_SAME_RESULT)])
+    settings = [model.model_dump(), config.model_dump(exclude=_SAME_RESULT), asdict(choice) if choice else None]
+    key = sha256_json([data_md5, *settings])
     fabric = make_fabric(config)
     shown = progress if fabric.is_global_zero else None
     say = _speaker(progress) if fabric.is_global_zero else _silent
-    with _exclusive(fabric, work / "training" / key[:16]) as folder:
+    with _exclusive(fabric, work / "training" / key[:16]) as folder, sigterm_flag() as received:
         torch.manual_seed(config.seed)
         with fabric.rank_zero_first():  # the other processes find the maps in the cache
-            learner = make_learner(manifest, model, config, data_md5=data_md5, work=work, progress=shown, fabric=fabric)
-        report = _train(learner, _Checkpoints(learner, folder, key), say)
+            data = open_data(manifest, model, config, data_md5=data_md5, work=work, progress=shown, fabric=fabric)
+        session = Session(data, fabric, folder, key, say, lambda: any_process(fabric, received()))
+        rows = np.sort(np.concatenate([data.manifest.rows("train"), data.manifest.rows("val")]))
+        folds = [] if choice else class_folds(data.manifest, config.fold_count, config.seed)
+        trial = None
+        if folds:
+            choice, trial = select(session, folds)
+        if trial and len(folds) == 1:
+            learner, counters = trial.learners[0], trial.counters[0]
+        else:
+            learner, counters = _train_on_all(session, rows, choice or _init_alone(data))
+        report = report_of(learner, trial, counters)
+        for sentence in report.summary:
+            say(sentence)
+        held_out = _held_out(trial)  # by all processes together
         if fabric.is_global_zero:
-            _store(learner, model, report, out)
+            _store(learner, model, report, held_out, out)
     return report
 
 
@@ -102,133 +119,59 @@ def _silent(_: str) -> None:
     pass
 
 
-@dataclass(frozen=True)
-class _Checkpoints:
-    """The checkpoints `last` and `best` of one training."""
-
-    learner: Learner
-    folder: Path
-    key: str
-
-    def load(self, name: str) -> Counters | None:
-        return load_checkpoint(self.folder / f"{name}.safetensors", self.learner.modules, self.learner.optimizer, self.key)
-
-    def save(self, name: str, counters: Counters) -> None:
-        if self.learner.fabric.is_global_zero:
-            path = self.folder / f"{name}.safetensors"
-            save_checkpoint(path, self.learner.modules, self.learner.optimizer, counters, self.key)
-        self.learner.fabric.barrier()  # no process goes on before the checkpoint is on disk
+def _init_alone(data: TrainingData) -> Choice:
+    """The choice where no classes can be held out: the init of the first candidate, without epochs."""
+    weights = {name: 1.0 if head.weight is None else head.weight for name, head in data.method.architecture.heads.items()}
+    return Choice(candidates(data)[0], 0, weights)
 
 
-def _train(learner: Learner, checkpoints: _Checkpoints, say: Say) -> TrainReport:
-    """Train from the last checkpoint or from the init; the learner then holds the best epoch's weights."""
-    counters = checkpoints.load("last") or _init(learner, checkpoints, say)
-    with sigterm_flag() as received:
-        counters = _run(learner, counters, checkpoints.save, lambda: any_process(learner.fabric, received()), say)
-    checkpoints.load("best")
-    report = TrainReport(
-        init=learner.init,
-        epochs_planned=learner.config.epochs,
-        best_epoch=counters.best_epoch,
-        untrained_map_at_r=counters.untrained,
-        validation_classes=learner.validation_classes,
-        validation_images=len(learner.val_rows),
-        history=counters.history,
-    )
-    for sentence in report.summary:
-        say(sentence)
-    return report
+def _train_on_all(session: Session, rows: NDArray[np.int64], choice: Choice) -> tuple[Learner, Counters]:
+    """Train on all training and validation classes, with what was chosen."""
+    learner = make_learner(session.data, Fold(rows, np.empty(0, dtype=np.int64)), choice.candidate, session.fabric)
+    last = session.checkpoint(learner, "all", "last")
+    counters = last.load()
+    if counters is None:
+        init_heads(learner, session.inits)
+        project_once(learner)
+        finish_init(learner, choice.weights)
+        counters = Counters()
+        last.save(counters)
+        last.load()  # all processes start from exactly the same values, also on different machines
+    else:
+        project_once(learner)
+    while counters.epoch < choice.epochs:
+        began = time.monotonic()
+        loss = train_epoch(learner, counters, last.save, session.stopping)
+        seconds = (*counters.seconds, round(time.monotonic() - began, 3))
+        losses = (*counters.losses, loss)
+        counters = replace(counters, epoch=counters.epoch + 1, step=0, loss=0.0, losses=losses, seconds=seconds)
+        last.save(counters)
+        session.say(f"all {learner.classes} classes, epoch {counters.epoch} of {choice.epochs}: loss {loss:.3f}")
+        if session.stopping():
+            raise Terminated(f"Stopped after epoch {counters.epoch}.", RESUMES)
+    return learner, counters
 
 
-def _store(learner: Learner, model: ModelConfig, report: TrainReport, out: Path) -> None:
-    spec = NetworkSpec(model.method, model.trunk, model.image_size, learner.network.heads.architecture)
+def _held_out(trial: Trial | None) -> dict[str, Tensor]:
+    """The embeddings of the held-out images of all folds, by networks that did not see their classes."""
+    parts: dict[str, list[Tensor]] = {"vectors": [], "labels": [], "folds": []}
+    for number, learner in enumerate(trial.learners if trial else ()):
+        rows = learner.fold.held_out
+        parts["vectors"].append(embed_rows(learner, learner.evaluated, rows).merged.float().cpu())
+        parts["labels"].append(torch.from_numpy(learner.manifest.labels[rows]))
+        parts["folds"].append(torch.full((len(rows),), number))
+    return {name: torch.cat(some) if some else torch.empty(0) for name, some in parts.items()}
+
+
+def _store(learner: Learner, model: ModelConfig, report: TrainReport, held_out: dict[str, Tensor], out: Path) -> None:
+    network = copy.deepcopy(learner.evaluated)
+    network.heads.fold_residuals()
+    spec = NetworkSpec(model.method, model.trunk, model.image_size, network.heads.architecture)
     with atomic_folder(out) as folder:
-        save_network(learner.evaluated, folder / "weights.safetensors")
+        save_network(network, folder / "weights.safetensors")
+        save_file(held_out, folder / HELD_OUT)
         write_json(folder / "config.json", spec.to_json())
         write_json(folder / "training.json", report.model_dump(mode="json"))
-
-
-def _init(learner: Learner, checkpoints: _Checkpoints, say: Say) -> Counters:
-    """Initialise the heads and store them as epoch 0, the first candidate for the best epoch."""
-    untrained = validate_untrained(learner)
-    init_heads(learner)
-    figure = validate(learner)
-    counters = Counters(best=figure, history=(Epoch(epoch=0, map_at_r=figure),), untrained=untrained)
-    say(f"{learner.init} init: validation MAP@R {figure:.4f}, untrained trunk {untrained:.4f}")
-    checkpoints.save("best", counters)
-    checkpoints.save("last", counters)
-    checkpoints.load("last")  # all processes start from exactly the same values, also on different machines
-    return counters
-
-
-def _run(learner: Learner, counters: Counters, save: Save, stopping: Callable[[], bool], say: Say) -> Counters:
-    """Train epochs until the last one, or until patience runs out."""
-    config = learner.config
-    while counters.epoch < config.epochs and counters.epoch - counters.best_epoch < config.patience:
-        began = time.monotonic()
-        loss = train_epoch(learner, counters, save, stopping)
-        figure, epoch = validate(learner), counters.epoch + 1
-        entry = Epoch(epoch=epoch, loss=loss, map_at_r=figure, seconds=round(time.monotonic() - began, 3))
-        counters = replace(counters, epoch=epoch, step=0, loss=0.0, history=(*counters.history, entry))
-        if figure > counters.best:
-            counters = replace(counters, best=figure, best_epoch=epoch)
-            save("best", counters)
-        save("last", counters)
-        say(f"epoch {epoch} of {config.epochs}: loss {loss:.3f}, validation MAP@R {figure:.4f}")
-        if stopping():
-            raise Terminated(f"Stopped after epoch {epoch}.", _RESUMES)
-    return counters
-
-
-def train_epoch(learner: Learner, counters: Counters, save: Save, stopping: Callable[[], bool]) -> float:
-    """Train one epoch from the step that the counters name; returns the mean loss.
-
-    Raises:
-        GlocalError: The loss is no longer finite.
-        Terminated: SIGTERM arrived; a checkpoint holds the progress.
-    """
-    config, epoch, device = learner.config, counters.epoch, learner.fabric.device
-    batches = epoch_batches(
-        learner.labels,
-        classes_per_batch=config.classes_per_batch,
-        images_per_class=config.images_per_class,
-        seed=config.seed,
-        epoch=epoch,
-    )
-    if batches.shape[1] < learner.fabric.world_size:
-        raise InvalidInput("There are more processes than images in a batch.", "Use fewer, or raise train.classes_per_batch.")
-    learner.mode.set_training()
-    total = torch.tensor(counters.loss, dtype=torch.float64, device=device)  # read seldom, because reading waits for the GPU
-    for step, inputs in enumerate(learner.augmented_batches(batches, epoch, counters.step), start=counters.step):
-        _set_rates(learner.optimizer, config, epoch * len(batches) + step, len(batches))
-        labels = torch.from_numpy(learner.labels[batches[step]]).to(device)
-        total += batch_gradients(learner.fabric, learner.network, learner.embed, learner.loss, inputs, labels, config.chunk)
-        nn.utils.clip_grad_value_(learner.network.parameters(), config.clip)
-        learner.optimizer.step()
-        learner.average()
-        stopped = stopping()
-        if stopped or (step + 1) % config.checkpoint_every == 0:
-            save("last", replace(counters, step=step + 1, loss=_finite(total, epoch)))
-        if stopped:
-            raise Terminated(f"Stopped after {step + 1} of {len(batches)} steps of epoch {epoch + 1}.", _RESUMES)
-    return _finite(total, epoch) / len(batches)
-
-
-def _finite(total: Tensor, epoch: int) -> float:
-    """The sum of losses as a number. It is checked before every checkpoint, so that none holds a diverged network."""
-    if not torch.isfinite(total):
-        raise GlocalError(f"The loss is no longer finite in epoch {epoch + 1}.", "Lower train.learning_rate.")
-    return total.item()
-
-
-def _set_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int, steps_per_epoch: int) -> None:
-    """Set the learning rates: a linear rise over the warm-up, in which the trunk's rate is 0, and half a cosine down to zero."""
-    warmup, total = config.warmup_epochs * steps_per_epoch, max(1, config.epochs * steps_per_epoch)
-    factor = min(1.0, (step + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * step / total))
-    rates = {"trunk": config.trunk_learning_rate, "heads": config.learning_rate, "proxies": config.proxy_learning_rate}
-    for group in optimizer.param_groups:
-        frozen = group["role"] == "trunk" and step < warmup
-        group["lr"] = 0.0 if frozen else rates[group["role"]] * factor
 
 
 @contextmanager

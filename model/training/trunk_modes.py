@@ -1,6 +1,9 @@
-"""The two modes of `train.trunk`, with their batches.
+"""What of the network is trained, with its batches.
 
-frozen: the heads are trained on the trunk's cached feature maps. finetune: the whole network is trained on cached images.
+- `FrozenTrunk` (`train.trunk=frozen`): the heads, on the trunk's cached feature maps.
+- `FrozenVectors`: the residuals of the heads' projections alone, on vectors that were projected once. It takes over from
+  `FrozenTrunk` after a whitened init, where no head has attention that is to be trained.
+- `FinetunedTrunk` (`train.trunk=finetune`): the whole network, on cached images.
 """
 
 from dataclasses import dataclass
@@ -75,6 +78,43 @@ class FrozenTrunk:
     def inputs(self, stored: Stored) -> Inputs:
         """The two maps, float32."""
         return tuple(as_maps(maps) for maps in stored)
+
+
+@dataclass(frozen=True)
+class FrozenVectors:
+    """The residuals of the heads' projections are trained, on vectors that are projected once.
+
+    Attributes:
+        network: The network.
+        vectors: (M, D) float32, what `MultiHead.projected` returned for the rows that the training reads.
+        places: (N,) the place of each row of the manifest in `vectors`.
+    """
+
+    network: RetrievalNetwork
+    vectors: Tensor
+    places: NDArray[np.int64]
+
+    def trained(self) -> dict[str, nn.Module]:
+        """The heads."""
+        return {"heads": self.network.heads}
+
+    def set_training(self) -> None:
+        """Put the heads in training mode, with frozen batch norm statistics."""
+        self.network.eval()
+        self.network.heads.train()
+        freeze_statistics(self.network)
+
+    def augmented(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
+        """The vectors without augmentation."""
+        return self.unaugmented(rows[mine])
+
+    def unaugmented(self, rows: NDArray[np.int64]) -> Stored:
+        """The vectors of the rows, (B, D) float32."""
+        return (self.vectors[torch.from_numpy(self.places[rows])],)
+
+    def inputs(self, stored: Stored) -> Inputs:
+        """The vectors."""
+        return stored
 
 
 @dataclass(frozen=True)

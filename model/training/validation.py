@@ -1,43 +1,95 @@
-"""MAP@R on the validation classes: the training classes that are held out to choose the epoch."""
+"""The figures of a training on the held-out classes of its fold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.errors import GlocalError
+from model.errors import Diverged
 from model.evaluation.metrics import evaluate_retrieval
 from model.networks.heads import Embeddings, RetrievalNetwork, untrained_network
 from model.training.distributed import gather_rows, share
 from model.training.gradients import map_tensors
 from model.training.learner import Learner
 
-
-def validate(learner: Learner) -> float:
-    """MAP@R of the evaluated network on the validation classes; 0 where there are none."""
-    if not len(learner.val_rows):
-        return 0.0
-    return map_at_r(learner, embed_rows(learner, learner.evaluated, learner.val_rows).merged)
+Figures = NDArray[np.float64]
+"""(C,): one figure for each held-out class that has two images or more."""
 
 
-def validate_untrained(learner: Learner) -> float:
-    """MAP@R of the trunk as it is, without heads, on the validation classes; 0 where there are none."""
-    if not len(learner.val_rows):
-        return 0.0
-    return map_at_r(learner, embed_rows(learner, untrained_network(learner.network.trunk), learner.val_rows).merged)
+@dataclass(frozen=True)
+class Validation:
+    """The figures of a network on held-out classes, which are searched among themselves.
+
+    Attributes:
+        labels: (Q,) class of each query that has a possible match.
+        map_at_r: (Q,) its MAP@R.
+        margin: (Q,) similarity of its nearest right image less that of the nearest wrong one. Where MAP@R is nearly 1 for every
+            network, this still tells networks apart.
+    """
+
+    labels: NDArray[np.int64]
+    map_at_r: NDArray[np.float64]
+    margin: NDArray[np.float64]
+
+    def by_class(self, figures: NDArray[np.float64]) -> Figures:
+        """(C,): the mean of per-query figures (Q,) over each class."""
+        return np.asarray(np.bincount(self._codes, weights=figures) / self.counts)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """(C,): queries of each class."""
+        return np.bincount(self._codes)
+
+    @cached_property
+    def _codes(self) -> NDArray[np.int64]:
+        return np.unique(self.labels, return_inverse=True)[1]
 
 
-def map_at_r(learner: Learner, merged: Tensor) -> float:
-    """MAP@R of the validation images' merged embeddings (N, D); every image queries all others.
+def query_counts(learner: Learner) -> NDArray[np.int64]:
+    """(C,): queries of each held-out class that has two images or more."""
+    _, counts = np.unique(learner.manifest.labels[learner.fold.held_out], return_counts=True)
+    return counts[counts > 1]
+
+
+def validate(learner: Learner) -> Validation:
+    """The figures of the evaluated network on the learner's held-out classes."""
+    return search(learner, embed_rows(learner, learner.evaluated, learner.fold.held_out).merged)
+
+
+def validate_untrained(learner: Learner) -> Validation:
+    """The figures of the trunk as it is, without heads."""
+    return search(learner, embed_rows(learner, untrained_network(learner.network.trunk), learner.fold.held_out).merged)
+
+
+def search(learner: Learner, merged: Tensor) -> Validation:
+    """Search every held-out image among the others.
+
+    Args:
+        learner: The training whose fold is searched.
+        merged: Embeddings (N, D) of its held-out rows.
 
     Raises:
-        GlocalError: An embedding is not finite, or zero: the training has diverged.
+        Diverged: An embedding is not finite, or zero.
     """
-    rows = learner.val_rows
     if not bool((merged.norm(dim=1) > 0.5).all()):  # also false for NaN
-        raise GlocalError("The network's embeddings are no longer finite.", "Lower train.learning_rate.")
-    per_query = evaluate_retrieval(merged.cpu().numpy(), learner.manifest.labels[rows], learner.manifest.ids[rows])
-    return per_query.mean("map_at_r") if per_query.has_match.any() else 0.0
+        raise Diverged("The network's embeddings are no longer finite.", "Lower train.learning_rates.")
+    rows = learner.fold.held_out
+    vectors, labels = merged.float().cpu().numpy(), learner.manifest.labels[rows]
+    found = evaluate_retrieval(vectors, labels, learner.manifest.ids[rows])
+    kept = found.has_match
+    return Validation(labels[kept], found.map_at_r[kept], _margins(vectors, labels)[kept])
+
+
+def _margins(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(Q,): similarity of the nearest right image less that of the nearest wrong one."""
+    scores = vectors @ vectors.T
+    same = labels[:, None] == labels
+    right = np.where(same & ~np.eye(len(labels), dtype=bool), scores, -1.0).max(axis=1)
+    return np.asarray(right - np.where(same, -1.0, scores).max(axis=1), dtype=np.float64)
 
 
 @torch.inference_mode()
@@ -48,3 +100,8 @@ def embed_rows(learner: Learner, network: RetrievalNetwork, rows: NDArray[np.int
     batches = learner.unaugmented_batches(mine if len(mine) else rows[:1])  # an empty share embeds one row, to know the shape
     parts = [network(*inputs) for inputs in batches]
     return map_tensors(lambda *some: gather_rows(learner.fabric, torch.cat(some)[: len(mine)], len(rows)), *parts)
+
+
+def mean(figures: Sequence[float] | Figures, counts: NDArray[np.int64]) -> float:
+    """The mean over queries of figures by class (C,), with the queries of each class (C,)."""
+    return float(np.average(figures, weights=counts))

@@ -2,12 +2,15 @@
 
 Variation *within* the training classes (light, viewpoint, background) is noise for retrieval. One pass over the training images
 gives a projection in closed form that scales these directions down, and training improves on it. This is the discriminative
-projection of Mikolajczyk and Matas (ICCV 2007), used for retrieval by Radenovic et al. (TPAMI 2018).
+projection of Mikolajczyk and Matas (ICCV 2007), used for retrieval by Radenovic et al. (TPAMI 2018). Along a whitened axis the
+noise has variance 1, and what exceeds it is the classes' share: axes are weighed by that share, as probabilistic linear
+discriminant analysis weighs them (Ioffe, ECCV 2006).
 """
 
 from collections.abc import Callable, Iterable
 
 import torch
+from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from model.errors import InvalidInput
@@ -15,6 +18,8 @@ from model.networks.heads import MultiHead
 
 SHRINKAGE = 0.3
 """Share of the mean variance in the within-class scatter. It limits the scale of directions that few images show."""
+NOISE = 0.5
+"""Variance along a whitened axis that is taken for noise. It is below 1, because `SHRINKAGE` lowers the variance of weak axes."""
 
 
 class ClassStatistics:
@@ -54,7 +59,9 @@ class ClassStatistics:
 
 
 def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Tensor]:
-    """The projection W, b for which W x + b has unit covariance within classes; dimensions with the largest variance come first.
+    """The projection W, b on the axes of largest variance after W made the covariance within classes the identity.
+
+    An axis of total variance e is scaled by sqrt((e - NOISE) / e), or by 0 if its variance is not above the noise.
 
     Args:
         statistics: Statistics of the vectors to project, (D,) each.
@@ -72,12 +79,15 @@ def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Ten
     within = statistics.within
     variance = within.diagonal().mean().clamp(min=1e-12)
     scatter = (1 - SHRINKAGE) * within + SHRINKAGE * variance * torch.eye(size, dtype=torch.float64)
-    white = torch.linalg.inv(torch.linalg.cholesky(scatter))  # white scatter white^T = I
-    spread, axes = torch.linalg.eigh(white @ statistics.total @ white.T)
     kept = min(dimensions, size)
+    largest = [size - kept, size - 1]
+    # The axes v with total v = e scatter v, and v^T scatter v = 1, those of the largest e alone.
+    found = eigh(statistics.total.numpy(), scatter.numpy(), subset_by_index=largest, driver="gvx")
+    variance, axes = (torch.from_numpy(array).flip(-1) for array in found)
+    signal = (variance - NOISE).clamp(min=0)
     projection = torch.zeros(dimensions, size, dtype=torch.float64)
-    projection[:kept] = axes.flip(1)[:, :kept].T @ white
-    projection /= spread.flip(0)[:kept].clamp(min=0).sum().sqrt().clamp(min=1e-12)
+    projection[:kept] = (signal / variance.clamp(min=1e-12)).sqrt()[:, None] * axes.T
+    projection /= signal.sum().sqrt().clamp(min=1e-12)
     return projection.float(), -(projection @ statistics.mean).float()
 
 

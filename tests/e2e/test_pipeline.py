@@ -70,7 +70,7 @@ def elsewhere(tmp_path_factory, catalogue):
     folder = tmp_path_factory.mktemp("elsewhere")
     with ThreadPoolExecutor(1) as pool:
         whole = pool.submit(glocal, folder, run_command(catalogue, gate__min_map_at_r=1.0))
-        failed = pool.submit(glocal, folder, run_command(catalogue, train__learning_rate=1e30))
+        failed = pool.submit(glocal, folder, run_command(catalogue, train__learning_rates=[1e30]))
         yield whole, failed
         failed.cancel()
         whole.cancel()
@@ -82,7 +82,7 @@ def killed(home, catalogue, elsewhere):
     """A run that was killed in the middle of training: how far it had come."""
     with begin(home, run_command(catalogue), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            training = lambda: list((home / "work" / "training").glob("*/last.safetensors"))  # noqa: E731
+            training = lambda: list((home / "work" / "training").glob("*/*/last*.safetensors"))  # noqa: E731
             assert wait_until(lambda: bool(training()) or process.poll() is not None, deadline_s=180, pause_s=0.02)
         finally:
             process.kill()
@@ -210,7 +210,7 @@ def test_a_step_that_fails_names_itself_its_log_and_what_to_do(elsewhere):
     assert body["status"] == "failed"
     assert body["error"]["step"] == "train"
     assert "no longer finite" in body["error"]["headline"]
-    assert "train.learning_rate" in body["error"]["hint"]
+    assert "train.learning_rates" in body["error"]["hint"]
     assert "Traceback" in Path(body["error"]["log"]).read_text()
     assert [step["name"] for step in body["steps"]] == ["version", "record"]
     for said in ("FAILED  train", body["error"]["headline"], body["error"]["hint"], body["error"]["log"]):

@@ -123,10 +123,10 @@ def test_mlflow_reads_the_data_set_as_its_own(whole, uri):
 
 def test_a_failed_run_carries_the_headline_the_hint_and_the_step_and_not_what_the_platform_says(runs, begun):
     step = runs.start_step(begun, "train")
-    runs.fail(step, "The loss is no longer finite in epoch 3.", "Lower train.learning_rate.")
+    runs.fail(step, "The loss is no longer finite in epoch 3.", "Lower train.learning_rates.")
     runs.close(begun, succeeded=False, headline="Task train failed.")
     record = runs.run(begun)
-    failure = Failure(step="train", headline="The loss is no longer finite in epoch 3.", hint="Lower train.learning_rate.")
+    failure = Failure(step="train", headline="The loss is no longer finite in epoch 3.", hint="Lower train.learning_rates.")
     assert (record.state, record.failure) == ("failed", failure)
     assert (record.steps[0].state, record.steps[0].failure) == ("failed", failure)
 

@@ -24,10 +24,10 @@ def draw_view(label: int, view: int, size: int = 48) -> bytes:
     return buffer.getvalue()
 
 
-def make_dataset(folder: Path, views: int = VIEWS, distractors: int = 0) -> Path:
+def make_dataset(folder: Path, views: int = VIEWS, distractors: int = 0, splits: dict[str, int] = SPLITS) -> Path:
     """Images of eight classes, four of which train: `SAMPLES` of them, if not told otherwise; and classes of one distractor."""
     rows = []
-    names = [split for split, count in SPLITS.items() for _ in range(count)]
+    names = [split for split, count in splits.items() for _ in range(count)]
     for label, split in enumerate(names):
         for view in range(views):
             path = f"images/{label}/{view}.png"

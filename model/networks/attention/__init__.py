@@ -18,3 +18,5 @@ ATTENTION: dict[str, Callable[[int], Any]] = {
     "none": lazy("torch.nn:Identity"),
 }
 """Attention blocks by name. Each is built for a number of channels."""
+IDENTITY_AT_INIT = frozenset({"second_order", "second_order_nonlocal", "none"})
+"""Blocks that are the identity before they are trained, so that a training which leaves them out starts from the same network."""

@@ -33,8 +33,12 @@ def test_an_unknown_setting_is_named_with_the_nearest_known_one(override, key, n
         ("train.epochs=many", "train.epochs"),
         ("train.epochs=2.5", "train.epochs"),
         ("train.epochs=-1", "train.epochs"),
-        ("train.learning_rate=.nan", "train.learning_rate"),
-        ("train.learning_rate=.inf", "train.learning_rate"),
+        ("train.trunk_learning_rate=.nan", "train.trunk_learning_rate"),
+        ("train.trunk_learning_rate=.inf", "train.trunk_learning_rate"),
+        ("train.learning_rates=[1e-3, .nan]", "train.learning_rates.1"),
+        ("train.learning_rates=[0]", "train.learning_rates.0"),
+        ("train.learning_rates=0.1", "train.learning_rates"),
+        ("train.folds=21", "train.folds"),
         ("model.image_size=[64]", "model.image_size"),
         ("data.validation_fraction=1", "data.validation_fraction"),
         ("serve.name=../x", "serve.name"),
@@ -75,8 +79,10 @@ def test_overrides_win_over_the_file_and_the_last_one_over_the_others(tmp_path):
 @pytest.mark.parametrize(
     ("override", "value"),
     [
-        ("train.learning_rate=1e-3", 1e-3),
-        ("train.learning_rate=0.001", 1e-3),
+        ("train.trunk_learning_rate=1e-3", 1e-3),
+        ("train.trunk_learning_rate=0.001", 1e-3),
+        ("train.learning_rates=[1e-3, 0.01]", (1e-3, 0.01)),
+        ("train.learning_rates=[]", ()),
         ("serve.name=a-b", "a-b"),
         ("model.trunk=a=b", "a=b"),
     ],
@@ -152,6 +158,7 @@ def test_the_methods_and_the_attention_that_can_be_set_are_those_there_are():
         ("model.method=mult_head", "Setting model.method: there is no method mult_head.", "multi_head"),
         ("model.local_attention=maks", "Setting model.local_attention: there is no attention block maks.", "mask"),
         ("train.start=random", "There is no setting train.start.", "train.init"),
+        ("train.learning_rate=0.1", "There is no setting train.learning_rate.", "train.learning_rates"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_one(override, said, nearest):
@@ -171,6 +178,21 @@ def test_attention_is_a_name_or_the_methods_own(key):
 
 def test_no_setting_is_null_as_a_pipeline_cannot_say_so():
     assert not [name for name in setting_names() if getattr(getattr(RunConfig(), name.split(".")[0]), name.split(".")[1]) is None]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rates", "folds"),
+    [
+        ([], (3e-4, 1e-3), 3),
+        (["train.trunk=finetune"], (3e-4,), 1),
+        (["train.trunk=finetune", "train.folds=4", "train.learning_rates=[1e-3, 1e-2]"], (1e-3, 1e-2), 4),
+        (["train.folds=1", "train.learning_rates=[1e-5]"], (1e-5,), 1),
+    ],
+    ids=["frozen", "finetune", "finetune with settings", "frozen with settings"],
+)
+def test_what_is_left_open_follows_from_the_trunk(overrides, rates, folds):
+    train = load_config(None, overrides).train
+    assert (train.compared_rates, train.fold_count) == (rates, folds)
 
 
 def test_a_configuration_cannot_be_changed():

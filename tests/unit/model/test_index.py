@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from model.config import ModelConfig, TrainConfig
 from model.data.images import decode_image
@@ -15,12 +16,16 @@ from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import open_release
 from model.retrieval.calibration import calibrate
-from model.training.train import train
+from model.schemas.calibration import Calibration
+from model.training.learner import Candidate
+from model.training.selection import Choice
+from model.training.train import HELD_OUT, train
 from tests.support.datasets import SAMPLES, make_dataset
 from tests.support.releases import make_pin
 
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 PIN = make_pin(md5="a" * 32)
+WEIGHTS = {"global": 1.0, "parts": 1.0, "local": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def dataset(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("data"))
 
 
-def trained(dataset, work, out, **changes):
+def trained(dataset, work, out, choice=None, **changes):
     config = TrainConfig(
         **{
             "epochs": 2,
@@ -37,12 +42,14 @@ def trained(dataset, work, out, **changes):
             "device": "cpu",
             "workers": 0,
             "warmup_epochs": 0,
-            "seed": 3,
+            "seed": 2,  # no two neighbours of a golden image are equally near
             "init": "random",  # whitening takes a while
+            "learning_rates": (1e-3,),
+            "folds": 1,
             **changes,
         }
     )
-    train(dataset, MODEL, config, data_md5=PIN.md5, work=work, out=out)
+    train(dataset, MODEL, config, data_md5=PIN.md5, work=work, out=out, choice=choice)
     return out
 
 
@@ -86,9 +93,25 @@ def test_it_gives_its_golden_answers_itself(release):
 def test_the_thresholds_are_those_of_the_validation_classes(dataset, release):
     manifest = read_manifest(dataset)
     order = [release.gallery.ids.tolist().index(name) for name in manifest.ids[manifest.rows("val")]]
-    expected = calibrate(release.gallery.vectors[order], release.gallery.labels[order])
-    assert release.calibration == expected
-    assert expected.pairs == 32
+    expected = calibrate(release.gallery.vectors[order], release.gallery.labels[order], np.zeros(len(order)))
+    assert release.calibration.pairs == expected.pairs == 32
+    for rate, entry in expected.verify.items():
+        assert release.calibration.verify[rate].threshold == pytest.approx(entry.threshold, abs=2e-3)
+        assert release.calibration.identify[rate].threshold == pytest.approx(expected.identify[rate].threshold, abs=2e-3)
+
+
+def test_with_several_folds_the_thresholds_are_those_of_classes_that_the_folds_held_out(dataset, tmp_path):
+    checkpoint = trained(dataset, tmp_path / "work", tmp_path / "checkpoint", folds=3, epochs=1)
+    held_out = load_file(checkpoint / HELD_OUT)
+    release = build(dataset, checkpoint, tmp_path / "release", work=tmp_path / "work")
+    assert release.calibration == calibrate(held_out["vectors"], held_out["labels"], held_out["folds"])
+    assert release.calibration.pairs == 3 * 32, "two classes of four images in each fold, and no pair across folds"
+
+
+def test_a_training_that_held_nothing_out_gives_no_thresholds(dataset, tmp_path):
+    choice = Choice(Candidate("random", 1e-3, True), 0, WEIGHTS)
+    checkpoint = trained(dataset, tmp_path / "work", tmp_path / "checkpoint", choice=choice)
+    assert build(dataset, checkpoint, tmp_path / "release", work=tmp_path / "work").calibration == Calibration()
 
 
 def test_the_same_inputs_give_the_same_release(dataset, frozen, release, tmp_path):
@@ -126,14 +149,12 @@ def test_a_finetuned_trunk_is_not_indexed_by_the_maps_of_the_untrained_one(datas
         dataset,
         work,
         tmp_path / "checkpoint",
+        choice=Choice(Candidate("random", 1e-3, True), 3, WEIGHTS),
         trunk="finetune",
-        init="random",
         epochs=3,
         trunk_learning_rate=1e-2,
-        learning_rate=1e-3,
     )
-    network = read_json(checkpoint / "training.json")
-    assert network["best_epoch"] > 0
+    assert read_json(checkpoint / "training.json")["best_epoch"] == 3
     beside = build(dataset, checkpoint, tmp_path / "beside", work=work)
     alone = build(dataset, checkpoint, tmp_path / "alone")
     np.testing.assert_allclose(beside.gallery.vectors, alone.gallery.vectors, atol=1e-5)

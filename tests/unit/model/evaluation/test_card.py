@@ -119,9 +119,10 @@ def test_names_that_are_markup_are_shown_letter_by_letter():
     assert sorted(len(re.findall(r"(?<!\\)\|", line)) for line in tables) == [3, 3, 3, 6]
 
 
-def test_the_command_that_makes_it_again_gives_the_very_settings_back():
-    model, training = ModelConfig(image_size=64, trunk="resnet18"), TrainConfig(epochs=3, learning_rate=5e-5)
-    settings = {"model": model.model_dump(), "train": training.model_dump(), "evaluate": {"samples": 200}}
+@pytest.mark.parametrize("rates", [(5e-5,), (5e-5, 1e-3), ()], ids=["one rate", "two rates", "no rate"])
+def test_the_command_that_makes_it_again_gives_the_very_settings_back(rates):
+    model, training = ModelConfig(image_size=64, trunk="resnet18"), TrainConfig(epochs=3, learning_rates=rates)
+    settings = {"model": model.model_dump(), "train": training.model_dump(mode="json"), "evaluate": {"samples": 200}}
     card = render_card(report(settings=settings))
     words = shlex.split(card.split("```bash\n")[1].split("\n```")[0])
     assert words[:3] == ["glocal", "run", f"grains@{'0' * 40}"]
@@ -161,4 +162,4 @@ def test_the_gain_is_split_into_init_and_training():
     assert "Best epoch 2 of 3." in told
     kept = " ".join(training_story(make_training(0.4, 0.3, best=0)))
     assert "closed-form init 0.4000 (+0.3000), after training 0.4000 (+0.0000)" in kept
-    assert "The init was kept: no epoch was better than the closed-form init." in kept
+    assert "The init was kept: no epoch was better than the closed-form init by more than a standard error." in kept

@@ -14,7 +14,8 @@ from tests.support.releases import make_pin
 pytestmark = pytest.mark.slow
 
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
-TRAINING = TrainConfig(epochs=1, classes_per_batch=4, images_per_class=2, device="cpu", workers=0)
+# A random init, because whitening takes seconds.
+TRAINING = TrainConfig(epochs=1, classes_per_batch=4, images_per_class=2, init="random", device="cpu", workers=0)
 PIN = make_pin(md5="a" * 32, licence="CC BY 4.0")
 
 
@@ -53,7 +54,7 @@ def test_the_report_tells_all_that_was_measured_and_what_it_was_measured_on(eval
     assert report.network.dimensions == sum(head.settings["dimensions"] for head in report.network.heads)
     assert report.latency.median_ms >= report.latency.fastest_ms > 0
     assert [epoch.epoch for epoch in report.training.history] == [0, 1]
-    assert report.training.validation_map_at_r == max(epoch.map_at_r for epoch in report.training.history)
+    assert report.training.validation_map_at_r >= report.training.init_map_at_r
 
 
 def test_the_card_beside_it_states_the_licences_of_weights_data_and_code(evaluated):

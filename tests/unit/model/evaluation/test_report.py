@@ -27,7 +27,7 @@ from tests.support.reports import MOMENT, figure, make_report, make_training
 
 HOSTILE = '<script>alert("1")</script>'
 CLASSES = (HOSTILE, "<img src=x onerror=alert(2)>", "pear & 'plum'")
-SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump()}
+SETTINGS = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump(mode="json")}
 WHOLE = np.full(4, np.nan, dtype=np.float32)
 VOID = {"meta", "img"}
 HIDDEN = "a\u202eb\nc\x85d\xade\u200f"
@@ -228,7 +228,7 @@ def test_the_complete_page_has_date_run_reason_version_decision_champion_and_cur
         '<span class="verdict passed">passed</span>',
         "grains version 2 trained on grains@0000000",
         "Best epoch 2 of 3.",
-        "Validation MAP@R by epoch: epoch 0: 0.3000; epoch 1: 0.3500; epoch 2: 0.4500; epoch 3: 0.4000.",
+        "MAP@R on held-out classes by epoch: epoch 0: 0.3000; epoch 1: 0.3500; epoch 2: 0.4500; epoch 3: 0.4000.",
         "Training loss by epoch: epoch 1: 1.0000;",
         "1.2 times the trunk alone",
     ):

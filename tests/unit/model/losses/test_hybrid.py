@@ -159,4 +159,4 @@ def test_a_batch_without_like_pairs_still_has_a_finite_loss_and_gradient(name):
 def test_the_proxies_are_all_that_the_hybrid_loss_learns():
     method = METHODS["multi_head"]
     loss = HybridLoss(method.losses, widths(method), CLASSES)
-    assert sorted(tuple(parameter.shape) for parameter in loss.parameters()) == [(128, 4), (384, 4), (512, 4)]
+    assert sorted(tuple(parameter.shape) for parameter in loss.parameters()) == [(64, 4), (192, 4), (256, 4), (512, 4)]

@@ -164,6 +164,10 @@ def test_a_heads_weight_in_the_merged_vector_may_be_changed():
     assert merged.tolist() == pytest.approx([0.6 / 5**0.5, 0.8 / 5**0.5, 0.0, 2 / 5**0.5])
 
 
+def test_the_weights_of_the_heads_are_known_by_name():
+    assert two_heads(0.5).named_weights == {"global": 1.0, "local": 0.5}
+
+
 def test_maps_made_before_and_images_give_the_same_embedding():
     torch.manual_seed(0)
     trunk = Trunk("test_efficientnet")

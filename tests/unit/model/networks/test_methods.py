@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -40,7 +41,10 @@ def test_the_attention_of_either_head_may_be_another():
 
 
 def test_nothing_else_changes_with_the_attention_and_the_methods_own_changes_nothing():
-    assert get_method("attention_none", global_attention="second_order", local_attention="second_order") == MULTI_HEAD
+    changed = get_method("multi_head", global_attention="none", local_attention="none")
+    heads = {name: replace(head, attention="second_order") for name, head in changed.architecture.heads.items()}
+    assert replace(changed, architecture=Architecture(heads)) == MULTI_HEAD != changed
+    assert get_method("multi_head", global_attention="second_order", local_attention="second_order") == MULTI_HEAD
     assert get_method("multi_head", global_attention="method", local_attention="method") is MULTI_HEAD
 
 
@@ -56,13 +60,53 @@ def test_the_ablations_of_the_losses_keep_what_they_are_named_after():
     assert {spec.name for spec in ABLATIONS["proxy_anchor_only"].losses} == {"proxy_anchor"}
     assert {spec.name for spec in ABLATIONS["normalized_softmax_only"].losses} == {"normalized_softmax"}
     for name in ("multi_similarity_only", "proxy_anchor_only", "normalized_softmax_only"):
-        assert [(spec.on, spec.weight) for spec in ABLATIONS[name].losses] == [("merged", 1.0), ("global", 0.5), ("local", 0.5)]
+        assert [(spec.on, spec.weight) for spec in ABLATIONS[name].losses] == [
+            ("merged", 1.0),
+            ("global", 0.5),
+            ("parts", 0.5),
+            ("local", 0.5),
+        ]
     assert {spec.on for spec in ABLATIONS["loss_on_merged_only"].losses} == {"merged"}
-    assert {spec.on for spec in ABLATIONS["loss_on_heads_only"].losses} == {"global", "local"}
+    assert {spec.on for spec in ABLATIONS["loss_on_heads_only"].losses} == {"global", "parts", "local"}
     assert ABLATIONS["proxy_anchor_instead"].losses[:2] == hybrid("merged", proxy=PRINTED_PROXY)
     assert ABLATIONS["proxy_weight_third"].losses[1] == LossSpec("normalized_softmax", "merged", 0.1)
-    assert list(ABLATIONS["global_only"].architecture.heads) == ["global"]
-    assert list(ABLATIONS["local_only"].architecture.heads) == ["local"]
+
+
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [
+        ("global_only", ["global"]),
+        ("parts_only", ["parts"]),
+        ("local_only", ["local"]),
+        ("global_and_parts", ["global", "parts"]),
+        ("global_and_local", ["global", "local"]),
+        ("parts_and_local", ["parts", "local"]),
+    ],
+)
+def test_an_ablation_of_the_heads_has_the_heads_that_it_names_and_as_many_dimensions(name, heads):
+    method = ABLATIONS[name]
+    assert list(method.architecture.heads) == sorted(heads)
+    assert method.architecture.dimensions == MULTI_HEAD.architecture.dimensions
+    assert set(method.tuned_heads) <= set(heads)
+    assert {term.on for term in method.losses} == ({"merged"} if len(heads) == 1 else {"merged", *heads})
+
+
+def test_the_heads_of_multi_head_read_what_their_names_say():
+    heads = MULTI_HEAD.architecture.heads
+    assert {name: (head.tap, head.pooling, head.dimensions) for name, head in heads.items()} == {
+        "global": ("deep", "average", 256),
+        "parts": ("deep", "second_moment", 192),
+        "local": ("shallow", "second_moment", 64),
+    }
+    assert MULTI_HEAD.tuned_heads == ("parts", "local")
+    assert MULTI_HEAD.inits == ("whitened",)
+
+
+def test_without_attention_the_heads_are_the_same_but_for_their_blocks():
+    plain = MULTI_HEAD.architecture.without_attention()
+    assert MULTI_HEAD.architecture.attentive
+    assert not plain.attentive
+    assert plain == ABLATIONS["attention_none"].architecture
 
 
 def test_an_unknown_method_is_refused_with_the_nearest_name():
@@ -85,7 +129,7 @@ def test_a_loss_term_on_what_the_method_does_not_have_is_refused(on):
 
 def test_a_tuned_head_that_is_not_there_is_refused():
     with pytest.raises(InvalidInput, match="no head locl"):
-        Method(Architecture({"local": HeadSpec("deep", 4)}), (), tuned_head="locl")
+        Method(Architecture({"local": HeadSpec("deep", 4)}), (), tuned_heads=("local", "locl"))
 
 
 def test_the_names_are_known_without_torch():

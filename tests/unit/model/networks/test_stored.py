@@ -140,10 +140,10 @@ def test_a_configuration_that_is_no_specification_is_refused(tree):
 
 def test_the_weights_of_the_merged_vector_are_stored_and_restored(network, tmp_path):
     with torch.no_grad():
-        network.heads.weights.copy_(torch.tensor([1.0, 0.35]))
+        network.heads.weights.copy_(torch.tensor([1.0, 0.7, 0.35]))
     save_network(network, tmp_path / "weights.safetensors")
     loaded = load_network(SPEC, tmp_path / "weights.safetensors")
-    assert loaded.heads.weights.tolist() == pytest.approx([1.0, 0.35])
+    assert loaded.heads.weights.tolist() == pytest.approx([1.0, 0.7, 0.35])
     with torch.inference_mode():
         images = torch.randn(2, 3, 32, 32)
         assert torch.equal(loaded(images).merged, network(images).merged)

@@ -15,7 +15,7 @@ def cosine(degrees: float) -> float:
 
 def test_four_images_by_hand():
     """Unlike pairs are 90, 130, 80 and 120 degrees apart; like pairs 10 and 40."""
-    found = calibrate(VECTORS, LABELS)
+    found = calibrate(VECTORS, LABELS, np.zeros(len(VECTORS), int))
     assert found.pairs == 8
     for rate in ("0.01", "0.001"):
         assert found.verify[rate].threshold == pytest.approx(cosine(80), abs=1e-6)
@@ -24,7 +24,7 @@ def test_four_images_by_hand():
 
 
 def test_like_images_farther_apart_than_unlike_ones_are_not_accepted():
-    found = calibrate(VECTORS, np.array([0, 1, 0, 1]))  # like: 90 and 120; the nearest unlike: 10
+    found = calibrate(VECTORS, np.array([0, 1, 0, 1]), np.zeros(4, int))  # like: 90 and 120; the nearest unlike: 10
     assert found.verify["0.01"].threshold == pytest.approx(cosine(10), abs=1e-6)
     assert found.verify["0.01"].true_accept_rate == 0.0
 
@@ -34,7 +34,7 @@ def test_no_more_pairs_than_the_rate_pass_the_threshold():
     vectors = rng.normal(size=(300, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     labels = np.arange(300) % 30
-    found = calibrate(vectors, labels)
+    found = calibrate(vectors, labels, np.zeros(len(vectors), int))
     unlike = (vectors @ vectors.T)[labels[:, None] != labels[None, :]]
     like = (vectors @ vectors.T)[(labels[:, None] == labels[None, :]) & ~np.eye(300, dtype=bool)]
     for rate in (0.01, 0.001):
@@ -48,10 +48,27 @@ def test_no_more_pairs_than_the_rate_pass_the_threshold():
 
 def test_an_image_does_not_vouch_for_itself():
     """Each class has one image, so that there is no like pair."""
-    found = calibrate(VECTORS[[0, 2]], np.array([0, 1]))
+    found = calibrate(VECTORS[[0, 2]], np.array([0, 1]), np.zeros(2, int))
     assert found.verify["0.01"].true_accept_rate == 0.0
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_fewer_than_two_classes_calibrate_nothing(count):
-    assert calibrate(VECTORS[:count], LABELS[:count]) == Calibration()
+    assert calibrate(VECTORS[:count], LABELS[:count], np.zeros(count, int)) == Calibration()
+
+
+def test_only_images_of_one_fold_are_compared():
+    """Each fold has a network of its own, so that a similarity across folds says nothing."""
+    one = calibrate(VECTORS, LABELS, np.zeros(4, int))
+    turned = np.stack([-VECTORS[:, 1], VECTORS[:, 0]], axis=1)  # by 90 degrees: the same angles among themselves
+    both = calibrate(np.concatenate([VECTORS, turned]), np.concatenate([LABELS, LABELS + 2]), np.repeat([0, 1], 4))
+    assert both.pairs == 2 * one.pairs
+    for rate, entry in one.verify.items():
+        assert both.verify[rate].threshold == pytest.approx(entry.threshold, abs=1e-6)
+        assert both.verify[rate].true_accept_rate == entry.true_accept_rate
+        assert both.identify[rate].threshold == pytest.approx(one.identify[rate].threshold, abs=1e-6)
+
+
+def test_a_class_that_two_folds_held_out_is_no_pair_across_them():
+    labels = np.array([0, 1, 0, 1])
+    assert calibrate(VECTORS, labels, np.array([0, 0, 1, 1])).pairs == 4

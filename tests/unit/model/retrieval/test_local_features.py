@@ -64,9 +64,9 @@ def test_extraction_says_the_same_every_time_and_of_one_image_as_of_many(network
     assert alone.scores == pytest.approx(one.scores, rel=1e-4)
 
 
-def test_descriptors_are_128_long_and_positions_lie_in_the_image(network):
+def test_descriptors_are_as_long_as_the_local_head_and_positions_lie_in_the_image(network):
     (found,) = extract(network, [scenery(side=120)], SIZE)
-    assert found.descriptors.shape == (100, 128)
+    assert found.descriptors.shape == (100, 64)
     assert np.linalg.norm(found.descriptors, axis=1) == pytest.approx(np.ones(100), abs=1e-5)
     assert found.scales.tolist() == [16.0] * 100
     assert sorted({float(x) for x in found.positions[:, 0]}) == [8.0 + 16 * position for position in range(10)]
@@ -86,7 +86,7 @@ def test_a_pyramid_adds_finer_keypoints_within_the_same_limit(network):
 def test_a_blank_image_has_no_keypoints_and_its_neighbour_in_the_batch_has(network, shade):
     blank, other = extract(network, [torch.full((3, SIZE, SIZE), shade, dtype=torch.uint8), scenery()], SIZE)
     assert (len(blank), len(other)) == (0, 100)
-    assert blank.descriptors.shape == (0, 128)
+    assert blank.descriptors.shape == (0, 64)
     assert rerank(blank, [other], np.float32([1])).ended == "no_keypoints"
 
 

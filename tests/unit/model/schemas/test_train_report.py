@@ -19,7 +19,7 @@ def test_the_gain_is_split_into_that_of_the_init_and_that_of_the_training():
     assert (found.untrained_map_at_r, found.init_map_at_r, found.validation_map_at_r) == (0.25, 0.5, 0.75)
     assert (found.gain_of_init, found.gain_of_training) == (0.25, 0.25)
     said = "untrained trunk 0.2500, closed-form init 0.5000 (+0.2500), after training 0.7500 (+0.2500)"
-    assert found.gain == f"validation MAP@R: {said}"
+    assert found.gain == f"MAP@R on held-out classes: {said}"
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,15 @@ def test_the_gain_is_split_into_that_of_the_init_and_that_of_the_training():
     [
         (report(0.5, 0.6, 0.7, 0.6, best=2), "best epoch 2 of 3"),
         (report(0.5, 0.6, 0.5, 0.5, best=1, epochs_planned=12), "best epoch 1 of 12, stopped after epoch 3"),
-        (report(0.5, 0.4, 0.3), "the init was kept: no epoch was better than the closed-form init"),
-        (report(0.5, 0.4, init="random"), "the init was kept: no epoch was better than the random init"),
+        (report(0.5, 0.4, 0.3), "the init was kept: no epoch was better than the closed-form init by more than a standard error"),
+        (
+            report(0.5, 0.4, init="random"),
+            "the init was kept: no epoch was better than the random init by more than a standard error",
+        ),
         (report(0.5), "no epochs were planned: the closed-form init is kept"),
         (
             report(0.0, 0.0, validation_classes=0, validation_images=0),
-            "the init was kept: without validation classes no epoch can be compared with the closed-form init",
+            "the init was kept: without held-out classes no epoch can be compared with the closed-form init",
         ),
     ],
     ids=["best", "patience", "kept", "random", "no epochs", "no validation"],
@@ -40,6 +43,50 @@ def test_the_gain_is_split_into_that_of_the_init_and_that_of_the_training():
 def test_the_outcome_says_which_epoch_is_kept(found, said):
     assert found.outcome == said
     assert found.kept_init == (found.best_epoch == 0)
+
+
+def test_the_gain_of_training_has_its_interval():
+    found = report(0.5, 0.625, best=1, gain_interval=(-0.05, 0.25))
+    assert found.gain.endswith("after training 0.6250 (+0.1250 [-0.0500, +0.2500])")
+
+
+CHOSEN = {"learning_rate": 3e-4, "whole_heads": False, "merge_weights": {"global": 1.0, "local": 0.35}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"folds": 3},
+            "chosen on 3 class-disjoint folds by MAP@R: whitened init, learning rate 0.0003, "
+            "residuals of the projections alone trained, without attention, "
+            "head weights global 1, local 0.35; then 1 epoch on all classes",
+        ),
+        (
+            {"folds": 1, "whole_heads": True, "criterion": "margin"},
+            "chosen on the validation classes by margin: whitened init, learning rate 0.0003, whole heads trained, "
+            "head weights global 1, local 0.35",
+        ),
+        ({"validation_classes": 0}, ""),
+        ({"learning_rate": None}, ""),
+    ],
+    ids=["folds", "validation classes", "nothing held out", "an old record"],
+)
+def test_the_selection_is_a_sentence(changes, said):
+    found = report(0.5, 0.6, best=1, **{**CHOSEN, **changes})
+    assert found.selection == said
+    assert found.summary[0] == (said or found.outcome)
+
+
+def test_of_no_epochs_the_selection_says_that_the_init_is_computed_on_all_classes():
+    assert report(0.5, 0.4, folds=3, **CHOSEN).selection.endswith("; then the init alone on all classes")
+
+
+def test_where_map_at_r_is_saturated_the_margins_are_stated_and_it_is_no_warning():
+    history = tuple(Epoch(epoch=number, map_at_r=1.0, margin=margin) for number, margin in enumerate((0.25, 0.5)))
+    found = report(1.0, 1.0, best=1, criterion="margin", history=history)
+    assert found.gain.endswith("(+0.0000); MAP@R is saturated, so margins were compared: init 0.250, after training 0.500")
+    assert (found.saturated, found.warning) == (False, "")
 
 
 def test_validation_classes_are_saturated_from_the_stated_figure_on():
@@ -52,13 +99,13 @@ def test_validation_classes_are_saturated_from_the_stated_figure_on():
 
 
 @pytest.mark.parametrize(
-    ("classes", "said"), [(0, "There are no validation classes"), (4, "the number of validation classes is 4 (fewer than 5)")]
+    ("classes", "said"), [(0, "There are no held-out classes"), (4, "the number of held-out classes is 4 (fewer than 5)")]
 )
 def test_too_few_validation_classes_are_saturated_as_well(classes, said):
     found = report(0.5, 0.6, best=1, validation_classes=classes)
     assert found.saturated
     assert said in found.warning
-    assert "data.validation_fraction" in found.warning, "it says what to do"
+    assert "dd classes" in found.warning, "it says what to do"
     assert not report(0.5, 0.6, best=1, validation_classes=FEWEST_CLASSES).saturated
 
 
@@ -66,9 +113,18 @@ def test_what_is_stored_is_read_again_with_all_that_is_computed():
     found = report(0.5, 0.6, 0.4, best=1)
     stored = found.model_dump(mode="json")
     assert stored["gain_of_training"] == pytest.approx(0.1)
-    assert stored["history"][0] == {"epoch": 0, "loss": None, "map_at_r": 0.5, "seconds": 0.0}
+    assert stored["history"][0] == {"epoch": 0, "loss": None, "map_at_r": 0.5, "margin": None, "seconds": 0.0}
     assert TrainReport.model_validate(stored) == found
     assert TrainReport.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_record_of_an_earlier_release_is_read_without_what_it_lacks():
+    stored = report(0.5, 0.6, best=1).model_dump(mode="json")
+    for name in ("learning_rate", "whole_heads", "merge_weights", "folds", "criterion", "gain_interval"):
+        del stored[name]
+    for epoch in stored["history"]:
+        del epoch["margin"]
+    assert TrainReport.model_validate(stored) == report(0.5, 0.6, best=1)
 
 
 def test_the_json_schema_describes_every_field_that_is_stored():

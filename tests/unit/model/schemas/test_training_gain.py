@@ -9,12 +9,12 @@ from tests.support.reports import make_training
 @pytest.mark.parametrize(
     ("training", "said"),
     [
-        (make_training(), "best epoch 2 of 3, validation MAP@R untrained 0.100, init 0.300, best 0.450"),
+        (make_training(), "best epoch 2 of 3, held-out MAP@R untrained 0.100, init 0.300, best 0.450"),
         (
             make_training(0.4, 0.3, best=0),
-            "the init was kept: no epoch was better (of 1), validation MAP@R untrained 0.100, init 0.400",
+            "the init was kept: no epoch was better (of 1), held-out MAP@R untrained 0.100, init 0.400",
         ),
-        (make_training(0.0, 0.0, best=0, validation_classes=0), "the init was kept: there are no validation classes"),
+        (make_training(0.0, 0.0, best=0, validation_classes=0), "the init was kept: there are no held-out classes"),
     ],
     ids=["best", "kept", "no validation"],
 )
@@ -27,11 +27,11 @@ def test_a_training_is_one_line_with_the_untrained_trunk(training, said):
 @pytest.mark.parametrize(
     ("training", "reason"),
     [
-        (make_training(validation_classes=4), "there are only 4 validation classes (fewer than 5)"),
+        (make_training(validation_classes=4), "there are only 4 held-out classes (fewer than 5)"),
         (make_training(0.985, 0.99, best=1), "validation is saturated at 0.985 (0.98 or more)"),
         (
             make_training(1.0, 0.9, best=0, validation_classes=3),
-            "there are only 3 validation classes (fewer than 5) and validation is saturated at 1.000 (0.98 or more)",
+            "there are only 3 held-out classes (fewer than 5) and validation is saturated at 1.000 (0.98 or more)",
         ),
     ],
     ids=["few", "easy", "both"],
@@ -42,4 +42,4 @@ def test_why_epochs_cannot_be_compared_is_stated(training, reason):
 
 def test_a_record_of_an_earlier_release_is_shown_without_what_it_lacks():
     old = TrainingGain.model_validate({"epochs": 9, "best_epoch": 3, "init": 0.5, "best": 0.625})
-    assert str(old) == "best epoch 3 of 9, validation MAP@R init 0.500, best 0.625"
+    assert str(old) == "best epoch 3 of 9, held-out MAP@R init 0.500, best 0.625"

@@ -5,10 +5,18 @@ import torch
 from torch import nn
 
 from model.errors import InvalidInput
-from model.schemas.train_report import Epoch
 from model.training.checkpoint import Counters, load_checkpoint, save_checkpoint
 
-COUNTERS = Counters(3, 2, 0.1 + 0.2, (Epoch(epoch=0, map_at_r=1 / 3), Epoch(epoch=1, loss=1e-17, map_at_r=0.5)))
+COUNTERS = Counters(
+    epoch=1,
+    step=2,
+    loss=0.1 + 0.2,
+    losses=(1e-17,),
+    seconds=(0.125,),
+    map_at_r=((1 / 3, 0.5), (2 / 3, 1.0)),
+    margin=((-0.1, 0.0), (0.1, 1e-9)),
+    untrained=(1 / 7, 0.0),
+)
 
 
 def made(seed: int, steps: int = 0) -> tuple[dict[str, nn.Module], torch.optim.Optimizer]:

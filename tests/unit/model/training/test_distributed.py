@@ -11,23 +11,23 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
-from model.config import ModelConfig, TrainConfig
-from model.training import train as training
+from model.config import TrainConfig
 from model.training.distributed import gather_rows, share
 from model.training.train import train
 from tests.support.datasets import make_dataset
+from tests.support.training import MD5, MODEL, SELECTING, steps_taken
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small")]
 
-MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
-MD5 = "a" * 32
-MODES = ("frozen", "finetune")
+MODELS = {"frozen": MODEL, "finetune": MODEL, "folds": SELECTING}
+"""The models by mode; the last has a race, folds and a training on all classes."""
 
 
 def settings(mode: str) -> TrainConfig:
     """Rates low enough that AdamW does not blow the rounding of near-zero gradients up; 25 images a batch do not halve."""
     some = {"epochs": 2, "warmup_epochs": 0, "classes_per_batch": 5, "images_per_class": 5, "workers": 1, "device": "cpu"}
-    return TrainConfig(trunk=mode, ema=0.5, **some)
+    trunk, folds = ("frozen", 3) if mode == "folds" else (mode, 1)
+    return TrainConfig(trunk=trunk, folds=folds, learning_rates=(3e-4,), ema=0.5, **some)
 
 
 def test_shares_are_in_order_and_cover_everything_once():
@@ -61,7 +61,8 @@ from model.training.distributed import make_fabric, share
 from model.training.gradients import batch_gradients
 from model.training.norms import freeze_statistics
 from model.training.train import train
-from tests.unit.model.training.test_distributed import MD5, MODEL, MODES, settings
+from tests.support.training import MD5, small_heads
+from tests.unit.model.training.test_distributed import MODELS, settings
 
 dataset, folder = map(Path, sys.argv[1:])
 
@@ -80,9 +81,10 @@ def gradients(fabric):
 
 fabric = make_fabric(TrainConfig(device="cpu"))
 save_file(gradients(fabric), folder / f"gradients{fabric.global_rank}.safetensors")
-for mode in MODES:
+for mode, model in MODELS.items():
     run = {"data_md5": MD5, "work": folder / "work", "out": folder / mode}
-    report = train(dataset, MODEL, settings(mode), progress=lambda *given: print(*given, flush=True), **run)
+    with small_heads():
+        report = train(dataset, model, settings(mode), progress=lambda *given: print(*given, flush=True), **run)
     assert report.epochs_done == 2
 """
 
@@ -97,7 +99,13 @@ def launched(processes, tmp_path, program, *arguments):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [*launcher, tmp_path / "program.py", *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as launcher:
+        try:
+            said = launcher.communicate(timeout=180)
+        except subprocess.TimeoutExpired:
+            launcher.terminate()  # it ends the processes that it launched; killed, it would leave them behind
+            raise
+    return subprocess.CompletedProcess(command, launcher.returncode, *said)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +134,11 @@ def test_gradients_of_two_processes_are_those_of_one(both):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MODELS)
 def test_a_training_in_two_processes_is_the_training_in_one(both, mode):
     reports = [json.loads((folder / mode / "training.json").read_text()) for folder in both]
+    chosen = ("best_epoch", "learning_rate", "whole_heads", "merge_weights", "folds", "validation_classes", "validation_images")
+    assert [reports[0][name] for name in chosen] == [reports[1][name] for name in chosen]
     for one, other in zip(*(report["history"] for report in reports), strict=True):
         assert other["map_at_r"] == pytest.approx(one["map_at_r"], abs=1e-4)
         assert (other["loss"] or 0) == pytest.approx(one["loss"] or 0, rel=1e-4)
@@ -140,7 +150,7 @@ def test_a_training_in_two_processes_is_the_training_in_one(both, mode):
 @pytest.mark.integration
 def test_only_the_first_process_speaks_and_writes(both):
     said = [[line for line in (folder / "said").read_text().splitlines() if "loss" in line] for folder in both]
-    assert len(said[0]) == len(said[1]) == 2 * len(MODES)
+    assert len(said[0]) == len(said[1]) >= 2 * len(MODELS)
     names = [sorted(file.relative_to(folder / "work").as_posix() for file in (folder / "work").rglob("*")) for folder in both]
     assert names[0] == names[1]
 
@@ -151,20 +161,23 @@ from itertools import count
 from pathlib import Path
 
 from model.errors import Terminated
-from model.training import train as training
-from tests.unit.model.training.test_distributed import MD5, MODEL, settings
+from model.training import epochs
+from model.training.train import train
+from tests.support.training import MD5, MODEL, small_heads
+from tests.unit.model.training.test_distributed import settings
 
-real, steps = training._set_rates, count()
+real, steps = epochs._set_rates, count()
 
 def set_rates(*arguments):
     if next(steps) == 6 and os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGTERM)
     real(*arguments)
 
-training._set_rates = set_rates
+epochs._set_rates = set_rates
 dataset, folder = map(Path, sys.argv[1:])
 try:
-    training.train(dataset, MODEL, settings("frozen"), data_md5=MD5, work=folder / "work", out=folder / "out")
+    with small_heads():
+        train(dataset, MODEL, settings("frozen"), data_md5=MD5, work=folder / "work", out=folder / "out")
 except Terminated as error:
     sys.stdout.write(f"{os.environ['RANK']} {error.headline}\\n")  # at once: two processes write here
 """
@@ -174,8 +187,7 @@ except Terminated as error:
 def test_sigterm_to_one_process_ends_both_after_the_same_step_and_one_alone_goes_on(dataset, both, tmp_path, monkeypatch):
     done = launched(2, tmp_path, STOPPED, dataset, tmp_path)
     assert sorted(done.stdout.splitlines()) == [f"{rank} Stopped after 2 of 5 steps of epoch 2." for rank in (0, 1)], done.stderr
-    real, taken = training._set_rates, []
-    monkeypatch.setattr(training, "_set_rates", lambda *given: (taken.append(given[2]), real(*given)))
+    taken = steps_taken(monkeypatch)
     report = train(dataset, MODEL, settings("frozen"), data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
     assert taken == [7, 8, 9]
     expected = json.loads((both[0] / "frozen" / "training.json").read_text())

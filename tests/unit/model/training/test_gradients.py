@@ -32,7 +32,7 @@ def network():
 @pytest.fixture
 def loss():
     torch.manual_seed(1)
-    return HybridLoss(METHODS["multi_head"].losses, {"merged": 512, "global": 384, "local": 128}, 3)
+    return HybridLoss(METHODS["multi_head"].losses, {"merged": 512, "global": 256, "parts": 192, "local": 64}, 3)
 
 
 @pytest.fixture

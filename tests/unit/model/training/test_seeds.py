@@ -31,8 +31,8 @@ from model.retrieval.geometric_verification import count_inliers, rerank
 from model.retrieval.local_features import extract
 from model.schemas.train_report import TrainReport
 from model.training import train as training
-from model.training.checkpoint import load_checkpoint
-from model.training.initialisation import MERGE_WEIGHTS
+from model.training.fold_trials import Trial
+from model.training.merge_weights import MERGE_WEIGHTS
 from model.training.train import train
 from tests.support.datasets import make_dataset
 from tests.support.images import scenery
@@ -45,9 +45,9 @@ GENTLY = {"epochs": 30, "rate": 3e-4}
 """For `multi_head`: a projection of 2,080 second moments moves far in a step."""
 
 
-def last_epoch(path: Path, *rest):
-    """The last epoch's checkpoint, whichever is asked for."""
-    return load_checkpoint(path.with_name("last.safetensors"), *rest)
+def last_epoch(trial: Trial) -> int:
+    """The last epoch of a trial, in place of the one that is kept."""
+    return len(trial.figures("map_at_r")) - 1
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ class Trainer:
             classes_per_batch=4,
             images_per_class=4,
             init=init,
-            learning_rate=rate,
+            learning_rates=(rate,),
+            folds=1,
             warmup_epochs=0,
             patience=1000,
             device="cpu",
@@ -111,7 +112,7 @@ class Trainer:
 
         with self.patch.context() as patch:
             patch.setattr(training, "save_network", spy)
-            patch.setattr(training, "load_checkpoint", last_epoch)
+            patch.setattr(Trial, "kept", property(last_epoch))
             report = train(self.dataset, settings, config, data_md5=MD5, work=self.folder / "work", out=out)
         return Trained(report, out, said[0])
 
@@ -127,7 +128,7 @@ class Trainer:
         assert again.shape == (len(self.manifest), 512)
         assert again.norm(dim=1).numpy() == pytest.approx(np.ones(len(again)), abs=1e-5)
         assert again.std(dim=0).max() > 1e-3, "images are told apart"
-        assert trained.report.history[-1].map_at_r == self.map_at_r(trained.network)
+        assert trained.report.history[-1].map_at_r == pytest.approx(self.map_at_r(trained.network), abs=1e-9)
 
     @torch.inference_mode()
     def map_at_r(self, network: RetrievalNetwork) -> float:
@@ -146,31 +147,32 @@ def trainer(tmp_path_factory):
 
 
 def test_row_1_the_claimed_architecture_learns_from_its_whitened_init(trainer):
-    trained = trainer.train("multi_head", init="whitened", **GENTLY)
-    trainer.check(trained, fall=0.9)  # it starts near where it ends
+    trained = trainer.train("multi_head", init="whitened", global_attention="second_order", **GENTLY)
+    trainer.check(trained, fall=0.99)  # it starts near where it ends: the whitening of 16 images tells them apart
     heads = trained.network.heads
     assert [(name, type(head.attention), head.spec.tap) for name, head in heads.named_heads()] == [
         ("global", SecondOrderAttention, "deep"),
         ("local", SecondOrderAttention, "shallow"),
+        ("parts", SecondOrderAttention, "deep"),
     ]
     assert heads.weights[0].item() == 1
-    assert heads.weights[1].item() in np.float32(MERGE_WEIGHTS), "chosen on the validation classes"
+    assert set(heads.weights[1:].tolist()) <= set(np.float32(MERGE_WEIGHTS).tolist()), "chosen on the held-out classes"
 
 
 def test_row_1_local_vectors_come_with_their_positions(trainer):
     network = trainer.train("multi_head").network
     (found,) = extract(network, [scenery(side=224)], 64)
-    assert found.descriptors.shape == (16, 128)
+    assert found.descriptors.shape == (16, 64)
     assert sorted(map(tuple, found.positions.tolist())) == [(x, y) for x in (8, 24, 40, 56) for y in (8, 24, 40, 56)]
-    assert np.unique(found.descriptors.round(4), axis=0).shape == (16, 128), "they differ from region to region"
+    assert np.unique(found.descriptors.round(4), axis=0).shape == (16, 64), "they differ from region to region"
 
 
 @pytest.mark.parametrize("off", [("global",), ("local",), ("global", "local")], ids="+".join)
 def test_row_1_either_attention_block_may_be_switched_off(trainer, off):
     trained = trainer.train("multi_head", **GENTLY, **{f"{head}_attention": "none" for head in off})
-    trainer.check(trained)
+    trainer.check(trained, fall=0.9)
     with_weights = {name for name, head in trained.network.heads.named_heads() if list(head.attention.parameters())}
-    assert with_weights == {"global", "local"} - set(off)
+    assert with_weights == {"global", "parts", "local"} - set(off)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_row_5_delgs_local_descriptors_rank_a_shifted_copy_first(delg):
 
 def test_row_6_solar(trainer):
     # On a random trunk's maps, all alike, hard negatives alone would draw everything to one spot: it is spread out first.
-    trained = trainer.train("solar", init="whitened", rate=3e-4)
+    trained = trainer.train("solar", init="whitened", rate=3e-4, global_attention="second_order")
     trainer.check(trained)
     attention = trained.network.heads.head("global").attention
     assert isinstance(attention, SecondOrderAttention)
@@ -256,7 +258,7 @@ def test_row_7_sona(trainer):
 @pytest.mark.parametrize("head", ["global", "local"])
 def test_row_8_sans_channel_attention_on_either_head(trainer, head):
     trained = trainer.train("multi_head", **GENTLY, **{f"{head}_attention": "second_order_channel"})
-    trainer.check(trained)
+    trainer.check(trained, fall=0.9)
     attention = trained.network.heads.head(head).attention
     assert isinstance(attention, SecondOrderChannelAttention)
     assert attention.excite.weight.abs().max() > 0
@@ -265,7 +267,7 @@ def test_row_8_sans_channel_attention_on_either_head(trainer, head):
 @pytest.mark.parametrize("head", ["global", "local"])
 def test_row_9_wangs_residual_mask_on_either_head(trainer, head):
     trained = trainer.train("multi_head", **GENTLY, **{f"{head}_attention": "residual_mask"})
-    trainer.check(trained)
+    trainer.check(trained, fall=0.9)
     attention = trained.network.heads.head(head).attention
     assert isinstance(attention, ResidualMask)
     assert attention.leave.weight.abs().max() > 0

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,13 +19,16 @@ from model.networks.stored import NetworkSpec, load_network
 from model.networks.trunk import make_trunk
 from model.retrieval.embedding import embed_manifest
 from model.schemas.train_report import TrainReport
-from model.training import initialisation
-from model.training import train as training
+from model.training import epochs, fold_trials
 from model.training.__main__ import main
-from model.training.learner import Learner
+from model.training.checkpoint import Checkpoint
+from model.training.learner import Candidate, Learner
 from model.training.train import train
+from model.training.validation import Validation
 from tests.support.datasets import make_dataset
 from tests.support.training import MD5, MODEL, MODES, figures, interrupted_at, same_as, settings
+
+pytestmark = pytest.mark.usefixtures("small")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -35,7 +39,7 @@ def test_the_loss_falls_and_every_epoch_is_in_the_history(whole, mode):
     assert 0 < report.best_epoch < 4, "chosen so that the best is neither the first nor the last"
     assert [entry.epoch for entry in report.history] == [0, 1, 2, 3, 4]
     assert all(0 <= entry.map_at_r <= 1 for entry in report.history)
-    assert report.validation_map_at_r == max(entry.map_at_r for entry in report.history)
+    assert report.validation_map_at_r > report.init_map_at_r
     assert report.history[report.best_epoch].map_at_r == report.validation_map_at_r
     assert json.loads((out / "training.json").read_text())["best_epoch"] == report.best_epoch
 
@@ -49,18 +53,18 @@ def test_what_is_written_is_a_network_that_can_be_built(whole, mode):
 
 
 def learner_after(dataset, tmp_path, mode, **changes):
-    """What is being trained after all its epochs, the best one not put back; and how it was before."""
+    """The network after its init, and after all its epochs, the best one not put back."""
     kept = {}
-    real = training.make_learner
+    real = fold_trials.finish_init
 
-    def make_learner(*arguments, **named):
-        kept["learner"] = real(*arguments, **named)
-        kept["before"] = {name: value.clone() for name, value in kept["learner"].network.state_dict().items()}
-        return kept["learner"]
+    def finish_init(learner, weights):
+        real(learner, weights)
+        kept["learner"] = learner
+        kept["before"] = {name: value.clone() for name, value in learner.network.state_dict().items()}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "make_learner", make_learner)
-        patch.setattr(training._Checkpoints, "load", lambda *_: None)
+        patch.setattr(fold_trials, "finish_init", finish_init)
+        patch.setattr(Checkpoint, "load", lambda *_: None)
         config = settings(mode, **changes)
         train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
     return kept["before"], kept["learner"].network.state_dict()
@@ -88,10 +92,18 @@ def test_the_trunk_rests_during_the_warm_up_and_the_heads_do_not(dataset, tmp_pa
 
 
 def test_a_frozen_trunk_does_not_move_and_its_heads_do(dataset, tmp_path):
-    before, after = learner_after(dataset, tmp_path, "frozen", epochs=2)
+    before, after = learner_after(dataset, tmp_path, "frozen", epochs=2, init="random")
     assert not changed(before, after, "trunk.")
     assert any(".attention.psi." in name for name in changed(before, after, "heads."))
-    assert any(".projection." in name for name in changed(before, after, "heads."))
+    assert any(name.endswith(".projection.weight") for name in changed(before, after, "heads."))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_after_a_whitened_init_the_residuals_move_and_the_projections_do_not(dataset, tmp_path, mode):
+    before, after = learner_after(dataset, tmp_path, mode, epochs=2, workers=0)
+    moved = {name.partition(".projection.")[2] for name in changed(before, after, ".projection.")}
+    assert moved == {"residual"}
+    assert any(".attention.psi." in name for name in changed(before, after, "heads."))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -105,7 +117,7 @@ def test_how_it_runs_does_not_change_what_comes_out(dataset, whole, tmp_path, mo
 @pytest.mark.parametrize("mode", MODES)
 def test_chunks_do_not_change_what_comes_out(dataset, tmp_path, mode):
     """But for rounding, which AdamW at a high rate would blow up where a gradient is nearly zero."""
-    changes = {"learning_rate": 1e-4, "trunk_learning_rate": 1e-4, "epochs": 2}
+    changes = {"learning_rates": (1e-4,), "trunk_learning_rate": 1e-4, "epochs": 2}
     outs = []
     for chunk in (0, 3):
         outs.append(tmp_path / f"{chunk}")
@@ -140,7 +152,7 @@ def test_the_average_moves_by_its_decay(dataset, tmp_path, monkeypatch):
 
     def noted(learner):
         average(learner)
-        weight = "heads.global.projection.weight"
+        weight = "heads.global.projection.residual"
         kept.append((learner.network.heads.state_dict()[weight].clone(), learner.evaluated.heads.state_dict()[weight].clone()))
 
     monkeypatch.setattr(Learner, "average", noted)
@@ -148,6 +160,7 @@ def test_the_average_moves_by_its_decay(dataset, tmp_path, monkeypatch):
     train(dataset, MODEL, settings("frozen", epochs=1, ema=0.75), **run)
     (first, start), (second, then), _ = kept
     assert torch.equal(first, start)
+    assert not torch.equal(second, first)
     torch.testing.assert_close(then, 0.75 * first + 0.25 * second)
 
 
@@ -163,27 +176,15 @@ def test_compiled_it_trains_the_same_under_the_same_names(dataset, whole, tmp_pa
 
 def test_training_ends_when_patience_does(dataset, tmp_path, monkeypatch):
     scores = iter([0.5, 0.6, 0.4, 0.6, 0.9])
-    monkeypatch.setattr(training, "validate", lambda learner: next(scores))
+
+    def validate(learner) -> Validation:
+        labels = learner.manifest.labels[learner.fold.held_out]
+        return Validation(labels, np.full(len(labels), next(scores)), np.zeros(len(labels)))
+
+    monkeypatch.setattr(fold_trials, "validate", validate)
     config = settings("frozen", epochs=10, patience=2, init="random")
     report = train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
-    assert (report.epochs_done, report.best_epoch, report.validation_map_at_r) == (3, 1, 0.6)
-
-
-@pytest.mark.parametrize(
-    ("figures", "chosen"), [({0.5: 0.9, 0.35: 0.8}, 0.5), ({}, 1.0), ({1.4: 0.9, 2.0: 0.9}, 1.4)], ids=["best", "all", "two"]
-)
-def test_the_local_heads_weight_is_the_best_on_the_validation_classes_or_the_first_of_equals(
-    dataset, tmp_path, monkeypatch, figures, chosen
-):
-    def map_at_r(learner, merged) -> float:
-        torch.testing.assert_close(merged.norm(dim=1), torch.ones(len(learner.val_rows)))
-        return figures.get(round(learner.network.heads.weights[1].item(), 3), 0.1)
-
-    monkeypatch.setattr(initialisation, "map_at_r", map_at_r)
-    out = tmp_path / "out"
-    train(dataset, MODEL, settings("frozen", epochs=0), data_md5=MD5, work=tmp_path / "work", out=out)
-    network = load_network(NetworkSpec.from_json(read_json(out / "config.json")), out / "weights.safetensors")
-    assert network.heads.weights.tolist() == pytest.approx([1.0, chosen])
+    assert (report.epochs_done, report.best_epoch, report.validation_map_at_r) == (3, 1, pytest.approx(0.6))
 
 
 @pytest.mark.parametrize(("init", "whitened"), [("method", True), ("whitened", True), ("random", False)])
@@ -203,10 +204,10 @@ def test_no_epochs_keep_the_heads_as_they_were_initialised(dataset, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_what_to_do(dataset, tmp_path):
-    config = settings("frozen", learning_rate=1e30, proxy_learning_rate=1e30, warmup_epochs=0)
+    config = settings("frozen", learning_rates=(1e30,), proxy_learning_rate=1e30, warmup_epochs=0)
     with pytest.raises(GlocalError, match=r"no longer finite|not finite") as caught:
         train(dataset, MODEL, config, data_md5=MD5, work=tmp_path / "work", out=tmp_path / "out")
-    assert "train.learning_rate" in caught.value.hint
+    assert "train.learning_rates" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
 
@@ -219,12 +220,13 @@ def test_a_single_class_is_refused(tmp_path):
 
 
 def test_rates_rise_in_the_warm_up_and_fall_to_nothing():
-    config = settings("finetune", epochs=4, warmup_epochs=1, learning_rate=1.0, trunk_learning_rate=2.0, proxy_learning_rate=3.0)
+    config = settings("finetune", epochs=4, warmup_epochs=1, trunk_learning_rate=2.0, proxy_learning_rate=3.0)
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "role": role} for role in ("trunk", "heads", "proxies")]
     optimizer = torch.optim.AdamW(groups)
+    learner = SimpleNamespace(config=config, candidate=Candidate("random", 1.0, True), optimizer=optimizer)
     rates = []
     for step in range(17):
-        training._set_rates(optimizer, config, step, 4)
+        epochs._set_rates(learner, step, 4)
         rates.append([group["lr"] for group in optimizer.param_groups])
     assert rates[0] == pytest.approx([0, 0.25, 0.75])
     assert rates[2] == pytest.approx([0, 0.75 * 0.5 * (1 + np.cos(np.pi / 8)), 2.25 * 0.5 * (1 + np.cos(np.pi / 8))])
@@ -240,16 +242,16 @@ def test_the_log_and_the_progress_say_every_epoch_and_what_the_training_gave(dat
     sentences = [what for done, total, what in said if not total]
     assert sentences == [record.getMessage() for record in caplog.records]
     init, untrained = report.init_map_at_r, report.untrained_map_at_r
-    assert sentences[0] == f"whitened init: validation MAP@R {init:.4f}, untrained trunk {untrained:.4f}"
-    epochs = [
-        f"epoch {e.epoch} of 4: loss {e.loss:.3f}, validation MAP@R {e.map_at_r:.4f}"
-        for e in report.history
-        if e.loss is not None
+    chosen = "whitened init, rate 0.0005, whole heads, the first fold"
+    assert sentences[0] == f"{chosen}: held-out MAP@R {init:.4f}, untrained trunk {untrained:.4f}"
+    every = [
+        f"epoch {e.epoch} of 4: loss {e.loss:.3f}, held-out MAP@R {e.map_at_r:.4f}" for e in report.history if e.loss is not None
     ]
-    assert sentences[1:5] == epochs
+    assert sentences[1:5] == every
     assert sentences[5:] == list(report.summary)
-    assert sentences[5] == f"best epoch {report.best_epoch} of 4"
-    assert "the number of validation classes is 2 (fewer than 5)" in sentences[-1]
+    assert sentences[5] == report.selection
+    assert sentences[6] == f"best epoch {report.best_epoch} of 4"
+    assert sentences[-1] == report.warning
 
 
 def test_the_untrained_trunk_is_evaluated_on_the_validation_classes(dataset, whole):
@@ -285,7 +287,7 @@ def test_without_validation_classes_the_init_is_kept_and_the_report_says_so(tmp_
     report = train(dataset, MODEL, settings("frozen", epochs=1), **run)
     assert report.kept_init
     assert (report.validation_classes, report.validation_map_at_r) == (0, 0.0)
-    assert report.warning.startswith("There are no validation classes")
+    assert report.warning.startswith("There are no held-out classes")
 
 
 def test_validation_classes_of_one_image_each_count_for_nothing(tmp_path):
@@ -294,7 +296,8 @@ def test_validation_classes_of_one_image_each_count_for_nothing(tmp_path):
     write_manifest(dataset, [*rows, ("images/4/0.png", "4", "val", None), ("images/5/0.png", "5", "val", None)])
     run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
     report = train(dataset, MODEL, settings("frozen", epochs=1), **run)
-    assert (report.validation_classes, report.validation_images, report.validation_map_at_r) == (0, 2, 0.0)
+    assert (report.validation_classes, report.validation_images, report.validation_map_at_r) == (0, 0, 0.0)
+    assert report.kept_init
 
 
 def test_the_command_prints_the_same_words(dataset, tmp_path, capsys):
@@ -307,6 +310,6 @@ def test_the_command_prints_the_same_words(dataset, tmp_path, capsys):
     figure = f"validation MAP@R {report.validation_map_at_r:.4f}"
     assert said.out.splitlines() == [f"{report.outcome}, {figure}: {tmp_path / 'out'}"]
     assert "epoch 1 of 1: loss " in said.err
-    assert all(sentence in said.err for sentence in report.summary)
+    assert [sentence for sentence in report.summary if sentence not in said.err] == []
     assert main([*command, "--json"]) == 0
     assert TrainReport.model_validate_json(capsys.readouterr().out) == report

@@ -42,8 +42,8 @@ def test_a_run_says_what_its_training_gave(capsys):
     for training in (GAIN, GAIN | {"best_epoch": 0, "best": 0.812}):
         summarise(RunResult.model_validate({"status": "rejected", "training": training}))
     assert capsys.readouterr().err.splitlines() == [
-        "  training  best epoch 7 of 12, validation MAP@R untrained 0.990, init 0.812, best 0.845",
-        "  training  the init was kept: no epoch was better (of 12), validation MAP@R untrained 0.990, init 0.812",
+        "  training  best epoch 7 of 12, held-out MAP@R untrained 0.990, init 0.812, best 0.845",
+        "  training  the init was kept: no epoch was better (of 12), held-out MAP@R untrained 0.990, init 0.812",
     ]
 
 

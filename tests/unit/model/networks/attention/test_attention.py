@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.networks.attention import ATTENTION
+from model.networks.attention import ATTENTION, IDENTITY_AT_INIT
 from model.networks.attention.mask import AttentionMask
 from model.networks.attention.second_order import SecondOrderAttention
 from model.networks.heads import MultiHead
@@ -22,7 +22,7 @@ def test_the_shape_is_kept_in_training_and_in_use(name, size):
         assert refined.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["second_order", "second_order_nonlocal", "none"])
+@pytest.mark.parametrize("name", sorted(IDENTITY_AT_INIT))
 def test_the_residual_blocks_start_as_the_identity(name):
     features = torch.randn(2, 12, 5, 5)
     for training in (True, False):
@@ -36,6 +36,12 @@ def test_the_gated_blocks_start_as_a_multiple_of_the_identity(name, factor):
     features = torch.randn(2, 12, 5, 5)
     for training in (True, False):
         torch.testing.assert_close(ATTENTION[name](12).train(training)(features), factor * features)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in IDENTITY_AT_INIT])
+def test_a_block_that_is_not_called_the_identity_changes_the_map(name):
+    features = torch.randn(2, 12, 5, 5)
+    assert not torch.allclose(ATTENTION[name](12)(features), features)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
@@ -89,8 +95,8 @@ def test_each_head_has_attention_weights_of_its_own(name):
 @pytest.mark.parametrize("name", ["multi_head", "multi_head_paper"])
 def test_claims_5_to_8_a_second_order_block_on_the_global_head_and_another_on_the_local_one(name):
     heads = MultiHead((8, 12), METHODS[name].architecture)
-    assert [head for head, _ in heads.named_heads()] == ["global", "local"]
-    first, second = (head.attention for _, head in heads.named_heads())
+    assert {"global", "local"} <= {head for head, _ in heads.named_heads()}
+    first, second = heads.head("global").attention, heads.head("local").attention
     assert isinstance(first, SecondOrderAttention)
     assert isinstance(second, SecondOrderAttention)
     assert first is not second

@@ -1,0 +1,198 @@
+"""Trials: one candidate, trained on one or several folds in step, with a checkpoint after every epoch."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from model.errors import Terminated
+from model.training.checkpoint import Checkpoint, Counters
+from model.training.comparison import clearly_better, compared_figure
+from model.training.epochs import RESUMES, train_epoch
+from model.training.folds import Fold
+from model.training.initialisation import Inits, finish_init, init_heads, project_once
+from model.training.learner import Candidate, Learner, TrainingData, make_learner
+from model.training.merge_weights import choose_weights
+from model.training.validation import Validation, mean, query_counts, validate, validate_untrained
+
+Say = Callable[[str], None]
+"""Function that is called with each sentence about the training's progress."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all trainings of one call of `model.training.train.train` share.
+
+    Attributes:
+        data: Data, settings and method.
+        fabric: Devices and processes.
+        folder: Folder of checkpoints.
+        key: Hash of data and settings, which names the checkpoints that are resumed.
+        say: Receives sentences about the progress.
+        stopping: Tells whether the training must end after the step at hand.
+        inits: Inits of heads that were computed already: see `model.training.initialisation.init_heads`.
+    """
+
+    data: TrainingData
+    fabric: Fabric
+    folder: Path
+    key: str
+    say: Say
+    stopping: Callable[[], bool]
+    inits: Inits = field(default_factory=dict)
+
+    def checkpoint(self, learner: Learner, *names: str) -> Checkpoint:
+        """A checkpoint of a learner."""
+        return Checkpoint(learner, self.folder.joinpath(*names).with_suffix(".safetensors"), self.key)
+
+
+class Trial(NamedTuple):
+    """One candidate, trained on some folds in step.
+
+    Attributes:
+        candidate: The settings.
+        learners: One training for each fold.
+        counters: Their figures.
+    """
+
+    candidate: Candidate
+    learners: list[Learner]
+    counters: list[Counters]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(C,): queries of each held-out class, over all folds."""
+        return np.concatenate([query_counts(learner) for learner in self.learners])
+
+    def figures(self, name: str) -> NDArray[np.float64]:
+        """(epochs + 1, C): a figure of each held-out class, over all folds, for the init and each finished epoch."""
+        return np.concatenate([np.array(getattr(one, name)) for one in self.counters], axis=1)
+
+    @property
+    def criterion(self) -> Literal["map_at_r", "margin"]:
+        """The figure that is compared."""
+        return compared_figure(self.figures("map_at_r")[0], self.counts)
+
+    @property
+    def kept(self) -> int:
+        """The epoch that is kept: each is better than the one kept before by more than a standard error."""
+        figures, counts, kept = self.figures(self.criterion), self.counts, 0
+        for epoch in range(1, len(figures)):
+            if clearly_better(figures[epoch], figures[kept], counts):
+                kept = epoch
+        return kept
+
+    def beats(self, other: "Trial") -> bool:
+        """Whether the kept epoch is clearly better than that of another trial on the same folds, by that one's criterion."""
+        one, two = (trial.figures(other.criterion)[trial.kept] for trial in (self, other))
+        return clearly_better(one, two, self.counts)
+
+    def load_kept(self, session: Session, stage: str) -> None:
+        """Restore every learner to the kept epoch."""
+        for number, learner in enumerate(self.learners):
+            session.checkpoint(learner, f"{stage}-{self.candidate.slug}", f"best{number}").load()
+
+
+def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], stage: str) -> Trial:
+    """Train a candidate on folds in step, an epoch at a time, until the last epoch or until patience runs out.
+
+    Args:
+        session: What all trials share.
+        candidate: The settings.
+        folds: The folds.
+        stage: Name of the stage of the selection, for the checkpoints' folder.
+    """
+    folder, config = f"{stage}-{candidate.slug}", session.data.config
+    trial = _begin(session, candidate, folds, folder)
+    begun = min(one.epoch for one in trial.counters)
+    while True:
+        epoch = min(one.epoch for one in trial.counters)
+        if epoch == max(one.epoch for one in trial.counters):
+            kept = trial.kept
+            if kept == epoch and not any(one.step for one in trial.counters):  # resumed in mid-epoch, it was saved before
+                for number, (learner, counters) in enumerate(zip(trial.learners, trial.counters, strict=True)):
+                    session.checkpoint(learner, folder, f"best{number}").save(counters)
+            if epoch > begun or epoch == 0:  # a resumed training said the others before
+                _say_epoch(session, trial, epoch)
+            if epoch >= config.epochs or epoch - kept >= config.patience:
+                return trial
+        for number, learner in enumerate(trial.learners):
+            if trial.counters[number].epoch == epoch:
+                trial.counters[number] = _epoch(
+                    session, learner, trial.counters[number], session.checkpoint(learner, folder, f"last{number}")
+                )
+
+
+def _epoch(session: Session, learner: Learner, counters: Counters, last: Checkpoint) -> Counters:
+    """Train one epoch and validate it."""
+    began = time.monotonic()
+    loss = train_epoch(learner, counters, last.save, session.stopping)
+    seen = validate(learner)
+    counters = _with(
+        replace(
+            counters,
+            epoch=counters.epoch + 1,
+            step=0,
+            loss=0.0,
+            losses=(*counters.losses, loss),
+            seconds=(*counters.seconds, round(time.monotonic() - began, 3)),
+        ),
+        seen,
+    )
+    last.save(counters)
+    if session.stopping():
+        raise Terminated(f"Stopped after epoch {counters.epoch}.", RESUMES)
+    return counters
+
+
+def _with(counters: Counters, seen: Validation) -> Counters:
+    figures = {name: tuple(seen.by_class(getattr(seen, name)).tolist()) for name in ("map_at_r", "margin")}
+    return replace(counters, map_at_r=(*counters.map_at_r, figures["map_at_r"]), margin=(*counters.margin, figures["margin"]))
+
+
+def _begin(session: Session, candidate: Candidate, folds: Sequence[Fold], folder: str) -> Trial:
+    """The learners of a trial, from their last checkpoints or from the init."""
+    learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
+    loaded = [session.checkpoint(learner, folder, f"last{number}").load() for number, learner in enumerate(learners)]
+    counters = [one for one in loaded if one is not None]
+    if len(counters) < len(learners):  # killed in the init, which reads all learners as they are made
+        learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
+        return Trial(candidate, learners, _init(session, learners, folder))
+    for learner in learners:
+        project_once(learner)
+    return Trial(candidate, learners, counters)
+
+
+def _init(session: Session, learners: Sequence[Learner], folder: str) -> list[Counters]:
+    """Initialise the heads of all folds, choose their weights, and store the figures of the init."""
+    untrained = []
+    for learner in learners:
+        init_heads(learner, session.inits)
+        untrained.append(validate_untrained(learner))  # of the maps, which `project_once` replaces
+        project_once(learner)
+    weights = choose_weights(learners, session.data.method.tuned_heads)
+    counters = []
+    for number, (learner, trunk) in enumerate(zip(learners, untrained, strict=True)):
+        finish_init(learner, weights)
+        one = _with(Counters(untrained=tuple(trunk.by_class(trunk.map_at_r).tolist())), validate(learner))
+        last = session.checkpoint(learner, folder, f"last{number}")
+        last.save(one)
+        last.load()  # all processes start from exactly the same values, also on different machines
+        counters.append(one)
+    return counters
+
+
+def _say_epoch(session: Session, trial: Trial, epoch: int) -> None:
+    figure = mean(trial.figures("map_at_r")[epoch], trial.counts)
+    where = "the first fold" if len(trial.learners) == 1 else f"{len(trial.learners)} folds"
+    if epoch == 0:
+        untrained = mean(np.concatenate([np.array(one.untrained) for one in trial.counters]), trial.counts)
+        session.say(f"{trial.candidate}, {where}: held-out MAP@R {figure:.4f}, untrained trunk {untrained:.4f}")
+    else:
+        loss = np.mean([one.losses[epoch - 1] for one in trial.counters])
+        session.say(f"epoch {epoch} of {session.data.config.epochs}: loss {loss:.3f}, held-out MAP@R {figure:.4f}")
