@@ -6,6 +6,7 @@
 - `FinetunedTrunk` (`train.trunk=finetune`): the whole network, on cached images.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,11 +52,10 @@ class TrunkMode(Protocol):
 
 
 @dataclass(frozen=True)
-class FrozenTrunk:
-    """The heads are trained, on feature maps that are computed once."""
+class _HeadsAlone(ABC):
+    """The heads are trained, on what a frozen trunk gave once; it cannot be augmented."""
 
     network: RetrievalNetwork
-    maps: FeatureMaps
 
     def trained(self) -> dict[str, nn.Module]:
         """The heads."""
@@ -67,9 +67,20 @@ class FrozenTrunk:
         self.network.heads.train()
         freeze_statistics(self.network)
 
+    @abstractmethod
+    def unaugmented(self, rows: NDArray[np.int64]) -> Stored:
+        """The rows."""
+
     def augmented(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
-        """The maps without augmentation: cached maps cannot be augmented."""
+        """The rows, without augmentation."""
         return self.unaugmented(rows[mine])
+
+
+@dataclass(frozen=True)
+class FrozenTrunk(_HeadsAlone):
+    """Whole heads are trained, on feature maps that are computed once."""
+
+    maps: FeatureMaps
 
     def unaugmented(self, rows: NDArray[np.int64]) -> Stored:
         """Shallow (B, H1, W1, C1) and deep (B, H2, W2, C2), float16."""
@@ -81,7 +92,7 @@ class FrozenTrunk:
 
 
 @dataclass(frozen=True)
-class FrozenVectors:
+class FrozenVectors(_HeadsAlone):
     """The residuals of the heads' projections are trained, on vectors that are projected once.
 
     Attributes:
@@ -90,23 +101,8 @@ class FrozenVectors:
         places: (N,) the place of each row of the manifest in `vectors`.
     """
 
-    network: RetrievalNetwork
     vectors: Tensor
     places: NDArray[np.int64]
-
-    def trained(self) -> dict[str, nn.Module]:
-        """The heads."""
-        return {"heads": self.network.heads}
-
-    def set_training(self) -> None:
-        """Put the heads in training mode, with frozen batch norm statistics."""
-        self.network.eval()
-        self.network.heads.train()
-        freeze_statistics(self.network)
-
-    def augmented(self, rows: NDArray[np.int64], mine: slice, seed: tuple[int, ...]) -> Stored:
-        """The vectors without augmentation."""
-        return self.unaugmented(rows[mine])
 
     def unaugmented(self, rows: NDArray[np.int64]) -> Stored:
         """The vectors of the rows, (B, D) float32."""

@@ -8,9 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from model.claim import claim
 from model.files import read_json
-from model.home import Home
 from model.release import open_release
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.archive import verify_archive
@@ -28,13 +26,6 @@ TWO_FIELDS = (
     "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n1\r\n' for name in "ab").encode() + b"--x--\r\n"
 )
 BINARY = {"content-type": "application/octet-stream"}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = claim(Home.at(tmp_path_factory.mktemp("home")))
-    yield home
-    torchserve.stop(home)
 
 
 @pytest.fixture(scope="module")

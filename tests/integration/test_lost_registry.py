@@ -26,13 +26,6 @@ NAME = "drawn"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = claim(Home.at(tmp_path_factory.mktemp("home")))
-    yield home
-    torchserve.stop(home)
-
-
-@pytest.fixture(scope="module")
 def releases(tmp_path_factory, home):
     """Release A, which serves as version 1, and release B, which is not registered here."""
     root = tmp_path_factory.mktemp("releases")

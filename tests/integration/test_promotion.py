@@ -6,45 +6,17 @@ import sys
 
 import pytest
 
-from model.claim import claim
 from model.config import ServeConfig
 from model.errors import GlocalError, InvalidInput, NotFound
-from model.home import Home
-from serving.backends.torchserve import server as torchserve
 from serving.promotion import promote, smoke
 from serving.reconcile import server_status, start_server
 from serving.registry.ledger import Ledger
-from serving.registry.models import Registry
-from tests.support.promotions import assert_one_truth, make_releases, register, to
+from tests.support.promotions import assert_one_truth, to
 from tests.support.records import promotions
 
 pytestmark = pytest.mark.integration
 
 NAME = "drawn"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = claim(Home.at(tmp_path_factory.mktemp("home")))
-    yield home
-    torchserve.stop(home)
-
-
-@pytest.fixture(scope="module")
-def registry(home):
-    return Registry(home.tracking_uri, NAME)
-
-
-@pytest.fixture(scope="module")
-def releases(tmp_path_factory, home):
-    """Two good releases, registered as versions 1 and 2, and one that fails its golden queries, as 3."""
-    root = tmp_path_factory.mktemp("releases")
-    made = make_releases(root)
-    for number, release in enumerate(made, 1):
-        registered = register(release, home, root / f"report{number}")
-        assert (registered.version, registered.model, registered.data_name) == (str(number), NAME, "drawn")
-        assert registered.aliases == ("challenger",)
-    return made
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ import shutil
 import pytest
 from mlflow import MlflowClient
 
-from model.claim import claim
 from model.errors import StorageFailed, Unavailable
 from model.files import read_json
-from model.home import Home
 from serving import reconcile as reconciliation
 from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.discovery import find
@@ -23,18 +21,6 @@ from tests.support.promotions import answers, assert_one_truth, make_release_of,
 pytestmark = pytest.mark.integration
 
 NAME = "drawn"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = claim(Home.at(tmp_path_factory.mktemp("home")))
-    yield home
-    torchserve.stop(home)
-
-
-@pytest.fixture(scope="module")
-def registry(home):
-    return Registry(home.tracking_uri, NAME)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,9 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from model.claim import claim
 from model.config import ServeConfig
 from model.errors import Conflict, InvalidInput
 from model.files import read_json, write_json
-from model.home import Home
 from model.release import open_release
 from serving import deployment
 from serving.backends.torchserve import server as torchserve
@@ -22,12 +20,10 @@ from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.process import wait_until
 from serving.promotion import register_release
 from serving.reconcile import reconcile, server_status, start_server
-from serving.registry.models import Registry
 from tests.support.promotions import (
     answers,
     assert_one_truth,
     make_release_of,
-    make_releases,
     register,
     to,
     write_evidence,
@@ -37,27 +33,6 @@ from tests.support.records import promotions
 pytestmark = pytest.mark.integration
 
 NAME = "drawn"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = claim(Home.at(tmp_path_factory.mktemp("home")))
-    yield home
-    torchserve.stop(home)
-
-
-@pytest.fixture(scope="module")
-def registry(home):
-    return Registry(home.tracking_uri, NAME)
-
-
-@pytest.fixture(scope="module")
-def releases(tmp_path_factory, home):
-    """Two good releases, registered as versions 1 and 2, and one that fails its golden queries, as 3."""
-    root = tmp_path_factory.mktemp("releases")
-    made = make_releases(root)
-    assert [register(release, home, root / f"report{number}").version for number, release in enumerate(made)] == ["1", "2", "3"]
-    return made
 
 
 @pytest.fixture

@@ -13,11 +13,9 @@ import numpy as np
 import psutil
 import pytest
 
-from model.claim import claim
 from model.config import ServeConfig
 from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.files import read_json, write_json
-from model.home import Home
 from model.locks import hold
 from serving.backends.torchserve import discovery
 from serving.backends.torchserve import server as torchserve
@@ -35,13 +33,6 @@ from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, ma
 pytestmark = pytest.mark.integration
 
 NAME = "glocal"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = claim(Home.at(tmp_path_factory.mktemp("home")))
-    yield home
-    torchserve.stop(home)
 
 
 @pytest.fixture(scope="module")
