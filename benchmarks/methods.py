@@ -174,7 +174,8 @@ def benchmark(
     out = (out or home.root / "results").absolute()
     chosen = selected(methods or (), ablation or write_ablation is not None)
     (out / "trials").mkdir(parents=True, exist_ok=True)  # fails now, not after the first training
-    settings = settings_of(trunk, image_size, epochs, set_ or ())
+    unseen = ["train.folds=1"] if rerank else []  # the ratio of re-ranking is chosen on classes that are not trained on
+    settings = settings_of(trunk, image_size, epochs, [*unseen, *(set_ or ())])
     # Two benchmarks at a time would disturb each other's timings.
     with hold(home.root / ".lock", waiting=lambda: say("waiting for another benchmark to end")):
         progress = TrialProgress(len(chosen) * seeds * len(data))
