@@ -51,12 +51,12 @@ def compare(bench: Bench, methods: Sequence[str], seeds: int, progress: TrialPro
     """Compare methods on one data set.
 
     Returns:
-        `methods`: a row for each method, the untrained trunk first. `curves`: the validation MAP@R by epoch of each seed.
+        `methods`: a row for each method, the untrained trunk first. `curves`: seed 0's held-out MAP@R by epoch.
         `test`: the number of test queries and classes.
     """
     untrained = evaluate_untrained(bench, progress.progress)
     rows: dict[str, dict[str, Any]] = {UNTRAINED: untrained_row(untrained)}
-    curves: dict[str, list[list[float]]] = {}
+    curves: dict[str, list[float]] = {}
     tested: dict[str, list[Trial | None]] = {UNTRAINED: [None]}
     for method in methods:
         trials = [Trial(method, seed) for seed in range(seeds)]
@@ -70,7 +70,7 @@ def compare(bench: Bench, methods: Sequence[str], seeds: int, progress: TrialPro
         if reranking:
             rows[method]["reranked"] = _reranked(rerank_trial(bench, next(iter(finished)), progress.progress), found["query_ms"])
         drop_networks(bench, trials)
-        curves[method] = [[epoch["map_at_r"] for epoch in trained[trials[0]]["history"]]]
+        curves[method] = [epoch["map_at_r"] for epoch in trained[trials[0]]["history"]]
         tested[method] = list(finished)
     if reference := tested.get(REFERENCE):
         against = over_seeds(bench, reference)
@@ -82,7 +82,7 @@ def compare(bench: Bench, methods: Sequence[str], seeds: int, progress: TrialPro
 def _chosen(trained: dict[str, Any]) -> dict[str, Any]:
     """What seed 0 chose, as a row has it."""
     choice = choice_of(trained)
-    return {**vars(choice.candidate), "epochs": choice.epochs, "weights": trained["merge_weights"]}
+    return {**vars(choice.candidate), "epochs": choice.epochs, "weights": choice.weights}
 
 
 def _reranked(found: dict[str, Any] | None, query_ms: float) -> dict[str, Any] | None:

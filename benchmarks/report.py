@@ -100,16 +100,13 @@ def _bars(name: str, rows: dict[str, dict[str, Any]]) -> str:
     return _drawn(figure, name, 90 + 26 * len(rows), "MAP@R on the test classes", "")
 
 
-def _curves(name: str, curves: dict[str, list[list[float]]]) -> str:
+def _curves(name: str, curves: dict[str, list[float]]) -> str:
     """Held-out MAP@R by epoch of the selection, which seed 0 ran."""
     from plotly.graph_objects import Figure, Scatter
 
     figure = Figure()
-    for method, seeds in curves.items():
-        epochs = range(max(len(seed) for seed in seeds))
-        alive = [[seed[epoch] for seed in seeds if epoch < len(seed)] for epoch in epochs]
-        means = [sum(values) / len(values) for values in alive]
-        figure.add_trace(Scatter(x=list(epochs), y=means, name=method, mode="lines+markers", marker_size=4))
+    for method, figures in curves.items():
+        figure.add_trace(Scatter(x=list(range(len(figures))), y=figures, name=method, mode="lines+markers", marker_size=4))
     return _drawn(figure, name, 420, "epoch", "MAP@R on held-out classes")
 
 

@@ -92,8 +92,7 @@ def compare(case: Case, dataset: Path, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as work:
         fabric = make_fabric(case.train)
         manifest = read_manifest(dataset)
-        options = {"data_md5": str(dataset), "work": Path(work), "progress": _say, "fabric": fabric}
-        data = open_data(manifest, case.model, case.train, **options)  # type: ignore[arg-type]
+        data = open_data(manifest, case.model, case.train, data_md5=str(dataset), work=Path(work), progress=_say, fabric=fabric)
         learner = make_learner(data, class_folds(data.manifest, 1, 0)[0], candidates(data)[case.candidate], fabric)
         init_heads(learner, {})
         project_once(learner)

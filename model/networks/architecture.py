@@ -51,6 +51,11 @@ class Architecture:
         return sum(head.dimensions for head in self.heads.values())
 
     @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each head in the merged vector before any is chosen, by name; 1 for a head that keeps its own length."""
+        return {name: 1.0 if head.weight is None else head.weight for name, head in self.heads.items()}
+
+    @property
     def attentive(self) -> bool:
         """Whether a head has an attention block."""
         return any(head.attention != "none" for head in self.heads.values())

@@ -1,6 +1,6 @@
 """The heads, and the network that joins them to the trunk: claims 1, 3, 5 to 8, 12 and 21."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -106,9 +106,7 @@ class MultiHead(nn.Module):
             if spec.shared:
                 self.head(name).projection = shared.setdefault(spec.shared, self.head(name).projection)  # type: ignore[assignment]
         self.autoencoder = AttentiveAutoencoder(shallow) if architecture.autoencoder else None
-        self.register_buffer(
-            "weights", torch.tensor([1.0 if s.weight is None else s.weight for s in architecture.heads.values()])
-        )
+        self.register_buffer("weights", torch.tensor(list(architecture.weights.values())))
         self.widths = {"merged": architecture.dimensions, "attended": shallow}
         self.widths |= {name: spec.dimensions for name, spec in architecture.heads.items()}
 
@@ -121,6 +119,10 @@ class MultiHead(nn.Module):
     def named_heads(self) -> Iterator[tuple[str, Head]]:
         """The heads, in the order of the merged vector."""
         return ((name, self.head(name)) for name in self.architecture.heads)
+
+    def set_weights(self, weights: Mapping[str, float]) -> None:
+        """Set the weight of each head in the merged vector, by name."""
+        self.weights.copy_(torch.tensor([weights[name] for name in self.architecture.heads]))
 
     def train_residuals(self) -> None:
         """Train the projections relative to their init from now on."""

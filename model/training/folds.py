@@ -42,11 +42,10 @@ def class_folds(manifest: Manifest, count: int, seed: int) -> list[Fold]:
     Returns:
         At most `count` folds, each with two held-out classes and two to train on; empty if there are too few classes.
     """
-    train, val = manifest.rows("train"), manifest.rows("val")
     if count == 1:
-        sides = [(train, val)]
+        sides = [(manifest.rows("train"), manifest.rows("val"))]
     else:
-        rows = np.sort(np.concatenate([train, val]))
+        rows = manifest.rows("train", "val")
         classes = np.random.default_rng(seed).permutation(np.unique(manifest.labels[rows]))
         dealt = min(count, len(classes) // 2)
         outside = [np.isin(manifest.labels[rows], classes[number::dealt]) for number in range(dealt)]

@@ -42,8 +42,7 @@ def _init_heads(learner: Learner) -> None:
 
 def finish_init(learner: Learner, weights: Mapping[str, float]) -> None:
     """Set the heads' weights in the merged vector, place the proxies after a whitened init, and copy all to the average."""
-    heads = learner.network.heads
-    heads.weights.copy_(torch.tensor([weights[name] for name in heads.architecture.heads]))
+    learner.network.heads.set_weights(weights)
     if learner.candidate.init == "whitened":
         _init_proxies(learner)
     learner.average()

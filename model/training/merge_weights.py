@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from model.training.comparison import clearly_better, compared_figure
 from model.training.learner import Learner
@@ -18,7 +17,10 @@ _ROUNDS = 2
 
 @torch.no_grad()
 def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> dict[str, float]:
-    """The weight of each head in the merged vector, by name. After a whitened init, those of the tuned heads are chosen."""
+    """The weight of each head in the merged vector, by name. After a whitened init, those of the tuned heads are chosen.
+
+    The learners' own weights are left as they were tried last.
+    """
     weights = learners[0].network.heads.named_weights
     if learners[0].candidate.init != "whitened" or not tuned_heads:
         return weights
@@ -28,7 +30,8 @@ def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> d
     def figures(weights: dict[str, float], name: str) -> Figures:
         found = []
         for learner, own in zip(learners, vectors, strict=True):
-            seen = search(learner, _merged(own, weights))
+            learner.network.heads.set_weights(weights)
+            seen = search(learner, learner.network.heads.merge(own))
             found.append(seen.by_class(getattr(seen, name)))
         return np.concatenate(found)
 
@@ -39,8 +42,3 @@ def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> d
             best = max(options.values(), key=lambda values: mean(values, counts))
             weights[name] = next(weight for weight, values in options.items() if not clearly_better(best, values, counts))
     return weights
-
-
-def _merged(vectors: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    parts = [weights[name] * vector for name, vector in vectors.items()]
-    return torch.nn.functional.normalize(torch.cat(parts, dim=1), dim=1)

@@ -74,9 +74,11 @@ def select(session: Session, folds: Sequence[Fold]) -> tuple[Choice, Trial]:
 
 
 def _race(session: Session, tried: Sequence[Candidate], first_fold: Sequence[Fold]) -> Candidate:
-    """The best candidate on the first fold. One that diverges is left out, unless it is the only one."""
+    """The best candidate on the first fold. One that diverges is left out; if all do, the first is taken."""
+    if len(tried) == 1:
+        return tried[0]
     best: Trial | None = None
-    for candidate in tried if len(tried) > 1 else ():
+    for candidate in tried:
         try:
             trial = run_trial(session, candidate, first_fold, "race")
         except Diverged as error:

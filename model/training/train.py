@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -86,7 +85,6 @@ def train(
         with fabric.rank_zero_first():  # the other processes find the maps in the cache
             data = open_data(manifest, model, config, data_md5=data_md5, work=work, progress=shown, fabric=fabric)
         session = Session(data, fabric, folder, key, say, lambda: any_process(fabric, received()))
-        rows = np.sort(np.concatenate([data.manifest.rows("train"), data.manifest.rows("val")]))
         folds = [] if choice else class_folds(data.manifest, config.fold_count, config.seed)
         trial = None
         if folds:
@@ -94,7 +92,7 @@ def train(
         if trial and len(folds) == 1:
             learner, counters = trial.learners[0], trial.counters[0]
         else:
-            learner, counters = _train_on_all(session, rows, choice or _init_alone(data))
+            learner, counters = _train_on_all(session, choice or _init_alone(data))
         report = report_of(learner, trial, counters)
         for sentence in report.summary:
             say(sentence)
@@ -121,13 +119,13 @@ def _silent(_: str) -> None:
 
 def _init_alone(data: TrainingData) -> Choice:
     """The choice where no classes can be held out: the init of the first candidate, without epochs."""
-    weights = {name: 1.0 if head.weight is None else head.weight for name, head in data.method.architecture.heads.items()}
-    return Choice(candidates(data)[0], 0, weights)
+    return Choice(candidates(data)[0], 0, data.method.architecture.weights)
 
 
-def _train_on_all(session: Session, rows: NDArray[np.int64], choice: Choice) -> tuple[Learner, Counters]:
+def _train_on_all(session: Session, choice: Choice) -> tuple[Learner, Counters]:
     """Train on all training and validation classes, with what was chosen."""
-    learner = make_learner(session.data, Fold(rows, np.empty(0, dtype=np.int64)), choice.candidate, session.fabric)
+    everything = Fold(session.data.manifest.rows("train", "val"), np.empty(0, dtype=np.int64))
+    learner = make_learner(session.data, everything, choice.candidate, session.fabric)
     last = session.checkpoint(learner, "all", "last")
     counters = last.load()
     if counters is None:

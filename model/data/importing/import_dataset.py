@@ -23,7 +23,7 @@ from model.home import DataStore
 from model.licences import of_folder
 from model.progress import Progress
 from model.schemas.data_pin import DataPin
-from model.text import excerpt
+from model.text import counted, excerpt
 
 DEFAULTS = DataConfig()
 _FORMS = "Give a folder with one folder of images per class, or a CSV."
@@ -80,7 +80,7 @@ def import_dataset(
         record = _with_source(assemble(listing, config, remote, staging / "data", findings, progress), stated, known)
         report = write_report(store.reports, name, findings)
         if findings.defects:
-            count = f"{len(findings.defects)} defect{'s'[: len(findings.defects) > 1]}: {summary(findings.defects)}"
+            count = f"{counted(len(findings.defects), 'defect')}: {summary(findings.defects)}"
             headline = f"{excerpt(str(source))} has {count}. Nothing was imported."
             raise Rejected(headline, f"Every one is named in {report}.", findings, report)
         pin = publish(store, name, staging / "data", record, remote=remote, step=lambda step: progress(0, 0, step))

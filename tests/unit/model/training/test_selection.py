@@ -148,7 +148,7 @@ def test_a_weight_that_is_clearly_better_replaces_the_simplest(monkeypatch, gain
     """Weights from 2 on give each class `gain`. With the weight some classes rise and as many fall, which decides nothing."""
 
     def search(_, merged):
-        weight = float(merged[0, 8:14].norm() / merged[0, :8].norm())
+        weight = float(merged[0, 12:].norm() / merged[0, :8].norm())  # global 8, local 4, parts 6: by name, as heads are merged
         figures = np.repeat(0.5 + gain * (weight > 1.9) + 0.01 * weight * (-1) ** np.arange(12), 5)
         return SimpleNamespace(map_at_r=figures, by_class=lambda values: values[::5])
 
