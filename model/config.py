@@ -114,9 +114,10 @@ class ModelConfig(_Section):
 class TrainConfig(_Section):
     """How the heads, and optionally the trunk, are trained."""
 
-    trunk: Literal["frozen", "finetune"] = Field(
-        "frozen",
-        description="frozen: feature maps are computed once and only the heads are trained; finetune: the trunk is trained too",
+    trunk: Literal["auto", "frozen", "finetune"] = Field(
+        "auto",
+        description="frozen: feature maps are computed once and only the heads are trained; finetune: the trunk is trained too; "
+        "auto: finetune where the training has a GPU, else frozen",
     )
     epochs: int = Field(12, ge=0, le=1000, description="Number of passes over the training images; 0 keeps the init")
     classes_per_batch: int = Field(16, ge=2, description="Classes in a batch, over all processes")
@@ -163,6 +164,12 @@ class TrainConfig(_Section):
     checkpoint_every: int = Field(
         1000, ge=1, description="Steps between checkpoints; the end of an epoch and SIGTERM write one too"
     )
+
+    def decided(self, device: str) -> "TrainConfig":
+        """The settings for a type of device, `cpu` or `cuda`, with `trunk` decided where it is `auto`."""
+        if self.trunk != "auto":
+            return self
+        return self.model_copy(update={"trunk": "finetune" if device == "cuda" else "frozen"})
 
     @property
     def compared_rates(self) -> tuple[float, ...]:

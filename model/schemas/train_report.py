@@ -14,6 +14,10 @@ FEWEST_CLASSES = 5
 classes gives p = 1/16; with 5 classes it gives p = 1/32, below 0.05."""
 
 
+TrunkSetting = Literal["auto", "frozen", "finetune"]
+"""Values of `train.trunk`."""
+
+
 class Epoch(Schema):
     """One epoch of a training. Epoch 0 is the init, before any step."""
 
@@ -26,8 +30,19 @@ class Epoch(Schema):
     seconds: float = Field(0.0, ge=0, description="Duration of the epoch with its validation, summed over the folds")
 
 
+def trunk_choice(asked: TrunkSetting, trunk: TrunkSetting) -> str:
+    """Whether the trunk is trained, and why, as a sentence."""
+    how = "finetuned with the heads" if trunk == "finetune" else "frozen, the heads alone are trained"
+    if asked != "auto":
+        return f"the trunk is {how}, as train.trunk says"
+    return f"the trunk is {how}, because there is {'a' if trunk == 'finetune' else 'no'} GPU (train.trunk=auto)"
+
+
 class TrainReport(Schema):
     """A training, epoch by epoch, with the gain of its init and of its epochs."""
+
+    trunk: Literal["frozen", "finetune"] | None = Field(None, description="Whether the trunk was trained; absent in old records")
+    trunk_asked: TrunkSetting = Field("auto", description="`train.trunk` as it was set; auto: finetune where there was a GPU")
 
     init: Literal["whitened", "random"] = Field(description="Init of the projections; whitened: in closed form")
     learning_rate: float | None = Field(None, description="Learning rate of the heads that was chosen; absent in old records")
@@ -187,7 +202,8 @@ class TrainReport(Schema):
     @property
     def summary(self) -> tuple[str, ...]:
         """The report in sentences: outcome, gain, and the warning if there is one."""
-        return tuple(sentence for sentence in (self.selection, self.outcome, self.gain, self.warning) if sentence)
+        trunk = trunk_choice(self.trunk_asked, self.trunk) if self.trunk else ""
+        return tuple(sentence for sentence in (trunk, self.selection, self.outcome, self.gain, self.warning) if sentence)
 
     @property
     def figures(self) -> dict[str, float]:

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from model.schemas.train_report import SATURATED_MAP_AT_R
 from model.training.validation import Figures, mean
 
+Criterion = Literal["map_at_r", "margin"]
+"""A figure of `model.training.validation.Validation` by which settings are compared."""
 
-def compared_figure(map_at_r: Figures, counts: NDArray[np.int64]) -> Literal["map_at_r", "margin"]:
+
+def compared_figure(map_at_r: Figures, counts: NDArray[np.int64]) -> Criterion:
     """The figure of `model.training.validation.Validation` to compare: `margin` where MAP@R of the init (C,) is saturated."""
     return "margin" if mean(map_at_r, counts) >= SATURATED_MAP_AT_R else "map_at_r"
 

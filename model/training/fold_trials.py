@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.errors import Terminated
 from model.training.checkpoint import Checkpoint, Counters
-from model.training.comparison import clearly_better, compared_figure
+from model.training.comparison import Criterion, clearly_better, compared_figure
 from model.training.epochs import RESUMES, train_epoch
 from model.training.folds import Fold
 from model.training.initialisation import Inits, finish_init, init_heads, project_once
@@ -69,12 +69,12 @@ class Trial(NamedTuple):
         """(C,): queries of each held-out class, over all folds."""
         return np.concatenate([query_counts(learner) for learner in self.learners])
 
-    def figures(self, name: str) -> NDArray[np.float64]:
+    def figures(self, name: Criterion) -> NDArray[np.float64]:
         """(epochs + 1, C): a figure of each held-out class, over all folds, for the init and each finished epoch."""
         return np.concatenate([np.array(getattr(one, name)) for one in self.counters], axis=1)
 
     @property
-    def criterion(self) -> Literal["map_at_r", "margin"]:
+    def criterion(self) -> Criterion:
         """The figure that is compared."""
         return compared_figure(self.figures("map_at_r")[0], self.counts)
 
@@ -87,9 +87,13 @@ class Trial(NamedTuple):
                 kept = epoch
         return kept
 
-    def beats(self, other: "Trial") -> bool:
-        """Whether the kept epoch is clearly better than that of another trial on the same folds, by that one's criterion."""
-        one, two = (trial.figures(other.criterion)[trial.kept] for trial in (self, other))
+    def kept_mean(self, criterion: Criterion) -> float:
+        """The mean over queries of a figure of the kept epoch."""
+        return mean(self.figures(criterion)[self.kept], self.counts)
+
+    def beats(self, other: "Trial", criterion: Criterion) -> bool:
+        """Whether the kept epoch is clearly better than that of another trial on the same folds."""
+        one, two = (trial.figures(criterion)[trial.kept] for trial in (self, other))
         return clearly_better(one, two, self.counts)
 
     def load_kept(self, session: Session, stage: str) -> None:

@@ -3,23 +3,26 @@
 import numpy as np
 
 from model.evaluation.bootstrap import bootstrap_interval
-from model.schemas.train_report import Epoch, TrainReport
+from model.schemas.train_report import Epoch, TrainReport, TrunkSetting
 from model.training.checkpoint import Counters
 from model.training.fold_trials import Trial
 from model.training.learner import Learner
 from model.training.validation import mean
 
 
-def report_of(learner: Learner, trial: Trial | None, counters: Counters) -> TrainReport:
+def report_of(learner: Learner, trial: Trial | None, counters: Counters, trunk_asked: TrunkSetting) -> TrainReport:
     """The report of a training.
 
     Args:
         learner: The training whose network is kept.
         trial: What was chosen, on all folds; None if no classes were held out.
         counters: Progress of the training whose network is kept.
+        trunk_asked: `train.trunk` as it was set.
     """
     config, candidate = learner.config, learner.candidate
     chosen = {
+        "trunk": config.trunk,
+        "trunk_asked": trunk_asked,
         "init": candidate.init,
         "learning_rate": candidate.learning_rate,
         "whole_heads": candidate.whole_heads,

@@ -1,8 +1,8 @@
 """Selection: what a training leaves open is chosen on classes that it has not seen.
 
-    candidates (init, learning rate, whole heads)   compared on the first fold
+    candidates (init, learning rate, whole heads)   the first fold leaves two at most, which all folds compare
     weights of the heads in the merged vector       chosen on all folds, after the init
-    number of epochs                                chosen on all folds, with the candidate that was chosen
+    number of epochs                                chosen on all folds
 
 A training with what was chosen then reads all classes: `model.training.train`. One setting replaces another only if it is
 clearly better (`model.training.comparison`), so of settings that the classes cannot tell apart the simpler is taken.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from model.errors import Diverged
 from model.networks.attention import IDENTITY_AT_INIT
+from model.text import counted
 from model.training.fold_trials import Session, Trial, run_trial
 from model.training.folds import Fold
 from model.training.learner import Candidate, TrainingData
@@ -43,7 +44,7 @@ def candidates(data: TrainingData) -> list[Candidate]:
     config, method = data.config, data.method
     architecture, named = method.architecture, {data.model.global_attention, data.model.local_attention} != {"method"}
     residuals = (
-        config.trunk == "frozen"
+        config.trunk != "finetune"
         and all(head.attention in IDENTITY_AT_INIT for head in architecture.heads.values())
         and not (architecture.autoencoder or (architecture.attentive and (method.keeps_attention or named)))
     )
@@ -64,29 +65,43 @@ def select(session: Session, folds: Sequence[Fold]) -> tuple[Choice, Trial]:
         The choice, and the trial of its candidate on all folds, whose learners hold the epoch that was chosen.
 
     Raises:
-        Diverged: The candidate that was chosen diverges.
+        Diverged: All candidates diverge.
         Terminated: SIGTERM arrived; the same call resumes.
     """
-    chosen = _race(session, candidates(session.data), folds[:1])
-    trial = run_trial(session, chosen, folds, "folds")
+    tried = candidates(session.data)
+    if len(tried) > 1 and len(folds) > 1:
+        tried = [trial.candidate for trial in _finalists(_run_all(session, tried, folds[:1], "race"))]
+    trial = _best(_run_all(session, tried, folds, "folds"))
+    if len(tried) > 1:
+        session.say(f"chosen on {counted(len(folds), 'fold')}: {trial.candidate}")
     trial.load_kept(session, "folds")
-    return Choice(chosen, trial.kept, trial.learners[0].network.heads.named_weights), trial
+    return Choice(trial.candidate, trial.kept, trial.learners[0].network.heads.named_weights), trial
 
 
-def _race(session: Session, tried: Sequence[Candidate], first_fold: Sequence[Fold]) -> Candidate:
-    """The best candidate on the first fold. One that diverges is left out; if all do, the first is taken."""
-    if len(tried) == 1:
-        return tried[0]
-    best: Trial | None = None
+def _run_all(session: Session, tried: Sequence[Candidate], folds: Sequence[Fold], stage: str) -> list[Trial]:
+    """The trials of all candidates, the simplest first. One that diverges is left out, unless all do."""
+    trials: list[Trial] = []
+    diverged = None
     for candidate in tried:
         try:
-            trial = run_trial(session, candidate, first_fold, "race")
+            trials.append(run_trial(session, candidate, folds, stage))
         except Diverged as error:
             session.say(f"{candidate}: {error.headline}")
-            continue
-        if best is None or trial.beats(best):
-            best = trial
-    if best is None:
-        return tried[0]
-    session.say(f"chosen on the first fold: {best.candidate}")
-    return best.candidate
+            diverged = error
+    if diverged and not trials:
+        raise diverged
+    return trials
+
+
+def _finalists(trials: Sequence[Trial]) -> list[Trial]:
+    """The trial with the best mean, and before it the simplest of those that it does not clearly beat."""
+    criterion = trials[0].criterion
+    best = max(trials, key=lambda trial: trial.kept_mean(criterion))
+    simplest = next(trial for trial in trials if not best.beats(trial, criterion))
+    return [simplest] if simplest is best else [simplest, best]
+
+
+def _best(trials: Sequence[Trial]) -> Trial:
+    """The simplest trial that no other clearly beats."""
+    criterion = trials[0].criterion
+    return next(trial for trial in trials if not any(other.beats(trial, criterion) for other in trials))

@@ -25,7 +25,7 @@ from model.files import atomic_folder, sha256_json, write_json
 from model.locks import hold
 from model.networks.stored import NetworkSpec, save_network
 from model.progress import Progress
-from model.schemas.train_report import TrainReport
+from model.schemas.train_report import TrainReport, trunk_choice
 from model.training.checkpoint import Counters
 from model.training.distributed import any_process, make_fabric
 from model.training.epochs import RESUMES, train_epoch
@@ -75,11 +75,13 @@ def train(
         Terminated: SIGTERM arrived; the same call resumes.
     """
     manifest = read_manifest(dataset)
+    fabric, asked = make_fabric(config), config.trunk
+    config = config.decided(fabric.device.type)
     settings = [model.model_dump(), config.model_dump(exclude=_SAME_RESULT), asdict(choice) if choice else None]
     key = sha256_json([data_md5, *settings])
-    fabric = make_fabric(config)
     shown = progress if fabric.is_global_zero else None
     say = _speaker(progress) if fabric.is_global_zero else _silent
+    say(trunk_choice(asked, config.trunk))
     with _exclusive(fabric, work / "training" / key[:16]) as folder, sigterm_flag() as received:
         torch.manual_seed(config.seed)
         with fabric.rank_zero_first():  # the other processes find the maps in the cache
@@ -93,7 +95,7 @@ def train(
             learner, counters = trial.learners[0], trial.counters[0]
         else:
             learner, counters = _train_on_all(session, choice or _init_alone(data))
-        report = report_of(learner, trial, counters)
+        report = report_of(learner, trial, counters, asked)
         for sentence in report.summary:
             say(sentence)
         held_out = _held_out(trial)  # by all processes together

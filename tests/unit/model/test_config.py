@@ -195,6 +195,16 @@ def test_what_is_left_open_follows_from_the_trunk(overrides, rates, folds):
     assert (train.compared_rates, train.fold_count) == (rates, folds)
 
 
+@pytest.mark.parametrize(
+    ("asked", "device", "decided"),
+    [("auto", "cpu", "frozen"), ("auto", "cuda", "finetune"), ("frozen", "cuda", "frozen"), ("finetune", "cpu", "finetune")],
+)
+def test_a_trunk_is_trained_by_default_where_there_is_a_gpu(asked, device, decided):
+    train = load_config(None, [f"train.trunk={asked}"]).train.decided(device)
+    assert train.trunk == decided
+    assert train.fold_count == (1 if decided == "finetune" else 3)
+
+
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         parse_config({}).train.epochs = 3

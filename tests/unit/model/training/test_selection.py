@@ -17,7 +17,7 @@ from model.networks.heads import Embeddings, MultiHead
 from model.networks.methods import get_method
 from model.networks.stored import NetworkSpec, load_network
 from model.schemas.train_report import TrainReport
-from model.training import fold_trials, merge_weights
+from model.training import fold_trials, merge_weights, selection
 from model.training import train as training
 from model.training.checkpoint import Counters
 from model.training.comparison import clearly_better
@@ -101,6 +101,22 @@ def test_where_the_init_saturates_map_at_r_the_margin_is_compared():
     assert (trial.criterion, trial.kept) == ("margin", 2)
     below = trial_of([[0.97, 0.97], *figures[1:]], margins)
     assert (below.criterion, below.kept) == ("map_at_r", 1)
+
+
+@pytest.mark.parametrize(
+    ("figures", "finalists", "best"),
+    [
+        ({"a": [0.5, 0.6], "b": [0.6, 0.7], "c": [0.7, 0.8]}, "c", "c"),
+        ({"a": [0.5, 0.6], "b": [0.7, 0.7], "c": [0.8, 0.65]}, "bc", "b"),
+        ({"a": [0.7, 0.7], "b": [0.6, 0.7], "c": [0.9, 0.6]}, "ac", "a"),
+        ({"a": [0.7, 0.7], "b": [0.7, 0.7], "c": [0.6, 0.6]}, "a", "a"),
+    ],
+    ids=["each is better", "two that are as good", "the simplest is as good", "equal"],
+)
+def test_the_finalists_are_the_best_and_the_simplest_that_it_does_not_clearly_beat(figures, finalists, best):
+    trials = [trial_of([row])._replace(candidate=name) for name, row in figures.items()]
+    assert "".join(trial.candidate for trial in selection._finalists(trials)) == finalists
+    assert selection._best(trials).candidate == best
 
 
 def test_the_figures_of_a_trial_are_those_of_all_folds_and_their_classes():
@@ -338,12 +354,21 @@ def test_a_candidate_that_diverges_is_left_out(larger, run):
 
 
 @pytest.mark.usefixtures("small")
-def test_the_candidate_that_is_clearly_better_on_the_first_fold_is_trained_on_all(larger, run, monkeypatch, read_rows):
-    monkeypatch.setattr(Trial, "beats", lambda trial, other: trial.candidate.learning_rate == 3e-2)
+def test_the_best_candidate_of_the_first_fold_and_the_simplest_that_is_as_good_are_trained_on_all(larger, run, monkeypatch):
+    monkeypatch.setattr(Trial, "kept_mean", lambda trial, _: trial.candidate.learning_rate)
+
+    def beats(trial: Trial, other: Trial, _: str) -> bool:
+        """A higher rate beats a lower one on all folds; on the first fold alone nothing beats anything."""
+        return len(trial.learners) == 3 and trial.candidate.learning_rate > other.candidate.learning_rate
+
+    monkeypatch.setattr(Trial, "beats", beats)
     report = train(larger, SELECTING, on_folds(epochs=1), **run)
     assert (report.learning_rate, report.whole_heads) == (3e-2, False)
     names = {path.name for path in (run["work"] / "training").glob("*/*") if path.is_dir()}
-    assert {name for name in names if name.startswith("folds")} == {"folds-whitened-0.03-residuals"}
+    assert {name for name in names if name.startswith("folds")} == {
+        "folds-whitened-0.01-residuals",
+        "folds-whitened-0.03-residuals",
+    }
     assert {name for name in names if name.startswith("race")} == {
         "race-whitened-0.01-residuals",
         "race-whitened-0.03-residuals",
