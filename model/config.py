@@ -142,7 +142,7 @@ class TrainConfig(_Section):
     proxy_learning_rate: float = Field(1e-2, gt=0, description="Learning rate of the class proxies")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW, for all trained parameters")
     warmup_epochs: int = Field(
-        1, ge=0, description="Epochs in which the learning rates rise; the trunk is not trained during them"
+        1, ge=0, description="Epochs in which the learning rates rise; after a random init the trunk is not trained during them"
     )
     clip: float = Field(10.0, gt=0, description="Largest absolute value of a gradient's element; larger values are clipped")
     patience: int = Field(6, ge=1, description="Epochs without a better validation MAP@R after which training ends")

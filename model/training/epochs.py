@@ -61,12 +61,15 @@ def _finite(total: Tensor, epoch: int) -> float:
 
 
 def _set_rates(learner: Learner, step: int, steps_per_epoch: int) -> None:
-    """Set the learning rates: a linear rise over the warm-up, in which the trunk's rate is 0, and half a cosine down to zero."""
+    """Set the learning rates: a linear rise over the warm-up, and half a cosine down to zero.
+
+    After a random init the trunk's rate is 0 during the warm-up, so that gradients of random heads do not destroy it.
+    """
     config = learner.config
     warmup, total = config.warmup_epochs * steps_per_epoch, max(1, config.epochs * steps_per_epoch)
     factor = min(1.0, (step + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * step / total))
     rates = {
-        "trunk": 0.0 if step < warmup else config.trunk_learning_rate,
+        "trunk": 0.0 if step < warmup and learner.candidate.init == "random" else config.trunk_learning_rate,
         "heads": learner.candidate.learning_rate,
         "proxies": config.proxy_learning_rate,
     }

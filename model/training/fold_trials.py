@@ -102,14 +102,17 @@ class Trial(NamedTuple):
             session.checkpoint(learner, f"{stage}-{self.candidate.slug}", f"best{number}").load()
 
 
-def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], stage: str) -> Trial:
-    """Train a candidate on folds in step, an epoch at a time, until the last epoch or until patience runs out.
+def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], stage: str, epochs: int) -> Trial:
+    """Train a candidate on folds in step, an epoch at a time, until an epoch is reached or patience runs out.
+
+    A trial that was run before, of the same stage and to an earlier epoch, goes on from there.
 
     Args:
         session: What all trials share.
         candidate: The settings.
         folds: The folds.
         stage: Name of the stage of the selection, for the checkpoints' folder.
+        epochs: Epoch at which the trial ends; the learning rates fall to 0 at `train.epochs` all the same.
     """
     folder, config = f"{stage}-{candidate.slug}", session.data.config
     trial = _begin(session, candidate, folds, folder)
@@ -123,7 +126,7 @@ def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], sta
                     session.checkpoint(learner, folder, f"best{number}").save(counters)
             if epoch > begun or epoch == 0:  # a resumed training said the others before
                 _say_epoch(session, trial, epoch)
-            if epoch >= config.epochs or epoch - kept >= config.patience:
+            if epoch >= epochs or epoch - kept >= config.patience:
                 return trial
         for number, learner in enumerate(trial.learners):
             if trial.counters[number].epoch == epoch:

@@ -1,6 +1,6 @@
 """Selection: what a training leaves open is chosen on classes that it has not seen.
 
-    candidates (init, learning rate, whole heads)   the first fold leaves two at most, which all folds compare
+    candidates (init, learning rate, whole heads)   a short race on the first fold leaves two at most, which all folds compare
     weights of the heads in the merged vector       chosen on all folds, after the init
     number of epochs                                chosen on all folds
 
@@ -8,6 +8,7 @@ A training with what was chosen then reads all classes: `model.training.train`. 
 clearly better (`model.training.comparison`), so of settings that the classes cannot tell apart the simpler is taken.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,10 @@ from model.text import counted
 from model.training.fold_trials import Session, Trial, run_trial
 from model.training.folds import Fold
 from model.training.learner import Candidate, TrainingData
+
+RACE = 1 / 3
+"""Share of the epochs after which the race ends. The best of it get the whole budget (successive halving: Jamieson and Talwalkar,
+Non-stochastic Best Arm Identification and Hyperparameter Optimization, AISTATS 2016)."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +73,26 @@ def select(session: Session, folds: Sequence[Fold]) -> tuple[Choice, Trial]:
         Diverged: All candidates diverge.
         Terminated: SIGTERM arrived; the same call resumes.
     """
-    tried = candidates(session.data)
-    if len(tried) > 1 and len(folds) > 1:
-        tried = [trial.candidate for trial in _finalists(_run_all(session, tried, folds[:1], "race"))]
-    trial = _best(_run_all(session, tried, folds, "folds"))
+    tried, epochs = candidates(session.data), session.data.config.epochs
+    if len(tried) > 1:
+        stage = "race" if len(folds) > 1 else "folds"  # on a single fold the finalists go on where the race ends
+        raced = _run_all(session, tried, folds[:1], stage, math.ceil(RACE * epochs))
+        tried = [trial.candidate for trial in _finalists(raced)]
+        session.say(f"after the race: {', or '.join(map(str, tried))}")
+    trial = _best(_run_all(session, tried, folds, "folds", epochs))
     if len(tried) > 1:
         session.say(f"chosen on {counted(len(folds), 'fold')}: {trial.candidate}")
     trial.load_kept(session, "folds")
     return Choice(trial.candidate, trial.kept, trial.learners[0].network.heads.named_weights), trial
 
 
-def _run_all(session: Session, tried: Sequence[Candidate], folds: Sequence[Fold], stage: str) -> list[Trial]:
+def _run_all(session: Session, tried: Sequence[Candidate], folds: Sequence[Fold], stage: str, epochs: int) -> list[Trial]:
     """The trials of all candidates, the simplest first. One that diverges is left out, unless all do."""
     trials: list[Trial] = []
     diverged = None
     for candidate in tried:
         try:
-            trials.append(run_trial(session, candidate, folds, stage))
+            trials.append(run_trial(session, candidate, folds, stage, epochs))
         except Diverged as error:
             session.say(f"{candidate}: {error.headline}")
             diverged = error

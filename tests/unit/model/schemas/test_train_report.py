@@ -145,3 +145,15 @@ def test_the_figures_are_numbers():
 def test_a_history_without_its_best_epoch_is_refused(changes):
     with pytest.raises(ValidationError):
         report(0.5, 0.6, **changes)
+
+
+@pytest.mark.parametrize(
+    ("asked", "trunk", "said"),
+    [
+        ("auto", "frozen", "the trunk is frozen, the heads alone are trained, because there is no GPU (train.trunk=auto)"),
+        ("auto", "finetune", "the trunk is finetuned with the heads, because there is a GPU (train.trunk=auto)"),
+        ("finetune", "finetune", "the trunk is finetuned with the heads, as train.trunk says"),
+    ],
+)
+def test_the_report_says_whether_the_trunk_was_trained_and_why(asked, trunk, said):
+    assert report(0.5, 0.6).model_copy(update={"trunk_asked": asked, "trunk": trunk}).summary[0] == said
