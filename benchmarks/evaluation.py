@@ -1,5 +1,6 @@
 """The figures of chosen trials on the test classes. Stored figures are not computed again."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def evaluate_trial(bench: Bench, trial: Trial, progress: Progress | None = None)
     file = bench.file(trial, "tested.json")
     if not file.is_file():
         network = _load(bench, trial, progress)
+        network.trunk.freeze_early(bench.train.frozen_stride)
         trained = network if bench.train.trunk == "finetune" else network.heads
         write_json(file, _tested(bench, network, file.with_suffix(".npz"), trained))
     tested: dict[str, Any] = read_json(file)
@@ -72,7 +74,7 @@ def per_query(bench: Bench, trial: Trial | None) -> PerQuery:
 
 
 def evaluate_untrained(bench: Bench, progress: Progress | None = None) -> dict[str, Any]:
-    """Evaluate the untrained trunk; returns the same as `evaluate_trial`, and `validation_map_at_r`.
+    """Evaluate the untrained trunk; returns the same as `evaluate_trial`.
 
     With a frozen trunk this computes the maps of all images, which all trials share: no method's seconds include that pass.
     """
@@ -80,9 +82,7 @@ def evaluate_untrained(bench: Bench, progress: Progress | None = None) -> dict[s
     if not file.is_file():
         torch.manual_seed(0)  # random weights, where the settings ask for them, are those of seed 0
         network = untrained_network(make_trunk(bench.model.trunk, bench.model.weights).eval()).to(_device(bench))
-        figures = _tested(bench, network, file.with_suffix(".npz"), None, progress)
-        figures["validation_map_at_r"] = _search(bench, network, "val", progress)[2].mean("map_at_r")
-        write_json(file, figures)
+        write_json(file, _tested(bench, network, file.with_suffix(".npz"), None, progress))
     tested: dict[str, Any] = read_json(file)
     return tested
 
@@ -100,8 +100,8 @@ def _tested(
         "queries": len(found),
         "classes": len(np.unique(found.labels)),
         "dimensions": vectors.shape[1],
-        "parameters": _count(trained) if trained else 0,
-        "parameters_total": _count(network),
+        "parameters": _count(each for each in trained.parameters() if each.requires_grad) if trained else 0,
+        "parameters_total": _count(network.parameters()),
         "query_ms": round(measure_latency(Retriever(network, bench.model.image_size, gallery), side).median_ms, 2),
     }
 
@@ -130,5 +130,5 @@ def _search(
     return side, vectors, evaluate_retrieval(vectors, side.labels, side.ids, queries=queries)
 
 
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _count(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)

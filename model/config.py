@@ -138,6 +138,12 @@ class TrainConfig(_Section):
         description="Learning rates of the heads, as a list, of which one is chosen on held-out classes; "
         "empty: 0.0003 and 0.001, or 0.0003 if the trunk is finetuned",
     )
+    frozen_stride: int = Field(
+        8,
+        ge=0,
+        description="If the trunk is finetuned, its layers up to the feature map of this stride, in pixels, stay frozen; "
+        "0: all are trained",
+    )
     trunk_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the trunk, if it is finetuned")
     proxy_learning_rate: float = Field(1e-2, gt=0, description="Learning rate of the class proxies")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW, for all trained parameters")

@@ -57,6 +57,16 @@ class Trunk(nn.Module):
         shallow, deep = self.body(images)[-2:]
         return shallow, deep
 
+    def freeze_early(self, stride: int) -> None:
+        """Train no layer up to the feature map of that stride in pixels; 0 leaves all layers as they are."""
+        info: Any = self.body.feature_info
+        early = [feature["module"] for feature in info.get_dicts() if feature["reduction"] <= stride]
+        prefixes = tuple(f"{name}." for module in early for name in (module, module.replace(".", "_")))
+        parameters = list(self.body.named_parameters())  # in the order of the forward pass
+        last = max((place for place, (name, _) in enumerate(parameters) if name.startswith(prefixes)), default=-1)
+        for _, parameter in parameters[: last + 1]:
+            parameter.requires_grad_(False)
+
     def fingerprint(self) -> str:
         """A hash of the weights: two trunks with the same fingerprint compute the same maps."""
         digest = hashlib.sha256(self.name.encode())

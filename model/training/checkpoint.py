@@ -1,7 +1,7 @@
 """Checkpoints: weights, optimiser state and counters in one safetensors file, written atomically. No pickle."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,11 @@ class Counters:
     map_at_r: tuple[tuple[float, ...], ...] = ()
     margin: tuple[tuple[float, ...], ...] = ()
     untrained: tuple[float, ...] = ()
+
+    def finished(self, loss: float, seconds: float) -> "Counters":
+        """The counters after the epoch at hand, of the given mean loss and duration."""
+        losses, durations = (*self.losses, loss), (*self.seconds, round(seconds, 3))
+        return replace(self, epoch=self.epoch + 1, step=0, loss=0.0, losses=losses, seconds=durations)
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,13 @@ class Trial(NamedTuple):
         candidate: The settings.
         learners: One training for each fold.
         counters: Their figures.
+        folder: Folder of their checkpoints: `last<fold>` after the last step on record, `best<fold>` of the kept epoch.
     """
 
     candidate: Candidate
     learners: list[Learner]
     counters: list[Counters]
+    folder: str
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -96,10 +98,10 @@ class Trial(NamedTuple):
         one, two = (trial.figures(criterion)[trial.kept] for trial in (self, other))
         return clearly_better(one, two, self.counts)
 
-    def load_kept(self, session: Session, stage: str) -> None:
+    def load_kept(self, session: Session) -> None:
         """Restore every learner to the kept epoch."""
         for number, learner in enumerate(self.learners):
-            session.checkpoint(learner, f"{stage}-{self.candidate.slug}", f"best{number}").load()
+            session.checkpoint(learner, self.folder, f"best{number}").load()
 
 
 def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], stage: str, epochs: int) -> Trial:
@@ -114,7 +116,7 @@ def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], sta
         stage: Name of the stage of the selection, for the checkpoints' folder.
         epochs: Epoch at which the trial ends; the learning rates fall to 0 at `train.epochs` all the same.
     """
-    folder, config = f"{stage}-{candidate.slug}", session.data.config
+    folder, patience = f"{stage}-{candidate.slug}", session.data.config.patience
     trial = _begin(session, candidate, folds, folder)
     begun = min(one.epoch for one in trial.counters)
     while True:
@@ -126,7 +128,7 @@ def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], sta
                     session.checkpoint(learner, folder, f"best{number}").save(counters)
             if epoch > begun or epoch == 0:  # a resumed training said the others before
                 _say_epoch(session, trial, epoch)
-            if epoch >= epochs or epoch - kept >= config.patience:
+            if epoch >= epochs or epoch - kept >= patience:
                 return trial
         for number, learner in enumerate(trial.learners):
             if trial.counters[number].epoch == epoch:
@@ -140,17 +142,7 @@ def _epoch(session: Session, learner: Learner, counters: Counters, last: Checkpo
     began = time.monotonic()
     loss = train_epoch(learner, counters, last.save, session.stopping)
     seen = validate(learner)
-    counters = _with(
-        replace(
-            counters,
-            epoch=counters.epoch + 1,
-            step=0,
-            loss=0.0,
-            losses=(*counters.losses, loss),
-            seconds=(*counters.seconds, round(time.monotonic() - began, 3)),
-        ),
-        seen,
-    )
+    counters = _with(counters.finished(loss, time.monotonic() - began), seen)
     last.save(counters)
     if session.stopping():
         raise Terminated(f"Stopped after epoch {counters.epoch}.", RESUMES)
@@ -169,10 +161,10 @@ def _begin(session: Session, candidate: Candidate, folds: Sequence[Fold], folder
     counters = [one for one in loaded if one is not None]
     if len(counters) < len(learners):  # killed in the init, which reads all learners as they are made
         learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
-        return Trial(candidate, learners, _init(session, learners, folder))
+        return Trial(candidate, learners, _init(session, learners, folder), folder)
     for learner in learners:
         project_once(learner)
-    return Trial(candidate, learners, counters)
+    return Trial(candidate, learners, counters, folder)
 
 
 def _init(session: Session, learners: Sequence[Learner], folder: str) -> list[Counters]:

@@ -191,7 +191,11 @@ def make_learner(data: TrainingData, fold: Fold, candidate: Candidate, fabric: F
     config, method = data.config, data.method
     torch.manual_seed(config.seed)
     architecture = method.architecture if candidate.whole_heads else method.architecture.without_attention()
-    trunk = data.trunk or _trunk(data.model, fabric)
+    if data.trunk is None:
+        trunk = _trunk(data.model, fabric)
+        trunk.freeze_early(config.frozen_stride)
+    else:
+        trunk = data.trunk
     network = RetrievalNetwork(trunk, MultiHead(trunk.channels, architecture)).to(fabric.device)
     if candidate.init == "whitened":
         network.heads.train_residuals()

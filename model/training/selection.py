@@ -82,7 +82,7 @@ def select(session: Session, folds: Sequence[Fold]) -> tuple[Choice, Trial]:
     trial = _best(_run_all(session, tried, folds, "folds", epochs))
     if len(tried) > 1:
         session.say(f"chosen on {counted(len(folds), 'fold')}: {trial.candidate}")
-    trial.load_kept(session, "folds")
+    trial.load_kept(session)
     return Choice(trial.candidate, trial.kept, trial.learners[0].network.heads.named_weights), trial
 
 

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -142,9 +142,7 @@ def _train_on_all(session: Session, choice: Choice) -> tuple[Learner, Counters]:
     while counters.epoch < choice.epochs:
         began = time.monotonic()
         loss = train_epoch(learner, counters, last.save, session.stopping)
-        seconds = (*counters.seconds, round(time.monotonic() - began, 3))
-        losses = (*counters.losses, loss)
-        counters = replace(counters, epoch=counters.epoch + 1, step=0, loss=0.0, losses=losses, seconds=seconds)
+        counters = counters.finished(loss, time.monotonic() - began)
         last.save(counters)
         session.say(f"all {learner.classes} classes, epoch {counters.epoch} of {choice.epochs}: loss {loss:.3f}")
         if session.stopping():

@@ -60,6 +60,31 @@ def test_a_hub_that_cannot_be_reached_is_worth_another_try(monkeypatch):
     assert caught.value.retry
 
 
+@pytest.mark.parametrize(
+    ("name", "stride", "last_frozen", "first_trained"),
+    [
+        ("test_efficientnet", 8, "blocks.2.", "blocks.3."),
+        ("test_efficientnet", 2, "blocks.0.", "blocks.1."),
+        ("test_resnet", 8, "layer2.", "layer3."),
+        ("convnext_atto", 8, "stages_1.", "stages_2."),
+        ("test_efficientnet", 0, None, "conv_stem."),
+        ("test_efficientnet", 32, "blocks.4.", None),
+    ],
+)
+def test_layers_up_to_a_stride_are_frozen(name, stride, last_frozen, first_trained):
+    """Of the maps, those of the frozen layers have no gradient, and those after them have one."""
+    trunk = make_trunk(name, "none")
+    trunk.freeze_early(stride)
+    frozen = [key for key, parameter in trunk.body.named_parameters() if not parameter.requires_grad]
+    trained = [key for key, parameter in trunk.body.named_parameters() if parameter.requires_grad]
+    assert (frozen[-1] if frozen else "").startswith(last_frozen or "")
+    assert (trained[0] if trained else "").startswith(first_trained or "")
+    assert bool(frozen) == (last_frozen is not None)
+    maps = trunk.body(torch.zeros(1, 3, 64, 64))
+    strides = trunk.body.feature_info.reduction()
+    assert [found.requires_grad for found in maps] == [each > stride for each in strides]
+
+
 def test_random_weights_are_those_of_the_seed():
     states = []
     for seed in (0, 0, 1):

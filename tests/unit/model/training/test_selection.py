@@ -76,7 +76,7 @@ def trial_of(map_at_r: list[list[float]], margin: list[list[float]] | None = Non
     held_out = SimpleNamespace(manifest=SimpleNamespace(labels=np.repeat([0, 1], 4)), fold=SimpleNamespace(held_out=np.arange(8)))
     rows = [tuple(row) for row in map_at_r]
     counters = Counters(epoch=len(rows) - 1, map_at_r=tuple(rows), margin=tuple(map(tuple, margin or map_at_r)))
-    return Trial(RESIDUALS, [held_out] * folds, [counters] * folds)
+    return Trial(RESIDUALS, [held_out] * folds, [counters] * folds, "folds")
 
 
 @pytest.mark.parametrize(

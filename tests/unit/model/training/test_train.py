@@ -74,14 +74,16 @@ def changed(before, after, part: str) -> set[str]:
     return {name for name in before if part in name and not torch.equal(before[name], after[name])}
 
 
-def test_finetuning_moves_the_trunk_and_never_its_batch_norm(dataset, tmp_path):
-    before, after = learner_after(dataset, tmp_path, "finetune", epochs=2, workers=0)
+@pytest.mark.parametrize("frozen_stride", [0, 8])
+def test_finetuning_moves_the_trunk_above_a_stride_and_never_its_batch_norm(dataset, tmp_path, frozen_stride):
+    before, after = learner_after(dataset, tmp_path, "finetune", epochs=2, workers=0, frozen_stride=frozen_stride)
     moved = changed(before, after, "trunk.")
     norms = {name.removesuffix("running_mean") for name in before if name.startswith("trunk.") and name.endswith("running_mean")}
     assert norms
     assert moved
     assert not [name for name in moved if any(name.startswith(norm) for norm in norms)]
-    assert {name for name in before if name.startswith("trunk.") and name.endswith("conv_stem.weight")} <= moved
+    assert ("trunk.body.conv_stem.weight" in moved) == (frozen_stride == 0)
+    assert "trunk.body.blocks.3.0.conv_pw.weight" in moved
     assert changed(before, after, "heads.")
 
 
