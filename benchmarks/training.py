@@ -4,9 +4,10 @@
 
 Speed: images per second of `train_epoch` (loader, gradients, clipping, optimiser, and checkpoints at their usual rate), divided
 by those of the bare forward pass, loss, backward pass and step on tensors in memory, for the same network on the same device.
-The two run in turns; the ratio is the median over the rounds, with its interval. With a frozen trunk, heads with attention are
-timed, which read maps. Memory: peak private memory (RssAnon) of a whole training in its own process, with one and with ten
-times the data. Pages of memory-mapped files are not counted, because the system reclaims them when it needs memory.
+The two run in turns, in short rounds, for as long as `--seconds` says; the ratio is their median, with its interval.
+With a frozen trunk, heads with attention are timed, which read maps. Memory: peak private memory (RssAnon) of a whole training in
+its own process, with one and with ten times the data. Pages of memory-mapped files are not counted, because the system reclaims
+them when it needs memory. On a busy machine, `OMP_NUM_THREADS=1` keeps threads from waiting for one another.
 A GPU adds rows for ResNet-50 at 224 pixels in bf16, not compiled and compiled.
 """
 
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -44,6 +45,7 @@ from model.training.train import train
 
 IMAGES_A_CLASS = 16
 VALIDATION_CLASSES = 2
+LEAST_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def cases(cuda: bool) -> list[Case]:
     lite = ModelConfig(image_size=128)
     found = [
         Case("frozen", lite, TrainConfig(trunk="frozen", warmup_epochs=0), 768 if not cuda else 8192, candidate=-1),
-        Case("finetune", lite, TrainConfig(trunk="finetune", warmup_epochs=0), 384 if not cuda else 8192),
+        Case("finetune", lite, TrainConfig(trunk="finetune", warmup_epochs=0), 256 if not cuda else 8192),
     ]
     if cuda:
         resnet = ModelConfig(trunk="resnet50", weights="none", image_size=224)
@@ -87,8 +89,8 @@ def draw_data(folder: Path, images: int, size: int = 320) -> Path:
     return folder
 
 
-def compare(case: Case, dataset: Path, rounds: int) -> dict[str, Any]:
-    """Images per second of the training loop and of the bare steps, measured in turns."""
+def compare(case: Case, dataset: Path, seconds: float) -> dict[str, Any]:
+    """Images per second of the training loop and of the bare steps, measured in turns for the given time."""
     with tempfile.TemporaryDirectory() as work:
         fabric = make_fabric(case.train)
         manifest = read_manifest(dataset)
@@ -103,21 +105,40 @@ def compare(case: Case, dataset: Path, rounds: int) -> dict[str, Any]:
             (inputs, _labels(learner, rows))
             for inputs, rows in zip(learner.augmented_batches(batches[:4], 0), batches, strict=False)
         ]
-        ours, bare = [], []
-        for epoch in range(rounds + 1):
+
+        def loop(epoch: int) -> float:
             counters = replace(Counters(), epoch=epoch % case.train.epochs)
-            loop = _seconds(learner, lambda at=counters: train_epoch(learner, at, lambda *_: None, lambda: False))
-            ours.append(batches.size / (loop + saving * len(batches) / case.train.checkpoint_every))
-            bare.append(batches.size / _seconds(learner, lambda: bare_steps(learner, memory, len(batches))))
-            _say(epoch, rounds, f"rounds of {case.name}: {ours[-1]:.0f} to {bare[-1]:.0f} images a second")
-    ratios = [one / other for one, other in zip(ours[1:], bare[1:], strict=True)]  # the first round warms up
+            taken = _seconds(learner, lambda: train_epoch(learner, counters, lambda *_: None, lambda: False))
+            return batches.size / (taken + saving * len(batches) / case.train.checkpoint_every)
+
+        def bare(_: int) -> float:
+            return batches.size / _seconds(learner, lambda: bare_steps(learner, memory, len(batches)))
+
+        rounds = _paired_rounds(loop, bare, seconds, case.name)
+    ratios = [one / other for one, other in rounds]
     return {
         "case": case.name,
-        "ours": median(ours[1:]),
-        "bare": median(bare[1:]),
+        "rounds": len(rounds),
+        "ours": median(one for one, _ in rounds),
+        "bare": median(other for _, other in rounds),
         "ratio": median(ratios),
         "interval": _interval_of_median(ratios),
     }
+
+
+def _paired_rounds(
+    ours: Callable[[int], float], bare: Callable[[int], float], seconds: float, name: str
+) -> list[tuple[float, float]]:
+    """Measure both in every round, each first in every second round. The first round warms up and is left out."""
+    rounds: list[tuple[float, float]] = []
+    began = time.monotonic()
+    while len(rounds) <= LEAST_ROUNDS or time.monotonic() < began + seconds:
+        order = (ours, bare) if len(rounds) % 2 else (bare, ours)
+        found = {side: side(len(rounds)) for side in order}
+        rounds.append((found[ours], found[bare]))
+        text = f"seconds of {name}: {found[ours]:.0f} to {found[bare]:.0f} images a second"
+        _say(round(time.monotonic() - began), round(seconds), text)
+    return rounds[1:]
 
 
 def _interval_of_median(values: Sequence[float]) -> list[float]:
@@ -205,7 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of standard output")
     parser.add_argument("--data", type=Path, help="folder with a manifest to train on, instead of drawn images")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison")
+    parser.add_argument("--seconds", type=float, default=120, help="time for each comparison; at least five rounds are run")
     parser.add_argument(
         "--memory-images", type=int, default=320, help="images of one times the data; 0 skips the memory measurement"
     )
@@ -222,7 +243,7 @@ def main() -> None:
                 drawn[case.images] = Path(folder) / f"speed{case.images}"
                 drawn[case.images].mkdir()
                 draw_data(drawn[case.images], case.images)
-            speeds.append(compare(case, given.data or drawn[case.images], given.rounds))
+            speeds.append(compare(case, given.data or drawn[case.images], given.seconds))
         modes = ("frozen", "finetune") if given.memory_images else ()
         memory = [memory_ratio(mode, Path(folder), given.memory_images) for mode in modes]
     result = {
@@ -239,10 +260,10 @@ def main() -> None:
 
 
 def _table(result: dict[str, Any]) -> str:
-    lines = [f"on {result['device']}", "", "images a second        ours      bare   ratio (at least 0.95)"]
+    lines = [f"on {result['device']}", "", "images a second        ours      bare   ratio (at least 0.95)     rounds"]
     lines += [
         f"{row['case']:<20}{row['ours']:>9.0f}{row['bare']:>10.0f}{row['ratio']:>8.3f}"
-        f" [{row['interval'][0]:.3f}, {row['interval'][1]:.3f}]"
+        f" [{row['interval'][0]:.3f}, {row['interval'][1]:.3f}]{row['rounds']:>13}"
         for row in result["speeds"]
     ]
     lines += ["", "peak private MB      at 1x     at 10x   ratio (at most 1.2)"]

@@ -37,12 +37,13 @@ def train_epoch(learner: Learner, counters: Counters, save: Save, stopping: Call
     if batches.shape[1] < learner.fabric.world_size:
         raise InvalidInput("There are more processes than images in a batch.", "Use fewer, or raise train.classes_per_batch.")
     learner.mode.set_training()
+    trained = [parameter for parameter in learner.network.parameters() if parameter.requires_grad]
     total = torch.tensor(counters.loss, dtype=torch.float64, device=device)  # read seldom, because reading waits for the GPU
     for step, inputs in enumerate(learner.augmented_batches(batches, epoch, counters.step), start=counters.step):
         _set_rates(learner, epoch * len(batches) + step, len(batches))
         labels = torch.from_numpy(learner.labels[batches[step]]).to(device)
-        total += batch_gradients(learner.fabric, learner.network, learner.embed, learner.loss, inputs, labels, config.chunk)
-        nn.utils.clip_grad_value_(learner.network.parameters(), config.clip)
+        total += batch_gradients(learner.fabric, trained, learner.embed, learner.loss, inputs, labels, config.chunk)
+        nn.utils.clip_grad_value_(trained, config.clip)
         learner.optimizer.step()
         learner.average()
         stopped = stopping()

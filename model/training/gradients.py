@@ -9,7 +9,7 @@ activations of one chunk only (L. Gao et al., GradCache, RepL4NLP 2021).
 The result is exact, because in training the network is a function of each image alone: see `model.training.norms`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TypeVar
 
@@ -27,18 +27,18 @@ Tree = TypeVar("Tree")
 
 def batch_gradients(
     fabric: Fabric,
-    network: nn.Module,
+    parameters: Sequence[nn.Parameter],
     embed: Callable[..., Embeddings],
     loss: nn.Module,
     inputs: Inputs,
     labels: Tensor,
     chunk: int = 0,
 ) -> Tensor:
-    """Set the gradients of network and loss to those of a whole batch.
+    """Set the gradients of the network's parameters and of the loss to those of a whole batch.
 
     Args:
         fabric: Processes that share the batch.
-        network: The trained network.
+        parameters: Trained parameters of the network. A list, because walking a deep network costs a hundredth of a step.
         embed: The network's forward pass, compiled or not.
         loss: Loss of all embeddings of the batch and their labels.
         inputs: This process's share of the batch, (b, ...) each.
@@ -54,14 +54,14 @@ def batch_gradients(
         parts = [_forward(fabric, embed, some) for some in chunks]
     whole = map_tensors(lambda *pieces: gather_rows(fabric, torch.cat(pieces).detach(), len(labels)).requires_grad_(), *parts)
     value: Tensor = loss(whole, labels)
-    for parameter in (*network.parameters(), *loss.parameters()):
+    for parameter in (*parameters, *loss.parameters()):
         parameter.grad = None  # freed after the forward pass: freeing before it costs a tenth of a step
     value.backward()  # type: ignore[no-untyped-call]  # gradients of the proxies, equal in every process, and of the embeddings
     first = share(fabric, len(labels)).start
     for some in chunks:
         _backward(parts[0] if at_once else _forward(fabric, embed, some), whole, first)
         first += len(some[0])
-    sum_gradients(fabric, network.parameters())
+    sum_gradients(fabric, parameters)
     return value.detach()
 
 

@@ -1,12 +1,14 @@
 """The init of the heads, computed in a few passes over the training images."""
 
+import copy
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.files import sha256_json
+from model.networks.attention import IDENTITY_AT_INIT
 from model.training.learner import Learner
 from model.training.norms import calibrate_norms
 from model.training.trunk_modes import FrozenTrunk, FrozenVectors
@@ -14,7 +16,7 @@ from model.training.validation import embed_rows
 from model.training.whitening import ClassStatistics, whiten_heads
 
 Inits = dict[str, dict[str, Tensor]]
-"""States of heads after their init, by what it depends on."""
+"""States of whitened heads, by the rows that they are whitened on."""
 
 
 def init_heads(learner: Learner, known: Inits) -> None:
@@ -22,22 +24,26 @@ def init_heads(learner: Learner, known: Inits) -> None:
 
     Args:
         learner: Training whose heads are initialised.
-        known: Inits that were computed already, of trainings that differ in the learning rate alone. This one is added.
+        known: States of whitened heads by training rows, of trainings on the same data and method; this one is added.
     """
-    heads, candidate = learner.network.heads, learner.candidate
-    key = sha256_json([candidate.init, candidate.whole_heads, learner.fold.train.tolist()])
-    if key in known:
-        heads.load_state_dict(known[key])
-        return
-    _init_heads(learner)
-    known[key] = {name: value.clone() for name, value in heads.state_dict().items()}
-
-
-def _init_heads(learner: Learner) -> None:
     heads = learner.network.heads
     calibrate_norms(heads, _labelled_maps(learner))  # before the whitening, whose input depends on the norms
-    if learner.candidate.init == "whitened":
-        whiten_heads(heads, lambda: _labelled_maps(learner), learner.classes)
+    if learner.candidate.init != "whitened":
+        return
+    key = sha256_json(learner.fold.train.tolist())
+    if key not in known:
+        known[key] = _whitened(learner)
+    heads.load_state_dict(known[key], strict=False)
+
+
+def _whitened(learner: Learner) -> dict[str, Tensor]:
+    """The state of the whitened heads, the same for trainings with and without attention that is the identity at init."""
+    heads = copy.deepcopy(learner.network.heads)
+    for _, head in heads.named_heads():
+        if head.spec.attention in IDENTITY_AT_INIT:
+            head.attention = nn.Identity()
+    whiten_heads(heads, lambda: _labelled_maps(learner), learner.classes)
+    return heads.state_dict()
 
 
 def finish_init(learner: Learner, weights: Mapping[str, float]) -> None:

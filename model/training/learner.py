@@ -234,7 +234,7 @@ def make_optimizer(network: RetrievalNetwork, loss: HybridLoss, config: TrainCon
         {"params": list(network.heads.parameters()), "role": "heads"},
         {"params": list(loss.parameters()), "role": "proxies"},
     ]
-    return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay, fused=True)
 
 
 def _average_of(mode: TrunkMode, config: TrainConfig) -> AveragedModel | None:

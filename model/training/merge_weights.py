@@ -1,6 +1,7 @@
 """The weights of the heads in the merged vector, chosen on held-out classes."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ _ROUNDS = 2
 def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> dict[str, float]:
     """The weight of each head in the merged vector, by name. After a whitened init, those of the tuned heads are chosen.
 
-    The learners' own weights are left as they were tried last.
+    The learners' own weights are left as some that were tried.
     """
     weights = learners[0].network.heads.named_weights
     if learners[0].candidate.init != "whitened" or not tuned_heads:
@@ -27,18 +28,20 @@ def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> d
     vectors = [embed_rows(learner, learner.network, learner.fold.held_out).heads for learner in learners]
     counts = np.concatenate([query_counts(learner) for learner in learners])
 
-    def figures(weights: dict[str, float], name: str) -> Figures:
+    @cache  # the rounds come back to the same weights
+    def figures(name: str, *weights: float) -> Figures:
         found = []
         for learner, own in zip(learners, vectors, strict=True):
-            learner.network.heads.set_weights(weights)
-            seen = search(learner, learner.network.heads.merge(own))
+            heads = learner.network.heads
+            heads.set_weights(dict(zip(heads.architecture.heads, weights, strict=True)))
+            seen = search(learner, heads.merge(own))
             found.append(seen.by_class(getattr(seen, name)))
         return np.concatenate(found)
 
-    criterion = compared_figure(figures(weights, "map_at_r"), counts)
+    criterion = compared_figure(figures("map_at_r", *weights.values()), counts)
     for _ in range(_ROUNDS):
-        for name in tuned_heads:
-            options = {weight: figures(weights | {name: weight}, criterion) for weight in MERGE_WEIGHTS}
+        for head in tuned_heads:
+            options = {weight: figures(criterion, *(weights | {head: weight}).values()) for weight in MERGE_WEIGHTS}
             best = max(options.values(), key=lambda values: mean(values, counts))
-            weights[name] = next(weight for weight, values in options.items() if not clearly_better(best, values, counts))
+            weights[head] = next(weight for weight, values in options.items() if not clearly_better(best, values, counts))
     return weights

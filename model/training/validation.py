@@ -1,6 +1,6 @@
 """The figures of a training on the held-out classes of its fold."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,13 +27,20 @@ class Validation:
     Attributes:
         labels: (Q,) class of each query that has a possible match.
         map_at_r: (Q,) its MAP@R.
-        margin: (Q,) similarity of its nearest right image less that of the nearest wrong one. Where MAP@R is nearly 1 for every
-            network, this still tells networks apart.
+        margins: Computes `margin`, which costs as much as a search and is seldom compared.
     """
 
     labels: NDArray[np.int64]
     map_at_r: NDArray[np.float64]
-    margin: NDArray[np.float64]
+    margins: Callable[[], NDArray[np.float64]]
+
+    @cached_property
+    def margin(self) -> NDArray[np.float64]:
+        """(Q,): similarity of a query's nearest right image less that of the nearest wrong one.
+
+        Where MAP@R is nearly 1 for every network, this still tells networks apart.
+        """
+        return self.margins()
 
     def by_class(self, figures: NDArray[np.float64]) -> Figures:
         """(C,): the mean of per-query figures (Q,) over each class."""
@@ -81,7 +88,7 @@ def search(learner: Learner, merged: Tensor) -> Validation:
     vectors, labels = merged.float().cpu().numpy(), learner.manifest.labels[rows]
     found = evaluate_retrieval(vectors, labels, learner.manifest.ids[rows])
     kept = found.has_match
-    return Validation(labels[kept], found.map_at_r[kept], _margins(vectors, labels)[kept])
+    return Validation(labels[kept], found.map_at_r[kept], lambda: _margins(vectors, labels)[kept])
 
 
 def _margins(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@ import numpy as np
 import torch
 
 from model.data.augmentation import cropped, random_crops
+from model.data.images import resize
 
 SIDE = 100
 
@@ -35,3 +36,10 @@ def test_a_crop_shows_its_part_of_the_image_mirrored_where_asked():
     assert found.dtype == torch.uint8
     assert found[0, 0].tolist() == [[200, 0], [0, 0]]
     assert found[1, 0].tolist() == [[0, 200], [0, 0]]
+
+
+def test_a_crop_is_close_to_its_part_resized_with_antialiasing():
+    ramp = np.add.outer(np.arange(60), 2 * np.arange(60)).astype(np.uint8)[..., None].repeat(3, axis=2)
+    (found,) = cropped(ramp[None], np.array([[4, 8, 48, 42, 1]]), 40)
+    expected = resize(torch.from_numpy(ramp[4:52, 8:50]).permute(2, 0, 1), 40).flip(2)
+    assert (found.int() - expected.int()).abs().max() <= 1

@@ -74,7 +74,7 @@ def gradients(fabric):
     loss = HybridLoss(METHODS["multi_head"].losses, network.heads.widths, 3)
     labels = torch.tensor([0, 0, 1, 1, 1, 2, 2])
     images = torch.randn(7, 3, 32, 32)[share(fabric, 7)]
-    value = batch_gradients(fabric, network, network, loss, (images,), labels, chunk=2)
+    value = batch_gradients(fabric, list(network.parameters()), network, loss, (images,), labels, chunk=2)
     parts = {"network": network, "loss": loss}
     found = {f"{part}.{name}": p.grad for part, module in parts.items() for name, p in module.named_parameters()}
     return {"value": value, **{name: grad.contiguous() for name, grad in found.items() if grad is not None}}

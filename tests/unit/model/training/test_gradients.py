@@ -49,7 +49,7 @@ def test_any_cut_into_chunks_gives_the_plain_gradient(network, loss, images, chu
     expected_loss = loss(network(images), LABELS)
     expected_loss.backward()
     expected = gradients(network, loss)
-    found_loss = batch_gradients(Fabric(accelerator="cpu"), network, network, loss, (images,), LABELS, chunk)
+    found_loss = batch_gradients(Fabric(accelerator="cpu"), list(network.parameters()), network, loss, (images,), LABELS, chunk)
     found = gradients(network, loss)
     assert found.keys() == expected.keys()
     assert any("trunk." in name for name in found)
@@ -60,9 +60,9 @@ def test_any_cut_into_chunks_gives_the_plain_gradient(network, loss, images, chu
 
 def test_gradients_of_the_batch_before_do_not_linger(network, loss, images):
     fabric = Fabric(accelerator="cpu")
-    batch_gradients(fabric, network, network, loss, (images,), LABELS)
+    batch_gradients(fabric, list(network.parameters()), network, loss, (images,), LABELS)
     once = gradients(network, loss)
-    batch_gradients(fabric, network, network, loss, (images,), LABELS)
+    batch_gradients(fabric, list(network.parameters()), network, loss, (images,), LABELS)
     assert all(torch.equal(value, once[name]) for name, value in gradients(network, loss).items())
 
 
@@ -70,7 +70,7 @@ def test_in_bf16_embeddings_and_loss_are_float32_and_the_gradient_points_the_sam
     fabrics = (Fabric(accelerator="cpu"), Fabric(accelerator="cpu", precision="bf16-mixed"))
     flat = []
     for fabric in fabrics:
-        assert batch_gradients(fabric, network, network, loss, (images,), LABELS).dtype == torch.float32
+        assert batch_gradients(fabric, list(network.parameters()), network, loss, (images,), LABELS).dtype == torch.float32
         flat.append(torch.cat([value.flatten() for value in gradients(network).values()]))
     with fabrics[1].autocast():
         embeddings = network(images)

@@ -83,8 +83,8 @@ class Trainer:
 
     @torch.inference_mode()
     def embed(self, network: RetrievalNetwork) -> torch.Tensor:
-        """(N, D): the merged embedding of all images."""
-        return network.eval()(self.images(network)).merged
+        """(N, D): the merged embedding of all images, with weights in one memory format, because the last bit depends on it."""
+        return network.eval().to(memory_format=torch.channels_last)(self.images(network)).merged  # type: ignore[call-overload]
 
     def train(self, method: str, *, epochs: int = 20, init: str = "random", rate: float = 1e-2, **attention: str) -> Trained:
         """One step an epoch, on all images of four classes; what is stored is the last epoch's, not the best one's.

@@ -182,7 +182,7 @@ def test_training_ends_when_patience_does(dataset, tmp_path, monkeypatch):
 
     def validate(learner) -> Validation:
         labels = learner.manifest.labels[learner.fold.held_out]
-        return Validation(labels, np.full(len(labels), next(scores)), np.zeros(len(labels)))
+        return Validation(labels, np.full(len(labels), next(scores)), lambda: np.zeros(len(labels)))
 
     monkeypatch.setattr(fold_trials, "validate", validate)
     config = settings("frozen", epochs=10, patience=2, init="random")

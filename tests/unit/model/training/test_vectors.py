@@ -7,11 +7,11 @@ from safetensors.torch import load_file
 
 from model.config import ModelConfig
 from model.data.manifest import read_manifest
-from model.training import fold_trials
+from model.training import fold_trials, initialisation
 from model.training import train as training
 from model.training.distributed import make_fabric
 from model.training.folds import class_folds
-from model.training.initialisation import finish_init, init_heads, project_once
+from model.training.initialisation import Inits, finish_init, init_heads, project_once
 from model.training.learner import Candidate, Learner, make_learner, open_data
 from model.training.selection import Choice
 from model.training.train import train
@@ -28,14 +28,16 @@ WEIGHTS = {"global": 1.0, "parts": 0.5, "local": 2.0}
 def learner_of(larger, tmp_path):
     """A function that makes a learner after its init, before its vectors are projected."""
 
-    def make(init="whitened", *, whole_heads=False, model: ModelConfig = SELECTING, mode="frozen") -> Learner:
+    def make(
+        init="whitened", *, whole_heads=False, model: ModelConfig = SELECTING, mode="frozen", known: Inits | None = None
+    ) -> Learner:
         config = settings(mode)
         fabric = make_fabric(config)
         torch.manual_seed(config.seed)
         run = {"data_md5": MD5, "work": tmp_path, "progress": None, "fabric": fabric}
         data = open_data(read_manifest(larger), model, config, **run)
         learner = make_learner(data, class_folds(data.manifest, 3, 0)[0], Candidate(init, 1e-3, whole_heads), fabric)
-        init_heads(learner, {})
+        init_heads(learner, {} if known is None else known)
         return learner
 
     return make
@@ -121,3 +123,16 @@ def test_a_training_on_vectors_gives_the_network_of_a_training_on_maps(larger, t
         torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-4)
     moved = {name for name in one if not torch.allclose(one[name], before[name], atol=1e-3)}
     assert "heads.heads.global.projection.weight" in moved
+
+
+def test_trainings_with_and_without_attention_share_one_whitened_init(learner_of, monkeypatch):
+    known: Inits = {}
+    residuals, whole = learner_of(known=known), learner_of(whole_heads=True)
+    alone = {name: value.clone() for name, value in whole.network.heads.state_dict().items()}
+    monkeypatch.setattr(initialisation, "whiten_heads", None)  # it would be called
+    init_heads(whole, known)
+    found = whole.network.heads.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in alone.items())
+    shared = residuals.network.heads.state_dict()
+    assert shared.keys() < found.keys()
+    assert all(torch.equal(found[name], value) for name, value in shared.items())
