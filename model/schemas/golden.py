@@ -11,6 +11,12 @@ class Neighbour(Schema):
     id: str = Field(description="Id of the gallery entry")
     label: str = Field(description="Class of the entry")
     score: float = Field(description="Cosine similarity to the query")
+    inliers: int | None = Field(
+        None,
+        ge=0,
+        description="Local features that one affine map carries over from the query, by which the first answers are sorted; "
+        "0 if they were not compared; absent if the release does not re-rank",
+    )
 
 
 class GoldenQuery(Schema):

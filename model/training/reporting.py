@@ -3,6 +3,7 @@
 import numpy as np
 
 from model.evaluation.bootstrap import bootstrap_interval
+from model.schemas.reranking import Reranking
 from model.schemas.train_report import Epoch, TrainReport
 from model.training.checkpoint import Counters
 from model.training.fold_trials import Trial
@@ -10,13 +11,14 @@ from model.training.learner import Learner
 from model.training.validation import mean
 
 
-def report_of(learner: Learner, trial: Trial | None, counters: Counters) -> TrainReport:
+def report_of(learner: Learner, trial: Trial | None, counters: Counters, reranking: Reranking | None) -> TrainReport:
     """The report of a training.
 
     Args:
         learner: The training whose network is kept.
         trial: What was chosen, on all folds; None if no classes were held out.
         counters: Progress of the training whose network is kept.
+        reranking: Choice of re-ranking; None if it was not looked at.
     """
     config, candidate = learner.config, learner.candidate
     chosen = {
@@ -47,6 +49,7 @@ def report_of(learner: Learner, trial: Trial | None, counters: Counters) -> Trai
         gain_interval=_gain_interval(trial),
         validation_classes=len(trial.counts),
         validation_images=int(trial.counts.sum()),
+        reranking=reranking,
         history=_history(trial),
     )
 
