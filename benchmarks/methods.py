@@ -146,7 +146,7 @@ def settings_of(
             raise InvalidInput(f"--set {name} is chosen by the benchmark itself.", f"Use {DECIDED[name]}.")
     flags = {"model.image_size": image_size, "train.epochs": epochs}
     given = [f"{name}={value}" for name, value in flags.items() if value is not None]
-    decided = ["data.leaks=drop", f"train.trunk={trunk}", f"train.rerank={'auto' if rerank else 'off'}"]
+    decided = ["data.leaks=drop", f"train.trunk={trunk}", f"train.rerank={'auto' if rerank else 'never'}"]
     return load_config(None, [*decided, *TRUNK_SETTINGS[trunk], *given, *changes])
 
 

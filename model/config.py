@@ -145,7 +145,7 @@ class TrainConfig(_Section):
     )
     clip: float = Field(10.0, gt=0, description="Largest absolute value of a gradient's element; larger values are clipped")
     patience: int = Field(6, ge=1, description="Epochs without a better validation MAP@R after which training ends")
-    rerank: Literal["auto", "off"] = Field(
+    rerank: Literal["auto", "never"] = Field(
         "auto",
         description="Whether searches are re-ranked by local features; auto: if it is clearly better on held-out images",
     )

@@ -80,7 +80,7 @@ def mapped_images(
         size: Side of the trunk's square input.
         maps: The trunk's maps of all rows of the manifest, if they are cached.
     """
-    trunk, device = trunk.folded(), next(trunk.parameters()).device
+    trunk, device = trunk if maps is not None else trunk.folded(), next(trunk.parameters()).device
     for number, images in enumerate(decoded_batches(manifest, rows, size)):
         if maps is None:
             yield (images, *trunk_maps(trunk, images))

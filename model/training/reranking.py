@@ -38,7 +38,7 @@ def choose_reranking(data: TrainingData, learners: Sequence[Learner], vectors: S
     Returns:
         The choice with its figures; None if it was not asked for, nothing was held out, or the method has no local features.
     """
-    if data.config.rerank == "off" or not learners or not _has_local_features(learners[0]):
+    if data.config.rerank == "never" or not learners or not _has_local_features(learners[0]):
         return None
     labels, folds = [], []
     for learner, found in zip(learners, vectors, strict=True):
