@@ -5,7 +5,7 @@ from typing import Any
 
 from model.errors import GlocalError
 from model.release import Release
-from model.retrieval.geometric_verification import MIN_INLIERS
+from model.retrieval.geometric_verification import ENOUGH, MIN_INLIERS, WEIGHT, ranking_score
 from model.schemas.golden import Neighbour
 from serving.client import query
 
@@ -41,8 +41,8 @@ def replay_golden(release: Release, address: str, name: str, version: str | None
 def same_neighbours(answered: Sequence[Any], expected: Sequence[Any]) -> bool:
     """Whether two lists of neighbours are the same but for rounding.
 
-    By rank they have the same scores or, if they are re-ranked, the same numbers of inliers. By id they have the same scores, and
-    inliers. Neighbours of equal rank may be swapped, and of those that equal the last one any may be in the list.
+    By rank they have the same scores, to which re-ranking adds inliers; by id the same scores and inliers. Neighbours of equal
+    scores may be swapped, and of those with the score of the last rank any may be in the list.
     """
     answer = [Neighbour.model_validate(neighbour) for neighbour in answered]
     golden = [Neighbour.model_validate(neighbour) for neighbour in expected]
@@ -55,11 +55,13 @@ def same_neighbours(answered: Sequence[Any], expected: Sequence[Any]) -> bool:
 
 
 def _same(one: Neighbour, other: Neighbour) -> bool:
-    return _same_rank(one, other) and abs(one.score - other.score) <= SCORE_TOLERANCE
+    inliers = abs((one.inliers or 0) - (other.inliers or 0)) <= INLIER_TOLERANCE
+    return inliers and abs(one.score - other.score) <= SCORE_TOLERANCE
 
 
 def _same_rank(one: Neighbour, other: Neighbour) -> bool:
-    """Whether two neighbours are equal in the figure that they are sorted by."""
+    """Whether two neighbours are equal in what they are sorted by, and both are re-ranked or neither is."""
     if one.inliers is None or other.inliers is None:
         return one.inliers == other.inliers and abs(one.score - other.score) <= SCORE_TOLERANCE
-    return abs(one.inliers - other.inliers) <= INLIER_TOLERANCE
+    tolerance = SCORE_TOLERANCE + WEIGHT * INLIER_TOLERANCE / ENOUGH
+    return bool(abs(ranking_score(one.score, one.inliers) - ranking_score(other.score, other.inliers)) <= tolerance)

@@ -14,7 +14,7 @@ class Neighbour(Schema):
     inliers: int | None = Field(
         None,
         ge=0,
-        description="Local features that one affine map carries over from the query, by which the first answers are sorted; "
+        description="Local matches with the query that one affine map fits, by which the first answers are re-ranked; "
         "0 if they were not compared; absent if the release does not re-rank",
     )
 

@@ -36,7 +36,4 @@ class Reranking(Schema):
         change = self.change("held-out")
         if self.ratio is not None:
             return f"the first {self.candidates} answers are re-ranked by local features, ratio {self.ratio:g}: {change}"
-        return (
-            "answers are not re-ranked by local features: "
-            f"{change} with ratio {self.tried_ratio:g}, the best of those tried, is not better by more than a standard error"
-        )
+        return f"answers are not re-ranked by local features, which gain too little or nothing for certain: {change}"

@@ -1,8 +1,8 @@
 """Whether a release re-ranks by local features, and with which ratio: chosen on held-out images, as all of selection is.
 
 Each fold's network answers a sample of queries among the held-out images of its fold, whose classes it has not seen.
-Re-ranking is taken if its best ratio is clearly better than the global search alone; otherwise the simpler is. The sample
-bounds the cost: 120 queries of 30 candidates, each verified once for every ratio.
+Re-ranking is taken if its best ratio is clearly better than the global search alone and by enough to be worth its cost; otherwise
+the simpler is. The sample bounds the cost of the choice: 120 queries of 30 candidates, each verified once for every ratio.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +23,8 @@ from model.schemas.reranking import Reranking
 from model.training.comparison import clearly_better
 from model.training.learner import Learner, TrainingData
 
+LEAST_GAIN = 0.005
+"""Least gain in MAP@R that is worth the cost: re-ranking multiplies the size of a release and the time of a query."""
 _Tried = dict[float | None, Figures]
 """Figures under each ratio; None: without re-ranking."""
 
@@ -58,8 +60,9 @@ def choose_ratio(labels: NDArray[np.int64], tried: _Tried) -> Reranking:
     _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     by_class = {ratio: np.bincount(codes, weights=figures.map_at_r) / counts for ratio, figures in tried.items()}
     best = max((ratio for ratio in tried if ratio is not None), key=lambda ratio: tried[ratio].map_at_r.mean())
-    pays = clearly_better(by_class[best], by_class[None], counts)
-    return described(labels, tried[None], tried[best], ratio=best if pays else None, tried_ratio=best)
+    found = described(labels, tried[None], tried[best], ratio=best, tried_ratio=best)
+    pays = found.gain >= LEAST_GAIN and clearly_better(by_class[best], by_class[None], counts)
+    return found if pays else found.model_copy(update={"ratio": None})
 
 
 def _has_local_features(learner: Learner) -> bool:

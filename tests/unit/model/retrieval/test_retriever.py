@@ -6,6 +6,7 @@ from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import METHODS
 from model.networks.trunk import LITE0, make_trunk
 from model.retrieval.gallery import Gallery
+from model.retrieval.geometric_verification import ranking_score
 from model.retrieval.local_features import extract
 from model.retrieval.reranker import Reranker
 from model.retrieval.retriever import Retriever
@@ -24,7 +25,8 @@ def test_a_search_sorts_its_first_answers_again_by_their_inliers(network):
     assert {one.inliers for one in before} == {None}
     assert after[0].id == "1", "what overlaps the query"
     assert after[0].inliers > 3
-    assert [one.inliers for one in after] == sorted((one.inliers for one in after), reverse=True)
+    figures = ranking_score([one.score for one in after], [one.inliers for one in after]).tolist()
+    assert figures == sorted(figures, reverse=True)
     assert {one.id: one.score for one in after} == {one.id: one.score for one in before}
 
 
