@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.reranking import Side, reranked
-from benchmarks.trials import Bench, Trial, train_network
+from benchmarks.trials import Bench, Trial, train_network, train_trial
 from model.data.cache.feature_maps import feature_maps, features_folder
 from model.data.manifest import Manifest, read_manifest
 from model.errors import InvalidInput
@@ -43,14 +43,14 @@ def evaluate_trial(bench: Bench, trial: Trial, progress: Progress | None = None)
 
 
 def rerank_trial(bench: Bench, trial: Trial, progress: Progress | None) -> dict[str, Any] | None:
-    """The result of `benchmarks.reranking.reranked` for a trained trial; None for a method without local features."""
+    """The result of `benchmarks.reranking.reranked` for the trial of seed 0; None for a method without local features."""
     file = bench.file(trial, "reranked.json")
     if not file.is_file():
-        network = _load(bench, trial, progress)
+        network, chosen = _load(bench, trial, progress), train_trial(bench, trial, progress)["reranking"]
         manifest = read_manifest(bench.dataset)
-        val, test = (Side(*_search(bench, network, split, progress)[:2]) for split in ("val", "test"))
+        test = Side(*_search(bench, network, "test", progress)[:2])
         train_rows = manifest.select(manifest.rows("train"))
-        write_json(file, reranked(network, train_rows, val, test, bench.model.image_size))
+        write_json(file, chosen and reranked(network, train_rows, test, bench.model.image_size, chosen["ratio"]))
     found: dict[str, Any] | None = read_json(file)
     return found
 

@@ -41,7 +41,7 @@ from model.progress import Progress
 TRUNK_SETTINGS = {"frozen": (), "finetune": ("model.image_size=128", "train.epochs=3")}
 """Defaults for each value of train.trunk: a finetuned trunk costs more, so it gets smaller images and fewer epochs."""
 
-DECIDED = {"model.method": "--methods", "train.trunk": "--trunk", "train.seed": "--seeds"}
+DECIDED = {"model.method": "--methods", "train.trunk": "--trunk", "train.seed": "--seeds", "train.rerank": "--rerank"}
 """Settings that the benchmark chooses for each trial, and where to change them."""
 BESIDE = ("global_only",)
 """Ablations in the main table: the second head must earn its place beside one head alone."""
@@ -133,7 +133,9 @@ def command_line() -> str:
     return shlex.join(["python", "-m", "benchmarks.methods", *arguments])
 
 
-def settings_of(trunk: str, image_size: int | None, epochs: int | None, changes: Sequence[str]) -> RunConfig:
+def settings_of(
+    trunk: str, image_size: int | None, epochs: int | None, changes: Sequence[str], *, rerank: bool = False
+) -> RunConfig:
     """The settings: defaults, then those of the trunk mode, then flags, then `--set`.
 
     Raises:
@@ -144,7 +146,8 @@ def settings_of(trunk: str, image_size: int | None, epochs: int | None, changes:
             raise InvalidInput(f"--set {name} is chosen by the benchmark itself.", f"Use {DECIDED[name]}.")
     flags = {"model.image_size": image_size, "train.epochs": epochs}
     given = [f"{name}={value}" for name, value in flags.items() if value is not None]
-    return load_config(None, ["data.leaks=drop", f"train.trunk={trunk}", *TRUNK_SETTINGS[trunk], *given, *changes])
+    decided = ["data.leaks=drop", f"train.trunk={trunk}", f"train.rerank={'auto' if rerank else 'never'}"]
+    return load_config(None, [*decided, *TRUNK_SETTINGS[trunk], *given, *changes])
 
 
 def benchmark(
@@ -174,8 +177,7 @@ def benchmark(
     out = (out or home.root / "results").absolute()
     chosen = selected(methods or (), ablation or write_ablation is not None)
     (out / "trials").mkdir(parents=True, exist_ok=True)  # fails now, not after the first training
-    unseen = ["train.folds=1"] if rerank else []  # the ratio of re-ranking is chosen on classes that are not trained on
-    settings = settings_of(trunk, image_size, epochs, [*unseen, *(set_ or ())])
+    settings = settings_of(trunk, image_size, epochs, set_ or (), rerank=rerank)
     # Two benchmarks at a time would disturb each other's timings.
     with hold(home.root / ".lock", waiting=lambda: say("waiting for another benchmark to end")):
         progress = TrialProgress(len(chosen) * seeds * len(data))

@@ -152,6 +152,10 @@ class TrainConfig(_Section):
     )
     clip: float = Field(10.0, gt=0, description="Largest absolute value of a gradient's element; larger values are clipped")
     patience: int = Field(6, ge=1, description="Epochs without a better validation MAP@R after which training ends")
+    rerank: Literal["auto", "never"] = Field(
+        "auto",
+        description="Whether searches are re-ranked by local features; auto: if it is clearly better on held-out images",
+    )
     seed: int = Field(0, ge=0, description="Seed of the batches, the augmentation and all random inits")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Device to train on; auto: a GPU where there is one")
     workers: int = Field(2, ge=0, description="Threads that load batches ahead of the training, in each process")

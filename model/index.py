@@ -6,22 +6,29 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from model.data.cache.feature_maps import known_maps
+from model.data.cache.feature_maps import FeatureMaps, known_maps
 from model.data.images import crop, decode_image, to_png
 from model.data.manifest import Manifest, read_manifest
+from model.data.spread import spread
 from model.files import read_json, write_json
+from model.networks.heads import RetrievalNetwork
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
-from model.release import Release, seal_release, space_id
+from model.release import LOCAL_FEATURES, Release, seal_release, space_id
 from model.retrieval.calibration import calibrate
-from model.retrieval.embedding import embed_manifest, merged_embedding
+from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.gallery import Gallery
+from model.retrieval.local_features import features_of_images
+from model.retrieval.reranker import FITTED, Reranker, reduction_for
 from model.retrieval.retriever import Retriever
+from model.retrieval.stored_reranker import StoredFeatures, pack, save_reranker
 from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
 from model.schemas.golden import GoldenQuery
+from model.schemas.train_report import read_training
 from model.training.train import HELD_OUT
 
 GOLDEN_NEIGHBOURS = 5
@@ -39,7 +46,7 @@ def build_release(
     golden_queries: int = 4,
     progress: Progress | None = None,
 ) -> Release:
-    """Make the release of a trained network over every image of its data.
+    """Make the release of a trained network over every image of its data, with their local features if training chose so.
 
     Args:
         dataset: Folder of the pinned data.
@@ -64,7 +71,12 @@ def build_release(
         write_json(parts / "config.json", asdict(spec))
         write_json(parts / "calibration.json", _calibration(checkpoint).model_dump())
         gallery.save(parts / "gallery", space_id(parts))
-        _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery), golden_queries)
+        reranker = None
+        if ratio := _ratio(checkpoint):
+            features, reduction = _local_features(network, seen, spec.image_size, maps)
+            save_reranker(parts / LOCAL_FEATURES, features, reduction, ratio, space_id(parts))
+            reranker = Reranker(features, reduction, ratio, budget_ms=np.inf)  # golden answers do not depend on the time
+        _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery, reranker), golden_queries)
         return seal_release(parts, out, pin=pin, code_revision=code_revision)
 
 
@@ -72,6 +84,24 @@ def _calibration(checkpoint: Path) -> Calibration:
     """The thresholds, from the embeddings of held-out images that the training stored."""
     held_out = load_file(checkpoint / HELD_OUT)
     return calibrate(held_out["vectors"], held_out["labels"], held_out["folds"])
+
+
+def _ratio(checkpoint: Path) -> float | None:
+    """The ratio of re-ranking that the training chose; None if it chose none."""
+    chosen = read_training(checkpoint).reranking
+    return chosen.ratio if chosen else None
+
+
+def _local_features(
+    network: RetrievalNetwork, seen: Manifest, size: int, maps: FeatureMaps | None
+) -> tuple[StoredFeatures, NDArray[np.float32] | None]:
+    """The local features of every image, and their reduction, fitted to training images."""
+    trained = seen.rows("train", "val")
+    fitted = np.sort(trained[spread(seen.labels[trained], FITTED)])
+    reduction = reduction_for(network.heads, lambda: mapped_images(network.trunk, seen, fitted, size, maps))
+    batches = mapped_images(network.trunk, seen, np.arange(len(seen)), size, maps)
+    found = (image for batch in batches for image in features_of_images(network.heads, *batch, size, reduction=reduction))
+    return pack(found, size), reduction
 
 
 def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:
@@ -87,4 +117,4 @@ def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) 
         (folder / file).write_bytes(data)
         (neighbours,) = retriever.search([decode_image(data)], GOLDEN_NEIGHBOURS)
         answers.append(GoldenQuery(file=file, neighbours=tuple(neighbours)))
-    write_json(folder / "answers.json", [answer.model_dump(mode="json") for answer in answers])
+    write_json(folder / "answers.json", [answer.model_dump(mode="json", exclude_none=True) for answer in answers])

@@ -6,6 +6,7 @@ config.json           how to build it: method, trunk, size of image, heads
 gallery/              vectors, labels, ids
 calibration.json      thresholds at stated false-accept rates
 golden/               a few query images and the answers they must give
+local_features.safetensors   local features of the gallery and their ratio, if the release re-ranks
 """
 
 import shutil
@@ -25,9 +26,11 @@ from model.schemas.release_manifest import ReleaseManifest, StoredFile
 
 if TYPE_CHECKING:
     from model.networks.stored import NetworkSpec
+    from model.retrieval.reranker import Reranker
     from model.retrieval.retriever import Retriever
 
 RELEASE_MANIFEST = "manifest.json"
+LOCAL_FEATURES = "local_features.safetensors"
 _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
 
 
@@ -76,6 +79,20 @@ class Release:
         return load_gallery(self.folder / "gallery", self.embedding_space_id)
 
     @cached_property
+    def reranker(self) -> "Reranker | None":
+        """What sorts the first answers of a search again, by local features; None if the release does not re-rank.
+
+        Raises:
+            InvalidInput: The file does not hold the local features of the gallery.
+        """
+        if LOCAL_FEATURES not in self.manifest.files:
+            return None
+        from model.retrieval.stored_reranker import load_reranker  # imports torch
+
+        file = self.folder / LOCAL_FEATURES
+        return load_reranker(file, space=self.embedding_space_id, images=len(self.gallery), size=self.spec.image_size)
+
+    @cached_property
     def golden(self) -> list[GoldenQuery]:
         """The golden queries and the answers that this release must give.
 
@@ -92,13 +109,13 @@ class Release:
         return self.folder / "golden" / query.file
 
     def retriever(self) -> "Retriever":
-        """The loaded network over the gallery."""
+        """The loaded network over the gallery, with the reranker if there is one."""
         from model.networks.stored import load_network
         from model.retrieval.retriever import Retriever
 
         network = load_network(self.spec, self.folder / "weights.safetensors")
         network.trunk = network.trunk.folded()
-        return Retriever(network, self.spec.image_size, self.gallery)
+        return Retriever(network, self.spec.image_size, self.gallery, self.reranker)
 
 
 def space_id(folder: Path) -> str:
@@ -110,13 +127,13 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
     """Copy the parts of a release to `out` and write the manifest that makes it one.
 
     Args:
-        parts: Folder with all files but the manifest.
+        parts: Folder with all files but the manifest. Local features may be missing.
         out: Folder of the release, which appears whole or not at all.
         pin: Pin of the data.
         code_revision: Revision of the code.
     """
     with atomic_folder(out) as partial:
-        for part in _PARTS:
+        for part in (*_PARTS, *([LOCAL_FEATURES] if (parts / LOCAL_FEATURES).is_file() else [])):
             copy = shutil.copytree if (parts / part).is_dir() else shutil.copy2
             copy(parts / part, partial / part)
         manifest = ReleaseManifest(

@@ -11,7 +11,7 @@ from typing import Any
 from model.config import setting_names
 from model.evaluation.definitions import definitions
 from model.evaluation.metrics import FIGURES
-from model.evaluation.statements import grouped, statements, training_story
+from model.evaluation.statements import grouped, reranking_story, statements, training_story
 from model.schemas.decision import Decision
 from model.schemas.figures import Figure
 from model.schemas.report import Report, Settings
@@ -63,6 +63,7 @@ def render_card(
         definitions=definitions(report.latency.queries),
         statements=statements(report),
         story=training_story(report.training),
+        reranking=reranking_story(report),
         what=what,
         groups=groups,
         rows=ROWS,

@@ -1,6 +1,6 @@
 """The evaluation of a release: its test images are searched among themselves, and compared with the untrained trunk."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from model.evaluation.figures import retrieval_figures
 from model.evaluation.latency import measure_latency
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import write_report
+from model.evaluation.reranking import described, draw_sample, sample_figures
 from model.licences import of_package, of_weights
 from model.networks.heads import untrained_embedding
 from model.networks.methods import get_method
@@ -24,9 +25,9 @@ from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.release import Release, open_release
 from model.retrieval.embedding import embed_manifest, merged_embedding
-from model.schemas.document import read_schema
 from model.schemas.report import Count, HeadDescription, Licences, LossDescription, NetworkDescription, Report
-from model.schemas.train_report import TrainReport
+from model.schemas.reranking import Reranking
+from model.schemas.train_report import read_training
 
 
 def evaluate_release(
@@ -59,7 +60,7 @@ def evaluate_release(
     Raises:
         InvalidInput: The data has no test classes.
     """
-    release, manifest, summary = open_release(folder), read_manifest(dataset), _training(checkpoint)
+    release, manifest, summary = open_release(folder), read_manifest(dataset), read_training(checkpoint)
     searched = _searched(manifest)
     untrained = _untrained(model, manifest, md5, work, progress)
     candidate = query_test_classes(release, dataset, md5, progress)
@@ -68,6 +69,7 @@ def evaluate_release(
         retrieval=retrieval_figures(searched, candidate, untrained, samples=evaluation.samples),
         latency=measure_latency(release.retriever(), manifest.select(manifest.rows("test"))),
         training=summary,
+        reranking=_reranking(release, searched, md5, evaluation.samples),
         made_at=datetime.now(UTC),
     )
     write_report(out, report, manifest=searched, candidate=candidate, untrained=untrained)
@@ -85,13 +87,35 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
     """
     searched = _searched(read_manifest(dataset))
     if release.pin.md5 == md5:
-        gallery = release.gallery
-        order = np.argsort(gallery.ids)
-        vectors = gallery.vectors[order[np.searchsorted(gallery.ids, searched.ids, sorter=order)]]
+        vectors = release.gallery.vectors[_gallery_rows(release, searched)]
     else:
         network = release.retriever().network
         vectors = embed_manifest(network.trunk, merged_embedding(network), searched, release.spec.image_size, progress=progress)
     return _evaluated(vectors, searched)
+
+
+def _gallery_rows(release: Release, searched: Manifest) -> NDArray[np.int64]:
+    """The rows of a gallery that hold these samples."""
+    ids = release.gallery.ids
+    order = np.argsort(ids)
+    rows: NDArray[np.int64] = order[np.searchsorted(ids, searched.ids, sorter=order)]
+    return rows
+
+
+def _reranking(release: Release, searched: Manifest, md5: str, samples: int) -> Reranking | None:
+    """The figures of a sample of test queries with and without re-ranking; None if the release, made from these data, has none.
+
+    Queries and candidates have the local features of the gallery, which holds the test images too.
+    """
+    if release.reranker is None or release.pin.md5 != md5:
+        return None
+    rows = _gallery_rows(release, searched)
+    sample = draw_sample(release.gallery.vectors[rows], searched.labels, first=len(searched.rows("test")))
+    sample = replace(sample, queries=rows[sample.queries], order=rows[sample.order])
+    before, after = (sample_figures(sample, one) for one in (None, replace(release.reranker, budget_ms=np.inf)))
+    return described(
+        sample.labels, before, after, ratio=release.reranker.ratio, tried_ratio=release.reranker.ratio, samples=samples
+    )
 
 
 def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | None, progress: Progress | None) -> PerQuery:
@@ -159,7 +183,3 @@ def _searched(manifest: Manifest) -> Manifest:
     if not len(manifest.rows("test")):
         raise InvalidInput("The data has no test classes.", "Give the CSV a split column with test, or import with more classes.")
     return manifest.searched
-
-
-def _training(checkpoint: Path) -> TrainReport:
-    return read_schema(TrainReport, checkpoint / "training.json", "Run the pipeline again; the step train writes it.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from model.evaluation.definitions import definitions
 from model.evaluation.figures import GroupRow, worst_first
 from model.evaluation.metrics import FIGURES
-from model.evaluation.statements import few_classes, statements, training_story, verdict
+from model.evaluation.statements import few_classes, reranking_story, statements, training_story, verdict
 from model.nested import flattened
 from model.schemas.contact_sheets import ContactSheets
 from model.schemas.decision import Decision
@@ -95,6 +95,7 @@ def render_page(
         curves=training_curves(report.training),
         verdict=verdict(report),
         story=training_story(report.training),
+        reranking=reranking_story(report),
         tables={"Groups": _tables(retrieval.by_group, "groups"), "Classes": _tables(retrieval.by_class, "classes")},
         statements=statements(report),
         definitions=definitions(report.latency.queries),

@@ -46,11 +46,24 @@ def training_story(training: TrainReport) -> list[str]:
     return [f"{sentence[0].upper()}{sentence[1:].rstrip('.')}." for sentence in training.summary]
 
 
+def reranking_story(report: Report) -> str:
+    """What re-ranking changes on the test classes, and what the other figures are of; empty if the release does not re-rank."""
+    found = report.reranking
+    if found is None:
+        return ""
+    return (
+        f"The first {found.candidates} answers are re-ranked by local features: {found.change('test')}, "
+        f"their Recall@1 {found.recall_at_1_before:.4f} and {found.recall_at_1:.4f}. "
+        "All other figures are of the global search, before re-ranking; the time of a query is with it."
+    )
+
+
 def _uses(report: Report) -> list[str]:
-    gallery, test = report.gallery, report.splits["test"]
+    gallery, test, reranking = report.gallery, report.splits["test"], report.reranking
+    sorted_again = f", the first {reranking.candidates} sorted again by their local features" if reranking else ""
     said = [
         f"Given an image, to find images of the same thing among the {gallery.samples:,} of {gallery.classes:,} classes "
-        "in its gallery, the nearest first by cosine similarity.",
+        f"in its gallery, the nearest first by cosine similarity{sorted_again}.",
         f"For classes that it was not trained on, too: it was tested on {test.classes:,} such classes and on no others.",
     ]
     for rate, calibrated in report.calibration.verify.items():

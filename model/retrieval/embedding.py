@@ -1,6 +1,6 @@
-"""Embeddings of the samples of a manifest, in batches."""
+"""Embeddings of the samples of a manifest, and the maps that they are computed from, in batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.cache.feature_maps import FeatureMaps
-from model.data.image_batches import BATCH, normalised_batches
+from model.data.image_batches import BATCH, decoded_batches, normalised_batches
+from model.data.images import normalise
 from model.data.manifest import Manifest
 from model.networks.heads import RetrievalNetwork
 from model.networks.trunk import Trunk
@@ -16,6 +17,9 @@ from model.progress import Progress
 
 Embed = Callable[[Tensor, Tensor], Tensor]
 """A function from the shallow and the deep map of a batch to its embeddings (B, D), L2-normalised."""
+
+MappedImages = tuple[Tensor, Tensor, Tensor]
+"""A batch of images (B, 3, S, S) uint8 as the trunk sees them, with its shallow and its deep map."""
 
 
 def merged_embedding(network: RetrievalNetwork) -> Embed:
@@ -55,3 +59,31 @@ def embed_manifest(
         if progress:
             progress(min(len(parts) * BATCH, len(rows)), len(rows), "images embedded")
     return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def trunk_maps(trunk: Trunk, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Images (B, 3, S, S) uint8 -> shallow map (B, C1, H1, W1) and deep map (B, C2, H2, W2), on the trunk's device."""
+    shallow, deep = trunk(normalise(images, trunk.mean, trunk.std).to(next(trunk.parameters()).device))
+    return shallow, deep
+
+
+def mapped_images(
+    trunk: Trunk, manifest: Manifest, rows: NDArray[np.int64], size: int, maps: FeatureMaps | None = None
+) -> Iterator[MappedImages]:
+    """The images of `rows` in order, in batches, with the trunk's maps of them.
+
+    Args:
+        trunk: Trunk in evaluation mode.
+        manifest: The samples.
+        rows: Rows of the manifest.
+        size: Side of the trunk's square input.
+        maps: The trunk's maps of all rows of the manifest, if they are cached.
+    """
+    trunk, device = trunk if maps is not None else trunk.folded(), next(trunk.parameters()).device
+    for number, images in enumerate(decoded_batches(manifest, rows, size)):
+        if maps is None:
+            yield (images, *trunk_maps(trunk, images))
+        else:
+            shallow, deep = maps[rows[number * BATCH : (number + 1) * BATCH]]
+            yield images, shallow.to(device), deep.to(device)

@@ -1,7 +1,8 @@
-"""Geometric verification: candidates of the global search are sorted by the number of local matches that one affine map fits.
+"""Geometric verification: candidates of the global search gain by the number of local matches that one affine map fits.
 
-Descriptors are matched by mutual nearest neighbours, RANSAC estimates an affine map, and candidates are sorted by the number of
-its inliers (Cao et al., DELG, ECCV 2020, section 4.2).
+Descriptors are matched by mutual nearest neighbours, and RANSAC estimates an affine map (Cao et al., DELG, ECCV 2020, section
+4.2). In DELG the inliers alone sort the candidates. Here they are added to the global score, because a good embedding knows
+more than a few matches do (docs/decisions/0007-local-features.md).
 """
 
 import time
@@ -11,7 +12,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from model.errors import InvalidInput
 from model.retrieval.local_features import LocalFeatures
@@ -22,6 +23,10 @@ MIN_INLIERS = 4
 """Least number of inliers: some affine map fits any three points exactly."""
 RATIO = 0.8
 """Lowe's ratio (IJCV 2004). The best value differs between data sets: see docs/decisions/0007-local-features.md."""
+WEIGHT = 0.2
+"""What `ENOUGH` inliers add to a candidate's cosine similarity."""
+ENOUGH = 30
+"""Number of inliers from which on further ones add nothing."""
 _LARGEST_STRETCH = 4.0
 _SEED = 0
 
@@ -45,7 +50,7 @@ class Reranked:
     Attributes:
         order: (N,) rows of the candidates, best first.
         inliers: (N,) matches in that order that one affine map fits; 0 for candidates that were not verified.
-        verified: Number of candidates that were verified. They come first; the others follow in the global order.
+        verified: Number of candidates that were verified, the first ones of the global order.
         ended: Reason to stop: all up to the `limit` were verified, the time `budget` ran out, or the query has `no_keypoints`.
     """
 
@@ -136,12 +141,12 @@ def rerank(
     ratio: float = RATIO,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Reranked:
-    """Sort a query's candidates by inliers, and those with equally many by the global score.
+    """Sort a query's candidates by `ranking_score`, in which those that are not verified have no inliers.
 
     Args:
         query: Local features of the query.
         candidates: Local features of the candidates. They are read one at a time, so they may be stored on disk.
-        scores: (N,) global scores of the candidates. Candidates with equal scores keep their order.
+        scores: (N,) cosine similarities of the candidates. Candidates with equal scores keep their order.
         limit: Maximum candidates verified.
         budget_ms: Time after which no further candidate is verified. One candidate takes some milliseconds.
         ratio: Lowe's ratio of `mutual_nearest`, chosen on the validation classes.
@@ -156,15 +161,17 @@ def rerank(
     if not len(query):
         return Reranked(order, np.zeros(len(order), np.int64), 0, "no_keypoints")
     inliers, verified = np.zeros(len(order), np.int64), min(limit, len(order))
+    ended: Literal["limit", "budget"] = "limit"
     began = clock()
     for rank in range(verified):
         if (clock() - began) * 1000 >= budget_ms:
-            return _sorted(order, inliers, rank, "budget")
+            verified, ended = rank, "budget"
+            break
         inliers[rank] = count_inliers(query, candidates[int(order[rank])], ratio=ratio)
-    return _sorted(order, inliers, verified, "limit")
-
-
-def _sorted(order: NDArray[np.int64], inliers: NDArray[np.int64], verified: int, ended: Literal["limit", "budget"]) -> Reranked:
-    ranks = np.arange(len(order))
-    ranks[:verified] = np.argsort(-inliers[:verified], kind="stable")
+    ranks = np.argsort(-ranking_score(scores[order], inliers), kind="stable")
     return Reranked(order[ranks], inliers[ranks], verified, ended)
+
+
+def ranking_score(scores: ArrayLike, inliers: ArrayLike) -> NDArray[np.float64]:
+    """Cosine similarities (N,) and numbers of inliers (N,) -> the figures (N,) by which re-ranked candidates are sorted."""
+    return np.asarray(scores, np.float64) + WEIGHT * np.minimum(inliers, ENOUGH) / ENOUGH

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.images import normalise, resize
+from model.data.images import resize
 from model.errors import InvalidInput
 from model.networks.autoencoder import AttentiveAutoencoder
 from model.networks.heads import Head, MultiHead, RetrievalNetwork
+from model.retrieval.embedding import trunk_maps
 from model.retrieval.gallery import check_embeddings
 
 DIMENSIONS = 128
@@ -74,14 +75,6 @@ def local_map(heads: MultiHead, shallow: Tensor, deep: Tensor) -> Tensor:
     return shallow if heads.autoencoder is not None else heads.tapped("local", shallow, deep)
 
 
-def local_maps(network: RetrievalNetwork, images: Sequence[Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Images (3, H, W) uint8 -> the resized batch (B, 3, size, size) uint8, and the map that `local_head` reads."""
-    trunk = network.trunk
-    batch = torch.stack([resize(image, size) for image in images])
-    shallow, deep = trunk(normalise(batch, trunk.mean, trunk.std).to(next(trunk.parameters()).device))
-    return batch, local_map(network.heads, shallow, deep)
-
-
 @torch.inference_mode()
 def extract(
     network: RetrievalNetwork,
@@ -105,12 +98,29 @@ def extract(
     Returns:
         The local features of each image. Blank positions have no keypoints, so an image of one colour has none.
     """
-    head, levels = local_head(network.heads), []
+    levels = []
     for factor in pyramid:
-        batch, features = local_maps(network, images, max(1, round(size * factor)))
-        visible = visible_positions(batch, *features.shape[2:]).to(features.device)
-        levels.append(features_of_map(head, features, size, visible=visible, limit=limit, reduction=reduction))
+        batch = torch.stack([resize(image, max(1, round(size * factor))) for image in images])
+        maps = trunk_maps(network.trunk, batch)
+        levels.append(features_of_images(network.heads, batch, *maps, size, limit=limit, reduction=reduction))
     return [strongest(features, limit) for features in zip(*levels, strict=True)]
+
+
+@torch.inference_mode()
+def features_of_images(
+    heads: MultiHead,
+    images: Tensor,
+    shallow: Tensor,
+    deep: Tensor,
+    size: int,
+    *,
+    limit: int = KEYPOINTS,
+    reduction: NDArray[np.float32] | None = None,
+) -> list[LocalFeatures]:
+    """Local features of images (B, 3, S, S) uint8, from the trunk's two maps of them. See `extract`."""
+    features = local_map(heads, shallow, deep)
+    visible = visible_positions(images, *features.shape[2:]).to(features.device)
+    return features_of_map(local_head(heads), features, size, visible=visible, limit=limit, reduction=reduction)
 
 
 def visible_positions(images: Tensor, rows: int, columns: int) -> Tensor:

@@ -1,22 +1,39 @@
-"""Re-ranking as a part of a search, with the local features of the gallery, and the choice of its ratio on validation classes.
+"""Re-ranking as a part of a search: the first answers of the global search are sorted again by their local features.
 
-Its gain differs between data sets and with the quality of the global search: docs/decisions/0007-local-features.md.
+Its gain differs between data sets and with the quality of the global search (docs/decisions/0007-local-features.md), so
+`model.training.reranking` chooses on held-out classes whether a release has it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from model.networks.heads import Head, RetrievalNetwork
+from model.networks.heads import Head, MultiHead
+from model.retrieval.embedding import MappedImages
 from model.retrieval.geometric_verification import Reranked, rerank
-from model.retrieval.local_features import DIMENSIONS, LocalFeatures, extract, fit_reduction, local_head, local_maps
+from model.retrieval.local_features import DIMENSIONS, LocalFeatures, fit_reduction, local_head, local_map
 
 RATIOS = (0.8, 0.9, 1.0)
 """Candidates for Lowe's ratio."""
+CANDIDATES = 30
+"""Answers of the global search that are sorted again."""
+BUDGET_MS = 2000.0
+"""Time after which no further candidate of a query is verified. All 30 take 10 to 100 ms, so that the same image gets the same
+answer unless the machine is out of breath."""
+FITTED = 256
+"""Training images that a reduction is fitted to."""
+
+
+class FeaturesByRow(Protocol):
+    """Local features of a gallery: a list, a mapping, or arrays from which those of one row are cut."""
+
+    def __getitem__(self, row: int, /) -> LocalFeatures:
+        """The local features of a row."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,37 +41,27 @@ class Reranker:
     """Local features of a gallery, and how queries are matched with them.
 
     Attributes:
-        network: Network in evaluation mode, with a local head or DELG's autoencoder.
-        size: Side of the square image from which local features are extracted.
         features: Local features by gallery row, for all rows that a search may return.
-        reduction: (D, 128) projection, where the local head's vectors are longer than 128.
-        ratio: Lowe's ratio of `mutual_nearest`; None keeps the global order.
+        reduction: (D, 128) projection of descriptors, where the local head's vectors are longer than 128.
+        ratio: Lowe's ratio of `mutual_nearest`.
         limit: Maximum candidates verified.
         budget_ms: Time after which no further candidate is verified.
     """
 
-    network: RetrievalNetwork
-    size: int
-    features: Sequence[LocalFeatures] | Mapping[int, LocalFeatures]
+    features: FeaturesByRow
     reduction: NDArray[np.float32] | None
-    ratio: float | None = 0.8
-    limit: int = 30
-    budget_ms: float = 500.0
-
-    def local_features(self, images: Sequence[Tensor]) -> list[LocalFeatures]:
-        """Local features of images (3, H, W) uint8, under the gallery's reduction."""
-        return extract(self.network, images, self.size, reduction=self.reduction)
+    ratio: float
+    limit: int = CANDIDATES
+    budget_ms: float = BUDGET_MS
 
     def order(self, query: LocalFeatures, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Reranked:
         """Sort the answers of a global search anew.
 
         Args:
-            query: Local features from `local_features`.
+            query: Local features of the query, under the gallery's reduction.
             rows: (N,) rows of the gallery, best first.
             scores: (N,) global scores of these rows.
         """
-        if self.ratio is None:
-            return Reranked(np.arange(len(rows)), np.zeros(len(rows), np.int64), 0, "limit")
         candidates = [self.features[int(row)] for row in rows[: self.limit]]
         reranked = rerank(query, candidates, scores[: self.limit], limit=self.limit, budget_ms=self.budget_ms, ratio=self.ratio)
         rest = np.arange(len(candidates), len(rows))
@@ -66,26 +73,13 @@ class Reranker:
 
 
 @torch.inference_mode()
-def reduction_for(
-    network: RetrievalNetwork, batches: Callable[[], Iterable[Sequence[Tensor]]], size: int
-) -> NDArray[np.float32] | None:
+def reduction_for(heads: MultiHead, batches: Callable[[], Iterable[MappedImages]]) -> NDArray[np.float32] | None:
     """The reduction to 128 dimensions, fitted to batches of images; None where the local vectors are short enough.
 
     Raises:
         InvalidInput: The method has no local features.
     """
-    head = local_head(network.heads)
+    head = local_head(heads)
     if not isinstance(head, Head) or head.spec.dimensions <= DIMENSIONS:
         return None
-    return fit_reduction(head.local_vectors(local_maps(network, images, size)[1]) for images in batches())
-
-
-def choose_ratio(reranker: Reranker, score: Callable[[Reranker], float]) -> Reranker:
-    """The reranker with the best ratio, or with none. Among equally good ones the cheapest is chosen.
-
-    Args:
-        reranker: Reranker over the validation classes.
-        score: Figure of the validation classes under a reranker; higher is better.
-    """
-    tried = [replace(reranker, ratio=ratio) for ratio in (None, *RATIOS)]
-    return max(tried, key=score)
+    return fit_reduction(head.local_vectors(local_map(heads, shallow, deep)) for _, shallow, deep in batches())

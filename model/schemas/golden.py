@@ -11,6 +11,12 @@ class Neighbour(Schema):
     id: str = Field(description="Id of the gallery entry")
     label: str = Field(description="Class of the entry")
     score: float = Field(description="Cosine similarity to the query")
+    inliers: int | None = Field(
+        None,
+        ge=0,
+        description="Local matches with the query that one affine map fits, by which the first answers are re-ranked; "
+        "0 if they were not compared; absent if the release does not re-rank",
+    )
 
 
 class GoldenQuery(Schema):

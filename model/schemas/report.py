@@ -8,6 +8,7 @@ from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
 from model.schemas.document import Document
 from model.schemas.figures import RetrievalFigures
+from model.schemas.reranking import Reranking
 from model.schemas.schema import Schema
 from model.schemas.train_report import TrainReport
 
@@ -89,6 +90,11 @@ class Report(Document):
     network: NetworkDescription = Field(description="The network")
     licences: Licences = Field(description="Terms of weights and code")
     training: TrainReport = Field(description="Report of the training")
+    reranking: Reranking | None = Field(
+        None,
+        description="Figures of a sample of test queries with and without re-ranking; absent if the release does not re-rank. "
+        "All other figures are those of the global search",
+    )
 
     def recorded(self) -> dict[str, float]:
         """The figures that are recorded with a run and with a registered version."""

@@ -1,9 +1,12 @@
-"""The training report: what selection chose on held-out classes, its epochs, and the gain of the init and of the epochs."""
+"""The training report: what selection chose on held-out classes, its epochs, and the gain of init, epochs and re-ranking."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, computed_field, model_validator
 
+from model.schemas.document import read_schema
+from model.schemas.reranking import Reranking
 from model.schemas.schema import Schema
 from model.text import counted
 
@@ -66,6 +69,10 @@ class TrainReport(Schema):
     untrained_map_at_r: float = Field(ge=0, le=1, description="MAP@R of the untrained trunk on the held-out classes")
     validation_classes: int = Field(ge=0, description="Number of held-out classes, over all folds")
     validation_images: int = Field(ge=0, description="Number of their images that can be found")
+    reranking: Reranking | None = Field(
+        None,
+        description="Choice of re-ranking on a sample of held-out queries; absent if it was not looked at, and in old records",
+    )
     history: tuple[Epoch, ...] = Field(min_length=1, description="The epochs in order, from the init to the last one")
 
     @model_validator(mode="before")
@@ -201,11 +208,23 @@ class TrainReport(Schema):
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """The report in sentences: outcome, gain, and the warning if there is one."""
+        """The report in sentences: trunk, selection, outcome, gain, re-ranking, and a warning; those that there are."""
         trunk = trunk_choice(self.trunk_asked, self.trunk) if self.trunk else ""
-        return tuple(sentence for sentence in (trunk, self.selection, self.outcome, self.gain, self.warning) if sentence)
+        reranking = self.reranking.choice if self.reranking else ""
+        said = (trunk, self.selection, self.outcome, self.gain, reranking, self.warning)
+        return tuple(sentence for sentence in said if sentence)
 
     @property
     def figures(self) -> dict[str, float]:
         """The report's numbers by name, truth values as 0 and 1, for a record of metrics."""
         return {name: float(value) for name, value in self.model_dump().items() if isinstance(value, bool | int | float)}
+
+
+def read_training(checkpoint: Path) -> TrainReport:
+    """The training report in a checkpoint.
+
+    Raises:
+        NotFound: There is none.
+        InvalidInput: It is damaged.
+    """
+    return read_schema(TrainReport, checkpoint / "training.json", "Run the pipeline again; the step train writes it.")

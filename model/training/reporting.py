@@ -3,6 +3,7 @@
 import numpy as np
 
 from model.evaluation.bootstrap import bootstrap_interval
+from model.schemas.reranking import Reranking
 from model.schemas.train_report import Epoch, TrainReport, TrunkSetting
 from model.training.checkpoint import Counters
 from model.training.fold_trials import Trial
@@ -10,7 +11,9 @@ from model.training.learner import Learner
 from model.training.validation import mean
 
 
-def report_of(learner: Learner, trial: Trial | None, counters: Counters, trunk_asked: TrunkSetting) -> TrainReport:
+def report_of(
+    learner: Learner, trial: Trial | None, counters: Counters, *, trunk_asked: TrunkSetting, reranking: Reranking | None
+) -> TrainReport:
     """The report of a training.
 
     Args:
@@ -18,6 +21,7 @@ def report_of(learner: Learner, trial: Trial | None, counters: Counters, trunk_a
         trial: What was chosen, on all folds; None if no classes were held out.
         counters: Progress of the training whose network is kept.
         trunk_asked: `train.trunk` as it was set.
+        reranking: Choice of re-ranking; None if it was not looked at.
     """
     config, candidate = learner.config, learner.candidate
     chosen = {
@@ -50,6 +54,7 @@ def report_of(learner: Learner, trial: Trial | None, counters: Counters, trunk_a
         gain_interval=_gain_interval(trial),
         validation_classes=len(trial.counts),
         validation_images=int(trial.counts.sum()),
+        reranking=reranking,
         history=_history(trial),
     )
 

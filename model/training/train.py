@@ -25,6 +25,7 @@ from model.files import atomic_folder, sha256_json, write_json
 from model.locks import hold
 from model.networks.stored import NetworkSpec, save_network
 from model.progress import Progress
+from model.schemas.reranking import Reranking
 from model.schemas.train_report import TrainReport, trunk_choice
 from model.training.checkpoint import Counters
 from model.training.distributed import any_process, make_fabric
@@ -34,13 +35,14 @@ from model.training.folds import Fold, class_folds
 from model.training.initialisation import finish_init, init_heads, project_once
 from model.training.learner import Learner, TrainingData, make_learner, open_data
 from model.training.reporting import report_of
+from model.training.reranking import choose_reranking
 from model.training.selection import Choice, candidates, select
 from model.training.stopping import sigterm_flag
 from model.training.validation import embed_rows
 
 HELD_OUT = "held_out.safetensors"
 """File of embeddings of held-out images, by networks that were not trained on their classes."""
-_SAME_RESULT = {"device", "workers", "chunk", "compile", "checkpoint_every"}
+_SAME_RESULT = {"device", "workers", "chunk", "compile", "checkpoint_every", "rerank"}
 """Settings that do not change the result of a training: a checkpoint made under other values of them is resumed."""
 
 _LOG = logging.getLogger(__name__)
@@ -95,10 +97,10 @@ def train(
             learner, counters = trial.learners[0], trial.counters[0]
         else:
             learner, counters = _train_on_all(session, choice or _init_alone(data))
-        report = report_of(learner, trial, counters, asked)
+        held_out = _held_out(trial)  # by all processes together
+        report = report_of(learner, trial, counters, trunk_asked=asked, reranking=_reranking(session, trial, held_out))
         for sentence in report.summary:
             say(sentence)
-        held_out = _held_out(trial)  # by all processes together
         if fabric.is_global_zero:
             _store(learner, model, report, held_out, out)
     return report
@@ -159,6 +161,16 @@ def _held_out(trial: Trial | None) -> dict[str, Tensor]:
         parts["labels"].append(torch.from_numpy(learner.manifest.labels[rows]))
         parts["folds"].append(torch.full((len(rows),), number))
     return {name: torch.cat(some) if some else torch.empty(0) for name, some in parts.items()}
+
+
+def _reranking(session: Session, trial: Trial | None, held_out: dict[str, Tensor]) -> Reranking | None:
+    """The choice of re-ranking, which the first process makes for all."""
+    chosen = None
+    if trial and session.fabric.is_global_zero:
+        vectors = [held_out["vectors"][held_out["folds"] == number].numpy() for number in range(len(trial.learners))]
+        chosen = choose_reranking(session.data, trial.learners, vectors)
+    shared: Reranking | None = session.fabric.broadcast(chosen)
+    return shared
 
 
 def _store(learner: Learner, model: ModelConfig, report: TrainReport, held_out: dict[str, Tensor], out: Path) -> None:

@@ -33,4 +33,5 @@ def query(
         return
     print(visible(f"{image}: release {answer['release']}, space {answer['embedding_space_id']}"))
     for neighbour in answer["neighbours"]:
-        print(visible(f"  {neighbour['score']:.4f}  {neighbour['label']}  ({neighbour['id']})"))
+        matches = f", {neighbour['inliers']} local matches" if "inliers" in neighbour else ""
+        print(visible(f"  {neighbour['score']:.4f}  {neighbour['label']}  ({neighbour['id']}){matches}"))

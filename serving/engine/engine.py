@@ -44,8 +44,8 @@ class Engine:
         """The k nearest gallery entries of one encoded image.
 
         Returns:
-            `neighbours` (id, label and score of each, best first), `release`, `embedding_space_id` and, where it is known,
-            `model_version`.
+            `neighbours` (best first; id, label and score of each, and its inliers if the release re-ranks), `release`,
+            `embedding_space_id` and, where it is known, `model_version`.
 
         Raises:
             InvalidInput: k below 1, or the bytes are no image that can be decoded within the limits.
@@ -66,7 +66,7 @@ class Engine:
 
     def _answer(self, neighbours: Sequence[Neighbour]) -> Answer:
         answer: Answer = {
-            "neighbours": [neighbour.model_dump() for neighbour in neighbours],
+            "neighbours": [neighbour.model_dump(exclude_none=True) for neighbour in neighbours],
             "release": self.release.id,
             "embedding_space_id": self.release.embedding_space_id,
         }

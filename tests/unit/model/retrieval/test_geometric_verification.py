@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.errors import InvalidInput
-from model.retrieval.geometric_verification import Matches, count_inliers, mutual_nearest, rerank, verify
+from model.retrieval.geometric_verification import Matches, count_inliers, mutual_nearest, ranking_score, rerank, verify
 from model.retrieval.local_features import LocalFeatures
 
 SIZE = 160
@@ -139,16 +139,23 @@ def test_descriptors_of_different_lengths_are_refused():
 def test_the_candidate_that_lies_as_the_query_does_comes_first():
     query = scene(0)
     candidates = [scene(1), scene(2), moved(query, TURN, (5, 5))]
-    result = rerank(query, candidates, np.float32([0.9, 0.8, 0.7]))
+    result = rerank(query, candidates, np.float32([0.85, 0.8, 0.7]))
     assert result.order.tolist() == [2, 0, 1]
     assert result.inliers.tolist() == [30, 0, 0]
     assert (result.verified, result.ended) == (3, "limit")
 
 
+def test_many_inliers_add_at_most_a_fifth_to_the_similarity():
+    query = scene(0)
+    result = rerank(query, [scene(1), moved(query, TURN, (5, 5))], np.float32([0.95, 0.7]))
+    assert (result.order.tolist(), result.inliers.tolist()) == ([0, 1], [0, 30])
+    assert ranking_score([0.5, 0.5, 0.5], [0, 15, 300]) == pytest.approx([0.5, 0.6, 0.7])
+
+
 def test_equal_inliers_keep_the_global_order_and_equal_scores_the_given_one():
     query = scene(0)
     candidates = [scene(1), moved(query, np.eye(2), (4, 4)), scene(2), moved(query, np.eye(2), (9, 9)), scene(3)]
-    result = rerank(query, candidates, np.float32([0.5, 0.6, 0.8, 0.7, 0.5]))
+    result = rerank(query, candidates, np.float32([0.5, 0.62, 0.8, 0.7, 0.5]))
     assert result.order.tolist() == [3, 1, 2, 0, 4]
 
 
@@ -164,7 +171,9 @@ def test_when_the_time_is_spent_the_rest_keeps_the_global_order():
     query = scene(0)
     same = moved(query, np.eye(2), (4, 4))
     ticks = itertools.count(100.0, 0.04)  # 40 ms pass between two looks at the clock
-    result = rerank(query, [scene(1), same, scene(2), same], np.float32([4, 3, 2, 1]), budget_ms=100, clock=lambda: next(ticks))
+    result = rerank(
+        query, [scene(1), same, scene(2), same], np.float32([0.9, 0.8, 0.7, 0.6]), budget_ms=100, clock=lambda: next(ticks)
+    )
     assert (result.verified, result.ended) == (2, "budget")
     assert result.order.tolist() == [1, 0, 2, 3]
     assert result.inliers.tolist() == [30, 0, 0, 0]
@@ -193,7 +202,7 @@ def test_a_query_without_keypoints_keeps_the_global_order_and_says_so():
 
 def test_a_candidate_without_keypoints_has_no_inliers():
     query = scene(0)
-    result = rerank(query, [NOTHING, query], np.float32([0.9, 0.1]))
+    result = rerank(query, [NOTHING, query], np.float32([0.5, 0.4]))
     assert result.order.tolist() == [1, 0]
     assert result.inliers.tolist() == [30, 0]
 

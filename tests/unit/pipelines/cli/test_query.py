@@ -9,6 +9,9 @@ ANSWER = {
 }
 
 
+RERANKED = ANSWER | {"neighbours": [{"id": "a.jpg", "label": "mug", "score": 0.5, "inliers": 7}]}
+
+
 def test_what_an_endpoint_answers_reaches_the_terminal_with_escapes(glocal, monkeypatch):
     served = ServerStatus(
         running=True, state="serving", log="logs", address="http://x", models={"mugs": {"default": "1", "versions": ()}}
@@ -20,3 +23,5 @@ def test_what_an_endpoint_answers_reaches_the_terminal_with_escapes(glocal, monk
     _, out, _ = glocal("query", "x.jpg", "--json")
     assert json.loads(out) == ANSWER
     assert out.isascii()
+    monkeypatch.setattr("serving.client.query", lambda *_: RERANKED)
+    assert glocal("query", "x.jpg")[1].endswith("  0.5000  mug  (a.jpg), 7 local matches\n")

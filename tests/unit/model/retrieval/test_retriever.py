@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from model.networks.heads import MultiHead, RetrievalNetwork
+from model.networks.methods import METHODS
+from model.networks.trunk import LITE0, make_trunk
+from model.retrieval.gallery import Gallery
+from model.retrieval.geometric_verification import ranking_score
+from model.retrieval.local_features import extract
+from model.retrieval.reranker import Reranker
+from model.retrieval.retriever import Retriever
+from tests.support.images import scenery
+
+SIZE = 160
+QUERY = scenery(0)[:, :SIZE, :SIZE]
+BLANK = torch.full((3, SIZE, SIZE), 128, dtype=torch.uint8)
+IMAGES = [scenery(1), scenery(0)[:, 32 : 32 + SIZE, 32 : 32 + SIZE], scenery(2), scenery(3)]
+
+
+def test_a_search_sorts_its_first_answers_again_by_their_inliers(network):
+    plain, reranking = retrievers(network, nearest=0)
+    (before,), (after,) = plain.search([QUERY], 4), reranking.search([QUERY], 4)
+    assert before[0].id == "0"
+    assert {one.inliers for one in before} == {None}
+    assert after[0].id == "1", "what overlaps the query"
+    assert after[0].inliers > 3
+    figures = ranking_score([one.score for one in after], [one.inliers for one in after]).tolist()
+    assert figures == sorted(figures, reverse=True)
+    assert {one.id: one.score for one in after} == {one.id: one.score for one in before}
+
+
+def test_the_first_answers_do_not_depend_on_how_many_are_asked_for(network):
+    _, reranking = retrievers(network, nearest=0)
+    (whole,) = reranking.search([QUERY], 4)
+    assert reranking.search([QUERY], 1) == [whole[:1]]
+    assert reranking.search([QUERY], 99) == [whole]
+
+
+def test_answers_beyond_the_limit_keep_their_place(network):
+    plain, reranking = retrievers(network, nearest=0, limit=1)
+    (before,), (after,) = plain.search([QUERY], 4), reranking.search([QUERY], 4)
+    assert [one.id for one in after] == [one.id for one in before]
+    assert [one.inliers for one in after[1:]] == [0, 0, 0]
+
+
+def test_a_query_without_keypoints_is_answered_in_the_global_order(network):
+    plain, reranking = retrievers(network, nearest=0)
+    (before, _), (after, found) = plain.search([BLANK, QUERY], 4), reranking.search([BLANK, QUERY], 4)
+    assert [one.id for one in after] == [one.id for one in before]
+    assert found[0].id == "1"
+
+
+def test_embedding_and_local_features_take_one_pass_through_the_trunk(network):
+    _, reranking = retrievers(network, nearest=0)
+    passes = []
+    handle = network.trunk.register_forward_hook(lambda *_: passes.append(1))
+    reranking.search([QUERY], 2)
+    handle.remove()
+    assert len(passes) == 1
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    trunk = make_trunk(LITE0, "offline")
+    return RetrievalNetwork(trunk, MultiHead(trunk.channels, METHODS["multi_head"].architecture)).eval()
+
+
+def retrievers(network, nearest, limit=30):
+    """Retrievers without and with re-ranking, over a gallery in which one image has the embedding of the query."""
+    bare = Retriever(network, SIZE, gallery_of(np.zeros((0, 1), np.float32)))
+    vectors = bare.embed(IMAGES)
+    vectors[nearest] = bare.embed([QUERY])[0]
+    reranker = Reranker(extract(network, IMAGES, SIZE), None, 0.8, limit=limit, budget_ms=np.inf)
+    gallery = gallery_of(vectors)
+    return Retriever(network, SIZE, gallery), Retriever(network, SIZE, gallery, reranker)
+
+
+def gallery_of(vectors):
+    rows = np.arange(len(vectors))
+    return Gallery(vectors, rows, rows.astype(str), tuple("abcd"))
