@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from model.schemas.reranking import Reranking
 from model.schemas.train_report import FEWEST_CLASSES, SATURATED_MAP_AT_R, Epoch, TrainReport
 
 
@@ -157,3 +158,24 @@ def test_a_history_without_its_best_epoch_is_refused(changes):
 )
 def test_the_report_says_whether_the_trunk_was_trained_and_why(asked, trunk, said):
     assert report(0.5, 0.6).model_copy(update={"trunk_asked": asked, "trunk": trunk}).summary[0] == said
+
+
+def reranking(ratio: float | None) -> Reranking:
+    figures = {"map_at_r_before": 0.5, "map_at_r": 0.625, "recall_at_1_before": 0.75, "recall_at_1": 0.8}
+    return Reranking(ratio=ratio, tried_ratio=0.9, candidates=30, queries=120, gain_interval=(0.1, 0.15), **figures)
+
+
+def test_the_choice_of_reranking_follows_the_gain_of_training():
+    change = "MAP@R of 120 held-out queries 0.5000, re-ranked 0.6250 (+0.1250 [+0.1000, +0.1500])"
+    taken, left = report(0.5, 0.6, best=1, reranking=reranking(0.9)), report(0.5, 0.6, best=1, reranking=reranking(None))
+    assert taken.summary[-2:] == (taken.gain, f"the first 30 answers are re-ranked by local features, ratio 0.9: {change}")
+    assert left.summary[-1].startswith("answers are not re-ranked by local features")
+    assert left.summary[-1].endswith(change)
+
+
+def test_a_report_from_before_reranking_is_read():
+    stored = report(0.5, 0.6, best=1).model_dump(mode="json")
+    del stored["reranking"]
+    found = TrainReport.model_validate(stored)
+    assert found.reranking is None
+    assert found.summary[-1] == found.gain
