@@ -47,7 +47,7 @@ def settings(mode: str, **changes) -> TrainConfig:
             "classes_per_batch": 4,
             "images_per_class": 2,  # two steps an epoch
             "learning_rates": (5e-4,),
-            "trunk_learning_rate": 5e-4,
+            "trunk_learning_rate": 2e-3,
             "patience": 10,
             "folds": 1,
             "seed": 1,
