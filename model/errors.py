@@ -34,6 +34,20 @@ class InvalidInput(GlocalError):
     http_status = 422
 
 
+class Unauthorized(GlocalError):
+    """A request without a key that is known and valid."""
+
+    exit_code = 7
+    http_status = 401
+
+
+class Forbidden(GlocalError):
+    """A request that its key does not allow."""
+
+    exit_code = 7
+    http_status = 403
+
+
 class NotFound(GlocalError):
     """Something that was named and does not exist."""
 
@@ -48,12 +62,30 @@ class Conflict(GlocalError):
     http_status = 409
 
 
+class TooLarge(InvalidInput):
+    """A request of more bytes or parts than are accepted."""
+
+    http_status = 413
+
+
+class Unsupported(InvalidInput):
+    """A request in a form that is not understood."""
+
+    http_status = 415
+
+
 class Unavailable(GlocalError):
     """A service that does not answer, or not in time."""
 
     exit_code = 5
     http_status = 503
     retry = True
+
+
+class Overloaded(Unavailable):
+    """A service that has as many requests as it can hold."""
+
+    http_status = 429
 
 
 class StorageFailed(GlocalError):

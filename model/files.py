@@ -20,10 +20,10 @@ def _fsync(path: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; if the block succeeds, the file becomes `path`.
+def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; if the block succeeds, the file becomes `path`, with the permissions `mode`.
 
-    A crash at any point leaves the old file or the new one.
+    A crash at any point leaves the old file or the new one. Meanwhile only its owner may read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -31,7 +31,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o644)
+        partial.chmod(mode)
         _fsync(partial)
         os.replace(partial, path)
         _fsync(path.parent)
@@ -85,15 +85,15 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically, as UTF-8."""
-    with atomic_file(path) as partial:
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write `text` to `path` atomically, as UTF-8, with the permissions `mode`."""
+    with atomic_file(path, mode) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` atomically, as JSON with sorted keys. NaN is refused."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
+    """Write `value` to `path` atomically, as JSON with sorted keys, with the permissions `mode`. NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n", mode)
 
 
 def read_json(path: Path) -> Any:

@@ -13,12 +13,12 @@ from model.data.cache.feature_maps import FeatureMaps, known_maps
 from model.data.images import crop, decode_image, to_png
 from model.data.manifest import Manifest, read_manifest
 from model.data.spread import spread
+from model.evaluation.calibration import calibrate
 from model.files import read_json, write_json
 from model.networks.heads import RetrievalNetwork
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
 from model.release import LOCAL_FEATURES, Release, seal_release, space_id
-from model.retrieval.calibration import calibrate
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.gallery import Gallery
 from model.retrieval.local_features import features_of_images
@@ -64,7 +64,7 @@ def build_release(
     seen = manifest.classified
     maps = known_maps(manifest, network.trunk, spec.image_size, work, pin.md5)
     vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=maps, progress=progress)
-    gallery = Gallery(vectors, seen.labels, seen.ids, seen.classes)
+    gallery = Gallery(vectors, seen.labels, seen.ids, seen.classes, seen.groups if seen.has_groups else None)
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
         shutil.copy2(checkpoint / "weights.safetensors", parts)

@@ -1,1 +1,1 @@
-"""Evaluation: metrics, intervals, the gate's decision, the report."""
+"""Evaluation: metrics, intervals, thresholds, the gate's decision, the report."""

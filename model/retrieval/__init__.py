@@ -1,1 +1,1 @@
-"""Retrieval: gallery, search, calibration."""
+"""Retrieval: gallery, search, local features and re-ranking."""

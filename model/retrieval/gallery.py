@@ -1,5 +1,6 @@
 """The gallery: the embeddings that queries are compared with, with their labels and ids."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 
 from model.errors import InvalidInput
 from model.files import read_json, write_json
+from model.named_parts import nearest
 
 _LARGEST = 16 * 2**30
+_COMPARED = 1000
+"""Maximum names that a misspelled one is compared with, since a client may send any."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +27,18 @@ class Gallery:
         labels: (N,) int64, indices into `classes`.
         ids: (N,) str, ids of the samples.
         classes: The class names.
+        groups: (N,) str, groups by which a search may be narrowed; None if the data have none.
     """
 
     vectors: NDArray[np.float32]
     labels: NDArray[np.int64]
     ids: NDArray[np.str_]
     classes: tuple[str, ...]
+    groups: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.vectors) == len(self.labels) == len(self.ids):
-            raise InvalidInput("A gallery's vectors, labels and ids are not equally many.")
+        if {len(self.labels), len(self.ids), len(self.vectors if self.groups is None else self.groups)} != {len(self.vectors)}:
+            raise InvalidInput("A gallery's vectors, labels, ids and groups are not equally many.")
         check_embeddings(self.vectors)
 
     def __len__(self) -> int:
@@ -46,12 +52,33 @@ class Gallery:
         index.add(np.ascontiguousarray(self.vectors))
         return index
 
-    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def rows(self, *, label: str | None = None, group: str | None = None) -> NDArray[np.int64] | None:
+        """The rows of one class, of one group, or of both; None stands for all rows.
+
+        Raises:
+            InvalidInput: There is no such class or group.
+        """
+        if label is None and group is None:
+            return None
+        chosen = np.ones(len(self), bool)
+        if label is not None:
+            _refuse_unknown("label", label, self.classes)
+            chosen &= self.labels == self.classes.index(label)
+        if group is not None:
+            groups = np.zeros(len(self), dtype=str) if self.groups is None else self.groups
+            _refuse_unknown("group", group, np.unique(groups[groups != ""]).tolist())
+            chosen &= groups == group
+        return np.flatnonzero(chosen)
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, *, among: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The k nearest entries of each query.
 
         Args:
             queries: (Q, D) float32, L2-normalised.
             k: At least 1; clamped to the gallery's size.
+            among: Rows that may be answers; None for all.
 
         Returns:
             Cosine similarities (Q, k), descending, and row numbers (Q, k). Equal scores come in the order of the rows.
@@ -62,10 +89,10 @@ class Gallery:
         if k < 1:
             raise InvalidInput(f"k must be at least 1, not {k}.")
         check_embeddings(queries)
-        k = min(k, len(self))
+        k = min(k, len(self) if among is None else len(among))
         if k == 0:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        scores, rows = self._index.search(np.ascontiguousarray(queries), k)
+        scores, rows = self._index.search(np.ascontiguousarray(queries), k, params=_only(among))
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
 
@@ -79,6 +106,8 @@ class Gallery:
             "labels": self.labels.tolist(),
             "ids": self.ids.tolist(),
         }
+        if self.groups is not None:
+            entries["groups"] = self.groups.tolist()
         write_json(folder / "entries.json", entries)
 
 
@@ -97,7 +126,24 @@ def load_gallery(folder: Path, space_id: str) -> Gallery:
         )
     vectors = load_matrix(folder / "vectors.npy")
     labels, ids = np.array(entries["labels"], np.int64), np.array(entries["ids"], dtype=str)
-    return Gallery(vectors, labels, ids, tuple(entries["classes"]))
+    groups = np.array(entries["groups"], dtype=str) if "groups" in entries else None
+    return Gallery(vectors, labels, ids, tuple(entries["classes"]), groups)
+
+
+def _refuse_unknown(what: str, name: str, known: Sequence[str]) -> None:
+    if name in known:
+        return
+    similar = f"Did you mean {nearest(name, known)!r}?" if 0 < len(known) <= _COMPARED else ""
+    raise InvalidInput(f"The gallery has no {what} {name!r}.", similar)
+
+
+def _only(rows: NDArray[np.int64] | None) -> Any:
+    """FAISS's parameters of a search among these rows; None for all."""
+    if rows is None:
+        return None
+    import faiss
+
+    return faiss.SearchParameters(sel=faiss.IDSelectorBatch(rows))  # type: ignore[call-arg] # its stubs lack it
 
 
 def load_matrix(file: Path) -> NDArray[np.float32]:

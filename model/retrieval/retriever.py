@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,56 @@ from model.retrieval.gallery import Gallery
 from model.retrieval.local_features import LocalFeatures, features_of_images
 from model.retrieval.reranker import Reranker
 from model.schemas.golden import Neighbour
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of the gallery for one image.
+
+    Attributes:
+        k: Number of neighbours, at least 1; clamped to the size of the gallery.
+        among: Rows of the gallery that may be neighbours; None for all.
+        rerank: Whether the first answers are sorted again, if there is a reranker.
+    """
+
+    k: int
+    among: NDArray[np.int64] | None = None
+    rerank: bool = True
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found for one image.
+
+    Attributes:
+        neighbours: Entries of the gallery, best first.
+        ended: Why re-ranking stopped, as `Reranked.ended`; None if nothing was sorted again.
+    """
+
+    neighbours: list[Neighbour]
+    ended: Literal["limit", "budget", "no_keypoints"] | None = None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Images after one pass through the network.
+
+    Attributes:
+        mapped: The images as the trunk sees them, with its maps.
+        vectors: (B, D) float32, L2-normalised, the merged embeddings.
+    """
+
+    mapped: MappedImages
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def select(self, rows: Sequence[int]) -> "Embedded":
+        """Some of the images, by their numbers in the batch."""
+        picked = list(rows)
+        images, shallow, deep = (each[picked] for each in self.mapped)
+        return Embedded((images, shallow, deep), self.vectors[picked])
 
 
 @dataclass(frozen=True)
@@ -35,36 +86,57 @@ class Retriever:
 
     def embed(self, images: Sequence[Tensor]) -> NDArray[np.float32]:
         """Images (3, H, W) uint8 of any size -> (B, D) float32, L2-normalised."""
-        return self._vectors(self._mapped(images))
+        return self.forward(images).vectors
 
     def search(self, images: Sequence[Tensor], k: int) -> list[list[Neighbour]]:
-        """The k nearest gallery entries of each image, best first. With a reranker, its first candidates are sorted again.
-
-        Embedding and local features of an image come from one pass through the trunk.
-        """
-        mapped, reranker = self._mapped(images), self.reranker
-        if reranker is None:
-            found = self.gallery.search(self._vectors(mapped), k)
-            return [[self._neighbour(*one) for one in zip(*each, strict=True)] for each in zip(*found, strict=True)]
-        found = self.gallery.search(self._vectors(mapped), max(k, reranker.limit))
-        queries = features_of_images(self.network.heads, *mapped, self.image_size, reduction=reranker.reduction)
-        return [self._reranked(reranker, *each)[:k] for each in zip(queries, *found, strict=True)]
-
-    def _mapped(self, images: Sequence[Tensor]) -> MappedImages:
-        batch = torch.stack([resize(image, self.image_size) for image in images])
-        return (batch, *trunk_maps(self.network.trunk, batch))
+        """The k nearest gallery entries of each image, best first."""
+        return [found.neighbours for found in self.find(self.forward(images), [Wanted(k)] * len(images))]
 
     @torch.inference_mode()
-    def _vectors(self, mapped: MappedImages) -> NDArray[np.float32]:
-        _, shallow, deep = mapped
+    def forward(self, images: Sequence[Tensor]) -> Embedded:
+        """One pass of images (3, H, W) uint8 of any size through the network."""
+        batch = torch.stack([resize(image, self.image_size) for image in images])
+        shallow, deep = trunk_maps(self.network.trunk, batch)
         vectors: NDArray[np.float32] = self.network.heads(shallow, deep).merged.cpu().numpy()
-        return vectors
+        return Embedded((batch, shallow, deep), vectors)
 
-    def _reranked(
-        self, reranker: Reranker, query: LocalFeatures, scores: NDArray[np.float32], rows: NDArray[np.int64]
-    ) -> list[Neighbour]:
-        found = reranker.order(query, rows, scores)
-        return [self._neighbour(*one) for one in zip(scores[found.order], rows[found.order], found.inliers, strict=True)]
+    def find(self, images: Embedded, wanted: Sequence[Wanted]) -> list[Found]:
+        """What is wanted of the gallery for each image. Images that may find every row are searched at once.
+
+        Raises:
+            InvalidInput: k is below 1.
+        """
+        free = [row for row, each in enumerate(wanted) if each.among is None]
+        parts = [free] if free else []
+        parts += [[row] for row, each in enumerate(wanted) if each.among is not None]
+        found: dict[int, Found] = {}
+        for rows in parts:
+            some = images if len(rows) == len(wanted) else images.select(rows)
+            found |= zip(rows, self._search(some, [wanted[row] for row in rows]), strict=True)
+        return [found[row] for row in range(len(wanted))]
+
+    def _search(self, images: Embedded, wanted: list[Wanted]) -> list[Found]:
+        """The neighbours of images that may find the same rows."""
+        depths = [max(each.k, self.reranker.limit if self.reranker and each.rerank else 0) for each in wanted]
+        scores, rows = self.gallery.search(images.vectors, max(depths), among=wanted[0].among)
+        again = [row for row, each in enumerate(wanted) if each.rerank] if self.reranker else []
+        features = dict(zip(again, self._local_features(images.select(again)), strict=True)) if again else {}
+        return [
+            self._named(scores[row, :depth], rows[row, :depth], wanted[row].k, features.get(row))
+            for row, depth in enumerate(depths)
+        ]
+
+    def _local_features(self, images: Embedded) -> list[LocalFeatures]:
+        reduction = self.reranker.reduction if self.reranker else None
+        return features_of_images(self.network.heads, *images.mapped, self.image_size, reduction=reduction)
+
+    def _named(self, scores: NDArray[np.float32], rows: NDArray[np.int64], k: int, features: LocalFeatures | None) -> Found:
+        if self.reranker is None or features is None:
+            return Found([self._neighbour(*one) for one in zip(scores[:k], rows[:k], strict=True)])
+        again = self.reranker.order(features, rows, scores)
+        order = again.order[:k]
+        named = [self._neighbour(*one) for one in zip(scores[order], rows[order], again.inliers[:k], strict=True)]
+        return Found(named, again.ended)
 
     def _neighbour(self, score: float, row: int, inliers: int | None = None) -> Neighbour:
         gallery = self.gallery

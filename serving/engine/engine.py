@@ -1,6 +1,7 @@
 """The engine: a stored model that turns the bytes of an image into an answer. It knows no server."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,21 @@ from model.data.images import decode_image
 from model.errors import GlocalError, InvalidInput
 from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings
-from model.retrieval.retriever import Retriever
-from model.schemas.golden import Neighbour
+from model.retrieval.retriever import Retriever, Wanted
 from serving.limits import IMAGE_LIMITS
+from serving.operations.operation import SeenImage
+from serving.operations.query import Query, made_or_error, make_query
 
 Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A query that can be answered, with its decoded images (3, H, W) uint8 and what it wants of the gallery."""
+
+    query: Query
+    images: tuple[Tensor, ...]
+    wanted: Wanted | None
 
 
 class Engine:
@@ -41,36 +52,64 @@ class Engine:
             raise InvalidInput(f"The release {self.release.id} cannot be loaded.", f"{type(error).__name__}: {error}") from error
 
     def search(self, image: bytes, k: int) -> Answer:
-        """The k nearest gallery entries of one encoded image.
+        """The k nearest gallery entries of one encoded image: `answer` for the operation `search`."""
+        return self.answer(make_query("search", [image], {"k": k}))
 
-        Returns:
-            `neighbours` (best first; id, label and score of each, and its inliers if the release re-ranks), `release`,
-            `embedding_space_id` and, where it is known, `model_version`.
+    def search_many(self, queries: Sequence[tuple[bytes, int]]) -> list[Answer | GlocalError]:
+        """`answers` for the operation `search`; the handlers of stored archives call it."""
+        made = [made_or_error("search", [image], {"k": k}) for image, k in queries]
+        answers = iter(self.answers([query for query in made if isinstance(query, Query)]))
+        return [next(answers) if isinstance(query, Query) else query for query in made]
+
+    def answer(self, query: Query) -> Answer:
+        """The answer to one query: the fields of its operation's schema.
 
         Raises:
-            InvalidInput: k below 1, or the bytes are no image that can be decoded within the limits.
+            GlocalError: What `answers` has for the query in place of an answer.
         """
-        (answer,) = self.search_many([(image, k)])
+        (answer,) = self.answers([query])
         if isinstance(answer, GlocalError):
             raise answer
         return answer
 
-    def search_many(self, queries: Sequence[tuple[bytes, int]]) -> list[Answer | GlocalError]:
-        """Answer a batch in one forward pass. An invalid query gets an error as its answer; the others are answered."""
-        checked = [_check(image, k) for image, k in queries]
-        good = [query for query in checked if isinstance(query, tuple)]
-        if not good:
-            return [query for query in checked if not isinstance(query, tuple)]
-        results = iter(self._retriever.search([image for image, _ in good], max(k for _, k in good)))
-        return [self._answer(next(results)[: query[1]]) if isinstance(query, tuple) else query for query in checked]
+    def answers(self, queries: Sequence[Query]) -> list[Answer | GlocalError]:
+        """Answer a batch. All images, whatever is asked of them, go through the network in one pass.
 
-    def _answer(self, neighbours: Sequence[Neighbour]) -> Answer:
-        answer: Answer = {
-            "neighbours": [neighbour.model_dump(exclude_none=True) for neighbour in neighbours],
-            "release": self.release.id,
-            "embedding_space_id": self.release.embedding_space_id,
-        }
-        return answer if self.version is None else {**answer, "model_version": self.version}
+        Returns:
+            For each query its answer, or the error of this query alone: `InvalidInput` for an image that cannot be decoded within
+            the limits and for an option that does not fit the release, `Conflict` for what the release does not offer.
+        """
+        prepared = [self._prepare(query) for query in queries]
+        seen = iter(self._see([each for each in prepared if isinstance(each, _Prepared)]))
+        return [self._respond(each, next(seen)) if isinstance(each, _Prepared) else each for each in prepared]
+
+    def _prepare(self, query: Query) -> "_Prepared | GlocalError":
+        try:
+            wanted = query.operation.wanted(self.release.gallery, query.options)
+            return _Prepared(query, tuple(decode_image(image, IMAGE_LIMITS) for image in query.images), wanted)
+        except GlocalError as error:
+            return error
+
+    def _see(self, prepared: Sequence["_Prepared"]) -> list[list[SeenImage]]:
+        """The images of each query, after one pass of all those that the network embeds and a search for those that want one."""
+        images = [image for each in prepared if each.query.operation.embeds for image in each.images]
+        if not images:
+            return [[SeenImage(image) for image in each.images] for each in prepared]
+        embedded = self._retriever.forward(images)
+        wanted = [each.wanted for each in prepared if each.query.operation.embeds for _ in each.images]
+        asking = [row for row, each in enumerate(wanted) if each is not None]
+        found = dict(zip(asking, self._retriever.find(embedded.select(asking), [each for each in wanted if each]), strict=True))
+        passed = iter([SeenImage(image, embedded.vectors[row], found.get(row)) for row, image in enumerate(images)])
+        return [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
+
+    def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage]) -> Answer | GlocalError:
+        query = prepared.query
+        try:
+            answer = query.operation.respond(self.release, images, query.options)
+        except GlocalError as error:
+            return error
+        named = {"release": self.release.id, "embedding_space_id": self.release.embedding_space_id}
+        return {**answer, **named} if self.version is None else {**answer, **named, "model_version": self.version}
 
     def _refuse_other_space(self) -> None:
         actual = space_id(self.release.folder)
@@ -90,12 +129,3 @@ class Engine:
                 f"The network embeds in {embedding.shape[1]} dimensions, the gallery has {width}: two embedding spaces.",
                 "Index the gallery again with these weights.",
             )
-
-
-def _check(image: bytes, k: int) -> tuple[Tensor, int] | GlocalError:
-    try:
-        if k < 1:
-            raise InvalidInput(f"k must be at least 1, not {k}.")
-        return decode_image(image, IMAGE_LIMITS), k
-    except InvalidInput as error:
-        return error

@@ -10,12 +10,12 @@ from model.config import ModelConfig, TrainConfig
 from model.data.images import decode_image
 from model.data.manifest import read_manifest, write_manifest
 from model.errors import InvalidInput
+from model.evaluation.calibration import calibrate
 from model.files import read_json, write_json
 from model.index import build_release
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import open_release
-from model.retrieval.calibration import calibrate
 from model.schemas.calibration import Calibration
 from model.training.learner import Candidate
 from model.training.selection import Choice

@@ -69,7 +69,7 @@ def test_a_gallery_image_finds_itself_first(engine):
 
 def test_k_beyond_the_gallery_is_clamped_and_k_below_one_is_refused(engine):
     assert len(engine.search(draw_image(0), 10 * ENTRIES)["neighbours"]) == ENTRIES
-    with pytest.raises(InvalidInput, match="k must be at least 1"):
+    with pytest.raises(InvalidInput, match="'k' of search is not valid"):
         engine.search(draw_image(0), 0)
 
 

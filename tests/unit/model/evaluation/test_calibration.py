@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.retrieval.calibration import calibrate
+from model.evaluation.calibration import calibrate
 from model.schemas.calibration import Calibration
 
 ANGLES = (0, 10, 90, 130)
@@ -72,3 +72,22 @@ def test_only_images_of_one_fold_are_compared():
 def test_a_class_that_two_folds_held_out_is_no_pair_across_them():
     labels = np.array([0, 1, 0, 1])
     assert calibrate(VECTORS, labels, np.array([0, 0, 1, 1])).pairs == 4
+
+
+def test_each_rate_has_an_interval_over_classes():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = calibrate(vectors, np.arange(300) % 30, np.zeros(300, int))
+    for entries in (found.verify, found.identify):
+        low, high = entries["0.01"].rate_interval
+        assert 0 <= low < 0.01 < high < 0.1
+
+
+def test_a_release_of_earlier_code_has_no_interval():
+    stored = {
+        "verify": {"0.01": {"threshold": 0.5, "true_accept_rate": 0.9}},
+        "identify": {"0.01": {"threshold": 0.6}},
+        "pairs": 9,
+    }
+    assert Calibration.model_validate(stored).verify["0.01"].rate_interval is None

@@ -1,0 +1,97 @@
+"""Thresholds at stated false-accept rates, from images of held-out classes, embedded by networks that did not see the classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.evaluation.bootstrap import bootstrap_interval
+from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
+
+FALSE_ACCEPT_RATES = (0.01, 0.001)
+_QUERIES = 2000
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Similarities of the queries of all folds.
+
+    Attributes:
+        like: (L,) of pairs of one class.
+        unlike: (U,) of pairs of two classes.
+        query: (U,) number of the query in each unlike pair.
+        strangers: (Q,) of each query to its best match in another class.
+        classes: (Q,) class of each query.
+    """
+
+    like: NDArray[np.float32]
+    unlike: NDArray[np.float32]
+    query: NDArray[np.int64]
+    strangers: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+
+def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> Calibration:
+    """Similarity thresholds above which two images count as images of one class.
+
+    Args:
+        vectors: (N, D) float32, L2-normalised, of held-out classes.
+        labels: (N,) classes of the vectors.
+        folds: (N,) folds of the vectors. Each fold has a network of its own, so only vectors of one fold are compared.
+
+    Returns:
+        `verify` holds for each rate the threshold that this share of negative pairs exceeds, and the share of positive pairs
+        above it. `identify` holds for each rate the threshold that the best match in *other* classes exceeds for this share of
+        images; such a match stands for an object that is not in the gallery. Each rate has the interval of a bootstrap that draws
+        whole classes. Both are empty for fewer than two classes.
+    """
+    scores = _join([_scores(vectors[folds == fold], labels[folds == fold]) for fold in np.unique(folds)])
+    if not scores.unlike.size:
+        return Calibration()
+    return Calibration(
+        verify={str(rate): _verify(scores, rate) for rate in FALSE_ACCEPT_RATES},
+        identify={str(rate): _identify(scores, rate) for rate in FALSE_ACCEPT_RATES},
+        pairs=int(scores.unlike.size),
+    )
+
+
+def _scores(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> _Scores:
+    rows = np.linspace(0, len(vectors) - 1, min(_QUERIES, len(vectors))).astype(int)
+    scores = vectors[rows] @ vectors.T
+    same = labels[rows][:, None] == labels[None, :]
+    itself = rows[:, None] == np.arange(len(vectors))[None, :]
+    strangers = np.where(same, -1.0, scores).max(axis=1, initial=-1.0)
+    return _Scores(scores[same & ~itself], scores[~same], np.nonzero(~same)[0], strangers, labels[rows])
+
+
+def _join(folds: list[_Scores]) -> _Scores:
+    offsets = np.cumsum([0, *(len(fold.strangers) for fold in folds)])
+    return _Scores(
+        like=np.concatenate([np.empty(0, np.float32), *(fold.like for fold in folds)]),
+        unlike=np.concatenate([np.empty(0, np.float32), *(fold.unlike for fold in folds)]),
+        query=np.concatenate([np.empty(0, np.int64), *(at + fold.query for at, fold in zip(offsets, folds, strict=False))]),
+        strangers=np.concatenate([np.empty(0, np.float32), *(fold.strangers for fold in folds)]),
+        classes=np.concatenate([np.empty(0, np.int64), *(fold.classes for fold in folds)]),
+    )
+
+
+def _verify(scores: _Scores, rate: float) -> VerifyThreshold:
+    threshold = _threshold(scores.unlike, rate)
+    pairs = np.bincount(scores.query, minlength=len(scores.classes))
+    passed = np.bincount(scores.query, weights=scores.unlike > threshold, minlength=len(scores.classes))
+    paired = pairs > 0
+    return VerifyThreshold(
+        threshold=threshold,
+        true_accept_rate=float((scores.like > threshold).mean()) if scores.like.size else 0.0,
+        rate_interval=bootstrap_interval(passed[paired] / pairs[paired], scores.classes[paired]),
+    )
+
+
+def _identify(scores: _Scores, rate: float) -> IdentifyThreshold:
+    threshold = _threshold(scores.strangers, rate)
+    passed = (scores.strangers > threshold).astype(float)
+    return IdentifyThreshold(threshold=threshold, rate_interval=bootstrap_interval(passed, scores.classes))
+
+
+def _threshold(scores: NDArray[np.float32], rate: float) -> float:
+    return float(np.quantile(scores, 1 - rate, method="higher"))

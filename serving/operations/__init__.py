@@ -1,0 +1,14 @@
+"""The operations of a served release: a file each, and a line here."""
+
+from typing import Any
+
+from serving.operations.embed import Embed
+from serving.operations.identify import Identify
+from serving.operations.operation import Operation
+from serving.operations.search import Search
+from serving.operations.verify import Verify
+
+OPERATIONS: dict[str, Operation[Any]] = {operation.name: operation for operation in (Embed(), Search(), Verify(), Identify())}
+"""Every operation by its name."""
+
+__all__ = ["OPERATIONS", "Operation"]
