@@ -62,6 +62,12 @@ class Conflict(GlocalError):
     http_status = 409
 
 
+class NotAllowed(InvalidInput):
+    """A method that an address does not have."""
+
+    http_status = 405
+
+
 class TooLarge(InvalidInput):
     """A request of more bytes or parts than are accepted."""
 

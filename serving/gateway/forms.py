@@ -1,5 +1,6 @@
 """Forms (multipart/form-data, RFC 7578), taken apart within limits. Names of files are not read: they are never a path."""
 
+from collections.abc import Callable
 from typing import Any
 
 from python_multipart import MultipartParser
@@ -20,14 +21,15 @@ class _Parts:
         self._field, self._value = bytearray(), bytearray()
         self._disposition = b""
 
-    def callbacks(self) -> Any:
-        """The functions that the parser calls."""
+    def callbacks(self, end: Callable[[], None]) -> Any:
+        """The functions that the parser calls; the last of them at the end of a whole form."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
             "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
             "on_header_end": self._end_header,
             "on_headers_finished": self._end_headers,
+            "on_end": end,
             "on_part_data": lambda data, start, end: self.fields[-1][1].extend(data[start:end]),
         }
 
@@ -57,9 +59,9 @@ def parse_form(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
         InvalidInput: The form cannot be read, or ends too early.
     """
     _, parameters = parse_options_header(content_type)
-    parts, ended = _Parts(), []
+    parts, ended = _Parts(), list[bool]()
     try:
-        parser = MultipartParser(parameters.get(b"boundary", b""), {**parts.callbacks(), "on_end": lambda: ended.append(True)})
+        parser = MultipartParser(parameters.get(b"boundary", b""), parts.callbacks(lambda: ended.append(True)))
         parser.write(body)
         parser.finalize()
     except (FormParserError, ValueError) as error:

@@ -59,6 +59,30 @@ def read_keys(file: Path) -> tuple[Key, ...]:
         raise InvalidInput(f"The keys in {file} cannot be read.", "Restore the file, or remove it and make new keys.") from error
 
 
+class KeyFile:
+    """The stored keys, read again when the file changes.
+
+    Args:
+        path: File of the keys.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._keys: tuple[Key, ...] = ()
+
+    def admit(self, secret: str | None, scope: Scope) -> Key:
+        """`admit` by the keys that the file has now."""
+        try:
+            state = self._path.stat()
+            seen = (state.st_mtime_ns, state.st_ino, state.st_size)
+        except FileNotFoundError:
+            seen = None
+        if seen != self._seen or seen is None:
+            self._keys, self._seen = read_keys(self._path), seen
+        return admit(self._keys, secret, scope)
+
+
 def create_key(file: Path, name: str, scopes: Sequence[Scope], *, days: float | None = None) -> tuple[Key, str]:
     """Make a key and store its hash; returns the stored key and the key itself, which is kept nowhere.
 

@@ -1,0 +1,164 @@
+"""The gateway's application: addresses, and what is asked of the backend.
+
+POST /v1/{operation}                                       of the model that serves, if there is only one
+POST /v1/models/{name}/{operation}
+POST /v1/models/{name}/versions/{version}/{operation}
+GET  /v1/release, /v1/models/{name}/release                which version serves
+GET  /healthz, /readyz                                     without a key
+GET  /metrics
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, Unavailable
+from serving.backends.port import Asking, Served
+from serving.gateway.bodies import Asked, parse_body
+from serving.gateway.guard import Guard
+from serving.gateway.keys import KeyFile
+from serving.gateway.metrics import Metrics
+from serving.gateway.problems import problem
+from serving.gateway.room import Room
+from serving.operations import OPERATIONS, Operation
+from serving.operations.query import Query
+
+_ADDRESSES = ("/v1/{}", "/v1/models/{{name}}/{}", "/v1/models/{{name}}/versions/{{version}}/{}")
+_MAX_OPTIONS = 16
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that can be asked.
+
+    Attributes:
+        backend: Who answers.
+        served: The versions that serve now, by name of the model.
+    """
+
+    backend: Asking
+    served: Callable[[], Mapping[str, Served]]
+
+    def choose(self, name: str | None, version: str | None = None) -> Served:
+        """The version that a request is for: the named one, else the one that serves.
+
+        Raises:
+            NotFound: No such model is served.
+            InvalidInput: None is named, and several are served.
+            Unavailable: None is named, and none is served.
+        """
+        served = self.served()
+        if name is None:
+            if not served:
+                raise Unavailable("No model is served.", "Deploy one: glocal run DIR.")
+            if len(served) > 1:
+                raise InvalidInput("Several models are served.", f"Ask /v1/models/NAME/...: {', '.join(sorted(served))}.")
+            name = next(iter(served))
+        if name not in served:
+            raise NotFound(f"No model {name[:64]!r} is served.", f"Served: {', '.join(sorted(served)) or 'none'}.")
+        known = served[name]
+        return known if version in {None, known.version} else Served(name, str(version))
+
+
+def make_app(models: Models, keys: KeyFile, room: Room | None = None) -> FastAPI:
+    """The application, with its guard before it.
+
+    Args:
+        models: The models that can be asked.
+        keys: The keys that admit callers.
+        room: Requests and bytes that may be held.
+    """
+    room = room or Room()
+    metrics = Metrics(room)
+    app = FastAPI(title="Glocal", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
+    app.add_middleware(Guard, keys=keys, metrics=metrics)
+    app.add_exception_handler(404, _raise_not_found)
+    app.add_exception_handler(405, _raise_not_allowed)
+    for operation in OPERATIONS.values():
+        endpoint = _endpoint(operation, models, room, metrics)
+        for address in _ADDRESSES:
+            app.add_api_route(address.format(operation.name), endpoint, methods=["POST"], response_model=None)
+    _add_states(app, models, metrics)
+    return app
+
+
+def _endpoint(operation: Operation[Any], models: Models, room: Room, metrics: Metrics) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        request.state.operation = operation.name
+        served = models.choose(request.path_params.get("name"), request.path_params.get("version"))
+        with room.request() as body:
+            data = bytearray()
+            async for part in request.stream():
+                body.grow(len(part))
+                data += part
+            asked = parse_body(operation, request.headers.get("content-type", ""), bytes(data), _options(request))
+            del data
+            answers = await _answers(models.backend, served, asked)
+        metrics.answered(operation.name, [answer for answer in answers if not isinstance(answer, GlocalError)])
+        return _response(answers, is_batch=asked.is_batch)
+
+    return endpoint
+
+
+def _options(request: Request) -> dict[str, str]:
+    options = dict(request.query_params)
+    if len(options) > _MAX_OPTIONS:
+        raise InvalidInput(f"An address has at most {_MAX_OPTIONS} options.")
+    return options
+
+
+async def _answers(backend: Asking, served: Served, asked: Asked) -> list[dict[str, Any] | GlocalError]:
+    good = [query for query in asked.queries if isinstance(query, Query)]
+    answers = iter(await backend.ask(served, good) if good else [])
+    return [next(answers) if isinstance(query, Query) else query for query in asked.queries]
+
+
+def _response(answers: list[dict[str, Any] | GlocalError], *, is_batch: bool) -> Response:
+    if is_batch:
+        return JSONResponse({"answers": [{"error": problem(one)} if isinstance(one, GlocalError) else one for one in answers]})
+    (answer,) = answers
+    if isinstance(answer, GlocalError):
+        raise answer
+    return JSONResponse(answer)
+
+
+def _add_states(app: FastAPI, models: Models, metrics: Metrics) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Whether the gateway lives."""
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Whether a worker of every served model answers."""
+        ready = {name: await models.backend.ready(served) for name, served in models.served().items()}
+        is_ready = bool(ready) and all(ready.values())
+        return JSONResponse({"ready": is_ready, "models": ready}, 200 if is_ready else 503)
+
+    @app.get("/v1/release")
+    @app.get("/v1/models/{name}/release")
+    async def release(name: str | None = None) -> dict[str, str]:
+        """Which version serves."""
+        served = models.choose(name)
+        return {
+            "model": served.name,
+            "model_version": served.version,
+            "release": served.release,
+            "embedding_space_id": served.embedding_space_id,
+        }
+
+    @app.get("/metrics")
+    async def text() -> Response:
+        """Metrics as Prometheus reads them."""
+        return Response(metrics.text(), media_type=metrics.MEDIA_TYPE)
+
+
+async def _raise_not_found(request: Request, error: Exception) -> Response:
+    raise NotFound(f"There is nothing at {request.url.path[:100]!r}.", f"Operations: POST /v1/{', /v1/'.join(OPERATIONS)}.")
+
+
+async def _raise_not_allowed(request: Request, error: Exception) -> Response:
+    raise NotAllowed(f"{request.method[:16]} is not allowed here.", "Send an image by POST.")

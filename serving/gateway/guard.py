@@ -1,0 +1,104 @@
+"""The guard before the application: a request gets an id, shows its key and is logged; an error becomes a problem document.
+
+It works on the path as it was sent, so that no way of writing an address gets past it.
+"""
+
+import logging
+import re
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from model.errors import GlocalError
+from model.text import visible
+from serving.gateway.keys import KeyFile
+from serving.gateway.keys import Scope as KeyScope
+from serving.gateway.metrics import Metrics
+from serving.gateway.problems import problem_response
+
+OPEN = frozenset({b"/healthz", b"/readyz"})
+"""The only paths that need no key."""
+REQUEST_ID = "X-Request-Id"
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LONGEST = 200
+_access = logging.getLogger("glocal.gateway.access")
+_audit = logging.getLogger("glocal.gateway.audit")
+_log = logging.getLogger("glocal.gateway")
+
+
+class Guard:
+    """ASGI middleware.
+
+    Args:
+        app: The application behind it.
+        keys: The keys that admit callers.
+        metrics: What is counted.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyFile, metrics: Metrics) -> None:
+        self._app, self._keys, self._metrics = app, keys, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it with a problem document."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, sent = time.perf_counter(), _Sent(send, _request_id(scope))
+        scope.setdefault("state", {})["request_id"] = sent.request_id
+        try:
+            if _raw_path(scope) not in OPEN:
+                scope["state"]["key"] = self._keys.admit(_bearer(scope), KeyScope.CALLER)
+            await self._app(scope, receive, sent)
+        except GlocalError as error:
+            await self._refuse(scope, receive, sent, error)
+        except Exception:
+            _log.exception("Request %s failed.", sent.request_id)
+            await self._refuse(scope, receive, sent, GlocalError("The request could not be answered.", "See the gateway's log."))
+        finally:
+            self._note(scope, sent, time.perf_counter() - began)
+
+    async def _refuse(self, scope: Scope, receive: Receive, sent: "_Sent", error: GlocalError) -> None:
+        if sent.status is None:
+            await problem_response(error, sent.request_id)(scope, receive, sent)
+
+    def _note(self, scope: Scope, sent: "_Sent", seconds: float) -> None:
+        """Count and log one request; a refusal of a key gets a line in the audit log as well."""
+        status, key = sent.status or 499, scope["state"].get("key")
+        self._metrics.request(scope["state"].get("operation", "other"), status, seconds)
+        who, path = key.id if key else "-", visible(_raw_path(scope).decode("latin-1"))[:_LONGEST]
+        line = (sent.request_id, who, scope["method"][:16], path, status, round(1000 * seconds, 1))
+        _access.info("%s key=%s %s %s %s %s ms", *line)
+        if status in {401, 403}:
+            _audit.warning("refused %s key=%s %s %s %s", *line[:5])
+
+
+class _Sent:
+    """The way back: notes the status, and puts the request's id into the head of the answer."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self.request_id = request_id
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)[REQUEST_ID] = self.request_id
+        await self._send(message)
+
+
+def _raw_path(scope: Scope) -> bytes:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
+    return raw.partition(b"?")[0]
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID, "")
+    return given if _ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _bearer(scope: Scope) -> str | None:
+    kind, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else None

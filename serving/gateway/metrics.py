@@ -1,0 +1,65 @@
+"""Metrics of the gateway, in the format of Prometheus."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from serving.gateway.room import Room
+
+_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_COSINES = tuple(round(0.05 * step, 2) for step in range(21))
+_SIZES = (1, 2, 4, 8, 16)
+
+
+class Metrics:
+    """What is counted and measured. Each gateway has a registry of its own.
+
+    Args:
+        room: The room whose use is shown.
+    """
+
+    MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+    def __init__(self, room: Room) -> None:
+        registry = self._registry = CollectorRegistry()
+
+        def counter(name: str, said: str, *labels: str) -> Counter:
+            return Counter(f"glocal_{name}", said, labels, registry=registry)
+
+        def histogram(name: str, said: str, label: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"glocal_{name}", said, [label], buckets=buckets, registry=registry)
+
+        self._requests = counter("requests", "Requests by operation and status", "operation", "status")
+        self._seconds = histogram("request_seconds", "Time of answered requests", "operation", _SECONDS)
+        self._queries = histogram("request_queries", "Queries in a request", "operation", _SIZES)
+        self._identified = counter("identified", "Answers of identify", "release", "known")
+        self._scores = histogram("best_score", "Similarity of the best match", "release", _COSINES)
+        self._margins = histogram("margin", "Similarity of the best match less that of the runner-up", "release", _COSINES)
+        held = Gauge("glocal_requests_held", "Requests that are read, wait or are answered now", registry=registry)
+        held.set_function(lambda: room.requests)
+        size = Gauge("glocal_bytes_held", "Bytes of their bodies", registry=registry)
+        size.set_function(lambda: room.bytes)
+
+    def request(self, operation: str, status: int, seconds: float) -> None:
+        """Count a request that ended."""
+        self._requests.labels(operation, str(status)).inc()
+        if status < 400:
+            self._seconds.labels(operation).observe(seconds)
+
+    def answered(self, operation: str, answers: list[Mapping[str, Any]]) -> None:
+        """Count the answers to the queries of one request."""
+        self._queries.labels(operation).observe(len(answers))
+        for answer in answers:
+            release = answer["release"]
+            if "known" in answer:
+                self._identified.labels(release, str(answer["known"]).lower()).inc()
+                if answer["margin"] is not None:
+                    self._margins.labels(release).observe(answer["margin"])
+            best = answer["neighbours"][0]["score"] if answer.get("neighbours") else answer.get("score")
+            if operation in {"search", "identify"} and best is not None:
+                self._scores.labels(release).observe(best)
+
+    def text(self) -> bytes:
+        """All metrics, as Prometheus reads them."""
+        return generate_latest(self._registry)
