@@ -58,7 +58,11 @@ class DataConfig(_Section):
         "zero-shot", description="zero-shot: the first half of the classes trains; manifest: as the CSV's split column says"
     )
     validation_fraction: float = Field(
-        0.2, gt=0, lt=1, description="Share of the training classes held out to choose the checkpoint by"
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of the training classes that are validation classes; a training on several folds (train.folds) "
+        "deals both kinds to its folds alike",
     )
     boxes: Literal["pixels", "normalised"] = Field(
         "pixels", description="Unit of the boxes in a CSV; normalised: from 0 to 1, as fractions of the image's width and height"
@@ -94,7 +98,7 @@ class DataConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """The network: a trunk tapped at two depths, and a head on each tap."""
+    """The network: a trunk tapped at two depths, and heads on the taps."""
 
     method: MethodName = Field("multi_head", description="Named composition of heads and losses")
     global_attention: AttentionName = Field(
@@ -151,7 +155,9 @@ class TrainConfig(_Section):
         1, ge=0, description="Epochs in which the learning rates rise; after a random init the trunk is not trained during them"
     )
     clip: float = Field(10.0, gt=0, description="Largest absolute value of a gradient's element; larger values are clipped")
-    patience: int = Field(6, ge=1, description="Epochs without a better validation MAP@R after which training ends")
+    patience: int = Field(
+        6, ge=1, description="Epochs without a clearly better one on held-out classes after which training ends"
+    )
     rerank: Literal["auto", "never"] = Field(
         "auto",
         description="Whether searches are re-ranked by local features; auto: if it is clearly better on held-out images",

@@ -81,7 +81,7 @@ HEADS = {
 MULTI_HEAD = Method(Architecture(HEADS), losses=hybrid_everywhere(*HEADS), inits=("whitened",), tuned_heads=("parts", "local"))
 
 _PRINTED = {"attention": "second_order", "pooling": "average_plus_max", "layer_norm": False, "weight": None}
-_LEARNER = HeadSpec("deep", 64, attention="mask", shared="embedding")
+_MASKED = HeadSpec("deep", 64, attention="mask", shared="embedding")
 
 METHODS: dict[str, Method] = {
     "multi_head": MULTI_HEAD,
@@ -98,7 +98,7 @@ METHODS: dict[str, Method] = {
     ),
     # W. Kim et al., ECCV 2018: eight masks on one map share one projection; their embeddings of an image are pushed apart.
     "abe": Method(
-        Architecture({f"learner_{number}": _LEARNER for number in range(1, 9)}),
+        Architecture({f"learner_{number}": _MASKED for number in range(1, 9)}),
         losses=(*(LossSpec("contrastive", f"learner_{number}") for number in range(1, 9)), LossSpec("divergence", "heads")),
     ),
     # Cao et al., ECCV 2020: ArcFace on a GeM-pooled head; local features learn beside it without a gradient to the trunk.

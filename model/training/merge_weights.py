@@ -20,7 +20,7 @@ _ROUNDS = 2
 def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> dict[str, float]:
     """The weight of each head in the merged vector, by name. After a whitened init, those of the tuned heads are chosen.
 
-    The learners' own weights are left as some that were tried.
+    The learners' networks keep the weights that were tried last, until `finish_init` sets those that were chosen.
     """
     weights = learners[0].network.heads.named_weights
     if learners[0].candidate.init != "whitened" or not tuned_heads:
@@ -29,11 +29,11 @@ def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> d
     counts = np.concatenate([query_counts(learner) for learner in learners])
 
     @cache  # the rounds come back to the same weights
-    def figures(name: str, *weights: float) -> Figures:
+    def figures(name: str, *tried: float) -> Figures:
         found = []
         for learner, own in zip(learners, vectors, strict=True):
             heads = learner.network.heads
-            heads.set_weights(dict(zip(heads.architecture.heads, weights, strict=True)))
+            heads.set_weights(dict(zip(heads.architecture.heads, tried, strict=True)))
             seen = search(learner, heads.merge(own))
             found.append(seen.by_class(getattr(seen, name)))
         return np.concatenate(found)

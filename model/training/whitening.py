@@ -117,19 +117,19 @@ def whiten_heads(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, 
 
 
 def _reduce(heads: MultiHead, batches: Callable[[], Iterable[tuple[Tensor, Tensor, Tensor]]]) -> None:
-    reducing = [(name, head) for name, head in heads.named_heads() if isinstance(head.reduction, nn.Conv2d)]
-    if not reducing:
+    """Set every head's reduction, where there is one, to the principal axes of the positions of its map."""
+    reductions = {name: part for name, head in heads.named_heads() if isinstance(part := head.reduction, nn.Conv2d)}
+    if not reductions:
         return
     statistics: dict[str, ClassStatistics] = {}
     for shallow, deep, _ in batches():
-        for name, head in reducing:
-            positions = head.attention(heads.tapped(name, shallow, deep)).permute(0, 2, 3, 1).flatten(0, 2)
+        for name in reductions:
+            positions = heads.head(name).attention(heads.tapped(name, shallow, deep)).permute(0, 2, 3, 1).flatten(0, 2)
             of_head = statistics.setdefault(name, ClassStatistics(1, positions.shape[1]))
             of_head.add(positions, torch.zeros(len(positions), dtype=torch.int64))
-    for name, head in reducing:
-        weight, bias = principal_axes(statistics[name], head.reduction.out_channels)  # type: ignore[arg-type]
-        head.reduction.weight.copy_(weight[:, :, None, None])  # type: ignore[operator, union-attr]
-        head.reduction.bias.copy_(bias)  # type: ignore[operator, union-attr]
+    for name, reduction in reductions.items():
+        weight, bias = principal_axes(statistics[name], reduction.out_channels)
+        reduction.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
 
 
 def principal_axes(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Tensor]:
