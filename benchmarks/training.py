@@ -34,14 +34,15 @@ from model.config import ModelConfig, TrainConfig
 from model.data.manifest import read_manifest, write_manifest
 from model.data.sampler import epoch_batches
 from model.progress import progress_text
+from model.training.candidates import candidates
 from model.training.checkpoint import Counters, save_checkpoint
 from model.training.distributed import make_fabric
 from model.training.epochs import train_epoch
 from model.training.folds import class_folds
 from model.training.initialisation import finish_init, init_heads, project_once
-from model.training.learner import Learner, make_learner, open_data
-from model.training.selection import candidates
+from model.training.learner import Learner, make_learner
 from model.training.train import train
+from model.training.training_data import open_data
 
 IMAGES_A_CLASS = 16
 VALIDATION_CLASSES = 2

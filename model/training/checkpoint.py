@@ -72,6 +72,11 @@ class Checkpoint:
             save_checkpoint(self.path, self.learner.modules, self.learner.optimizer, counters, self.key)
         self.learner.fabric.barrier()
 
+    def share(self, counters: Counters) -> None:
+        """Store the learner and restore it, so that all processes go on from exactly the same values, on any machine."""
+        self.save(counters)
+        self.load()
+
 
 def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimizer, counters: Counters, key: str) -> None:
     """Write everything that a resumed training needs.

@@ -8,7 +8,7 @@ import torch
 
 from model.training.comparison import clearly_better, compared_figure
 from model.training.learner import Learner
-from model.training.validation import Figures, embed_rows, mean, query_counts, search
+from model.training.validation import ClassFigures, embed_rows, mean, query_counts, search
 
 MERGE_WEIGHTS = (1.0, 0.7, 1.4, 0.5, 2.0, 0.35, 2.8, 0.25, 4.0, 5.6)
 """Candidates for the weight of a tuned head in the merged vector, the simplest first."""
@@ -29,7 +29,7 @@ def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> d
     counts = np.concatenate([query_counts(learner) for learner in learners])
 
     @cache  # the rounds come back to the same weights
-    def figures(name: str, *tried: float) -> Figures:
+    def figures(name: str, *tried: float) -> ClassFigures:
         found = []
         for learner, own in zip(learners, vectors, strict=True):
             heads = learner.network.heads

@@ -15,17 +15,18 @@ from model.data.cache.feature_maps import FeatureMaps
 from model.data.image_batches import BATCH
 from model.data.spread import spread
 from model.errors import InvalidInput
-from model.evaluation.reranking import QUERIES, Figures, described, draw_sample, sample_figures
+from model.evaluation.reranking import QUERIES, QueryFigures, described, draw_sample, sample_figures
 from model.retrieval.embedding import MappedImages, mapped_images, trunk_maps
 from model.retrieval.local_features import features_of_images, local_head
 from model.retrieval.reranker import FITTED, RATIOS, Reranker, reduction_for
 from model.schemas.reranking import Reranking
 from model.training.comparison import clearly_better
-from model.training.learner import Learner, TrainingData
+from model.training.learner import Learner
+from model.training.training_data import TrainingData
 
 LEAST_GAIN = 0.005
 """Least gain in MAP@R that is worth the cost: re-ranking multiplies the size of a release and the time of a query."""
-_Tried = dict[float | None, Figures]
+_Tried = dict[float | None, QueryFigures]
 """Figures under each ratio; None: without re-ranking."""
 
 
@@ -73,8 +74,8 @@ def _has_local_features(learner: Learner) -> bool:
     return True
 
 
-def _joined(folds: Sequence[Figures]) -> Figures:
-    return Figures(*(np.concatenate(some) for some in zip(*folds, strict=True)))
+def _joined(folds: Sequence[QueryFigures]) -> QueryFigures:
+    return QueryFigures(*(np.concatenate(some) for some in zip(*folds, strict=True)))
 
 
 def _figures_of_fold(

@@ -27,17 +27,20 @@ from model.networks.stored import NetworkSpec, save_network
 from model.progress import Progress
 from model.schemas.reranking import Reranking
 from model.schemas.train_report import TrainReport, trunk_choice
+from model.training.candidates import candidates
 from model.training.checkpoint import Counters
 from model.training.distributed import any_process, make_fabric
 from model.training.epochs import RESUMES, train_epoch
-from model.training.fold_trials import Say, Session, Trial
+from model.training.fold_trials import FoldTrial
 from model.training.folds import Fold, class_folds
 from model.training.initialisation import finish_init, init_heads, project_once
-from model.training.learner import Learner, TrainingData, make_learner, open_data
+from model.training.learner import Learner, make_learner
 from model.training.reporting import report_of
 from model.training.reranking import choose_reranking
-from model.training.selection import Choice, candidates, select
+from model.training.selection import Choice, select
+from model.training.session import Say, Session
 from model.training.stopping import sigterm_flag
+from model.training.training_data import TrainingData, open_data
 from model.training.validation import embed_rows
 
 HELD_OUT = "held_out.safetensors"
@@ -137,8 +140,7 @@ def _train_on_all(session: Session, choice: Choice) -> tuple[Learner, Counters]:
         project_once(learner)
         finish_init(learner, choice.weights)
         counters = Counters()
-        last.save(counters)
-        last.load()  # all processes start from exactly the same values, also on different machines
+        last.share(counters)
     else:
         project_once(learner)
     while counters.epoch < choice.epochs:
@@ -152,7 +154,7 @@ def _train_on_all(session: Session, choice: Choice) -> tuple[Learner, Counters]:
     return learner, counters
 
 
-def _held_out(trial: Trial | None) -> dict[str, Tensor]:
+def _held_out(trial: FoldTrial | None) -> dict[str, Tensor]:
     """The embeddings of the held-out images of all folds, by networks that did not see their classes."""
     parts: dict[str, list[Tensor]] = {"vectors": [], "labels": [], "folds": []}
     for number, learner in enumerate(trial.learners if trial else ()):
@@ -163,7 +165,7 @@ def _held_out(trial: Trial | None) -> dict[str, Tensor]:
     return {name: torch.cat(some) if some else torch.empty(0) for name, some in parts.items()}
 
 
-def _reranking(session: Session, trial: Trial | None, held_out: dict[str, Tensor]) -> Reranking | None:
+def _reranking(session: Session, trial: FoldTrial | None, held_out: dict[str, Tensor]) -> Reranking | None:
     """The choice of re-ranking, which the first process makes for all."""
     chosen = None
     if trial and session.fabric.is_global_zero:

@@ -21,8 +21,9 @@ from model.retrieval.embedding import embed_manifest
 from model.schemas.train_report import TrainReport
 from model.training import epochs, fold_trials
 from model.training.__main__ import main
+from model.training.candidates import Candidate
 from model.training.checkpoint import Checkpoint
-from model.training.learner import Candidate, Learner
+from model.training.learner import Learner
 from model.training.train import train
 from model.training.validation import Validation
 from tests.support.datasets import make_dataset
