@@ -178,10 +178,13 @@ def test_other_settings_or_data_start_anew(dataset, tmp_path, change):
     first = train(dataset, MODEL, settings("frozen", epochs=1), data_md5=MD5, **run)
     before = load_file(tmp_path / "out" / "weights.safetensors")
     md5, seed = ("b" * 32, 1) if change == "data" else (MD5, 5)
-    epochs = []
-    progress = lambda done, total, what: epochs.append(what)  # noqa: E731
+    said = []
+
+    def progress(done, total, what):
+        said.append(what)
+
     second = train(dataset, MODEL, settings("frozen", epochs=1, seed=seed), data_md5=md5, progress=progress, **run)
-    assert any(what.startswith("epoch ") for what in epochs)
+    assert any(what.startswith("epoch ") for what in said)
     after = load_file(tmp_path / "out" / "weights.safetensors")
     if change == "data":  # the images are the same, only their name is not
         assert figures(second) == figures(first)
