@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from model.data.cache.feature_maps import FeatureMaps
 from model.data.image_batches import BATCH
-from model.data.spread import spread
 from model.errors import InvalidInput
 from model.evaluation.reranking import QUERIES, QueryFigures, described, draw_sample, sample_figures
 from model.retrieval.embedding import MappedImages, mapped_images, trunk_maps
 from model.retrieval.local_features import features_of_images, local_head
-from model.retrieval.reranker import FITTED, RATIOS, Reranker, reduction_for
+from model.retrieval.reranker import RATIOS, Reranker, fitted_rows, reduction_for
 from model.schemas.reranking import Reranking
 from model.training.comparison import clearly_better
 from model.training.learner import Learner
@@ -84,8 +83,7 @@ def _figures_of_fold(
     """The classes (Q,) of a fold's queries, and their figures under each ratio."""
     held_out, heads, size = learner.fold.held_out, learner.evaluated.heads, data.model.image_size
     sample = draw_sample(vectors, data.manifest.labels[held_out], count=count)
-    trained = learner.fold.train
-    fitted = np.sort(trained[spread(data.manifest.labels[trained], FITTED)])
+    fitted = fitted_rows(data.manifest.labels, learner.fold.train)
     reduction = reduction_for(heads, lambda: _mapped(data, learner, fitted))
     rows = sample.compared
     found = (
