@@ -264,7 +264,8 @@ def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunC
         try:
             loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, *_UNREADABLE) as error:
-            raise InvalidInput(f"{file} cannot be read as YAML: {str(error).splitlines()[0][:200]}") from error
+            reason = str(error).splitlines()[0][:200]
+            raise InvalidInput(f"{file} cannot be read as YAML: {reason}", "Name or correct the file of settings.") from error
         if not isinstance(loaded, dict | None):
             raise InvalidInput(f"{file} is not a mapping of sections.", f"Sections: {', '.join(RunConfig.model_fields)}.")
         tree = loaded or {}
@@ -289,16 +290,22 @@ def _override(tree: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.split(".")
     if not equals or not all(keys):
-        raise InvalidInput(f"--set {excerpt(override)} is not of the form section.key=value.")
+        raise InvalidInput(
+            f"--set {excerpt(override)} is not of the form section.key=value.", "For example: --set train.epochs=20"
+        )
     for key in keys[:-1]:
         inner = tree.setdefault(key, {})
         if not isinstance(inner, dict):
-            raise InvalidInput(f"--set {excerpt(override)}: {excerpt(key)} is a value, not a section.")
+            raise InvalidInput(
+                f"--set {excerpt(override)}: {excerpt(key)} is a value, not a section.", "Write section.key=value."
+            )
         tree = inner
     try:
         tree[keys[-1]] = yaml.safe_load(text)
     except _UNREADABLE as error:
-        raise InvalidInput(f"--set {excerpt(override)}: the value cannot be read.") from error
+        raise InvalidInput(
+            f"--set {excerpt(override)}: the value cannot be read.", "Write a number, a text, true, false, or [a, list]."
+        ) from error
 
 
 def served_name(config: ServeConfig, data_name: str) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.data.spread import spread
 from model.evaluation.bootstrap import bootstrap_interval
+from model.evaluation.metrics import map_at_r
 from model.retrieval.reranker import CANDIDATES, Reranker
 from model.schemas.reranking import Reranking
 
@@ -81,14 +82,13 @@ def sample_figures(sample: Sample, reranker: Reranker | None) -> QueryFigures:
             for query, rows, scores in zip(sample.queries, sample.order, sample.scores, strict=True)
         ]
         right = np.take_along_axis(right, np.stack(found), 1)
-    return QueryFigures(np.array([map_at_r(one) for one in right]), right[:, 0].astype(np.float64))
+    return QueryFigures(np.array([ranking_map_at_r(one) for one in right]), right[:, 0].astype(np.float64))
 
 
-def map_at_r(right: NDArray[np.bool_]) -> float:
-    """MAP@R of the whole ranking of one query, (N,) with a right one at least; see `model.evaluation.metrics`."""
+def ranking_map_at_r(right: NDArray[np.bool_]) -> float:
+    """MAP@R of the whole ranking of one query, (N,) with a right one at least."""
     r = int(right.sum())
-    hits = np.flatnonzero(right[:r]) + 1
-    return float((np.arange(1, len(hits) + 1) / hits).sum() / r)
+    return map_at_r(np.flatnonzero(right[:r]) + 1, r)
 
 
 def described(
