@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +66,7 @@ def build_release(
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
         shutil.copy2(checkpoint / "weights.safetensors", parts)
-        write_json(parts / "config.json", asdict(spec))
+        write_json(parts / "config.json", spec.to_json())
         write_json(parts / "calibration.json", _calibration(checkpoint).model_dump())
         gallery.save(parts / "gallery", space_id(parts))
         reranker = None

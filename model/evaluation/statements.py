@@ -31,7 +31,7 @@ def verdict(report: Report) -> str:
         interval = f"from {gain.lower:+.3f} to {gain.upper:+.3f}"
         return f"Training makes no clear difference: the interval of its gain in MAP@R reaches {interval}."
     if report.training.kept_init:
-        return f"The closed-form init helps, the training steps add nothing: {size}."
+        return f"The {report.training.init_name} helps, the training steps add nothing: {size}."
     return f"Training helps: {size}."
 
 
