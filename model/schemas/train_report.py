@@ -240,7 +240,7 @@ class TrainReport(Schema):
 
     @property
     def figures(self) -> dict[str, float]:
-        """The report's numbers by name, truth values as 0 and 1, for a record of metrics. Those that were not measured are absent."""
+        """The report's numbers by name, truth values as 0 and 1, for a record of metrics; none that was not measured."""
         absent = set() if self.validation_classes else _OF_HELD_OUT
         found = {
             name: float(value)
