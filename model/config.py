@@ -20,6 +20,8 @@ from model.networks.attention import ATTENTION
 from model.networks.methods import method_names
 from model.text import excerpt
 
+SEVERAL_FOLDS = 3
+"""Folds of a selection by default, unless the trunk is finetuned."""
 _UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError)
 """Errors of the YAML reader for text that has no value; not all of them are its own."""
 
@@ -135,7 +137,8 @@ class TrainConfig(_Section):
         ge=0,
         le=20,
         description="Class-disjoint folds on which settings and epochs are chosen, before all classes are trained on; "
-        "1: on the validation classes, which are not trained on; 0: 3, or 1 if the trunk is finetuned",
+        "1: on the validation classes, which are not trained on; 0: 3, or 1 if the trunk is finetuned and there are two "
+        "validation classes or more",
     )
     learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (),
@@ -162,7 +165,7 @@ class TrainConfig(_Section):
         "auto",
         description="Whether searches are re-ranked by local features; auto: if it is clearly better on held-out images",
     )
-    seed: int = Field(0, ge=0, description="Seed of the batches, the augmentation and all random inits")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the batches, the augmentation and all random inits")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Device to train on; auto: a GPU where there is one")
     workers: int = Field(2, ge=0, description="Threads that load batches ahead of the training, in each process")
     precision: Literal["auto", "32", "bf16"] = Field(
@@ -189,13 +192,13 @@ class TrainConfig(_Section):
 
     @property
     def compared_rates(self) -> tuple[float, ...]:
-        """The learning rates that are compared."""
-        return self.learning_rates or ((3e-4,) if self.trunk == "finetune" else (3e-4, 1e-3))
+        """The learning rates that are compared, each once."""
+        return tuple(dict.fromkeys(self.learning_rates)) or ((3e-4,) if self.trunk == "finetune" else (3e-4, 1e-3))
 
     @property
     def fold_count(self) -> int:
         """The number of folds that are asked for."""
-        return self.folds or (1 if self.trunk == "finetune" else 3)
+        return self.folds or (1 if self.trunk == "finetune" else SEVERAL_FOLDS)
 
 
 class IndexConfig(_Section):

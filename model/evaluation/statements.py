@@ -92,7 +92,7 @@ def _limits(report: Report) -> list[str]:
     if retrieval.gain.lower <= 0:
         said.append(verdict(report))
     if report.training.kept_init:
-        said.append("The training steps added nothing: the init was kept, and any gain is that of the closed-form init.")
+        said.append(f"The training steps added nothing: any gain is that of the {report.training.init_name}, which was kept.")
     return [*said, *few_classes(report)]
 
 

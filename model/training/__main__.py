@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if first and given.json:
         print(report.model_dump_json())
     elif first:
-        print(f"{report.outcome}, validation MAP@R {report.validation_map_at_r:.4f}: {given.out}")
+        figure = f", validation MAP@R {report.validation_map_at_r:.4f}" if report.validation_classes else ""
+        print(f"{report.outcome}{figure}: {given.out}")
     return 0
 
 

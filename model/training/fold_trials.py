@@ -129,7 +129,10 @@ def _begin(session: Session, candidate: Candidate, folds: Sequence[Fold], folder
     learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
     loaded = [session.checkpoint(learner, folder, f"last{number}").load() for number, learner in enumerate(learners)]
     counters = [one for one in loaded if one is not None]
-    if len(counters) < len(learners):  # killed in the init, which reads all learners as they are made
+    kept = [session.checkpoint(learner, folder, f"best{number}").path.is_file() for number, learner in enumerate(learners)]
+    # Killed in the init, which reads all learners as they are made. Or a file was deleted: without the kept epoch, another would
+    # be taken for it.
+    if len(counters) < len(learners) or not all(kept):
         learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
         return FoldTrial(candidate, learners, _init(session, learners, folder), folder)
     for learner in learners:
@@ -140,7 +143,9 @@ def _begin(session: Session, candidate: Candidate, folds: Sequence[Fold], folder
 def _init(session: Session, learners: Sequence[Learner], folder: str) -> list[Counters]:
     """Initialise the heads of all folds, choose their weights, and store the figures of the init."""
     untrained = []
-    for learner in learners:
+    for number, learner in enumerate(learners, start=1):
+        if len(learners) > 1:
+            session.say(f"{learner.candidate}: init on fold {number} of {len(learners)}")
         init_heads(learner, session.inits)
         untrained.append(validate_untrained(learner))  # of the maps, which `project_once` replaces
         project_once(learner)
@@ -162,4 +167,5 @@ def _say_epoch(session: Session, trial: FoldTrial, epoch: int) -> None:
         session.say(f"{trial.candidate}, {where}: held-out MAP@R {figure:.4f}, untrained trunk {untrained:.4f}")
     else:
         loss = np.mean([one.losses[epoch - 1] for one in trial.counters])
-        session.say(f"epoch {epoch} of {session.data.config.epochs}: loss {loss:.3f}, held-out MAP@R {figure:.4f}")
+        said = f"epoch {epoch} of {session.data.config.epochs}: loss {loss:.3f}, held-out MAP@R {figure:.4f}"
+        session.say(f"{said} ({trial.candidate}, {where})")

@@ -40,7 +40,7 @@ def choose_reranking(data: TrainingData, learners: Sequence[Learner], vectors: S
     Returns:
         The choice with its figures; None if it was not asked for, nothing was held out, or the method has no local features.
     """
-    if data.config.rerank == "never" or not learners or not _has_local_features(learners[0]):
+    if data.config.rerank == "never" or not learners or not has_local_features(learners[0]):
         return None
     labels, folds = [], []
     for learner, found in zip(learners, vectors, strict=True):
@@ -65,7 +65,8 @@ def choose_ratio(labels: NDArray[np.int64], tried: _Tried) -> Reranking:
     return found if pays else found.model_copy(update={"ratio": None})
 
 
-def _has_local_features(learner: Learner) -> bool:
+def has_local_features(learner: Learner) -> bool:
+    """Whether the method of a training has local features."""
     try:
         local_head(learner.evaluated.heads)
     except InvalidInput:

@@ -172,6 +172,17 @@ def test_a_finished_training_is_not_repeated(dataset, tmp_path, monkeypatch):
     assert (tmp_path / "one" / "weights.safetensors").read_bytes() == (tmp_path / "two" / "weights.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["best0", "last0"])
+def test_without_one_of_its_checkpoints_it_begins_anew_and_ends_the_same(dataset, whole, tmp_path, name):
+    """Else the last epoch would be stored, and the report would name the best one."""
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    train(dataset, MODEL, settings("frozen"), **run)
+    (lost,) = (tmp_path / "work").rglob(f"{name}.safetensors")
+    lost.unlink()
+    report = train(dataset, MODEL, settings("frozen"), **run)
+    assert same_as(whole, "frozen", report, tmp_path / "out")
+
+
 @pytest.mark.parametrize("change", ["seed", "data"])
 def test_other_settings_or_data_start_anew(dataset, tmp_path, change):
     run = {"work": tmp_path / "work", "out": tmp_path / "out"}
