@@ -20,11 +20,14 @@ _ROUNDS = 2
 def choose_weights(learners: Sequence[Learner], tuned_heads: Sequence[str]) -> dict[str, float]:
     """The weight of each head in the merged vector, by name. After a whitened init, those of the tuned heads are chosen.
 
+    The few classes of a single fold choose no better than the method, whose weights stay (docs/decisions/0003-multi-head.md).
+
     The learners' networks keep the weights that were tried last, until `finish_init` sets those that were chosen.
     """
     weights = learners[0].network.heads.named_weights
-    if learners[0].candidate.init != "whitened" or not tuned_heads:
+    if learners[0].candidate.init != "whitened" or not tuned_heads or learners[0].config.fold_count == 1:
         return weights
+    weights |= dict.fromkeys(tuned_heads, MERGE_WEIGHTS[0])
     vectors = [embed_rows(learner, learner.network, learner.fold.held_out).heads for learner in learners]
     counts = np.concatenate([query_counts(learner) for learner in learners])
 

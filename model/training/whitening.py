@@ -11,21 +11,29 @@ from collections.abc import Callable, Iterable
 
 import torch
 from scipy.linalg import eigh
+from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor, nn
 
 from model.errors import InvalidInput
 from model.networks.heads import MultiHead
 
 SHRINKAGE = 0.3
-"""Share of the mean variance in the within-class scatter. It limits the scale of directions that few images show."""
+"""Least share of the mean variance in the within-class scatter. It limits the scale of directions that few images show."""
+FEW = 0.5
+"""Images for each dimension below which a covariance is shrunk as far as Ledoit and Wolf say. Above it, `SHRINKAGE` is as good
+(docs/decisions/0003-multi-head.md)."""
 NOISE = 0.5
 """Variance along a whitened axis that is taken for noise. It is below 1, because `SHRINKAGE` lowers the variance of weak axes."""
 
 
 class ClassStatistics:
-    """Counts, sums and the second moment of vectors by class. The memory does not grow with the number of vectors."""
+    """Counts, sums and the second moment of vectors by class. The memory does not grow with the number of vectors.
+
+    While they are few, the vectors themselves are kept: in less room than the second moment takes.
+    """
 
     def __init__(self, classes: int, dimensions: int) -> None:
+        self._few: list[tuple[Tensor, Tensor]] | None = []
         self.counts = torch.zeros(classes, dtype=torch.float64)
         self.sums = torch.zeros(classes, dimensions, dtype=torch.float64)
         self.moment = torch.zeros(dimensions, dimensions, dtype=torch.float64)
@@ -36,6 +44,27 @@ class ClassStatistics:
         self.counts.index_add_(0, labels, torch.ones(len(labels), dtype=torch.float64))
         self.sums.index_add_(0, labels, vectors)
         self.moment.addmm_(vectors.T, vectors)
+        if self._few is not None:
+            self._few.append((vectors, labels))
+            if self.counts.sum() >= FEW * vectors.shape[1]:
+                self._few = None
+
+    @property
+    def shrinkage(self) -> tuple[float, float]:
+        """Shares of the mean variance to put into `within` and into `total`.
+
+        For few vectors, those that bring the estimates nearest to the true covariances (Ledoit and Wolf, A well-conditioned
+        estimator for large-dimensional covariance matrices, Journal of Multivariate Analysis, 2004). In `total` they stand for
+        the directions in which other classes differ though these do not.
+        """
+        if not self._few:
+            return SHRINKAGE, 0.0
+        vectors, labels = (torch.cat(parts) for parts in zip(*self._few, strict=True))
+        within, total = (
+            float(ledoit_wolf_shrinkage((vectors - mean).numpy(), assume_centered=True))
+            for mean in (self.means[labels], self.mean)
+        )
+        return max(SHRINKAGE, within), total
 
     @property
     def means(self) -> Tensor:
@@ -61,14 +90,16 @@ class ClassStatistics:
 def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Tensor]:
     """The projection W, b on the axes of largest variance after W made the covariance within classes the identity.
 
-    An axis of total variance e is scaled by sqrt((e - NOISE) / e), or by 0 if its variance is not above the noise.
+    Both covariances are shrunk, as `ClassStatistics.shrinkage` says. An axis of total variance e is scaled by
+    sqrt((e - NOISE) / e), or by 0 if its variance is not above the noise.
 
     Args:
         statistics: Statistics of the vectors to project, (D,) each.
         dimensions: Rows of W. Rows beyond D are zero.
 
     Returns:
-        W (dimensions, D) and b (dimensions,), float32, scaled so that projected vectors have a mean squared length of 1.
+        W (dimensions, D) and b (dimensions,), float32, scaled so that projected vectors of the estimated covariance have a mean
+        squared length of 1.
 
     Raises:
         InvalidInput: A vector is not finite.
@@ -78,12 +109,14 @@ def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Ten
         raise InvalidInput("The trunk's feature maps are not finite.", "Use other weights or another trunk: model.trunk.")
     within = statistics.within
     unit = within.diagonal().mean().clamp(min=1e-12)
-    scatter = (1 - SHRINKAGE) * within / unit + SHRINKAGE * torch.eye(size, dtype=torch.float64)
+    share, share_of_total = statistics.shrinkage
+    scatter = _shrunk(within / unit, share, 1.0)
     kept = min(dimensions, size)
     largest = [size - kept, size - 1]
     # The axes v with total v = e scatter v, and v^T scatter v = 1, those of the largest e alone. Shrinkage bounds the scatter's
     # condition, so float32 is exact enough: on second moments of groceries e differs by less than 1e-5 of itself.
     total = statistics.total / unit
+    total = _shrunk(total, share_of_total, float(total.diagonal().mean()))
     found = eigh(total.float().numpy(), scatter.float().numpy(), subset_by_index=largest, driver="gvx")
     variance, axes = (torch.from_numpy(array).double().flip(-1) for array in found)
     axes /= unit.sqrt()
@@ -92,6 +125,11 @@ def whitening(statistics: ClassStatistics, dimensions: int) -> tuple[Tensor, Ten
     projection[:kept] = (signal / variance.clamp(min=1e-12)).sqrt()[:, None] * axes.T
     projection /= signal.sum().sqrt().clamp(min=1e-12)
     return projection.float(), -(projection @ statistics.mean).float()
+
+
+def _shrunk(covariance: Tensor, share: float, variance: float) -> Tensor:
+    """A covariance (D, D) in which a share is that of equal and independent axes."""
+    return (1 - share) * covariance + share * variance * torch.eye(len(covariance), dtype=torch.float64)
 
 
 @torch.no_grad()

@@ -130,7 +130,7 @@ HEADS = {"global": HeadSpec("deep", 8), "parts": HeadSpec("deep", 6), "local": H
 LABELS = np.repeat(np.arange(12), 5)
 
 
-def weights_of(monkeypatch, noise: dict[str, float], tuned: tuple[str, ...] = ("parts", "local"), init="whitened", **own):
+def weights_of(monkeypatch, noise: dict[str, float], tuned: tuple[str, ...] = ("parts", "local"), init="whitened", folds=3):
     """The weights that are chosen for heads whose embeddings are the class's vector in noise of the given scale."""
     rng = np.random.default_rng(3)
     heads = {}
@@ -141,7 +141,8 @@ def weights_of(monkeypatch, noise: dict[str, float], tuned: tuple[str, ...] = ("
     manifest = SimpleNamespace(labels=LABELS, ids=np.array([f"{number}" for number in range(len(LABELS))]))
     fold = Fold(np.arange(0), np.arange(len(LABELS)))
     network = SimpleNamespace(heads=MultiHead((3, 5), Architecture(HEADS)))
-    learner = SimpleNamespace(network=network, candidate=Candidate(init, 1e-3, False), fold=fold, manifest=manifest)
+    candidate, config = Candidate(init, 1e-3, False), SimpleNamespace(fold_count=folds)
+    learner = SimpleNamespace(network=network, candidate=candidate, fold=fold, manifest=manifest, config=config)
     monkeypatch.setattr(merge_weights, "embed_rows", lambda *_: Embeddings(heads["global"], heads))
     return choose_weights([learner], tuned)
 
@@ -152,6 +153,10 @@ def test_the_weight_of_the_better_head_rises_and_that_of_noise_falls(monkeypatch
     assert chosen["parts"] > 1
     assert chosen["local"] < 1
     assert {chosen["parts"], chosen["local"]} <= set(MERGE_WEIGHTS)
+
+
+def test_a_single_fold_keeps_the_weights_of_the_method(monkeypatch):
+    assert weights_of(monkeypatch, {"global": 1.5, "parts": 0.5, "local": 30.0}, folds=1) == dict.fromkeys(HEADS, 1.0)
 
 
 def test_of_weights_that_the_classes_cannot_tell_apart_the_simplest_is_chosen(monkeypatch):
