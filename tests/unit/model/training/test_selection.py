@@ -347,7 +347,7 @@ def test_of_too_few_classes_for_folds_the_init_is_kept(tmp_path, run):
     assert "the init was kept" in report.outcome
     assert report.warning.startswith("There are no held-out classes")
     weights = load_file(run["out"] / "weights.safetensors")
-    assert weights["heads.weights"].tolist() == [1, 1, 1]
+    assert weights["heads.weights"].tolist() == [1, 0.5, 0.5]
 
 
 @pytest.mark.usefixtures("small")

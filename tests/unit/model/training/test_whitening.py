@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import eigh
 from sklearn.covariance import ledoit_wolf
 
 from model.networks.architecture import Architecture, HeadSpec
 from model.networks.heads import MultiHead
-from model.training.whitening import NOISE, SHRINKAGE, ClassStatistics, principal_axes, whiten_heads, whitening
+from model.training.class_statistics import SHRINKAGE, ClassStatistics
+from model.training.whitening import NOISE, principal_axes, whiten_heads, whitening
 
 
 def samples(count: int, dimensions: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,6 +80,28 @@ def test_few_vectors_are_shrunk_as_far_as_ledoit_and_wolf_say():
     assert within > SHRINKAGE
     many, of = samples(50, 100, 4)
     assert gathered(many, of, 4, 16).shrinkage == (SHRINKAGE, 0.0)
+
+
+@pytest.mark.parametrize("count", [6, 12])
+def test_few_vectors_are_whitened_as_their_shrunk_covariances_say(count):
+    """All 30 axes are kept, so that the whole of what they weigh can be compared with the solution of the whole problem."""
+    vectors, labels = samples(count, 30, 3)
+    statistics = gathered(vectors, labels, 3, 5)
+    within, total = statistics.within.numpy(), statistics.total.numpy()
+    share, share_of_total = statistics.shrinkage
+    scatter = (1 - share) * within + share * np.trace(within) / 30 * np.eye(30)
+    total = (1 - share_of_total) * total + share_of_total * np.trace(total) / 30 * np.eye(30)
+    variance, axes = eigh(total, scatter)
+    signal = np.clip(variance - NOISE, 0, None)
+    expected = (axes * signal / variance / signal.sum()) @ axes.T
+    weight = whitening(statistics, 30)[0].double().numpy()
+    np.testing.assert_allclose(weight.T @ weight, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_few_vectors_that_are_all_alike_leave_nothing_infinite():
+    weight, bias = whitening(gathered(torch.ones(4, 16, dtype=torch.float64), torch.arange(4) % 2, 2, 4), 8)
+    assert torch.isfinite(weight).all()
+    assert torch.isfinite(bias).all()
 
 
 def test_few_images_leave_room_for_what_other_classes_differ_in():
