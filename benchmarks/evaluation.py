@@ -48,7 +48,7 @@ def rerank_trial(bench: Bench, trial: Trial, progress: Progress | None) -> dict[
     if not file.is_file():
         network, chosen = _load(bench, trial, progress), train_trial(bench, trial, progress)["reranking"]
         manifest = read_manifest(bench.dataset)
-        test = Side(*_search(bench, network, "test", progress)[:2])
+        test = Side(*_search_test(bench, network, progress)[:2])
         train_rows = manifest.select(manifest.rows("train"))
         write_json(file, chosen and reranked(network, train_rows, test, bench.model.image_size, chosen["ratio"]))
     found: dict[str, Any] | None = read_json(file)
@@ -90,11 +90,11 @@ def evaluate_untrained(bench: Bench, progress: Progress | None = None) -> dict[s
 def _tested(
     bench: Bench, network: RetrievalNetwork, npz: Path, trained: nn.Module | None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    side, vectors, found = _search(bench, network, "test", progress)
+    searched, vectors, found = _search_test(bench, network, progress)
     if not found.has_match.any():
         raise InvalidInput("No test image has another of its class to find.", "Give more images of each class.")
     found.save(npz)
-    gallery = Gallery(vectors, side.labels, side.ids, side.classes)
+    gallery = Gallery(vectors, searched.labels, searched.ids, searched.classes)
     return {
         **{name: found.mean(name) for name in FIGURES},
         "queries": len(found),
@@ -102,32 +102,31 @@ def _tested(
         "dimensions": vectors.shape[1],
         "parameters": _count(each for each in trained.parameters() if each.requires_grad) if trained else 0,
         "parameters_total": _count(network.parameters()),
-        "query_ms": round(measure_latency(Retriever(network, bench.model.image_size, gallery), side).median_ms, 2),
+        "query_ms": round(measure_latency(Retriever(network, bench.model.image_size, gallery), searched).median_ms, 2),
     }
 
 
-def _search(
-    bench: Bench, network: RetrievalNetwork, split: str, progress: Progress | None
+def _search_test(
+    bench: Bench, network: RetrievalNetwork, progress: Progress | None
 ) -> tuple[Manifest, NDArray[np.float32], PerQuery]:
-    """Search every image of one split among the others, test with the distractors.
+    """Search every test image among the other test images and the distractors.
 
     Returns:
-        The split's rows, their embeddings, and the results of each query.
+        The test samples, then the distractors; their embeddings; and the results of each query.
     """
     manifest, size = read_manifest(bench.dataset), bench.model.image_size
-    side = manifest.searched if split == "test" else manifest.select(manifest.rows(split))
-    queries = len(side.rows(split))
+    searched = manifest.searched
+    queries = len(searched.rows("test"))
     if not queries:
-        raise InvalidInput(f"The data has no {split} classes.", "Five classes are needed at least.")
+        raise InvalidInput("The data has no test classes.", "Five classes are needed at least.")
     maps = None
     if bench.train.trunk == "frozen":
         seen = manifest.classified
         folder = features_folder(bench.work, bench.md5, network.trunk, size)
         maps = feature_maps(seen, network.trunk, size, folder, progress)
-        rows = [seen.rows(each) for each in ((split, "distractor") if split == "test" else (split,))]
-        maps = maps.select(np.concatenate(rows))
-    vectors = embed_manifest(network.trunk, merged_embedding(network), side, size, maps=maps, progress=progress)
-    return side, vectors, evaluate_retrieval(vectors, side.labels, side.ids, queries=queries)
+        maps = maps.select(np.concatenate([seen.rows("test"), seen.rows("distractor")]))
+    vectors = embed_manifest(network.trunk, merged_embedding(network), searched, size, maps=maps, progress=progress)
+    return searched, vectors, evaluate_retrieval(vectors, searched.labels, searched.ids, queries=queries)
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:

@@ -97,8 +97,9 @@ def prepare(data: str, name: str, settings: RunConfig, home: Home, out: Path, pr
     report = pin_dataset(data, name, home.data, settings.data, progress=progress)
     for message in report.messages:
         say(f"{name}: {message}")
-    if report.classes.get("val", 0) < 2:
-        say(f"{name}: with fewer than two validation classes, settings and epochs cannot be compared.")
+    validating, training = (report.classes.get(split, 0) for split in ("val", "train"))
+    if (validating < 2) if settings.train.fold_count == 1 else (training + validating < 4):
+        say(f"{name}: there are too few classes to hold any out, so settings and epochs cannot be compared.")
         say("  At least seven classes are needed.")
     folder = fetch(report.pin, home.data, home.datasets)
     return Bench(name, folder, report.pin.md5, settings.model, settings.train, home.work, out)

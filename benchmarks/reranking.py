@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.manifest import Manifest
-from model.data.spread import spread
 from model.evaluation.reranking import draw_sample, sample_figures
 from model.networks.heads import RetrievalNetwork
 from model.retrieval.embedding import mapped_images
 from model.retrieval.local_features import features_of_images
-from model.retrieval.reranker import FITTED, Reranker, reduction_for
+from model.retrieval.reranker import Reranker, fitted_rows, reduction_for
 
 
 class Side(NamedTuple):
     """The samples of one side of the split, and their global embeddings (N, D)."""
 
-    rows: Manifest
+    samples: Manifest
     vectors: NDArray[np.float32]
 
 
@@ -39,15 +38,15 @@ def reranked(network: RetrievalNetwork, train: Manifest, test: Side, size: int, 
         `ratio`, `map_at_r`, `recall_at_1`, `without` (the same two without re-ranking), `queries`, and `extra_ms`, the time of a
         query beside the global search.
     """
-    sample = draw_sample(test.vectors, test.rows.labels, first=len(test.rows.rows("test")))
+    sample = draw_sample(test.vectors, test.samples.labels, first=len(test.samples.rows("test")))
     before = after = sample_figures(sample, None)
     extra_ms = 0.0
     if ratio is not None:
-        fitted = np.sort(spread(train.labels, FITTED))
+        fitted = fitted_rows(train.labels, np.arange(len(train)))
         reduction = reduction_for(network.heads, lambda: mapped_images(network.trunk, train, fitted, size))
         rows, seconds = sample.compared, 0.0
         found = []
-        for batch in mapped_images(network.trunk, test.rows, rows, size):
+        for batch in mapped_images(network.trunk, test.samples, rows, size):
             began = time.perf_counter()
             found += features_of_images(network.heads, *batch, size, reduction=reduction)
             seconds += time.perf_counter() - began

@@ -5,18 +5,14 @@
 Speed: images per second of `train_epoch` (loader, gradients, clipping, optimiser, and checkpoints at their usual rate), divided
 by those of the bare forward pass, loss, backward pass and step on tensors in memory, for the same network on the same device.
 The two run in turns, in short rounds, for as long as `--seconds` says; the ratio is their median, with its interval.
-With a frozen trunk, heads with attention are timed, which read maps. Memory: peak private memory (RssAnon) of a whole training in
-its own process, with one and with ten times the data. Pages of memory-mapped files are not counted, because the system reclaims
-them when it needs memory. On a busy machine, `OMP_NUM_THREADS=1` keeps threads from waiting for one another.
+With a frozen trunk, heads with attention are timed, which read maps. On a busy machine, `OMP_NUM_THREADS=1` keeps threads from
+waiting for one another. Memory: see `benchmarks.peak_memory`.
 A GPU adds rows for ResNet-50 at 224 pixels in bf16, not compiled and compiled.
 """
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,27 +20,26 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.drawn_images import draw_data
+from benchmarks.peak_memory import memory_ratio
 from model.config import ModelConfig, TrainConfig
-from model.data.manifest import read_manifest, write_manifest
+from model.data.manifest import read_manifest
 from model.data.sampler import epoch_batches
-from model.progress import progress_text
+from model.progress import print_progress
+from model.training.candidates import candidates
 from model.training.checkpoint import Counters, save_checkpoint
 from model.training.distributed import make_fabric
 from model.training.epochs import train_epoch
 from model.training.folds import class_folds
 from model.training.initialisation import finish_init, init_heads, project_once
-from model.training.learner import Learner, make_learner, open_data
-from model.training.selection import candidates
-from model.training.train import train
+from model.training.learner import Learner, make_learner
+from model.training.training_data import open_data
 
-IMAGES_A_CLASS = 16
-VALIDATION_CLASSES = 2
 LEAST_ROUNDS = 5
 
 
@@ -76,25 +71,14 @@ def cases(cuda: bool) -> list[Case]:
     return found
 
 
-def draw_data(folder: Path, images: int, size: int = 320) -> Path:
-    """JPEG images with structure on all scales, like photographs: sums of noise at each scale."""
-    rows = []
-    for row in range(images + VALIDATION_CLASSES * IMAGES_A_CLASS):
-        name, random = f"{row}.jpg", np.random.default_rng(row)
-        scales = [cv2.resize(random.normal(0, 2**-k, (2**k, 2**k, 3)), (size, size)) for k in range(1, 8)]
-        image = np.clip(128 + 80 * np.sum(scales, axis=0), 0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / name), image)
-        rows.append((name, f"class {row // IMAGES_A_CLASS}", "train" if row < images else "val", None))
-    write_manifest(folder, rows)
-    return folder
-
-
 def compare(case: Case, dataset: Path, seconds: float) -> dict[str, Any]:
     """Images per second of the training loop and of the bare steps, measured in turns for the given time."""
     with tempfile.TemporaryDirectory() as work:
         fabric = make_fabric(case.train)
         manifest = read_manifest(dataset)
-        data = open_data(manifest, case.model, case.train, data_md5=str(dataset), work=Path(work), progress=_say, fabric=fabric)
+        data = open_data(
+            manifest, case.model, case.train, data_md5=str(dataset), work=Path(work), progress=print_progress, fabric=fabric
+        )
         learner = make_learner(data, class_folds(data.manifest, 1, 0)[0], candidates(data)[case.candidate], fabric)
         init_heads(learner, {})
         project_once(learner)
@@ -137,7 +121,7 @@ def _paired_rounds(
         found = {side: side(len(rounds)) for side in order}
         rounds.append((found[ours], found[bare]))
         text = f"seconds of {name}: {found[ours]:.0f} to {found[bare]:.0f} images a second"
-        _say(round(time.monotonic() - began), round(seconds), text)
+        print_progress(round(time.monotonic() - began), round(seconds), text)
     return rounds[1:]
 
 
@@ -170,7 +154,7 @@ def _labels(learner: Learner, rows: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(learner.labels[rows]).to(learner.fabric.device)
 
 
-def _seconds(learner: Learner, call) -> float:  # type: ignore[no-untyped-def]
+def _seconds(learner: Learner, call: Callable[[], object]) -> float:
     _finish(learner)
     began = time.perf_counter()
     call()
@@ -183,44 +167,6 @@ def _finish(learner: Learner) -> None:
         torch.cuda.synchronize()
 
 
-def memory_ratio(mode: str, folder: Path, images: int) -> dict[str, float | str]:
-    """Peak private memory of a training with one and with ten times the data, each in its own process."""
-    peaks = []
-    for count in (images, 10 * images):
-        data = folder / f"memory{count}"
-        if not data.is_dir():
-            data.mkdir()
-            draw_data(data, count, size=96)
-        command = [sys.executable, "-m", "benchmarks.training", "--peak-of", mode, "--data", str(data)]
-        peaks.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]))
-        _say(count, 10 * images, f"images, {mode}: {peaks[-1]:.0f} MB at the peak")
-    return {"case": mode, "mb": peaks[0], "mb_at_ten_times": peaks[1], "ratio": peaks[1] / peaks[0]}
-
-
-def peak_of(mode: str, dataset: Path) -> float:
-    """Peak private memory, in MB, of a training of one epoch in this process."""
-    peak, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], _private_mb())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    with tempfile.TemporaryDirectory() as work:
-        config = TrainConfig(trunk=mode, epochs=1, warmup_epochs=0, device="cpu")
-        model = ModelConfig(image_size=64)
-        train(dataset, model, config, data_md5=str(dataset), work=Path(work), out=Path(work) / "out")
-    done.set()
-    watcher.join()
-    return peak[0]
-
-
-def _private_mb() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("RssAnon:")[2].split()[0]) / 1024
-
-
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
@@ -230,11 +176,7 @@ def main() -> None:
     parser.add_argument(
         "--memory-images", type=int, default=320, help="images of one times the data; 0 skips the memory measurement"
     )
-    parser.add_argument("--peak-of", choices=("frozen", "finetune"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.peak_of:
-        print(peak_of(given.peak_of, given.data))
-        return
     cuda = torch.cuda.is_available()
     with tempfile.TemporaryDirectory() as folder:
         speeds, drawn = [], {}
@@ -271,10 +213,6 @@ def _table(result: dict[str, Any]) -> str:
         f"{row['case']:<17}{row['mb']:>9.0f}{row['mb_at_ten_times']:>11.0f}{row['ratio']:>8.3f}" for row in result["memory"]
     ]
     return "\n".join(lines)
-
-
-def _say(done: int, total: int, what: str) -> None:
-    print(progress_text(done, total, what), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

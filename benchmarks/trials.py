@@ -15,7 +15,7 @@ from model.config import ModelConfig, TrainConfig
 from model.errors import Diverged
 from model.files import read_json, sha256_json, sha256_sources, write_json
 from model.progress import Progress
-from model.training.learner import Candidate
+from model.training.candidates import Candidate
 from model.training.selection import Choice
 from model.training.train import train
 

@@ -20,6 +20,8 @@ from model.networks.attention import ATTENTION
 from model.networks.methods import method_names
 from model.text import excerpt
 
+SEVERAL_FOLDS = 3
+"""Folds of a selection by default, unless the trunk is finetuned."""
 _UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError)
 """Errors of the YAML reader for text that has no value; not all of them are its own."""
 
@@ -58,7 +60,11 @@ class DataConfig(_Section):
         "zero-shot", description="zero-shot: the first half of the classes trains; manifest: as the CSV's split column says"
     )
     validation_fraction: float = Field(
-        0.2, gt=0, lt=1, description="Share of the training classes held out to choose the checkpoint by"
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of the training classes that are validation classes; a training on several folds (train.folds) "
+        "deals both kinds to its folds alike",
     )
     boxes: Literal["pixels", "normalised"] = Field(
         "pixels", description="Unit of the boxes in a CSV; normalised: from 0 to 1, as fractions of the image's width and height"
@@ -94,7 +100,7 @@ class DataConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """The network: a trunk tapped at two depths, and a head on each tap."""
+    """The network: a trunk tapped at two depths, and heads on the taps."""
 
     method: MethodName = Field("multi_head", description="Named composition of heads and losses")
     global_attention: AttentionName = Field(
@@ -131,7 +137,8 @@ class TrainConfig(_Section):
         ge=0,
         le=20,
         description="Class-disjoint folds on which settings and epochs are chosen, before all classes are trained on; "
-        "1: on the validation classes, which are not trained on; 0: 3, or 1 if the trunk is finetuned",
+        "1: on the validation classes, which are not trained on; 0: 3, or 1 if the trunk is finetuned and there are two "
+        "validation classes or more",
     )
     learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (),
@@ -151,12 +158,14 @@ class TrainConfig(_Section):
         1, ge=0, description="Epochs in which the learning rates rise; after a random init the trunk is not trained during them"
     )
     clip: float = Field(10.0, gt=0, description="Largest absolute value of a gradient's element; larger values are clipped")
-    patience: int = Field(6, ge=1, description="Epochs without a better validation MAP@R after which training ends")
+    patience: int = Field(
+        6, ge=1, description="Epochs without a clearly better one on held-out classes after which training ends"
+    )
     rerank: Literal["auto", "never"] = Field(
         "auto",
         description="Whether searches are re-ranked by local features; auto: if it is clearly better on held-out images",
     )
-    seed: int = Field(0, ge=0, description="Seed of the batches, the augmentation and all random inits")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the batches, the augmentation and all random inits")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Device to train on; auto: a GPU where there is one")
     workers: int = Field(2, ge=0, description="Threads that load batches ahead of the training, in each process")
     precision: Literal["auto", "32", "bf16"] = Field(
@@ -183,13 +192,13 @@ class TrainConfig(_Section):
 
     @property
     def compared_rates(self) -> tuple[float, ...]:
-        """The learning rates that are compared."""
-        return self.learning_rates or ((3e-4,) if self.trunk == "finetune" else (3e-4, 1e-3))
+        """The learning rates that are compared, each once."""
+        return tuple(dict.fromkeys(self.learning_rates)) or ((3e-4,) if self.trunk == "finetune" else (3e-4, 1e-3))
 
     @property
     def fold_count(self) -> int:
         """The number of folds that are asked for."""
-        return self.folds or (1 if self.trunk == "finetune" else 3)
+        return self.folds or (1 if self.trunk == "finetune" else SEVERAL_FOLDS)
 
 
 class IndexConfig(_Section):
@@ -258,7 +267,8 @@ def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunC
         try:
             loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, *_UNREADABLE) as error:
-            raise InvalidInput(f"{file} cannot be read as YAML: {str(error).splitlines()[0][:200]}") from error
+            reason = str(error).splitlines()[0][:200]
+            raise InvalidInput(f"{file} cannot be read as YAML: {reason}", "Name or correct the file of settings.") from error
         if not isinstance(loaded, dict | None):
             raise InvalidInput(f"{file} is not a mapping of sections.", f"Sections: {', '.join(RunConfig.model_fields)}.")
         tree = loaded or {}
@@ -283,16 +293,22 @@ def _override(tree: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.split(".")
     if not equals or not all(keys):
-        raise InvalidInput(f"--set {excerpt(override)} is not of the form section.key=value.")
+        raise InvalidInput(
+            f"--set {excerpt(override)} is not of the form section.key=value.", "For example: --set train.epochs=20"
+        )
     for key in keys[:-1]:
         inner = tree.setdefault(key, {})
         if not isinstance(inner, dict):
-            raise InvalidInput(f"--set {excerpt(override)}: {excerpt(key)} is a value, not a section.")
+            raise InvalidInput(
+                f"--set {excerpt(override)}: {excerpt(key)} is a value, not a section.", "Write section.key=value."
+            )
         tree = inner
     try:
         tree[keys[-1]] = yaml.safe_load(text)
     except _UNREADABLE as error:
-        raise InvalidInput(f"--set {excerpt(override)}: the value cannot be read.") from error
+        raise InvalidInput(
+            f"--set {excerpt(override)}: the value cannot be read.", "Write a number, a text, true, false, or [a, list]."
+        ) from error
 
 
 def served_name(config: ServeConfig, data_name: str) -> str:

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from safetensors.numpy import load_file
 from model.data.cache.feature_maps import FeatureMaps, known_maps
 from model.data.images import crop, decode_image, to_png
 from model.data.manifest import Manifest, read_manifest
-from model.data.spread import spread
 from model.evaluation.calibration import calibrate
 from model.files import read_json, write_json
 from model.networks.heads import RetrievalNetwork
@@ -22,7 +20,7 @@ from model.release import LOCAL_FEATURES, Release, seal_release, space_id
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.gallery import Gallery
 from model.retrieval.local_features import features_of_images
-from model.retrieval.reranker import FITTED, Reranker, reduction_for
+from model.retrieval.reranker import Reranker, fitted_rows, reduction_for
 from model.retrieval.retriever import Retriever
 from model.retrieval.stored_reranker import StoredFeatures, pack, save_reranker
 from model.schemas.calibration import Calibration
@@ -68,7 +66,7 @@ def build_release(
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
         shutil.copy2(checkpoint / "weights.safetensors", parts)
-        write_json(parts / "config.json", asdict(spec))
+        write_json(parts / "config.json", spec.to_json())
         write_json(parts / "calibration.json", _calibration(checkpoint).model_dump())
         gallery.save(parts / "gallery", space_id(parts))
         reranker = None
@@ -96,8 +94,7 @@ def _local_features(
     network: RetrievalNetwork, seen: Manifest, size: int, maps: FeatureMaps | None
 ) -> tuple[StoredFeatures, NDArray[np.float32] | None]:
     """The local features of every image, and their reduction, fitted to training images."""
-    trained = seen.rows("train", "val")
-    fitted = np.sort(trained[spread(seen.labels[trained], FITTED)])
+    fitted = fitted_rows(seen.labels, seen.rows("train", "val"))
     reduction = reduction_for(network.heads, lambda: mapped_images(network.trunk, seen, fitted, size, maps))
     batches = mapped_images(network.trunk, seen, np.arange(len(seen)), size, maps)
     found = (image for batch in batches for image in features_of_images(network.heads, *batch, size, reduction=reduction))

@@ -154,7 +154,7 @@ def open_release(folder: Path) -> Release:
         InvalidInput: A file is missing, extra, a link or changed, or the manifest is not of this format; the message names it.
     """
     if not (folder / RELEASE_MANIFEST).is_file():
-        raise NotFound(f"{folder} holds no release.")
+        raise NotFound(f"{folder} holds no release.", "Name a folder that the step index wrote.")
     manifest = ReleaseManifest.load(folder / RELEASE_MANIFEST)
     declared = manifest.files
     present = set(_files(folder)) - {RELEASE_MANIFEST}

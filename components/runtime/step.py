@@ -93,7 +93,7 @@ def step(name: str) -> Iterator[Step]:
     current = Step(name, environment)
     failed = environment.run_folder / f"{name}.failed.json" if environment.run_folder else None
     if failed and failed.is_file():  # The failure cannot be mended by a retry
-        raise GlocalError(f"{name} has failed in this run already.")
+        raise GlocalError(f"{name} has failed in this run already.", _DETAILS)
     log_to(environment, name)
     current.emit("started")
     current.log.info("The step starts.")

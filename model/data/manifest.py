@@ -29,8 +29,9 @@ GROUP = "group"
 NO_GROUP = "(no group)"
 """Group of the samples without one in a data set in which others have one."""
 SPLITS = ("train", "val", "test", "scene", "distractor")
-"""The sides of the split: classes to train on, classes by which the best checkpoint is chosen, and classes to test on; whole
-scenes, for detection alone; and distractors, which are wrong answers in every gallery, never trained on and never a query."""
+"""The sides of the split: classes to train on, classes to validate on (folds deal both kinds alike), and classes to test on;
+whole scenes, for detection alone; and distractors: wrong answers in every gallery, never trained on and never a query."""
+_REMEDY = "Import the data set again, or correct the file."
 
 Box = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
@@ -140,16 +141,16 @@ def read_manifest(folder: Path) -> Manifest:
         reader = csv.reader(stream)
         header = tuple(next(reader, ()))
         if header not in (COLUMNS, (*COLUMNS, GROUP)):
-            raise InvalidInput(f"{file} does not start with the columns {', '.join(COLUMNS)}.")
+            raise InvalidInput(f"{file} does not start with the columns {', '.join(COLUMNS)}.", _REMEDY)
         for row in reader:
             try:
                 path, label, split, *box = row
                 groups.append(box.pop() if len(box) > 4 and GROUP in header else "")
                 boxes.append(tuple(float(value) for value in box) if any(box) else nothing)
             except ValueError as error:
-                raise InvalidInput(f"{file}, line {reader.line_num}: {error}.") from error
+                raise InvalidInput(f"{file}, line {reader.line_num}: {error}.", _REMEDY) from error
             if split not in SPLITS or len(boxes[-1]) != 4:
-                raise InvalidInput(f"{file}, line {reader.line_num}: no such split, or not four box columns.")
+                raise InvalidInput(f"{file}, line {reader.line_num}: no such split, or not four box columns.", _REMEDY)
             paths.append(path)
             names.append(label)
             splits.append(split)

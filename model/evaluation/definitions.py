@@ -13,7 +13,7 @@ DEFINITIONS = {
     "are not independent.",
     "Gain, paired": "The mean difference in MAP@R to the untrained trunk, query by query, with its interval.",
     "MAP@R on held-out classes": "MAP@R on classes that were not trained on, by which settings and epochs are chosen; "
-    "epoch 0 is the closed-form init, before any training step.",
+    "epoch 0 is the init, before any training step.",
     "Time of a query": "From an image's bytes to its neighbours, one query at a time: the median and the fastest of {queries} "
     "queries. Other work on the machine slows single queries and speeds up none, so the gate holds the fastest.",
     "Times the trunk": "The median ratio of a query's time to a pass through the trunk alone right after it: a busy machine "

@@ -1,5 +1,6 @@
 """The evaluation of a release: its test images are searched among themselves, and compared with the untrained trunk."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +66,7 @@ def evaluate_release(
     untrained = _untrained(model, manifest, md5, work, progress)
     candidate = query_test_classes(release, dataset, md5, progress)
     report = Report(
-        **_described(release, manifest, model, training, evaluation),
+        **_described(release, manifest, model, training, evaluation, summary.merge_weights),
         retrieval=retrieval_figures(searched, candidate, untrained, samples=evaluation.samples),
         latency=measure_latency(release.retriever(), manifest.select(manifest.rows("test"))),
         training=summary,
@@ -133,7 +134,12 @@ def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | No
 
 
 def _described(
-    release: Release, manifest: Manifest, model: ModelConfig, training: TrainConfig, evaluation: EvaluateConfig
+    release: Release,
+    manifest: Manifest,
+    model: ModelConfig,
+    training: TrainConfig,
+    evaluation: EvaluateConfig,
+    merge_weights: Mapping[str, float],
 ) -> dict[str, Any]:
     """The fields of a report that describe the evaluated release and its data."""
     settings = {
@@ -151,20 +157,23 @@ def _described(
         "gallery": Count(classes=len(np.unique(release.gallery.labels)), samples=len(release.gallery)),
         "splits": {split: _size(manifest.select(manifest.rows(split))) for split in SPLITS},
         "calibration": release.calibration,
-        "network": _network(release),
+        "network": _network(release, merge_weights),
         "licences": Licences(weights=of_weights(model.trunk, model.weights), code=of_package("glocal")),
     }
 
 
-def _network(release: Release) -> NetworkDescription:
-    """The description of the release's network and of the losses of its method."""
+def _network(release: Release, merge_weights: Mapping[str, float]) -> NetworkDescription:
+    """The description of the release's network, with the heads' weights that were chosen, and of the losses of its method."""
     spec = release.spec
     return NetworkDescription(
         method=spec.method,
         trunk=spec.trunk,
         image_size=spec.image_size,
         dimensions=spec.architecture.dimensions,
-        heads=tuple(HeadDescription(name=name, settings=asdict(head)) for name, head in spec.architecture.heads.items()),
+        heads=tuple(
+            HeadDescription(name=name, settings=asdict(head) | {"weight": merge_weights.get(name, head.weight)})
+            for name, head in spec.architecture.heads.items()
+        ),
         losses=tuple(LossDescription(**asdict(loss)) for loss in get_method(spec.method).losses),
     )
 

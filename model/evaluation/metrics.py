@@ -196,11 +196,16 @@ def _fill(per_query: PerQuery, query: int, scores: NDArray[np.float32], match: N
         hits = np.flatnonzero(right[:r]) + 1  # the i of P@i where rel(i) is 1
         per_query.has_match[query] = True
         per_query.recall[query] = [right[:k].any() for k in per_query.ks]
-        per_query.map_at_r[query] = (np.arange(1, len(hits) + 1) / hits).sum() / r
+        per_query.map_at_r[query] = map_at_r(hits, r)
         per_query.r_precision[query] = len(hits) / r
     shown = nearest[:NEIGHBOURS]
     per_query.neighbours[query, : len(shown)] = shown
     per_query.scores[query, : len(shown)] = scores[shown]
+
+
+def map_at_r(hits: NDArray[np.int64], r: int) -> float:
+    """MAP@R of a query with `r` right candidates, from the ranks up to `r`, counted from 1, of those that were found."""
+    return float((np.arange(1, len(hits) + 1) / hits).sum() / r)
 
 
 def _nearest(scores: NDArray[np.float32], match: NDArray[np.bool_], count: int) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.data.spread import spread
 from model.evaluation.bootstrap import bootstrap_interval
+from model.evaluation.metrics import map_at_r
 from model.retrieval.reranker import CANDIDATES, Reranker
 from model.schemas.reranking import Reranking
 
@@ -65,14 +66,14 @@ def draw_sample(
     return Sample(queries, labels[queries], order, np.take_along_axis(scores, order, 1), np.take_along_axis(right, order, 1))
 
 
-class Figures(NamedTuple):
+class QueryFigures(NamedTuple):
     """MAP@R and Recall@1 of each query, (Q,) each."""
 
     map_at_r: NDArray[np.float64]
     recall_at_1: NDArray[np.float64]
 
 
-def sample_figures(sample: Sample, reranker: Reranker | None) -> Figures:
+def sample_figures(sample: Sample, reranker: Reranker | None) -> QueryFigures:
     """The figures of a sample under a reranker of its rows; None: of the global search."""
     right = sample.right
     if reranker is not None:
@@ -81,18 +82,23 @@ def sample_figures(sample: Sample, reranker: Reranker | None) -> Figures:
             for query, rows, scores in zip(sample.queries, sample.order, sample.scores, strict=True)
         ]
         right = np.take_along_axis(right, np.stack(found), 1)
-    return Figures(np.array([map_at_r(one) for one in right]), right[:, 0].astype(np.float64))
+    return QueryFigures(np.array([ranking_map_at_r(one) for one in right]), right[:, 0].astype(np.float64))
 
 
-def map_at_r(right: NDArray[np.bool_]) -> float:
-    """MAP@R of the whole ranking of one query, (N,) with a right one at least; see `model.evaluation.metrics`."""
+def ranking_map_at_r(right: NDArray[np.bool_]) -> float:
+    """MAP@R of the whole ranking of one query, (N,) with a right one at least."""
     r = int(right.sum())
-    hits = np.flatnonzero(right[:r]) + 1
-    return float((np.arange(1, len(hits) + 1) / hits).sum() / r)
+    return map_at_r(np.flatnonzero(right[:r]) + 1, r)
 
 
 def described(
-    labels: NDArray[np.int64], before: Figures, after: Figures, *, ratio: float | None, tried_ratio: float, samples: int = 1000
+    labels: NDArray[np.int64],
+    before: QueryFigures,
+    after: QueryFigures,
+    *,
+    ratio: float | None,
+    tried_ratio: float,
+    samples: int = 1000,
 ) -> Reranking:
     """The means of a sample's figures before and after re-ranking, and the interval of their difference.
 

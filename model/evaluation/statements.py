@@ -31,7 +31,7 @@ def verdict(report: Report) -> str:
         interval = f"from {gain.lower:+.3f} to {gain.upper:+.3f}"
         return f"Training makes no clear difference: the interval of its gain in MAP@R reaches {interval}."
     if report.training.kept_init:
-        return f"The closed-form init helps, the training steps add nothing: {size}."
+        return f"The {report.training.init_name} helps, the training steps add nothing: {size}."
     return f"Training helps: {size}."
 
 
@@ -92,7 +92,7 @@ def _limits(report: Report) -> list[str]:
     if retrieval.gain.lower <= 0:
         said.append(verdict(report))
     if report.training.kept_init:
-        said.append("The training steps added nothing: the init was kept, and any gain is that of the closed-form init.")
+        said.append(f"The training steps added nothing: any gain is that of the {report.training.init_name}, which was kept.")
     return [*said, *few_classes(report)]
 
 

@@ -23,7 +23,7 @@ class Method:
         architecture: The heads.
         losses: The terms whose weighted sum is the training loss.
         inits: Inits of the projections that `model.training.selection` compares; `model.training.whitening` computes whitenings.
-        tuned_heads: Heads whose weights in the merged vector are chosen on held-out classes, if the init is whitened.
+        tuned_heads: Heads whose weights in the merged vector are chosen on several folds, if the init is whitened.
         keeps_attention: Whether selection may not leave the attention blocks out.
 
     Raises:
@@ -72,16 +72,16 @@ HEADS = {
     # What is seen: the mean of the deep map.
     "global": HeadSpec("deep", 256, attention="second_order"),
     # Which parts are seen together: second moments of the deep map.
-    "parts": HeadSpec("deep", 192, attention="second_order", channels=64, pooling="second_moment"),
+    "parts": HeadSpec("deep", 192, attention="second_order", channels=64, pooling="second_moment", weight=0.5),
     # Texture and strokes: second moments of the shallow map, which also has the positions for local features.
-    "local": HeadSpec("shallow", 64, attention="second_order", channels=64, pooling="second_moment"),
+    "local": HeadSpec("shallow", 64, attention="second_order", channels=64, pooling="second_moment", weight=0.5),
 }
 
 # The claims, with what measurements added to the paper: see docs/decisions/0003-multi-head.md.
 MULTI_HEAD = Method(Architecture(HEADS), losses=hybrid_everywhere(*HEADS), inits=("whitened",), tuned_heads=("parts", "local"))
 
 _PRINTED = {"attention": "second_order", "pooling": "average_plus_max", "layer_norm": False, "weight": None}
-_LEARNER = HeadSpec("deep", 64, attention="mask", shared="embedding")
+_MASKED = HeadSpec("deep", 64, attention="mask", shared="embedding")
 
 METHODS: dict[str, Method] = {
     "multi_head": MULTI_HEAD,
@@ -98,7 +98,7 @@ METHODS: dict[str, Method] = {
     ),
     # W. Kim et al., ECCV 2018: eight masks on one map share one projection; their embeddings of an image are pushed apart.
     "abe": Method(
-        Architecture({f"learner_{number}": _LEARNER for number in range(1, 9)}),
+        Architecture({f"learner_{number}": _MASKED for number in range(1, 9)}),
         losses=(*(LossSpec("contrastive", f"learner_{number}") for number in range(1, 9)), LossSpec("divergence", "heads")),
     ),
     # Cao et al., ECCV 2020: ArcFace on a GeM-pooled head; local features learn beside it without a gradient to the trunk.
@@ -142,7 +142,7 @@ def _with_attention(attention: str) -> Method:
 
 def _alone(name: str) -> Method:
     """One head of `multi_head`, as long as all of them."""
-    head = replace(HEADS[name], dimensions=MULTI_HEAD.architecture.dimensions)
+    head = replace(HEADS[name], dimensions=MULTI_HEAD.architecture.dimensions, weight=1.0)
     return replace(MULTI_HEAD, architecture=Architecture({name: head}), losses=hybrid("merged", 1.5), tuned_heads=())
 
 
@@ -180,7 +180,7 @@ ABLATIONS: dict[str, Method] = {
     "proxy_weight_threefold": _with_losses(hybrid_everywhere(*HEADS, proxy=replace(PROXY, weight=0.9))),
     "loss_on_merged_only": _with_losses(hybrid("merged")),
     "loss_on_heads_only": _with_losses(hybrid_everywhere(*HEADS)[2:]),
-    "weights_one": replace(MULTI_HEAD, tuned_heads=()),
+    "weights_one": replace(_with_heads({name: replace(head, weight=1.0) for name, head in HEADS.items()}), tuned_heads=()),
     "parts_average": _average("parts"),
     "local_average": _average("local"),
     "init_random": replace(MULTI_HEAD, inits=("random",)),

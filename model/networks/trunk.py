@@ -1,7 +1,7 @@
 """The trunk: any timm network that offers feature maps. Its last two maps are used.
 
-The deep map feeds the global head and the shallow map the local head: shallow features keep geometry and position, deep
-features keep content (claim 4 of US 2022/0156587 A1).
+Every head reads one of them: shallow features keep geometry and position, deep features keep content (claim 4 of
+US 2022/0156587 A1).
 """
 
 import hashlib

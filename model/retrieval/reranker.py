@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.data.spread import spread
 from model.networks.heads import Head, MultiHead
 from model.retrieval.embedding import MappedImages
 from model.retrieval.geometric_verification import Reranked, rerank
@@ -70,6 +71,16 @@ class Reranker:
             order=np.concatenate([reranked.order, rest]),
             inliers=np.concatenate([reranked.inliers, np.zeros(len(rest), np.int64)]),
         )
+
+
+def fitted_rows(labels: NDArray[np.int64], trained: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows that a reduction is fitted to, ascending: at most `FITTED` of the trained ones, spread over their classes.
+
+    Args:
+        labels: (N,) classes of all rows.
+        trained: Rows that the network was trained on.
+    """
+    return np.sort(trained[spread(labels[trained], FITTED)])
 
 
 @torch.inference_mode()

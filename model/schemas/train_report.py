@@ -15,8 +15,8 @@ SATURATED_MAP_AT_R = 0.98
 FEWEST_CLASSES = 5
 """Held-out classes below which no comparison can be significant: even if all of 4 classes improve, a one-sided sign test over
 classes gives p = 1/16; with 5 classes it gives p = 1/32, below 0.05."""
-
-
+_OF_HELD_OUT = {"untrained_map_at_r", "init_map_at_r", "validation_map_at_r", "gain_of_init", "gain_of_training"}
+"""Numbers of a report that mean nothing if nothing was held out."""
 TrunkSetting = Literal["auto", "frozen", "finetune"]
 """Values of `train.trunk`."""
 
@@ -172,8 +172,12 @@ class TrainReport(Schema):
 
     @property
     def gain(self) -> str:
-        """The gain of the init and of the training, as a sentence."""
+        """The gain of the init and of the training, as a sentence; empty if nothing was held out."""
+        if not self.validation_classes:
+            return ""
         interval = "" if self.gain_interval is None else " [{:+.4f}, {:+.4f}]".format(*self.gain_interval)
+        if self.gain_interval and not self.kept_init and self.gain_interval[0] <= 0:
+            interval += ", zero included"
         return (
             f"MAP@R on held-out classes: untrained trunk {self.untrained_map_at_r:.4f}, "
             f"{self.init_name} {self.init_map_at_r:.4f} ({self.gain_of_init:+.4f}), "
@@ -190,11 +194,31 @@ class TrainReport(Schema):
 
     @property
     def warning(self) -> str:
+        """The reasons to distrust the training, each with a remedy, in two sentences each; empty if there are none."""
+        return " ".join(filter(None, (self._worse, self._saturation)))
+
+    @property
+    def _worse(self) -> str:
+        """The warning of a network that is worse than the untrained trunk."""
+        kept, untrained = self.validation_map_at_r, self.untrained_map_at_r
+        if not self.validation_classes or kept >= untrained:
+            return ""
+        otherwise = ", or try train.init=random" if self.init == "whitened" else ""
+        return (
+            f"On held-out classes the network is worse than the untrained trunk (MAP@R {kept:.4f} and {untrained:.4f}), "
+            f"as happens with few images. Add classes and images{otherwise}."
+        )
+
+    @property
+    def _saturation(self) -> str:
         """The consequence of saturated validation classes and a remedy, in two sentences; empty if they are not saturated."""
         if not self.saturated:
             return ""
         if not self.validation_classes:
-            return "There are no held-out classes, so no epoch can be chosen: add classes, or raise data.validation_fraction."
+            return (
+                "There are no held-out classes, so neither settings nor epochs can be chosen. Add classes: at least four must "
+                "train or validate, and with train.folds=1 at least two of them validate."
+            )
         easy, few = self.too_easy, self.validation_classes < FEWEST_CLASSES
         reasons = [
             *([f"the init reaches MAP@R {self.init_map_at_r:.4f} ({SATURATED_MAP_AT_R} or more)"] if easy else []),
@@ -216,8 +240,16 @@ class TrainReport(Schema):
 
     @property
     def figures(self) -> dict[str, float]:
-        """The report's numbers by name, truth values as 0 and 1, for a record of metrics."""
-        return {name: float(value) for name, value in self.model_dump().items() if isinstance(value, bool | int | float)}
+        """The report's numbers by name, truth values as 0 and 1, for a record of metrics; none that was not measured."""
+        absent = set() if self.validation_classes else _OF_HELD_OUT
+        found = {
+            name: float(value)
+            for name, value in self.model_dump().items()
+            if isinstance(value, bool | int | float) and name not in absent
+        }
+        if self.reranking:
+            found |= {"gain_of_reranking": self.reranking.gain, "reranks": float(self.reranking.ratio is not None)}
+        return found
 
 
 def read_training(checkpoint: Path) -> TrainReport:

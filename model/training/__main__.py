@@ -19,7 +19,7 @@ from model.config import load_config
 from model.data.manifest import read_manifest
 from model.errors import GlocalError
 from model.files import sha256_json
-from model.progress import progress_text
+from model.progress import print_progress
 from model.training.train import train
 
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(given.config, given.set)
         name = given.data_md5 or fingerprint(given.dataset)
         report = train(
-            given.dataset, config.model, config.train, data_md5=name, work=given.work, out=given.out, progress=_say_progress
+            given.dataset, config.model, config.train, data_md5=name, work=given.work, out=given.out, progress=print_progress
         )
     except GlocalError as error:
         print(f"{error.headline}\n  {error.hint}" if error.hint else error.headline, file=sys.stderr)
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if first and given.json:
         print(report.model_dump_json())
     elif first:
-        print(f"{report.outcome}, validation MAP@R {report.validation_map_at_r:.4f}: {given.out}")
+        figure = f", validation MAP@R {report.validation_map_at_r:.4f}" if report.validation_classes else ""
+        print(f"{report.outcome}{figure}: {given.out}")
     return 0
 
 
@@ -71,10 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-md5", help="hash that names the data; default: a hash of the folder's files")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return parser
-
-
-def _say_progress(done: int, total: int, what: str) -> None:
-    print(progress_text(done, total, what), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

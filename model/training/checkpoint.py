@@ -72,6 +72,11 @@ class Checkpoint:
             save_checkpoint(self.path, self.learner.modules, self.learner.optimizer, counters, self.key)
         self.learner.fabric.barrier()
 
+    def share(self, counters: Counters) -> None:
+        """Store the learner and restore it, so that all processes go on from exactly the same values, on any machine."""
+        self.save(counters)
+        self.load()
+
 
 def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimizer, counters: Counters, key: str) -> None:
     """Write everything that a resumed training needs.
@@ -83,7 +88,7 @@ def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimi
         counters: Progress of the training.
         key: Hash of data and settings; a checkpoint of another key is not resumed.
     """
-    tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+    tensors = {f"{name}/{entry}": value for name, module in modules.items() for entry, value in module.state_dict().items()}
     state = optimizer.state_dict()
     scalars: dict[str, Any] = {"groups": state["param_groups"], "values": {}}
     for index, values in state["state"].items():
@@ -116,7 +121,8 @@ def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimi
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
         for name, module in modules.items():
             prefix = f"{name}/"
-            module.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
+            own = {entry.removeprefix(prefix): value for entry, value in tensors.items() if entry.startswith(prefix)}
+            module.load_state_dict(own)
         _restore(optimizer, tensors, json.loads(metadata["optimizer"]))
         return Counters(**{name: _tuples(value) for name, value in json.loads(metadata["counters"]).items()})
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:

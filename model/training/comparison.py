@@ -6,18 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.schemas.train_report import SATURATED_MAP_AT_R
-from model.training.validation import Figures, mean
+from model.training.validation import ClassFigures, mean
 
 Criterion = Literal["map_at_r", "margin"]
 """A figure of `model.training.validation.Validation` by which settings are compared."""
 
 
-def compared_figure(map_at_r: Figures, counts: NDArray[np.int64]) -> Criterion:
+def compared_figure(map_at_r: ClassFigures, counts: NDArray[np.int64]) -> Criterion:
     """The figure of `model.training.validation.Validation` to compare: `margin` where MAP@R of the init (C,) is saturated."""
     return "margin" if mean(map_at_r, counts) >= SATURATED_MAP_AT_R else "map_at_r"
 
 
-def clearly_better(one: Figures, other: Figures, counts: NDArray[np.int64]) -> bool:
+def clearly_better(one: ClassFigures, other: ClassFigures, counts: NDArray[np.int64]) -> bool:
     """Whether the mean over queries is better by more than one standard error of the paired difference over classes.
 
     This is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3).

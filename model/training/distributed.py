@@ -17,6 +17,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
 from model.config import TrainConfig
+from model.errors import InvalidInput
 from model.training.memory import keep_freed_memory
 
 _PATIENCE = timedelta(days=1)
@@ -28,7 +29,12 @@ def make_fabric(config: TrainConfig) -> Fabric:
 
     Fabric's strategy only opens the process group. The network is not wrapped in DistributedDataParallel, because
     `model.training.gradients` may run two forward passes for each batch and sums the gradients itself.
+
+    Raises:
+        InvalidInput: A GPU is asked for, and there is none.
     """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("train.device is cuda, and PyTorch finds no GPU here.", "Set train.device=auto, or cpu.")
     processes, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if processes > 1:
         os.environ.setdefault("LOCAL_RANK", "0")  # some launchers leave it out where every process has its own machine

@@ -1,57 +1,27 @@
 """Trials: one candidate, trained on one or several folds in step, with a checkpoint after every epoch."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from model.errors import Terminated
+from model.training.candidates import Candidate
 from model.training.checkpoint import Checkpoint, Counters
 from model.training.comparison import Criterion, clearly_better, compared_figure
 from model.training.epochs import RESUMES, train_epoch
 from model.training.folds import Fold
-from model.training.initialisation import Inits, finish_init, init_heads, project_once
-from model.training.learner import Candidate, Learner, TrainingData, make_learner
+from model.training.initialisation import finish_init, init_heads, project_once
+from model.training.learner import Learner, make_learner
 from model.training.merge_weights import choose_weights
+from model.training.session import Session
 from model.training.validation import Validation, mean, query_counts, validate, validate_untrained
 
-Say = Callable[[str], None]
-"""Function that is called with each sentence about the training's progress."""
 
-
-@dataclass(frozen=True)
-class Session:
-    """What all trainings of one call of `model.training.train.train` share.
-
-    Attributes:
-        data: Data, settings and method.
-        fabric: Devices and processes.
-        folder: Folder of checkpoints.
-        key: Hash of data and settings, which names the checkpoints that are resumed.
-        say: Receives sentences about the progress.
-        stopping: Tells whether the training must end after the step at hand.
-        inits: Inits of heads that were computed already: see `model.training.initialisation.init_heads`.
-    """
-
-    data: TrainingData
-    fabric: Fabric
-    folder: Path
-    key: str
-    say: Say
-    stopping: Callable[[], bool]
-    inits: Inits = field(default_factory=dict)
-
-    def checkpoint(self, learner: Learner, *names: str) -> Checkpoint:
-        """A checkpoint of a learner."""
-        return Checkpoint(learner, self.folder.joinpath(*names).with_suffix(".safetensors"), self.key)
-
-
-class Trial(NamedTuple):
+class FoldTrial(NamedTuple):
     """One candidate, trained on some folds in step.
 
     Attributes:
@@ -93,7 +63,7 @@ class Trial(NamedTuple):
         """The mean over queries of a figure of the kept epoch."""
         return mean(self.figures(criterion)[self.kept], self.counts)
 
-    def beats(self, other: "Trial", criterion: Criterion) -> bool:
+    def beats(self, other: "FoldTrial", criterion: Criterion) -> bool:
         """Whether the kept epoch is clearly better than that of another trial on the same folds."""
         one, two = (trial.figures(criterion)[trial.kept] for trial in (self, other))
         return clearly_better(one, two, self.counts)
@@ -104,7 +74,7 @@ class Trial(NamedTuple):
             session.checkpoint(learner, self.folder, f"best{number}").load()
 
 
-def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], stage: str, epochs: int) -> Trial:
+def run_trial(session: Session, candidate: Candidate, folds: Sequence[Fold], stage: str, epochs: int) -> FoldTrial:
     """Train a candidate on folds in step, an epoch at a time, until an epoch is reached or patience runs out.
 
     A trial that was run before, of the same stage and to an earlier epoch, goes on from there.
@@ -154,23 +124,28 @@ def _with(counters: Counters, seen: Validation) -> Counters:
     return replace(counters, map_at_r=(*counters.map_at_r, figures["map_at_r"]), margin=(*counters.margin, figures["margin"]))
 
 
-def _begin(session: Session, candidate: Candidate, folds: Sequence[Fold], folder: str) -> Trial:
+def _begin(session: Session, candidate: Candidate, folds: Sequence[Fold], folder: str) -> FoldTrial:
     """The learners of a trial, from their last checkpoints or from the init."""
     learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
     loaded = [session.checkpoint(learner, folder, f"last{number}").load() for number, learner in enumerate(learners)]
     counters = [one for one in loaded if one is not None]
-    if len(counters) < len(learners):  # killed in the init, which reads all learners as they are made
+    kept = [session.checkpoint(learner, folder, f"best{number}").path.is_file() for number, learner in enumerate(learners)]
+    # Killed in the init, which reads all learners as they are made. Or a file was deleted: without the kept epoch, another would
+    # be taken for it.
+    if len(counters) < len(learners) or not all(kept):
         learners = [make_learner(session.data, fold, candidate, session.fabric) for fold in folds]
-        return Trial(candidate, learners, _init(session, learners, folder), folder)
+        return FoldTrial(candidate, learners, _init(session, learners, folder), folder)
     for learner in learners:
         project_once(learner)
-    return Trial(candidate, learners, counters, folder)
+    return FoldTrial(candidate, learners, counters, folder)
 
 
 def _init(session: Session, learners: Sequence[Learner], folder: str) -> list[Counters]:
     """Initialise the heads of all folds, choose their weights, and store the figures of the init."""
     untrained = []
-    for learner in learners:
+    for number, learner in enumerate(learners, start=1):
+        if len(learners) > 1:
+            session.say(f"{learner.candidate}: init on fold {number} of {len(learners)}")
         init_heads(learner, session.inits)
         untrained.append(validate_untrained(learner))  # of the maps, which `project_once` replaces
         project_once(learner)
@@ -179,14 +154,12 @@ def _init(session: Session, learners: Sequence[Learner], folder: str) -> list[Co
     for number, (learner, trunk) in enumerate(zip(learners, untrained, strict=True)):
         finish_init(learner, weights)
         one = _with(Counters(untrained=tuple(trunk.by_class(trunk.map_at_r).tolist())), validate(learner))
-        last = session.checkpoint(learner, folder, f"last{number}")
-        last.save(one)
-        last.load()  # all processes start from exactly the same values, also on different machines
+        session.checkpoint(learner, folder, f"last{number}").share(one)
         counters.append(one)
     return counters
 
 
-def _say_epoch(session: Session, trial: Trial, epoch: int) -> None:
+def _say_epoch(session: Session, trial: FoldTrial, epoch: int) -> None:
     figure = mean(trial.figures("map_at_r")[epoch], trial.counts)
     where = "the first fold" if len(trial.learners) == 1 else f"{len(trial.learners)} folds"
     if epoch == 0:
@@ -194,4 +167,5 @@ def _say_epoch(session: Session, trial: Trial, epoch: int) -> None:
         session.say(f"{trial.candidate}, {where}: held-out MAP@R {figure:.4f}, untrained trunk {untrained:.4f}")
     else:
         loss = np.mean([one.losses[epoch - 1] for one in trial.counters])
-        session.say(f"epoch {epoch} of {session.data.config.epochs}: loss {loss:.3f}, held-out MAP@R {figure:.4f}")
+        said = f"epoch {epoch} of {session.data.config.epochs}: loss {loss:.3f}, held-out MAP@R {figure:.4f}"
+        session.say(f"{said} ({trial.candidate}, {where})")

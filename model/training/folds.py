@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from model.data.manifest import Manifest
 
-QUERIES = 2000
-"""About the maximum of held-out images that a fold's validation searches, which bounds its time for any number of images."""
+HELD_OUT_IMAGES = 2000
+"""Held-out images of a fold, about at most: they bound the time of its validation for any number of images."""
 
 Rows = NDArray[np.int64]
 
@@ -61,8 +61,8 @@ def _usable(labels: Rows, train: Rows, held_out: Rows) -> bool:
 
 
 def _whole_classes(labels: Rows, rows: Rows) -> Rows:
-    """The rows of as many classes, evenly chosen, as have about `QUERIES` rows together; of at least two."""
+    """The rows of as many classes, evenly chosen, as have about `HELD_OUT_IMAGES` rows together; of at least two."""
     classes = np.unique(labels[rows])
-    wanted = len(classes) * QUERIES // len(rows) if len(rows) > QUERIES else len(classes)
+    wanted = len(classes) * HELD_OUT_IMAGES // len(rows) if len(rows) > HELD_OUT_IMAGES else len(classes)
     chosen = classes[np.unique(np.linspace(0, len(classes) - 1, max(2, wanted)).astype(int))]
     return rows[np.isin(labels[rows], chosen)]

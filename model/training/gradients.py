@@ -21,7 +21,7 @@ from model.networks.heads import Embeddings
 from model.training.distributed import gather_rows, share, sum_gradients
 
 Inputs = tuple[Tensor, ...]
-"""Inputs of `RetrievalNetwork`: images, or their two feature maps."""
+"""Inputs of `RetrievalNetwork`: images, their two feature maps, or the vectors that the heads projected."""
 Tree = TypeVar("Tree")
 
 

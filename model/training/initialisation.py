@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from model.files import sha256_json
 from model.networks.attention import IDENTITY_AT_INIT
+from model.training.class_statistics import ClassStatistics
 from model.training.learner import Learner
 from model.training.norms import calibrate_norms
 from model.training.trunk_modes import FrozenTrunk, FrozenVectors
 from model.training.validation import embed_rows
-from model.training.whitening import ClassStatistics, whiten_heads
+from model.training.whitening import whiten_heads
 
 Inits = dict[str, dict[str, Tensor]]
 """States of whitened heads, by the rows that they are whitened on."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -13,70 +12,19 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from model.config import ModelConfig, TrainConfig
-from model.data.cache.feature_maps import FeatureMaps, feature_maps, features_folder
-from model.data.cache.stored_images import images_folder, stored_images
+from model.config import TrainConfig
+from model.data.cache.feature_maps import FeatureMaps
 from model.data.image_batches import BATCH
 from model.data.manifest import Manifest
-from model.errors import InvalidInput
 from model.losses.hybrid import HybridLoss
 from model.networks.heads import Embeddings, MultiHead, RetrievalNetwork
-from model.networks.methods import Init, Method, get_method
-from model.networks.trunk import Trunk, make_trunk
 from model.prefetching import prefetch
-from model.progress import Progress
+from model.training.candidates import Candidate
 from model.training.distributed import share
 from model.training.folds import Fold
 from model.training.gradients import Inputs
+from model.training.training_data import TrainingData, load_trunk
 from model.training.trunk_modes import FinetunedTrunk, FrozenTrunk, Stored, TrunkMode
-
-_STORED_SIDE = 1.5
-"""Side of a stored image relative to the trunk's input: a mean crop, 70 % of the area, is then reduced a little, not enlarged."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """The settings of a training that selection compares.
-
-    Attributes:
-        init: Init of the projections. After a whitened one, training is relative to the init.
-        learning_rate: Learning rate of the heads.
-        whole_heads: Whether whole heads are trained, with attention and reductions; otherwise the residuals of their projections
-            alone, without attention.
-    """
-
-    init: Init
-    learning_rate: float
-    whole_heads: bool
-
-    def __str__(self) -> str:
-        return f"{self.init} init, rate {self.learning_rate:g}, {'whole heads' if self.whole_heads else 'residuals alone'}"
-
-    @property
-    def slug(self) -> str:
-        """The candidate as the name of a folder."""
-        return f"{self.init}-{self.learning_rate:g}-{'whole' if self.whole_heads else 'residuals'}"
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What all trainings on one data set share.
-
-    Attributes:
-        model: Settings of the network.
-        config: Settings of the training.
-        method: The method that `model` names.
-        manifest: The samples that a training reads.
-        cached: The trunk's maps of them, or the images, as `train.trunk` asks.
-        trunk: The trunk, if it is frozen; a trunk that is trained is made for each training.
-    """
-
-    model: ModelConfig
-    config: TrainConfig
-    method: Method
-    manifest: Manifest
-    cached: FeatureMaps | NDArray[np.uint8]
-    trunk: Trunk | None
 
 
 @dataclass
@@ -158,41 +106,13 @@ def _pinned(call: Callable[[], Stored]) -> Stored:
     return tuple(part.pin_memory() for part in call())
 
 
-def open_data(
-    manifest: Manifest,
-    model: ModelConfig,
-    config: TrainConfig,
-    *,
-    data_md5: str,
-    work: Path,
-    progress: Progress | None,
-    fabric: Fabric,
-) -> TrainingData:
-    """Open the cache of maps or images that all trainings on the data read; what it lacks is computed.
-
-    Raises:
-        InvalidInput: There are fewer than two training classes, or a setting names something unknown.
-    """
-    if len(np.unique(manifest.labels[manifest.rows("train")])) < 2:
-        raise InvalidInput("Training needs images of at least two classes.", "Add classes to the data set.")
-    method = get_method(model.method, global_attention=model.global_attention, local_attention=model.local_attention)
-    if config.trunk == "finetune":
-        seen, side = manifest.select(manifest.rows("train", "val")), round(_STORED_SIDE * model.image_size)
-        images = stored_images(seen, side, images_folder(work, data_md5, side), progress)
-        return TrainingData(model, config, method, seen, images, None)
-    trunk = _trunk(model, fabric).requires_grad_(False)
-    seen = manifest.classified  # the steps after the training read the test images too, so all samples are mapped
-    cache = features_folder(work, data_md5, trunk, model.image_size)
-    return TrainingData(model, config, method, seen, feature_maps(seen, trunk, model.image_size, cache, progress), trunk)
-
-
 def make_learner(data: TrainingData, fold: Fold, candidate: Candidate, fabric: Fabric) -> Learner:
     """Build the parts of a training on the training rows of a fold, the heads with random weights."""
     config, method = data.config, data.method
     torch.manual_seed(config.seed)
     architecture = method.architecture if candidate.whole_heads else method.architecture.without_attention()
     if data.trunk is None:
-        trunk = _trunk(data.model, fabric)
+        trunk = load_trunk(data.model, fabric)
         trunk.freeze_early(config.frozen_stride)
     else:
         trunk = data.trunk
@@ -220,11 +140,6 @@ def make_learner(data: TrainingData, fold: Fold, candidate: Candidate, fabric: F
         fold=fold,
         labels=labels.astype(np.int64),
     )
-
-
-def _trunk(model: ModelConfig, fabric: Fabric) -> Trunk:
-    trunk: Trunk = make_trunk(model.trunk, model.weights).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return trunk.to(fabric.device)
 
 
 def make_optimizer(network: RetrievalNetwork, loss: HybridLoss, config: TrainConfig) -> torch.optim.Optimizer:

@@ -6,13 +6,13 @@ from model.evaluation.bootstrap import bootstrap_interval
 from model.schemas.reranking import Reranking
 from model.schemas.train_report import Epoch, TrainReport, TrunkSetting
 from model.training.checkpoint import Counters
-from model.training.fold_trials import Trial
+from model.training.fold_trials import FoldTrial
 from model.training.learner import Learner
 from model.training.validation import mean
 
 
 def report_of(
-    learner: Learner, trial: Trial | None, counters: Counters, *, trunk_asked: TrunkSetting, reranking: Reranking | None
+    learner: Learner, trial: FoldTrial | None, counters: Counters, *, trunk_asked: TrunkSetting, reranking: Reranking | None
 ) -> TrainReport:
     """The report of a training.
 
@@ -59,7 +59,7 @@ def report_of(
     )
 
 
-def _history(trial: Trial) -> tuple[Epoch, ...]:
+def _history(trial: FoldTrial) -> tuple[Epoch, ...]:
     """The epochs of the chosen candidate: means over all held-out images, and over the folds' losses."""
     figures = {name: [mean(row, trial.counts) for row in trial.figures(name)] for name in ("map_at_r", "margin")}
     losses = [None, *np.mean([one.losses for one in trial.counters], axis=0).tolist()]
@@ -70,7 +70,7 @@ def _history(trial: Trial) -> tuple[Epoch, ...]:
     )
 
 
-def _gain_interval(trial: Trial) -> tuple[float, float]:
+def _gain_interval(trial: FoldTrial) -> tuple[float, float]:
     """The interval of the gain in MAP@R of the epochs over the init; whole classes are drawn."""
     figures = trial.figures("map_at_r")
     per_query = np.repeat(figures[trial.kept] - figures[0], trial.counts)

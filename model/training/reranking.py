@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from model.data.cache.feature_maps import FeatureMaps
 from model.data.image_batches import BATCH
-from model.data.spread import spread
 from model.errors import InvalidInput
-from model.evaluation.reranking import QUERIES, Figures, described, draw_sample, sample_figures
+from model.evaluation.reranking import QUERIES, QueryFigures, described, draw_sample, sample_figures
 from model.retrieval.embedding import MappedImages, mapped_images, trunk_maps
 from model.retrieval.local_features import features_of_images, local_head
-from model.retrieval.reranker import FITTED, RATIOS, Reranker, reduction_for
+from model.retrieval.reranker import RATIOS, Reranker, fitted_rows, reduction_for
 from model.schemas.reranking import Reranking
 from model.training.comparison import clearly_better
-from model.training.learner import Learner, TrainingData
+from model.training.learner import Learner
+from model.training.training_data import TrainingData
 
 LEAST_GAIN = 0.005
 """Least gain in MAP@R that is worth the cost: re-ranking multiplies the size of a release and the time of a query."""
-_Tried = dict[float | None, Figures]
+_Tried = dict[float | None, QueryFigures]
 """Figures under each ratio; None: without re-ranking."""
 
 
@@ -40,7 +40,7 @@ def choose_reranking(data: TrainingData, learners: Sequence[Learner], vectors: S
     Returns:
         The choice with its figures; None if it was not asked for, nothing was held out, or the method has no local features.
     """
-    if data.config.rerank == "never" or not learners or not _has_local_features(learners[0]):
+    if data.config.rerank == "never" or not learners or not has_local_features(learners[0]):
         return None
     labels, folds = [], []
     for learner, found in zip(learners, vectors, strict=True):
@@ -65,7 +65,8 @@ def choose_ratio(labels: NDArray[np.int64], tried: _Tried) -> Reranking:
     return found if pays else found.model_copy(update={"ratio": None})
 
 
-def _has_local_features(learner: Learner) -> bool:
+def has_local_features(learner: Learner) -> bool:
+    """Whether the method of a training has local features."""
     try:
         local_head(learner.evaluated.heads)
     except InvalidInput:
@@ -73,8 +74,8 @@ def _has_local_features(learner: Learner) -> bool:
     return True
 
 
-def _joined(folds: Sequence[Figures]) -> Figures:
-    return Figures(*(np.concatenate(some) for some in zip(*folds, strict=True)))
+def _joined(folds: Sequence[QueryFigures]) -> QueryFigures:
+    return QueryFigures(*(np.concatenate(some) for some in zip(*folds, strict=True)))
 
 
 def _figures_of_fold(
@@ -83,8 +84,7 @@ def _figures_of_fold(
     """The classes (Q,) of a fold's queries, and their figures under each ratio."""
     held_out, heads, size = learner.fold.held_out, learner.evaluated.heads, data.model.image_size
     sample = draw_sample(vectors, data.manifest.labels[held_out], count=count)
-    trained = learner.fold.train
-    fitted = np.sort(trained[spread(data.manifest.labels[trained], FITTED)])
+    fitted = fitted_rows(data.manifest.labels, learner.fold.train)
     reduction = reduction_for(heads, lambda: _mapped(data, learner, fitted))
     rows = sample.compared
     found = (

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.errors import Diverged
-from model.networks.attention import IDENTITY_AT_INIT
 from model.text import counted
-from model.training.fold_trials import Session, Trial, run_trial
+from model.training.candidates import Candidate, candidates
+from model.training.fold_trials import FoldTrial, run_trial
 from model.training.folds import Fold
-from model.training.learner import Candidate, TrainingData
+from model.training.session import Session
 
 RACE = 1 / 3
 """Share of the epochs after which the race ends. The best of it get the whole budget (successive halving: Jamieson and Talwalkar,
@@ -39,31 +39,7 @@ class Choice:
     weights: dict[str, float]
 
 
-def candidates(data: TrainingData) -> list[Candidate]:
-    """The candidates of a training, the simplest first.
-
-    After a whitened init on a frozen trunk, training the residuals of the projections alone takes seconds; it comes first, and
-    whole heads are one candidate more. They are the only choice after a random init, with a trunk that is trained, with an
-    autoencoder, with blocks that are not the identity before training, and where attention was asked for by name.
-    """
-    config, method = data.config, data.method
-    architecture, named = method.architecture, {data.model.global_attention, data.model.local_attention} != {"method"}
-    residuals = (
-        config.trunk != "finetune"
-        and all(head.attention in IDENTITY_AT_INIT for head in architecture.heads.values())
-        and not (architecture.autoencoder or (architecture.attentive and (method.keeps_attention or named)))
-    )
-    deeper = architecture.attentive or any(head.channels for head in architecture.heads.values())
-    found = []
-    for init in method.inits if config.init == "method" else (config.init,):
-        alone = residuals and init == "whitened"
-        found += [Candidate(init, rate, whole_heads=not alone) for rate in config.compared_rates]
-        if alone and deeper:
-            found.append(Candidate(init, config.compared_rates[0], whole_heads=True))
-    return found if config.epochs else found[:1]
-
-
-def select(session: Session, folds: Sequence[Fold]) -> tuple[Choice, Trial]:
+def select(session: Session, folds: Sequence[Fold]) -> tuple[Choice, FoldTrial]:
     """Choose candidate, weights and epochs on the held-out classes of the folds.
 
     Returns:
@@ -86,9 +62,9 @@ def select(session: Session, folds: Sequence[Fold]) -> tuple[Choice, Trial]:
     return Choice(trial.candidate, trial.kept, trial.learners[0].network.heads.named_weights), trial
 
 
-def _run_all(session: Session, tried: Sequence[Candidate], folds: Sequence[Fold], stage: str, epochs: int) -> list[Trial]:
+def _run_all(session: Session, tried: Sequence[Candidate], folds: Sequence[Fold], stage: str, epochs: int) -> list[FoldTrial]:
     """The trials of all candidates, the simplest first. One that diverges is left out, unless all do."""
-    trials: list[Trial] = []
+    trials: list[FoldTrial] = []
     diverged = None
     for candidate in tried:
         try:
@@ -101,7 +77,7 @@ def _run_all(session: Session, tried: Sequence[Candidate], folds: Sequence[Fold]
     return trials
 
 
-def _finalists(trials: Sequence[Trial]) -> list[Trial]:
+def _finalists(trials: Sequence[FoldTrial]) -> list[FoldTrial]:
     """The trial with the best mean, and before it the simplest of those that it does not clearly beat."""
     criterion = trials[0].criterion
     best = max(trials, key=lambda trial: trial.kept_mean(criterion))
@@ -109,7 +85,7 @@ def _finalists(trials: Sequence[Trial]) -> list[Trial]:
     return [simplest] if simplest is best else [simplest, best]
 
 
-def _best(trials: Sequence[Trial]) -> Trial:
+def _best(trials: Sequence[FoldTrial]) -> FoldTrial:
     """The simplest trial that no other clearly beats."""
     criterion = trials[0].criterion
     return next(trial for trial in trials if not any(other.beats(trial, criterion) for other in trials))

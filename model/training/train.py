@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from torch import Tensor
 
-from model.config import ModelConfig, TrainConfig
+from model.config import SEVERAL_FOLDS, ModelConfig, TrainConfig
 from model.data.manifest import read_manifest
 from model.errors import Terminated
 from model.files import atomic_folder, sha256_json, write_json
@@ -27,17 +27,20 @@ from model.networks.stored import NetworkSpec, save_network
 from model.progress import Progress
 from model.schemas.reranking import Reranking
 from model.schemas.train_report import TrainReport, trunk_choice
+from model.training.candidates import candidates
 from model.training.checkpoint import Counters
 from model.training.distributed import any_process, make_fabric
 from model.training.epochs import RESUMES, train_epoch
-from model.training.fold_trials import Say, Session, Trial
+from model.training.fold_trials import FoldTrial
 from model.training.folds import Fold, class_folds
 from model.training.initialisation import finish_init, init_heads, project_once
-from model.training.learner import Learner, TrainingData, make_learner, open_data
+from model.training.learner import Learner, make_learner
 from model.training.reporting import report_of
-from model.training.reranking import choose_reranking
-from model.training.selection import Choice, candidates, select
+from model.training.reranking import choose_reranking, has_local_features
+from model.training.selection import Choice, select
+from model.training.session import Say, Session
 from model.training.stopping import sigterm_flag
+from model.training.training_data import TrainingData, open_data
 from model.training.validation import embed_rows
 
 HELD_OUT = "held_out.safetensors"
@@ -89,7 +92,7 @@ def train(
         with fabric.rank_zero_first():  # the other processes find the maps in the cache
             data = open_data(manifest, model, config, data_md5=data_md5, work=work, progress=shown, fabric=fabric)
         session = Session(data, fabric, folder, key, say, lambda: any_process(fabric, received()))
-        folds = [] if choice else class_folds(data.manifest, config.fold_count, config.seed)
+        folds = [] if choice else _folds(data)
         trial = None
         if folds:
             choice, trial = select(session, folds)
@@ -121,6 +124,13 @@ def _silent(_: str) -> None:
     pass
 
 
+def _folds(data: TrainingData) -> list[Fold]:
+    """The folds as `train.folds` asks; by default several where the validation classes do not suffice for the only one."""
+    manifest, config = data.manifest, data.config
+    found = class_folds(manifest, config.fold_count, config.seed)
+    return found or (class_folds(manifest, SEVERAL_FOLDS, config.seed) if not config.folds else [])
+
+
 def _init_alone(data: TrainingData) -> Choice:
     """The choice where no classes can be held out: the init of the first candidate, without epochs."""
     return Choice(candidates(data)[0], 0, data.method.architecture.weights)
@@ -133,12 +143,12 @@ def _train_on_all(session: Session, choice: Choice) -> tuple[Learner, Counters]:
     last = session.checkpoint(learner, "all", "last")
     counters = last.load()
     if counters is None:
+        session.say(f"all {learner.classes} classes: init")
         init_heads(learner, session.inits)
         project_once(learner)
         finish_init(learner, choice.weights)
         counters = Counters()
-        last.save(counters)
-        last.load()  # all processes start from exactly the same values, also on different machines
+        last.share(counters)
     else:
         project_once(learner)
     while counters.epoch < choice.epochs:
@@ -152,7 +162,7 @@ def _train_on_all(session: Session, choice: Choice) -> tuple[Learner, Counters]:
     return learner, counters
 
 
-def _held_out(trial: Trial | None) -> dict[str, Tensor]:
+def _held_out(trial: FoldTrial | None) -> dict[str, Tensor]:
     """The embeddings of the held-out images of all folds, by networks that did not see their classes."""
     parts: dict[str, list[Tensor]] = {"vectors": [], "labels": [], "folds": []}
     for number, learner in enumerate(trial.learners if trial else ()):
@@ -163,10 +173,12 @@ def _held_out(trial: Trial | None) -> dict[str, Tensor]:
     return {name: torch.cat(some) if some else torch.empty(0) for name, some in parts.items()}
 
 
-def _reranking(session: Session, trial: Trial | None, held_out: dict[str, Tensor]) -> Reranking | None:
+def _reranking(session: Session, trial: FoldTrial | None, held_out: dict[str, Tensor]) -> Reranking | None:
     """The choice of re-ranking, which the first process makes for all."""
     chosen = None
     if trial and session.fabric.is_global_zero:
+        if has_local_features(trial.learners[0]) and session.data.config.rerank != "never":
+            session.say("re-ranking by local features is compared with the global search on held-out images")
         vectors = [held_out["vectors"][held_out["folds"] == number].numpy() for number in range(len(trial.learners))]
         chosen = choose_reranking(session.data, trial.learners, vectors)
     shared: Reranking | None = session.fabric.broadcast(chosen)

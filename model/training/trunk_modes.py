@@ -3,7 +3,7 @@
 - `FrozenTrunk` (`train.trunk=frozen`): the heads, on the trunk's cached feature maps.
 - `FrozenVectors`: the residuals of the heads' projections alone, on vectors that were projected once. It takes over from
   `FrozenTrunk` after a whitened init, where no head has attention that is to be trained.
-- `FinetunedTrunk` (`train.trunk=finetune`): the whole network, on cached images.
+- `FinetunedTrunk` (`train.trunk=finetune`): the heads and the later layers of the trunk, on cached images.
 """
 
 from abc import ABC, abstractmethod
@@ -78,7 +78,12 @@ class _HeadsAlone(ABC):
 
 @dataclass(frozen=True)
 class FrozenTrunk(_HeadsAlone):
-    """Whole heads are trained, on feature maps that are computed once."""
+    """Whole heads are trained, on feature maps that are computed once.
+
+    Attributes:
+        network: The network.
+        maps: The trunk's two maps of every row of the manifest.
+    """
 
     maps: FeatureMaps
 
@@ -118,7 +123,8 @@ class FinetunedTrunk:
     """Trunk and heads are trained, on images that are cropped and mirrored at random.
 
     Attributes:
-        network: The network. All of it is trained except the trunk's batch norm, which keeps its pretrained values.
+        network: The network. All of it is trained except the layers that `train.frozen_stride` leaves frozen, and the trunk's
+            batch norm, which keeps its pretrained values.
         images: (N, S', S', 3) uint8, larger than the trunk's input, so that crops are enlarged little.
         image_size: Side of the trunk's input.
     """
@@ -128,11 +134,11 @@ class FinetunedTrunk:
     image_size: int
 
     def trained(self) -> dict[str, nn.Module]:
-        """The whole network."""
+        """The network."""
         return {"network": self.network}
 
     def set_training(self) -> None:
-        """Put the network in training mode; the trunk's batch norm is not trained, including its scale and shift."""
+        """Put the network in training mode. The trunk's batch norm is not trained, nor are its scale and shift."""
         self.network.train()
         freeze_statistics(self.network)
         for module in self.network.trunk.modules():

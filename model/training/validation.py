@@ -16,7 +16,7 @@ from model.training.distributed import gather_rows, share
 from model.training.gradients import map_tensors
 from model.training.learner import Learner
 
-Figures = NDArray[np.float64]
+ClassFigures = NDArray[np.float64]
 """(C,): one figure for each held-out class that has two images or more."""
 
 
@@ -42,7 +42,7 @@ class Validation:
         """
         return self.margins()
 
-    def by_class(self, figures: NDArray[np.float64]) -> Figures:
+    def by_class(self, figures: NDArray[np.float64]) -> ClassFigures:
         """(C,): the mean of per-query figures (Q,) over each class."""
         return np.asarray(np.bincount(self._codes, weights=figures) / self.counts)
 
@@ -109,6 +109,6 @@ def embed_rows(learner: Learner, network: RetrievalNetwork, rows: NDArray[np.int
     return map_tensors(lambda *some: gather_rows(learner.fabric, torch.cat(some)[: len(mine)], len(rows)), *parts)
 
 
-def mean(figures: Sequence[float] | Figures, counts: NDArray[np.int64]) -> float:
+def mean(figures: Sequence[float] | ClassFigures, counts: NDArray[np.int64]) -> float:
     """The mean over queries of figures by class (C,), with the queries of each class (C,)."""
     return float(np.average(figures, weights=counts))

@@ -109,7 +109,7 @@ class Runs:
         self._client.log_inputs(run_id, [DatasetInput(dataset, tags)])
 
     def log_training(self, run_id: str, report: TrainReport) -> None:
-        """Record a training: loss and validation MAP@R by epoch, and the gain over the init.
+        """Record a training: loss and validation MAP@R by epoch, and the gain of init, epochs and re-ranking.
 
         A run that has a training on record keeps it: a retry, or a later step, may record it again.
 
@@ -126,11 +126,13 @@ class Runs:
             Metric(name, value, now, entry.epoch)
             for entry in report.history
             for name, value in ((LOSS, entry.loss), (VALIDATION, entry.map_at_r))
-            if value is not None
+            if value is not None and (report.validation_classes or name != VALIDATION)
         ]
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
-        self.log(run_id, {"best_epoch": gain.best_epoch, "epochs": gain.epochs}, {"training": gain.model_dump_json()})
+        split = {name: value for name, value in report.figures.items() if name.startswith("gain_of_")}
+        figures = {"best_epoch": gain.best_epoch, "epochs": gain.epochs, **split}
+        self.log(run_id, figures, {"training": gain.model_dump_json()})
 
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
         """Keep a file, or everything below a folder, with the run."""

@@ -80,15 +80,18 @@ def elsewhere(tmp_path_factory, catalogue):
 @pytest.fixture(scope="module")
 def killed(home, catalogue, elsewhere):
     """A run that was killed in the middle of training: how far it had come."""
+
+    def checkpoints():
+        return list((home / "work" / "training").glob("*/*/last*.safetensors"))
+
     with begin(home, run_command(catalogue), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            training = lambda: list((home / "work" / "training").glob("*/*/last*.safetensors"))  # noqa: E731
-            assert wait_until(lambda: bool(training()) or process.poll() is not None, deadline_s=180, pause_s=0.02)
+            assert wait_until(lambda: bool(checkpoints()) or process.poll() is not None, deadline_s=180, pause_s=0.02)
         finally:
             process.kill()
     assert process.returncode == -signal.SIGKILL
     assert wait_until(lambda: not processes(home), deadline_s=60), processes(home)
-    with safe_open(training()[0], framework="pt") as file:
+    with safe_open(checkpoints()[0], framework="pt") as file:
         return json.loads(file.metadata()["counters"])
 
 

@@ -6,7 +6,7 @@ from model.claim import claim
 from model.home import Home
 from serving.backends.torchserve import server as torchserve
 from serving.registry.models import Registry
-from tests.support.promotions import make_releases, register
+from tests.support.promotions import make_releases, register, to
 
 NAME = "drawn"
 
@@ -33,3 +33,9 @@ def releases(tmp_path_factory, home):
         assert (registered.version, registered.model, registered.data_name) == (str(number), NAME, "drawn")
         assert registered.aliases == ("challenger",)
     return made
+
+
+@pytest.fixture
+def first(home, releases):
+    """Version 1 serves and is champion, whatever was before."""
+    to(home, "1", NAME)

@@ -17,7 +17,7 @@ from serving.promotion import promote
 from serving.reconcile import server_status, start_server
 from serving.registry.models import Registry
 from tests.support.commands import command, glocal
-from tests.support.promotions import answers, assert_one_truth, make_releases, register, to, write_evidence
+from tests.support.promotions import answers, assert_one_truth, make_releases, register, said, to, write_evidence
 from tests.support.sources import make_source
 
 pytestmark = pytest.mark.integration
@@ -66,10 +66,6 @@ def other(home, releases, tmp_path):
 @pytest.fixture
 def registry(other):
     return Registry(other.tracking_uri, NAME)
-
-
-def said(found):
-    return " | ".join(map(str, found))
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])

@@ -19,12 +19,6 @@ pytestmark = pytest.mark.integration
 NAME = "drawn"
 
 
-@pytest.fixture
-def first(home, releases):
-    """Version 1 serves and is champion, whatever was before."""
-    to(home, "1", NAME)
-
-
 def test_a_promotion_serves_is_champion_and_is_written_down(home, registry, releases):
     done = to(home, "1", NAME)
     assert (done.name, done.version, done.release, done.golden) == (NAME, "1", releases[0].id, 2)

@@ -16,26 +16,11 @@ from serving.backends.torchserve.endpoint import connect
 from serving.client import choose_model
 from serving.reconcile import server_status, start_server
 from serving.registry.models import Registry
-from tests.support.promotions import answers, assert_one_truth, make_release_of, make_releases, register, to
+from tests.support.promotions import answers, assert_one_truth, make_release_of, register, said, to
 
 pytestmark = pytest.mark.integration
 
 NAME = "drawn"
-
-
-@pytest.fixture(scope="module")
-def releases(tmp_path_factory, home):
-    """Two good releases, registered as versions 1 and 2."""
-    root = tmp_path_factory.mktemp("releases")
-    made = make_releases(root)[:2]
-    assert [register(release, home, root / f"report{number}").version for number, release in enumerate(made)] == ["1", "2"]
-    return made
-
-
-@pytest.fixture
-def first(home, releases):
-    """Version 1 serves and is champion, whatever was before."""
-    to(home, "1", NAME)
 
 
 @pytest.fixture
@@ -49,10 +34,6 @@ def lost_database(home):
     yield lose
     if (home.root / "kept.db").exists():
         (home.root / "kept.db").replace(file)
-
-
-def said(found):
-    return " | ".join(map(str, found))
 
 
 def worker(home):

@@ -25,6 +25,7 @@ from tests.support.promotions import (
     assert_one_truth,
     make_release_of,
     register,
+    said,
     to,
     write_evidence,
 )
@@ -33,16 +34,6 @@ from tests.support.records import promotions
 pytestmark = pytest.mark.integration
 
 NAME = "drawn"
-
-
-@pytest.fixture
-def first(home, releases):
-    """Version 1 serves and is champion, whatever was before."""
-    to(home, "1", NAME)
-
-
-def said(found):
-    return " | ".join(map(str, found))
 
 
 def test_an_alias_that_was_moved_by_hand_is_deployed_at_the_next_start(home, registry, releases, first):

@@ -154,7 +154,9 @@ def test_an_unknown_version_or_alias_is_named(registry, tmp_path):
 
 
 def test_the_champion_moves_and_says_what_it_was_before(registry):
-    aliases = lambda: [registry.alias(name) for name in ("challenger", "champion", "previous")]  # noqa: E731
+    def aliases():
+        return [registry.alias(name) for name in ("challenger", "champion", "previous")]
+
     assert aliases() == [None, None, None]
     assert registry.champion() is None
     registry.set_alias("1", "challenger")

@@ -113,6 +113,17 @@ def test_a_history_of_many_epochs_is_recorded_whole(uri, runs, begun):
     assert [epoch for epoch, _ in curve(uri, begun, VALIDATION)] == list(range(120))
 
 
+def test_the_gain_is_on_record_by_its_parts(runs, whole):
+    metrics = runs.run(whole).metrics
+    assert (metrics["gain_of_init"], metrics["gain_of_training"]) == (pytest.approx(0.4), 0.25)
+
+
+def test_without_held_out_classes_there_is_no_curve_of_zeros(uri, runs, begun):
+    runs.log_training(begun, make_training(0.0, best=0, validation_classes=0, validation_images=0))
+    assert curve(uri, begun, VALIDATION) == []
+    assert "gain_of_init" not in runs.run(begun).metrics
+
+
 def test_mlflow_reads_the_data_set_as_its_own(whole, uri):
     from mlflow.data import get_source
 

@@ -49,6 +49,11 @@ def to(home, version, name, **options):
     return promote(version, home=home, tracking_uri=home.tracking_uri, name=name, why="test", by="ann", **options)
 
 
+def said(found):
+    """Differences or findings as one text, to search in."""
+    return " | ".join(map(str, found))
+
+
 def answers(home, name):
     """The version and the release that answer at the endpoint."""
     answer = query(torchserve.status(home).address, name, draw_image(1), 1)

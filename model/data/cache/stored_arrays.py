@@ -22,6 +22,8 @@ def stored_arrays(
 ) -> Arrays:
     """The arrays of these names, memory-mapped, read from `cache` or computed into it. A killed computation is resumed.
 
+    A damaged cache is computed again.
+
     Args:
         cache: A folder for these arrays alone; it appears when all rows are finished. Calls with the same folder take turns.
         names: Names of the arrays.
@@ -29,20 +31,41 @@ def stored_arrays(
         batches: Function from the number of finished rows to the remaining batches, each with one array (B, ...) for each name.
         progress: Called after every batch with the number of finished rows.
     """
-    if not cache.is_dir():
+    found = _stored(cache, names, rows)
+    if found is None:
         with hold(cache.with_name(cache.name + ".lock")):
-            if not cache.is_dir():
+            found = _stored(cache, names, rows)
+            if found is None:
+                shutil.rmtree(cache, ignore_errors=True)
                 partial = cache.with_name(cache.name + ".partial")
                 _fill(partial, names, rows, batches, progress)
                 partial.rename(cache)
-    return tuple(np.load(cache / f"{name}.npy", mmap_mode="r") for name in names)
+    return found or tuple(np.load(cache / f"{name}.npy", mmap_mode="r") for name in names)
+
+
+def _stored(folder: Path, names: tuple[str, ...], rows: int) -> Arrays | None:
+    """The arrays in a folder; None if one is missing, cut off, or of another number of rows."""
+    try:
+        found = tuple(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, EOFError):
+        return None
+    return found if all(array.ndim and len(array) == rows for array in found) else None
+
+
+def _done(partial: Path, names: tuple[str, ...], rows: int) -> int:
+    """The finished rows of a killed computation; 0 if what it left is damaged."""
+    try:
+        done = int(read_json(partial / "done.json"))
+    except (OSError, ValueError, TypeError):
+        return 0
+    return done if 0 < done <= rows and _stored(partial, names, rows) else 0
 
 
 def _fill(
     partial: Path, names: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Arrays]], progress: Callable[[int], None]
 ) -> None:
     done_file = partial / "done.json"
-    done = int(read_json(done_file)) if done_file.is_file() else 0
+    done = _done(partial, names, rows)
     if not done:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

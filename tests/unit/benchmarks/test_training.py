@@ -1,6 +1,7 @@
 import pytest
 
-from benchmarks.training import LEAST_ROUNDS, Case, compare, draw_data
+from benchmarks.drawn_images import draw_data
+from benchmarks.training import LEAST_ROUNDS, Case, compare
 from model.config import ModelConfig, TrainConfig
 
 MODEL = ModelConfig(method="global_only", trunk="test_efficientnet", weights="none", image_size=32)

@@ -17,7 +17,7 @@ from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import open_release
 from model.schemas.calibration import Calibration
-from model.training.learner import Candidate
+from model.training.candidates import Candidate
 from model.training.selection import Choice
 from model.training.train import HELD_OUT, train
 from tests.support.datasets import SAMPLES, make_dataset

@@ -52,6 +52,8 @@ def test_the_report_tells_all_that_was_measured_and_what_it_was_measured_on(eval
     assert (report.retrieval.classes, report.retrieval.queries) == (2, 8)
     assert report.network.trunk == "test_efficientnet"
     assert report.network.dimensions == sum(head.settings["dimensions"] for head in report.network.heads)
+    weights = {head.name: head.settings["weight"] for head in report.network.heads}
+    assert weights == pytest.approx(report.training.merge_weights), "those that were chosen, not the method's"
     assert report.latency.median_ms >= report.latency.fastest_ms > 0
     assert [epoch.epoch for epoch in report.training.history] == [0, 1]
     assert report.training.validation_map_at_r >= report.training.init_map_at_r

@@ -259,6 +259,7 @@ def test_a_refused_model_is_shown_as_refused_with_the_broken_rule(made, tmp_path
     ("training", "words"),
     [
         (make_training(0.4, 0.3, best=0), "The closed-form init helps, the training steps add nothing"),
+        (make_training(0.4, 0.3, best=0, init="random"), "The random init helps, the training steps add nothing"),
         (make_training(1.0, 0.9, best=0), '<p class="warning">Validation is saturated: the init reaches MAP@R 1.0000'),
         (make_training(0.4, best=0), "No epochs were planned: the closed-form init is kept."),
     ],

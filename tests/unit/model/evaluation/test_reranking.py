@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.evaluation.reranking import described, draw_sample, map_at_r, sample_figures
+from model.evaluation.reranking import described, draw_sample, ranking_map_at_r, sample_figures
 from model.retrieval.local_features import LocalFeatures
 from model.retrieval.reranker import Reranker
 
@@ -22,7 +22,7 @@ def keypoints_of(label: int) -> LocalFeatures:
 
 def test_map_at_r_by_hand():
     # R = 3: right at places 1 and 3, precisions 1/1 and 2/3; what comes later counts for nothing
-    assert map_at_r(np.array([True, False, True, True])) == pytest.approx((1 + 2 / 3) / 3)
+    assert ranking_map_at_r(np.array([True, False, True, True])) == pytest.approx((1 + 2 / 3) / 3)
 
 
 def test_a_sample_holds_queries_that_can_be_found_with_all_others_in_order():

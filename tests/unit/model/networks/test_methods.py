@@ -99,6 +99,7 @@ def test_the_heads_of_multi_head_read_what_their_names_say():
         "local": ("shallow", "second_moment", 64),
     }
     assert MULTI_HEAD.tuned_heads == ("parts", "local")
+    assert MULTI_HEAD.architecture.weights == {"global": 1.0, "parts": 0.5, "local": 0.5}
     assert MULTI_HEAD.inits == ("whitened",)
 
 

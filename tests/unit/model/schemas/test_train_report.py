@@ -48,7 +48,27 @@ def test_the_outcome_says_which_epoch_is_kept(found, said):
 
 def test_the_gain_of_training_has_its_interval():
     found = report(0.5, 0.625, best=1, gain_interval=(-0.05, 0.25))
-    assert found.gain.endswith("after training 0.6250 (+0.1250 [-0.0500, +0.2500])")
+    assert found.gain.endswith("after training 0.6250 (+0.1250 [-0.0500, +0.2500], zero included)")
+    assert report(0.5, 0.625, best=1, gain_interval=(0.05, 0.25)).gain.endswith("(+0.1250 [+0.0500, +0.2500])")
+    assert report(0.5, 0.4, gain_interval=(0.0, 0.0)).gain.endswith("(+0.0000 [+0.0000, +0.0000])"), "no steps are kept"
+
+
+def test_a_network_that_is_worse_than_the_untrained_trunk_is_warned_of():
+    figures = "(MAP@R 0.5000 and 0.7500)"
+    said = f"On held-out classes the network is worse than the untrained trunk {figures}, as happens with few images."
+    worse = report(0.5, 0.4, untrained_map_at_r=0.75)
+    assert worse.summary[-1] == worse.warning == f"{said} Add classes and images, or try train.init=random."
+    assert report(0.5, 0.4, untrained_map_at_r=0.75, init="random").warning == f"{said} Add classes and images."
+    both = report(0.5, 0.4, untrained_map_at_r=0.75, validation_classes=4).warning
+    assert both.startswith(f"{said} Add classes and images, or try train.init=random. Validation is saturated: ")
+    assert report(0.5, 0.4, untrained_map_at_r=0.5).warning == ""
+
+
+def test_without_held_out_classes_there_are_no_figures_of_them():
+    found = report(0.0, 0.0, validation_classes=0, validation_images=0)
+    assert found.gain == ""
+    assert not [name for name in found.figures if "map_at_r" in name or "gain" in name]
+    assert "train or validate" in found.warning
 
 
 CHOSEN = {"learning_rate": 3e-4, "whole_heads": False, "merge_weights": {"global": 1.0, "local": 0.35}}
@@ -140,6 +160,9 @@ def test_the_figures_are_numbers():
     assert figures["epochs_done"] == 1.0
     assert all(type(figure) is float for figure in figures.values())
     assert not {"history", "init"} & figures.keys()
+    assert "reranks" not in figures
+    assert report(0.5, 0.6, reranking=reranking(0.9)).figures["gain_of_reranking"] == 0.125
+    assert report(0.5, 0.6, reranking=reranking(None)).figures["reranks"] == 0.0
 
 
 @pytest.mark.parametrize("changes", [{"best_epoch": 3}, {"history": ()}, {"history": (Epoch(epoch=1, map_at_r=0.5),)}], ids=str)

@@ -12,7 +12,8 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
 from model.config import TrainConfig
-from model.training.distributed import gather_rows, share
+from model.errors import InvalidInput
+from model.training.distributed import gather_rows, make_fabric, share
 from model.training.train import train
 from tests.support.datasets import make_dataset
 from tests.support.training import MD5, MODEL, SELECTING, steps_taken
@@ -43,6 +44,12 @@ def test_alone_everything_is_ones_own():
     assert share(fabric, 5) == slice(0, 5)
     part = torch.ones(5, 2)
     assert gather_rows(fabric, part, 5) is part
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_a_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InvalidInput, match="finds no GPU"):
+        make_fabric(TrainConfig(device="cuda"))
 
 
 PROGRAM = """

@@ -7,7 +7,7 @@ import pytest
 
 from model.data.manifest import Manifest
 from model.training import folds
-from model.training.folds import QUERIES, class_folds
+from model.training.folds import HELD_OUT_IMAGES, class_folds
 
 
 def manifest(train: dict[int, int], val: dict[int, int] | None = None, test: dict[int, int] | None = None) -> Manifest:
@@ -80,7 +80,7 @@ def test_classes_of_one_image_each_are_no_fold():
 
 
 def test_the_limit_of_queries_keeps_whole_classes_in_even_steps(monkeypatch):
-    monkeypatch.setattr(folds, "QUERIES", 12)
+    monkeypatch.setattr(folds, "HELD_OUT_IMAGES", 12)
     data = manifest(each(range(4)), each(range(4, 14)))
     (fold,) = class_folds(data, 1, seed=0)
     kept, counts = np.unique(data.labels[fold.held_out], return_counts=True)
@@ -90,12 +90,12 @@ def test_the_limit_of_queries_keeps_whole_classes_in_even_steps(monkeypatch):
 
 
 def test_the_limit_of_queries_keeps_two_classes_of_any_size(monkeypatch):
-    monkeypatch.setattr(folds, "QUERIES", 2)
+    monkeypatch.setattr(folds, "HELD_OUT_IMAGES", 2)
     (fold,) = class_folds(manifest(each(range(4)), each(range(4, 9), 10)), 1, seed=0)
     assert len(fold.held_out) == 20
 
 
 def test_as_many_queries_as_the_limit_are_all_kept():
-    data = manifest(each(range(2)), each(range(2, 6), QUERIES // 4))
+    data = manifest(each(range(2)), each(range(2, 6), HELD_OUT_IMAGES // 4))
     (fold,) = class_folds(data, 1, seed=0)
-    assert len(fold.held_out) == QUERIES
+    assert len(fold.held_out) == HELD_OUT_IMAGES

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.config import ModelConfig, TrainConfig
-from model.evaluation.reranking import Figures
+from model.evaluation.reranking import QueryFigures
 from model.training.reranking import choose_ratio
 from model.training.train import train
 from tests.support.datasets import make_dataset, make_scenes
@@ -15,9 +15,9 @@ SCENES = ModelConfig(method="local_average", image_size=160)
 BLOCKS = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 
 
-def figures(*map_at_r: float) -> Figures:
+def figures(*map_at_r: float) -> QueryFigures:
     """Figures of two queries of each of six classes, from those of the classes."""
-    return Figures(np.repeat(map_at_r, 2), np.repeat(map_at_r, 2))
+    return QueryFigures(np.repeat(map_at_r, 2), np.repeat(map_at_r, 2))
 
 
 def test_the_best_ratio_is_taken_if_it_is_better_by_more_than_a_standard_error():

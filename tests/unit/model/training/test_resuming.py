@@ -172,16 +172,30 @@ def test_a_finished_training_is_not_repeated(dataset, tmp_path, monkeypatch):
     assert (tmp_path / "one" / "weights.safetensors").read_bytes() == (tmp_path / "two" / "weights.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["best0", "last0"])
+def test_without_one_of_its_checkpoints_it_begins_anew_and_ends_the_same(dataset, whole, tmp_path, name):
+    """Else the last epoch would be stored, and the report would name the best one."""
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    train(dataset, MODEL, settings("frozen"), **run)
+    (lost,) = (tmp_path / "work").rglob(f"{name}.safetensors")
+    lost.unlink()
+    report = train(dataset, MODEL, settings("frozen"), **run)
+    assert same_as(whole, "frozen", report, tmp_path / "out")
+
+
 @pytest.mark.parametrize("change", ["seed", "data"])
 def test_other_settings_or_data_start_anew(dataset, tmp_path, change):
     run = {"work": tmp_path / "work", "out": tmp_path / "out"}
     first = train(dataset, MODEL, settings("frozen", epochs=1), data_md5=MD5, **run)
     before = load_file(tmp_path / "out" / "weights.safetensors")
     md5, seed = ("b" * 32, 1) if change == "data" else (MD5, 5)
-    epochs = []
-    progress = lambda done, total, what: epochs.append(what)  # noqa: E731
+    said = []
+
+    def progress(done, total, what):
+        said.append(what)
+
     second = train(dataset, MODEL, settings("frozen", epochs=1, seed=seed), data_md5=md5, progress=progress, **run)
-    assert any(what.startswith("epoch ") for what in epochs)
+    assert any(what.startswith("epoch ") for what in said)
     after = load_file(tmp_path / "out" / "weights.safetensors")
     if change == "data":  # the images are the same, only their name is not
         assert figures(second) == figures(first)

@@ -30,9 +30,9 @@ from model.networks.stored import NetworkSpec, load_network
 from model.retrieval.geometric_verification import count_inliers, rerank
 from model.retrieval.local_features import extract
 from model.schemas.train_report import TrainReport
-from model.training import learner
 from model.training import train as training
-from model.training.fold_trials import Trial
+from model.training import training_data
+from model.training.fold_trials import FoldTrial
 from model.training.merge_weights import MERGE_WEIGHTS
 from model.training.train import train
 from tests.support.datasets import make_dataset
@@ -53,7 +53,7 @@ def small_method(name: str, **attention: str) -> Method:
     return replace(method, architecture=replace(method.architecture, heads=heads))
 
 
-def last_epoch(trial: Trial) -> int:
+def last_epoch(trial: FoldTrial) -> int:
     """The last epoch of a trial, in place of the one that is kept."""
     return len(trial.figures("map_at_r")) - 1
 
@@ -121,8 +121,8 @@ class Trainer:
         with self.patch.context() as patch:
             patch.setattr(training, "save_network", spy)
             if init == "random":
-                patch.setattr(learner, "get_method", small_method)
-            patch.setattr(Trial, "kept", property(last_epoch))
+                patch.setattr(training_data, "get_method", small_method)
+            patch.setattr(FoldTrial, "kept", property(last_epoch))
             report = train(self.dataset, settings, config, data_md5=MD5, work=self.folder / "work", out=out)
         return Trained(report, out, said[0])
 

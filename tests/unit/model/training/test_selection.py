@@ -19,14 +19,15 @@ from model.networks.stored import NetworkSpec, load_network
 from model.schemas.train_report import TrainReport
 from model.training import fold_trials, merge_weights, selection
 from model.training import train as training
+from model.training.candidates import Candidate, candidates
 from model.training.checkpoint import Counters
 from model.training.comparison import clearly_better
-from model.training.fold_trials import Trial
+from model.training.fold_trials import FoldTrial
 from model.training.folds import Fold, class_folds
-from model.training.learner import Candidate, TrainingData
 from model.training.merge_weights import MERGE_WEIGHTS, choose_weights
-from model.training.selection import Choice, candidates
+from model.training.selection import Choice
 from model.training.train import HELD_OUT, train
+from model.training.training_data import TrainingData
 from tests.support.datasets import VIEWS, make_dataset
 from tests.support.training import CLASSES, MD5, SELECTING, on_folds, settings, steps_taken
 
@@ -71,12 +72,12 @@ def test_classes_count_by_their_queries():
     assert clearly_better(one, other, np.array([99, 1]))
 
 
-def trial_of(map_at_r: list[list[float]], margin: list[list[float]] | None = None, folds: int = 1) -> Trial:
+def trial_of(map_at_r: list[list[float]], margin: list[list[float]] | None = None, folds: int = 1) -> FoldTrial:
     """A trial with the given figures of two classes in every fold, for the init and each epoch."""
     held_out = SimpleNamespace(manifest=SimpleNamespace(labels=np.repeat([0, 1], 4)), fold=SimpleNamespace(held_out=np.arange(8)))
     rows = [tuple(row) for row in map_at_r]
     counters = Counters(epoch=len(rows) - 1, map_at_r=tuple(rows), margin=tuple(map(tuple, margin or map_at_r)))
-    return Trial(RESIDUALS, [held_out] * folds, [counters] * folds, "folds")
+    return FoldTrial(RESIDUALS, [held_out] * folds, [counters] * folds, "folds")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ HEADS = {"global": HeadSpec("deep", 8), "parts": HeadSpec("deep", 6), "local": H
 LABELS = np.repeat(np.arange(12), 5)
 
 
-def weights_of(monkeypatch, noise: dict[str, float], tuned: tuple[str, ...] = ("parts", "local"), init="whitened", **own):
+def weights_of(monkeypatch, noise: dict[str, float], tuned: tuple[str, ...] = ("parts", "local"), init="whitened", folds=3):
     """The weights that are chosen for heads whose embeddings are the class's vector in noise of the given scale."""
     rng = np.random.default_rng(3)
     heads = {}
@@ -140,7 +141,8 @@ def weights_of(monkeypatch, noise: dict[str, float], tuned: tuple[str, ...] = ("
     manifest = SimpleNamespace(labels=LABELS, ids=np.array([f"{number}" for number in range(len(LABELS))]))
     fold = Fold(np.arange(0), np.arange(len(LABELS)))
     network = SimpleNamespace(heads=MultiHead((3, 5), Architecture(HEADS)))
-    learner = SimpleNamespace(network=network, candidate=Candidate(init, 1e-3, False), fold=fold, manifest=manifest)
+    candidate, config = Candidate(init, 1e-3, False), SimpleNamespace(fold_count=folds)
+    learner = SimpleNamespace(network=network, candidate=candidate, fold=fold, manifest=manifest, config=config)
     monkeypatch.setattr(merge_weights, "embed_rows", lambda *_: Embeddings(heads["global"], heads))
     return choose_weights([learner], tuned)
 
@@ -151,6 +153,10 @@ def test_the_weight_of_the_better_head_rises_and_that_of_noise_falls(monkeypatch
     assert chosen["parts"] > 1
     assert chosen["local"] < 1
     assert {chosen["parts"], chosen["local"]} <= set(MERGE_WEIGHTS)
+
+
+def test_a_single_fold_keeps_the_weights_of_the_method(monkeypatch):
+    assert weights_of(monkeypatch, {"global": 1.5, "parts": 0.5, "local": 30.0}, folds=1) == dict.fromkeys(HEADS, 1.0)
 
 
 def test_of_weights_that_the_classes_cannot_tell_apart_the_simplest_is_chosen(monkeypatch):
@@ -341,7 +347,7 @@ def test_of_too_few_classes_for_folds_the_init_is_kept(tmp_path, run):
     assert "the init was kept" in report.outcome
     assert report.warning.startswith("There are no held-out classes")
     weights = load_file(run["out"] / "weights.safetensors")
-    assert weights["heads.weights"].tolist() == [1, 1, 1]
+    assert weights["heads.weights"].tolist() == [1, 0.5, 0.5]
 
 
 @pytest.mark.usefixtures("small")
@@ -355,13 +361,13 @@ def test_a_candidate_that_diverges_is_left_out(larger, run):
 
 @pytest.mark.usefixtures("small")
 def test_the_best_candidate_of_the_first_fold_and_the_simplest_that_is_as_good_are_trained_on_all(larger, run, monkeypatch):
-    monkeypatch.setattr(Trial, "kept_mean", lambda trial, _: trial.candidate.learning_rate)
+    monkeypatch.setattr(FoldTrial, "kept_mean", lambda trial, _: trial.candidate.learning_rate)
 
-    def beats(trial: Trial, other: Trial, _: str) -> bool:
+    def beats(trial: FoldTrial, other: FoldTrial, _: str) -> bool:
         """A higher rate beats a lower one on all folds; on the first fold alone nothing beats anything."""
         return len(trial.learners) == 3 and trial.candidate.learning_rate > other.candidate.learning_rate
 
-    monkeypatch.setattr(Trial, "beats", beats)
+    monkeypatch.setattr(FoldTrial, "beats", beats)
     report = train(larger, SELECTING, on_folds(epochs=1), **run)
     assert (report.learning_rate, report.whole_heads) == (3e-2, False)
     names = {path.name for path in (run["work"] / "training").glob("*/*") if path.is_dir()}

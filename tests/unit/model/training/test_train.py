@@ -21,8 +21,9 @@ from model.retrieval.embedding import embed_manifest
 from model.schemas.train_report import TrainReport
 from model.training import epochs, fold_trials
 from model.training.__main__ import main
+from model.training.candidates import Candidate
 from model.training.checkpoint import Checkpoint
-from model.training.learner import Candidate, Learner
+from model.training.learner import Learner
 from model.training.train import train
 from model.training.validation import Validation
 from tests.support.datasets import make_dataset
@@ -249,12 +250,15 @@ def test_the_log_and_the_progress_say_every_epoch_and_what_the_training_gave(dat
     assert sentences[0] == "the trunk is frozen, the heads alone are trained, as train.trunk says"
     assert sentences[1] == f"{chosen}: held-out MAP@R {init:.4f}, untrained trunk {untrained:.4f}"
     every = [
-        f"epoch {e.epoch} of 4: loss {e.loss:.3f}, held-out MAP@R {e.map_at_r:.4f}" for e in report.history if e.loss is not None
+        f"epoch {e.epoch} of 4: loss {e.loss:.3f}, held-out MAP@R {e.map_at_r:.4f} ({chosen})"
+        for e in report.history
+        if e.loss is not None
     ]
     assert sentences[2:6] == every
-    assert sentences[6:] == list(report.summary)
-    assert sentences[6:8] == [sentences[0], report.selection]
-    assert sentences[8] == f"best epoch {report.best_epoch} of 4"
+    assert sentences[6] == "re-ranking by local features is compared with the global search on held-out images"
+    assert sentences[7:] == list(report.summary)
+    assert sentences[7:9] == [sentences[0], report.selection]
+    assert sentences[9] == f"best epoch {report.best_epoch} of 4"
     assert sentences[-1] == report.warning
 
 
@@ -292,6 +296,21 @@ def test_without_validation_classes_the_init_is_kept_and_the_report_says_so(tmp_
     assert report.kept_init
     assert (report.validation_classes, report.validation_map_at_r) == (0, 0.0)
     assert report.warning.startswith("There are no held-out classes")
+    assert "MAP@R" not in " ".join(report.summary), "nothing was measured"
+
+
+def test_a_finetuned_trunk_with_one_validation_class_is_selected_on_folds_unless_one_is_asked_for(larger, tmp_path):
+    manifest = read_manifest(larger)
+    labels = [manifest.classes[label] for label in manifest.labels]
+    rows = [
+        (str(larger / path), label, "test" if split == "test" else "val" if label == labels[0] else "train", None)
+        for path, label, split in zip(manifest.paths, labels, manifest.splits, strict=True)
+    ]
+    write_manifest(tmp_path, rows)
+    run = {"data_md5": MD5, "work": tmp_path / "work", "out": tmp_path / "out"}
+    found = {folds: train(tmp_path, MODEL, settings("finetune", epochs=1, folds=folds), **run) for folds in (0, 1)}
+    assert (found[0].folds, found[0].validation_classes, found[0].epochs_done) == (3, 8, 1)
+    assert found[1].validation_classes == 0
 
 
 def test_validation_classes_of_one_image_each_count_for_nothing(tmp_path):

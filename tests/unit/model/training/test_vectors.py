@@ -9,12 +9,14 @@ from model.config import ModelConfig
 from model.data.manifest import read_manifest
 from model.training import fold_trials, initialisation
 from model.training import train as training
+from model.training.candidates import Candidate
 from model.training.distributed import make_fabric
 from model.training.folds import class_folds
 from model.training.initialisation import Inits, finish_init, init_heads, project_once
-from model.training.learner import Candidate, Learner, make_learner, open_data
+from model.training.learner import Learner, make_learner
 from model.training.selection import Choice
 from model.training.train import train
+from model.training.training_data import open_data
 from model.training.trunk_modes import FinetunedTrunk, FrozenTrunk, FrozenVectors
 from model.training.validation import embed_rows, validate
 from tests.support.training import MD5, SELECTING, settings
