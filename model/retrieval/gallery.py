@@ -46,11 +46,7 @@ class Gallery:
 
     @cached_property
     def _index(self) -> Any:
-        import faiss
-
-        index = faiss.IndexFlatIP(self.vectors.shape[1])
-        index.add(np.ascontiguousarray(self.vectors))
-        return index
+        return _flat(self.vectors)
 
     def rows(self, *, label: str | None = None, group: str | None = None) -> NDArray[np.int64] | None:
         """The rows of one class, of one group, or of both; None stands for all rows.
@@ -92,7 +88,9 @@ class Gallery:
         k = min(k, len(self) if among is None else len(among))
         if k == 0:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        scores, rows = self._index.search(np.ascontiguousarray(queries), k, params=_only(among))
+        index = self._index if among is None else _flat(self.vectors[among])
+        scores, rows = index.search(np.ascontiguousarray(queries), k)
+        rows = rows if among is None else among[rows]
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
 
@@ -137,13 +135,13 @@ def _refuse_unknown(what: str, name: str, known: Sequence[str]) -> None:
     raise InvalidInput(f"The gallery has no {what} {name!r}.", similar)
 
 
-def _only(rows: NDArray[np.int64] | None) -> Any:
-    """FAISS's parameters of a search among these rows; None for all."""
-    if rows is None:
-        return None
+def _flat(vectors: NDArray[np.float32]) -> Any:
+    """An exact index of vectors (N, D) by their products."""
     import faiss
 
-    return faiss.SearchParameters(sel=faiss.IDSelectorBatch(rows))  # type: ignore[call-arg] # its stubs lack it
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(np.ascontiguousarray(vectors))
+    return index
 
 
 def load_matrix(file: Path) -> NDArray[np.float32]:

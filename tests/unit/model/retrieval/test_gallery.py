@@ -163,3 +163,13 @@ def test_an_array_that_declares_32_gib_is_refused_with_bounded_memory(tmp_path, 
     grown, _, said = done.stdout.partition(" ")
     assert "is not the float32 matrix that its header declares" in said
     assert int(grown) < 16  # MiB
+
+
+def test_a_search_among_some_rows_finds_those_alone_also_beside_the_losses_that_change_faiss():
+    import pytorch_metric_learning.utils.inference  # noqa: F401 # replaces methods of FAISS's indexes
+
+    ants_and_bees = gallery(0, 10, 20, 30)
+    scores, rows = ants_and_bees.search(unit(12), 3, among=np.array([0, 3]))
+    assert rows.tolist() == [[0, 3]]
+    assert scores[0].tolist() == pytest.approx([np.cos(np.radians(12)), np.cos(np.radians(18))], abs=1e-6)
+    assert ants_and_bees.search(unit(12), 1)[1].tolist() == [[1]]
