@@ -107,11 +107,11 @@ def measure(detector: Detector, clock: Clock, scenes: Sequence[Scene]) -> tuple[
     return found, total / len(scenes), clock.network / len(scenes)
 
 
-def figures_of(detector: Detector, proposals: Sequence[Proposals], scenes: Sequence[Scene], labelling: Labelling) -> dict[str, Any]:
+def figures_of(
+    detector: Detector, proposals: Sequence[Proposals], scenes: Sequence[Scene], labelling: Labelling
+) -> dict[str, Any]:
     """AP50 with and without labels, with intervals."""
-    found = [
-        SceneBoxes.of([(each.label, each.box, each.score) for each in detector.decide(one, labelling)]) for one in proposals
-    ]
+    found = [SceneBoxes.of([(each.label, each.box, each.score) for each in detector.decide(one, labelling)]) for one in proposals]
     truth = [SceneBoxes.of([(label, box, 1.0) for label, box in scene.truth]) for scene in scenes]
     return {
         name: [round(each, 4) for each in value] if isinstance(value, tuple) else round(value, 4)
@@ -138,7 +138,9 @@ def compare(data: DetectionData, checkpoint: Path) -> dict[str, dict[str, Any]]:
         if name == "both" and labelling.calibration:
             for point in labelling.calibration.points:
                 low, high = point.precision_interval
-                say(f"  score {point.score:.2f}: precision {point.precision:.3f} [{low:.3f}, {high:.3f}], recall {point.recall:.3f}")
+                say(
+                    f"  score {point.score:.2f}: precision {point.precision:.3f} [{low:.3f}, {high:.3f}], recall {point.recall:.3f}"
+                )
     return rows
 
 
@@ -166,7 +168,9 @@ def main(
         print(json.dumps(rows))
         return
     for name, row in rows.items():
-        print(f"{name:10} AP50 {row['ap50']:.3f} {row['ap50_interval']}, boxes alone {row['ap50_unlabelled']:.3f}, {row['scene_ms']:.0f} ms")
+        print(
+            f"{name:10} AP50 {row['ap50']:.3f} {row['ap50_interval']}, boxes alone {row['ap50_unlabelled']:.3f}, {row['scene_ms']:.0f} ms"
+        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Few scenes say little about coefficients, so they are drawn towards the stored o
 then put right by two numbers (Platt, 1999), fitted to detections of scenes that the coefficients were not fitted to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ PRIOR = 1.0
 SCORES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Scores whose precision is stated."""
 _STEPS = 50
+_CLOSE, _SHORTEST = 1e-6, 1e-4
 _Z = 1.96
 
 
@@ -101,38 +102,54 @@ def _contests(scene: Judged, names: Sequence[str]) -> list[tuple[Floats, int]]:
 
 
 def _conditional(groups: Sequence[tuple[Floats, int]], prior: Floats) -> Floats:
-    """The coefficients of a conditional logit (McFadden, 1974), drawn towards `prior`: Newton's method."""
-    weights = prior.copy()
-    for _ in range(_STEPS):
+    """The coefficients of a conditional logit (McFadden, 1974), drawn towards `prior`."""
+
+    def cost(weights: Floats) -> tuple[float, Floats, Floats]:
+        total = 0.5 * PRIOR * float(((weights - prior) ** 2).sum())
         slope, curve = PRIOR * (weights - prior), PRIOR * np.eye(len(weights))
         for values, right in groups:
             odds = values @ weights
-            odds = np.exp(odds - odds.max())
-            odds /= odds.sum()
-            mean = odds @ values
-            slope += mean - values[right]
-            curve += (values * odds[:, None]).T @ values - np.outer(mean, mean)
-        step = np.clip(np.linalg.solve(curve, slope), -1, 1)
-        weights = weights - step
-        if np.abs(step).max() < 1e-6:
-            break
-    return weights
+            odds -= odds.max()
+            share = np.exp(odds) / np.exp(odds).sum()
+            mean = share @ values
+            total -= odds[right] - np.log(np.exp(odds).sum())
+            slope = slope + mean - values[right]
+            curve = curve + (values * share[:, None]).T @ values - np.outer(mean, mean)
+        return total, slope, curve
+
+    return _minimum(cost, prior)
 
 
 def _logistic(values: Floats, right: Floats, prior: Floats, bias: float) -> tuple[Floats, float]:
-    """The coefficients and the constant of a logistic regression, the coefficients drawn towards `prior`: Newton's method."""
+    """The coefficients and the constant of a logistic regression, the coefficients drawn towards `prior`."""
     table = np.c_[values, np.ones(len(values))]
     start, hold = np.r_[prior, bias], PRIOR * np.r_[np.ones(len(prior)), 1e-3]
-    weights = start.copy()
-    for _ in range(_STEPS):
-        odds = probabilities(table @ weights)
-        slope = table.T @ (odds - right) + hold * (weights - start)
-        curve = (table * (odds * (1 - odds))[:, None]).T @ table + np.diag(hold)
-        step = np.clip(np.linalg.solve(curve, slope), -1, 1)
-        weights = weights - step
-        if np.abs(step).max() < 1e-6:
-            break
+
+    def cost(weights: Floats) -> tuple[float, Floats, Floats]:
+        odds = table @ weights
+        total = float((np.logaddexp(0, odds) - right * odds).sum() + 0.5 * (hold * (weights - start) ** 2).sum())
+        share = probabilities(odds)
+        slope = table.T @ (share - right) + hold * (weights - start)
+        return total, slope, (table * (share * (1 - share))[:, None]).T @ table + np.diag(hold)
+
+    weights = _minimum(cost, start)
     return weights[:-1], float(weights[-1])
+
+
+def _minimum(cost: Callable[[Floats], tuple[float, Floats, Floats]], start: Floats) -> Floats:
+    """The minimum of a convex function, by Newton's method with halved steps. The function gives value, slope and curvature."""
+    weights = start.copy()
+    value, slope, curve = cost(weights)
+    for _ in range(_STEPS):
+        step = np.linalg.solve(curve, slope)
+        if np.abs(step).max() < _CLOSE:
+            break
+        length = 1.0
+        while (other := cost(weights - length * step))[0] > value and length > _SHORTEST:
+            length /= 2
+        weights = weights - length * step
+        value, slope, curve = other
+    return weights
 
 
 def _stated(scores: Floats, right: NDArray[np.bool_], scenes: int, truths: int) -> ScoreCalibration:

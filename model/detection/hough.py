@@ -61,7 +61,9 @@ def find_seeds(votes: Votes, labels: Rows, counts: Rows, limit: int = SEEDS) -> 
     rows, keys = _binned(votes)
     bins, starts, members = _grouped(rows, keys, votes)
     if not len(bins):
-        return Seeds(*(np.empty(shape, kind) for shape, kind in ((0, np.int64), (0, np.float32), (0, np.float32), ((0, 2), np.float32))))
+        return Seeds(
+            *(np.empty(shape, kind) for shape, kind in ((0, np.int64), (0, np.float32), (0, np.float32), ((0, 2), np.float32)))
+        )
     weights = votes.weights[members].astype(np.float64)
     totals = np.add.reduceat(weights, starts[:-1])
     exemplars = votes.exemplars[members[starts[:-1]]]
@@ -139,13 +141,11 @@ def _thinned(
         exemplar, size = int(exemplars[number]), 2.0**octave
         label = int(labels[exemplar])
         others = found[: len(kept)]
-        near = (np.abs(others[:, 1] - x) + np.abs(others[:, 2] - y) < 1.3 * _NEAR * size) & (np.abs(others[:, 0] - octave) < _SAME_SIZE)
+        near = (np.abs(others[:, 1] - x) + np.abs(others[:, 2] - y) < 1.3 * _NEAR * size) & (
+            np.abs(others[:, 0] - octave) < _SAME_SIZE
+        )
         close = others[near]
-        if (
-            len(close) >= _OF_ANY
-            or (close[:, 3] == label).sum() >= _OF_LABEL
-            or (close[:, 4] == exemplar).sum() >= _OF_EXEMPLAR
-        ):
+        if len(close) >= _OF_ANY or (close[:, 3] == label).sum() >= _OF_LABEL or (close[:, 4] == exemplar).sum() >= _OF_EXEMPLAR:
             continue
         found[len(kept)] = octave, x, y, label, exemplar
         kept.append(int(number))

@@ -69,7 +69,36 @@ def probabilities(values: Floats) -> Floats:
 
 
 # Fitted on the even scenes of two sets, by `python -m benchmarks.detection`: see docs/decisions/0011-detection.md.
-_DEFAULTS: dict[str, Labelling] = {}
+_DEFAULTS: dict[str, Labelling] = {
+    "global+local": Labelling(
+        choice={"ratio": 1.01, "lead": 0.50, "global": 0.48, "local": 1.35, "places": 1.13},
+        score={
+            "evidence": 0.54,
+            "inliers": 1.08,
+            "correlation": 0.08,
+            "share": 0.89,
+            "global": -0.63,
+            "local": 0.50,
+            "places": 1.45,
+        },
+        bias=-11.58,
+    ),
+    "classical": Labelling(
+        choice={"ratio": 0.54, "lead": 0.81},
+        score={"evidence": 1.10, "inliers": 1.08, "correlation": 0.80, "share": 1.28},
+        bias=-6.17,
+    ),
+    "global": Labelling(
+        choice={"ratio": 0.21, "lead": 0.87, "global": 1.49},
+        score={"evidence": 0.41, "inliers": 1.46, "correlation": 0.80, "share": 0.69, "global": 0.19},
+        bias=-7.77,
+    ),
+    "local": Labelling(
+        choice={"ratio": 1.07, "lead": 0.46, "local": 1.40, "places": 1.30},
+        score={"evidence": 0.28, "inliers": 1.23, "correlation": 0.06, "share": 1.03, "local": 0.22, "places": 1.10},
+        bias=-11.40,
+    ),
+}
 
 
 def default_labelling(heads: Collection[str]) -> Labelling:

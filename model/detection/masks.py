@@ -13,7 +13,7 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
 Points = NDArray[np.float32]
 
-SIDE = 80
+SIDE = 120
 """Longest side of the image that GrabCut sees, in pixels."""
 ROUNDS = 2
 """Rounds of GrabCut."""

@@ -129,7 +129,10 @@ def _consistent(found: Exemplars) -> bool:
     if any(getattr(found, name).shape != shape for name, shape in shapes.items()):
         return False
     places = references.places
-    of_network = [references.lightness.shape == (count, GRID, GRID), places is None or (places.ndim == 4 and len(places) == count)]
+    of_network = [
+        references.lightness.shape == (count, GRID, GRID),
+        places is None or (places.ndim == 4 and len(places) == count),
+    ]
     of_network += [vectors.ndim == 2 and len(vectors) == count for vectors in references.heads.values()]
     axes = found.axes.mean.shape == (LENGTH,) and found.axes.directions.shape == (LENGTH, dimensions)
     labels = 0 <= found.labels.min() and found.labels.max() < len(found.classes)

@@ -16,7 +16,7 @@ from model.detection.keypoints import Keypoints
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-NEIGHBOURS = 20
+NEIGHBOURS = 12
 """Exemplar descriptors that a keypoint is matched with."""
 RESCALE = 4.0
 """Largest factor between the size of an object in a scene and its size in its exemplar's image."""

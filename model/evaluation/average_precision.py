@@ -139,5 +139,8 @@ def _mean_over_labels(found: Sequence[SceneBoxes], truth: Sequence[SceneBoxes], 
     names, counts = np.unique(of_truth, return_counts=True)
     if not len(names):
         return float("nan")
-    each = [average_precision(scores[labels == name], hits[labels == name], int(count)) for name, count in zip(names, counts, strict=True)]
+    each = [
+        average_precision(scores[labels == name], hits[labels == name], int(count))
+        for name, count in zip(names, counts, strict=True)
+    ]
     return float(np.mean(each))
