@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.data.images import decode_image
 from model.data.manifest import Box
-from model.detection.enrolment import Sample
+from model.detection.cutouts import Sample
 from model.detection.judging import Scene
 from model.errors import InvalidInput, NotFound
 

@@ -35,6 +35,10 @@ class Keypoints:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def select(self, rows: NDArray[np.bool_] | slice) -> "Keypoints":
+        """Some of the keypoints."""
+        return Keypoints(self.positions[rows], self.scales[rows], self.angles[rows], self.descriptors[rows])
+
 
 def extract_keypoints(grey: NDArray[np.uint8], limit: int, mask: NDArray[np.bool_] | None = None, *, spread: bool) -> Keypoints:
     """The strongest keypoints of a grey image (H, W) uint8.

@@ -16,7 +16,7 @@ Points = NDArray[np.float32]
 SIDE = 120
 """Longest side of the image that GrabCut sees, in pixels."""
 ROUNDS = 2
-"""Rounds of GrabCut."""
+"""Rounds of GrabCut where there is a box. Of a whole image, one round was as good as four."""
 CORNERS = 16
 """Maximum corners of an outline."""
 MARGIN = 0.25
@@ -46,7 +46,7 @@ def inside(points: Points, width: int, height: int) -> NDArray[np.bool_]:
 def rectangle(box: Box) -> Points:
     """The outline of a box."""
     x0, y0, x1, y1 = box
-    return _padded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32))
+    return padded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32))
 
 
 def _of_box(image: Pixels, box: Box) -> Points:
@@ -61,14 +61,14 @@ def _of_box(image: Pixels, box: Box) -> Points:
     _fill(marks, (bx0, by0, bx1, by1), cv2.GC_PR_FGD)
     mx, my, rx, ry = (bx0 + bx1) / 2, (by0 + by1) / 2, 0.12 * (bx1 - bx0), 0.12 * (by1 - by0)
     _fill(marks, (mx - rx, my - ry, mx + rx, my + ry), cv2.GC_FGD)
-    hull = _hull(small, marks)
+    hull = _hull(small, marks, ROUNDS)
     if hull is None:
         return rectangle(box)
     extent = np.ptp(hull, axis=0)
     whole = np.array([bx1 - bx0, by1 - by0])
     if cv2.contourArea(hull) < 0.35 * whole.prod() or (extent < 0.85 * whole).any():
         return rectangle(box)
-    return _padded(hull / scale + np.array([left, top], np.float32))
+    return padded(hull / scale + np.array([left, top], np.float32))
 
 
 def _of_whole(image: Pixels) -> Points:
@@ -78,11 +78,11 @@ def _of_whole(image: Pixels) -> Points:
     marks = np.full((height, width), cv2.GC_BGD, np.uint8)
     for inset, mark in ((0.03, cv2.GC_PR_BGD), (0.14, cv2.GC_PR_FGD), (0.42, cv2.GC_FGD)):
         _fill(marks, (inset * width, inset * height, (1 - inset) * width, (1 - inset) * height), mark)
-    hull = _hull(small, marks)
+    hull = _hull(small, marks, 1)
     if hull is None or not 0.12 <= cv2.contourArea(hull) / (width * height) <= 0.95:
         high, wide = image.shape[:2]
         return rectangle((0.1 * wide, 0.1 * high, 0.9 * wide, 0.9 * high))
-    return _padded(hull / scale)
+    return padded(hull / scale)
 
 
 def _reduced(image: Pixels) -> tuple[Pixels, float]:
@@ -99,12 +99,12 @@ def _fill(marks: Pixels, box: Box, value: int) -> None:
     marks[y0 : max(y0 + 1, y1), x0 : max(x0 + 1, x1)] = value
 
 
-def _hull(image: Pixels, marks: Pixels) -> Points | None:
+def _hull(image: Pixels, marks: Pixels, rounds: int) -> Points | None:
     """The convex hull of the largest part that GrabCut finds; None if it finds none."""
     models = np.zeros((1, 65), np.float64), np.zeros((1, 65), np.float64)
     cv2.setRNGSeed(0)
     try:
-        cv2.grabCut(image, marks, (0, 0, 0, 0), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(image, marks, (0, 0, 0, 0), *models, rounds, cv2.GC_INIT_WITH_MASK)
     except cv2.error:  # too few pixels on one side to fit its colours to
         return None
     found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
@@ -115,7 +115,7 @@ def _hull(image: Pixels, marks: Pixels) -> Points | None:
     return hull[:, 0].astype(np.float32) + 0.5 if len(hull) >= 3 else None
 
 
-def _padded(points: Points) -> Points:
+def padded(points: Points) -> Points:
     """An outline with exactly `CORNERS` corners."""
     tolerance = 0.002 * float(np.ptp(points, axis=0).max())
     while len(points) > CORNERS:

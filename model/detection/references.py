@@ -23,6 +23,7 @@ GRID = 40
 """Rows and columns of the lightness that is compared."""
 BATCH = 32
 """Squares in one forward pass."""
+_READ = ("global", "local")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class References:
     """What the network says of N squares.
 
     Attributes:
-        heads: (N, D) float32 by name of head, L2-normalised.
+        heads: (N, D) float32 by name, L2-normalised: the heads `global` and `local`. A method without a global head has its
+            merged vector in that place.
         places: (N, R, R, D) float32, L2-normalised: the local head's vectors of its positions; None if there is no local head.
         lightness: (N, GRID, GRID) uint8, blurred.
     """
@@ -55,6 +57,7 @@ class Describer:
         self.fill = mean.round().to(torch.uint8).numpy()
         heads = network.heads
         self.has_places = heads.autoencoder is not None or "local" in heads.architecture.heads
+        self.features = frozenset({"global"} | ({"local", "places"} if "local" in heads.architecture.heads else set()))
 
     @torch.inference_mode()
     def describe(self, squares: NDArray[np.uint8]) -> References:
@@ -64,7 +67,9 @@ class Describer:
         for start in range(0, len(squares), BATCH):
             images = torch.from_numpy(squares[start : start + BATCH]).permute(0, 3, 1, 2)
             shallow, deep = trunk_maps(self.network.trunk, images)
-            vectors.append({name: vector.cpu().numpy() for name, vector in self.network.heads(shallow, deep).heads.items()})
+            said = self.network.heads(shallow, deep)
+            one = {name: vector for name, vector in said.heads.items() if name in _READ}
+            vectors.append({name: vector.cpu().numpy() for name, vector in ({"global": said.merged} | one).items()})
             if self.has_places:
                 at, _ = local_head(self.network.heads).local_descriptors(local_map(self.network.heads, shallow, deep))
                 places.append(F.normalize(at.float(), dim=-1).cpu().numpy())
