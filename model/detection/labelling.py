@@ -71,32 +71,24 @@ def probabilities(values: Floats) -> Floats:
 # Fitted on the even scenes of two sets, by `python -m benchmarks.detection`: see docs/decisions/0011-detection.md.
 _DEFAULTS: dict[str, Labelling] = {
     "global+local": Labelling(
-        choice={"ratio": 1.01, "lead": 0.50, "global": 0.48, "local": 1.35, "places": 1.13},
-        score={
-            "evidence": 0.54,
-            "inliers": 1.08,
-            "correlation": 0.08,
-            "share": 0.89,
-            "global": -0.63,
-            "local": 0.50,
-            "places": 1.45,
-        },
-        bias=-11.58,
+        choice={"ratio": 1.49, "lead": 0.51, "global": 0.46, "local": 0.73, "places": 2.30},
+        score={"evidence": 0.66, "inliers": 1.48, "correlation": 0.04, "share": 0.95, "global": -0.20, "local": 0.04, "places": 1.64},
+        bias=-13.36,
     ),
     "classical": Labelling(
-        choice={"ratio": 0.54, "lead": 0.81},
-        score={"evidence": 1.10, "inliers": 1.08, "correlation": 0.80, "share": 1.28},
-        bias=-6.17,
+        choice={"ratio": 1.59, "lead": 0.49},
+        score={"evidence": 1.48, "inliers": 0.97, "correlation": 1.10, "share": 2.08},
+        bias=-6.96,
     ),
     "global": Labelling(
-        choice={"ratio": 0.21, "lead": 0.87, "global": 1.49},
-        score={"evidence": 0.41, "inliers": 1.46, "correlation": 0.80, "share": 0.69, "global": 0.19},
-        bias=-7.77,
+        choice={"ratio": 1.54, "lead": 0.57, "global": 2.05},
+        score={"evidence": 0.50, "inliers": 1.70, "correlation": 0.68, "share": 0.66, "global": 0.50},
+        bias=-9.83,
     ),
     "local": Labelling(
-        choice={"ratio": 1.07, "lead": 0.46, "local": 1.40, "places": 1.30},
-        score={"evidence": 0.28, "inliers": 1.23, "correlation": 0.06, "share": 1.03, "local": 0.22, "places": 1.10},
-        bias=-11.40,
+        choice={"ratio": 1.43, "lead": 0.50, "local": 0.91, "places": 2.45},
+        score={"evidence": 0.70, "inliers": 1.51, "correlation": -0.01, "share": 0.40, "local": 0.02, "places": 1.56},
+        bias=-13.73,
     ),
 }
 

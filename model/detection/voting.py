@@ -1,7 +1,8 @@
 """Votes: every keypoint of a scene votes for the exemplars whose keypoints look like it, and for where these then are.
 
 A vote weighs what its match is better than the best match with the background (Boiman, Shechtman and Irani, CVPR 2008; local
-naive Bayes nearest neighbour: McCann and Lowe, CVPR 2012). All exemplars are searched at once.
+naive Bayes nearest neighbour: McCann and Lowe, CVPR 2012). All exemplars are searched at once. Where no background is known, the last
+of a keypoint's neighbours stands for it.
 """
 
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Voters:
         exemplars = self.exemplars
         vectors = exemplars.axes.project(scene.descriptors)
         distances, found = self._objects.search(vectors, min(NEIGHBOURS, self._objects.ntotal))
-        worst = self._nearest_background(vectors)
+        worst = self._nearest_background(vectors) if self._background.ntotal else distances[:, -1]
         weights = worst[:, None] - distances
         rows, columns = np.nonzero((weights > 0) & (found >= 0))
         features = found[rows, columns]
@@ -84,15 +85,11 @@ class Voters:
 
     def _nearest_background(self, vectors: Floats) -> Floats:
         """The squared distance of each descriptor to the nearest one of the background."""
-        if not self._background.ntotal:
-            return np.full(len(vectors), _NO_BACKGROUND, np.float32)
         return np.asarray(self._background.search(vectors, 1)[0][:, 0], np.float32)
 
 
-_NO_BACKGROUND = 0.3
-"""Squared distance within which a match counts where no background is known."""
 _PER_LIST, _MOST_LISTS, _PROBED = 100, 2048, 16
-"""Descriptors of an inverted list, maximum lists, and lists that are searched: 97 of 100 votes are found, in a ninth of the time."""
+"""Descriptors of an inverted list, most lists, and lists that are searched: 97 of 100 votes are found, in a ninth of the time."""
 _ROUNDS, _PER_CENTROID = 8, 64
 
 

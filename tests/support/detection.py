@@ -24,9 +24,9 @@ def describer(method: str = "multi_head", side: int = 32) -> Describer:
 
 
 def thing(name: str, side: int = OBJECT, turn: float = 0.0) -> Tensor:
-    """An object seen at a size, turned by an angle in degrees: (3, side, side)."""
+    """An object seen at a size, turned by an angle in degrees: (3, side, side), larger if it is turned."""
     image = functional.resize(scenery(NAMES.index(name), OBJECT * 2), [side, side], antialias=True)
-    return functional.rotate(image, turn, fill=[GROUND] * 3) if turn else image
+    return functional.rotate(image, turn, expand=True, fill=[GROUND] * 3) if turn else image
 
 
 def scene(*placed: tuple[Tensor, int, int], width: int = 320, height: int = 240) -> Tensor:
@@ -39,9 +39,10 @@ def scene(*placed: tuple[Tensor, int, int], width: int = 320, height: int = 240)
 
 
 def samples() -> list[Sample]:
-    """Each object in an image of its own, with its box."""
+    """Each object in an image of its own, with its box, beside things that are no object."""
     box = (30.0, 40.0, 30.0 + OBJECT, 40.0 + OBJECT)
-    return [Sample(scene((thing(name), 30, 40)), box, name, f"{name}.png#30,40") for name in NAMES]
+    images = [scene((thing(name), 30, 40), (scenery(50 + number, 160), 150, 40)) for number, name in enumerate(NAMES)]
+    return [Sample(image, box, name, f"{name}.png#30,40") for image, name in zip(images, NAMES, strict=True)]
 
 
 def exemplars() -> Exemplars:
