@@ -3,8 +3,9 @@
     python -m benchmarks.detection --data cards --json       # a folder of scenes with boxes.csv
     python -m benchmarks.detection --data demo --json        # what `glocal data demo` drew: enrolled from product images
 
-Scenes are sorted by name. With boxes alone, the boxes of even-numbered scenes are enrolled; with product images, those are. Labels
-and scores are fitted to even-numbered scenes, never with exemplars cut from the scene itself. Odd-numbered scenes are the figures.
+Scenes are sorted by name. With boxes alone, the boxes of even-numbered scenes are enrolled; with product images, those are.
+Labels and scores are fitted to even-numbered scenes, never with exemplars cut from the scene itself. The figures are those of
+the odd-numbered scenes.
 Without --checkpoint the network is the offline trunk with whitened heads, fitted to a drawn catalogue; it saw none of the data.
 """
 
@@ -23,8 +24,8 @@ from torch import Tensor
 
 from benchmarks.detection_data import DetectionData, read_detection_data
 from model.config import ModelConfig, TrainConfig
-from model.demo.catalogue import draw_catalogue
 from model.data.manifest import read_manifest, write_manifest
+from model.demo.catalogue import draw_catalogue
 from model.detection.calibration import fit_labelling
 from model.detection.detector import Detector, Proposals
 from model.detection.enrolment import enrol
@@ -35,7 +36,7 @@ from model.errors import GlocalError
 from model.evaluation.average_precision import SceneBoxes, detection_figures
 from model.files import read_json
 from model.networks.stored import NetworkSpec, load_network
-from model.schemas.labelling import Labelling
+from model.schemas.labelling import Labelling, ScoreCalibration
 from model.training.train import train
 
 VARIANTS = {"both": ("global", "local", "places"), "classical": (), "global": ("global",), "local": ("local", "places")}
@@ -136,12 +137,15 @@ def compare(data: DetectionData, checkpoint: Path) -> dict[str, dict[str, Any]]:
         took = seconds if heads else seconds - of_network
         rows[name] = {**figures_of(detector, proposals, data.odd, labelling), "scene_ms": round(1000 * took, 1)}
         if name == "both" and labelling.calibration:
-            for point in labelling.calibration.points:
-                low, high = point.precision_interval
-                say(
-                    f"  score {point.score:.2f}: precision {point.precision:.3f} [{low:.3f}, {high:.3f}], recall {point.recall:.3f}"
-                )
+            tell(labelling.calibration)
     return rows
+
+
+def tell(calibration: ScoreCalibration) -> None:
+    """Say what scores were worth on the even-numbered scenes."""
+    for point in calibration.points:
+        low, high = point.precision_interval
+        say(f"  score {point.score:.2f}: precision {point.precision:.3f} [{low:.3f}, {high:.3f}], recall {point.recall:.3f}")
 
 
 app = typer.Typer(add_completion=False)
@@ -168,9 +172,8 @@ def main(
         print(json.dumps(rows))
         return
     for name, row in rows.items():
-        print(
-            f"{name:10} AP50 {row['ap50']:.3f} {row['ap50_interval']}, boxes alone {row['ap50_unlabelled']:.3f}, {row['scene_ms']:.0f} ms"
-        )
+        figures = f"AP50 {row['ap50']:.3f} {row['ap50_interval']}, boxes alone {row['ap50_unlabelled']:.3f}"
+        print(f"{name:10} {figures}, {row['scene_ms']:.0f} ms")
 
 
 if __name__ == "__main__":

@@ -6,17 +6,17 @@ keypoints -> votes -> seeds -> hypotheses -> places -> verification -> label, sc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from model.detection.boxes import bounds, clipped, overlaps
+from model.detection.cutouts import grey, reduced
 from model.detection.exemplars import Exemplars
+from model.detection.features import table
 from model.detection.fitting import Hypotheses, fit
 from model.detection.hough import find_seeds
 from model.detection.keypoints import extract_keypoints
-from model.detection.features import table
 from model.detection.labelling import log_odds, probabilities
 from model.detection.places import Candidate, find_places
 from model.detection.references import Describer
@@ -144,7 +144,7 @@ class Detector:
     def _candidates(self, pixels: NDArray[np.uint8]) -> tuple[Hypotheses, list[Candidate]]:
         exemplars = self.exemplars
         height, width = pixels.shape[:2]
-        scene = extract_keypoints(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), KEYPOINTS, spread=True)
+        scene = extract_keypoints(grey(pixels), KEYPOINTS, spread=True)
         votes = self._voters.vote(scene, (width, height)) if len(scene) else None
         if votes is None or not len(votes):
             nothing = np.empty(0, np.int64)
@@ -165,9 +165,5 @@ class Detector:
 
 def _bounded(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """The image with its longest side reduced to `LONGEST`, and the factor."""
-    height, width = pixels.shape[:2]
-    scale = min(1.0, LONGEST / max(height, width))
-    if scale == 1:
-        return pixels, scale
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), scale
+    scale = min(1.0, LONGEST / max(pixels.shape[:2]))
+    return reduced(pixels, scale), scale

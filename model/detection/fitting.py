@@ -13,6 +13,7 @@ from model.detection.voting import Votes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Doubles = NDArray[np.float64]
 
 TOLERANCES = (0.22, 0.16, 0.12, 0.08, 0.06)
 """Largest distance of an inlier in each round, as a share of the object's size."""
@@ -109,14 +110,14 @@ def _similarity_of(seeds: Seeds) -> tuple[NDArray[np.float64], NDArray[np.float6
     return linear.astype(np.float64), seeds.middles.astype(np.float64)
 
 
-def _within(linear, shift, source, target, tolerance):  # type: ignore[no-untyped-def]
+def _within(linear: Doubles, shift: Doubles, source: Doubles, target: Doubles, tolerance: float) -> NDArray[np.bool_]:
     """(S, M), whether each match is within the tolerance of its map."""
     away = np.einsum("sij,smj->smi", linear, source) + shift[:, None] - target
     size = np.sqrt(np.abs(np.linalg.det(linear)))
     return (away**2).sum(axis=2) < (tolerance * size[:, None]) ** 2
 
 
-def _refined(source, target, weights, linear, shift):  # type: ignore[no-untyped-def]
+def _refined(source: Doubles, target: Doubles, weights: Doubles, linear: Doubles, shift: Doubles) -> tuple[Doubles, Doubles]:
     """The maps that fit the weighted matches; a map with too few of them stays."""
     count = (weights > 0).sum(axis=1)
     total = np.maximum(weights.sum(axis=1), 1e-12)

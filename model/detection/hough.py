@@ -61,9 +61,8 @@ def find_seeds(votes: Votes, labels: Rows, counts: Rows, limit: int = SEEDS) -> 
     rows, keys = _binned(votes)
     bins, starts, members = _grouped(rows, keys, votes)
     if not len(bins):
-        return Seeds(
-            *(np.empty(shape, kind) for shape, kind in ((0, np.int64), (0, np.float32), (0, np.float32), ((0, 2), np.float32)))
-        )
+        nothing = np.empty(0, np.float32)
+        return Seeds(np.empty(0, np.int64), nothing, nothing, np.empty((0, 2), np.float32))
     weights = votes.weights[members].astype(np.float64)
     totals = np.add.reduceat(weights, starts[:-1])
     exemplars = votes.exemplars[members[starts[:-1]]]
@@ -137,7 +136,7 @@ def _thinned(
         inside = members[starts[number] : starts[number + 1]]
         if used[inside].mean() > _MOSTLY:
             continue
-        octave, turn, x, y = poses[number].tolist()
+        octave, _, x, y = poses[number].tolist()
         exemplar, size = int(exemplars[number]), 2.0**octave
         label = int(labels[exemplar])
         others = found[: len(kept)]

@@ -1,7 +1,7 @@
 """The label of a place, and the probability that it is right.
 
-Among the labels of a place, the choice is a conditional logit: each label has odds, by its evidence and by what the heads say of it.
-The chosen label's score is a logistic of the same features and of its share of the odds.
+Among the labels of a place, the choice is a conditional logit: each label has odds, by its evidence and by what the heads say of
+it. The chosen label's score is a logistic of the same features and of its share of the odds.
 """
 
 from collections.abc import Collection
@@ -72,7 +72,15 @@ def probabilities(values: Floats) -> Floats:
 _DEFAULTS: dict[str, Labelling] = {
     "global+local": Labelling(
         choice={"ratio": 1.49, "lead": 0.51, "global": 0.46, "local": 0.73, "places": 2.30},
-        score={"evidence": 0.66, "inliers": 1.48, "correlation": 0.04, "share": 0.95, "global": -0.20, "local": 0.04, "places": 1.64},
+        score={
+            "evidence": 0.66,
+            "inliers": 1.48,
+            "correlation": 0.04,
+            "share": 0.95,
+            "global": -0.20,
+            "local": 0.04,
+            "places": 1.64,
+        },
         bias=-13.36,
     ),
     "classical": Labelling(

@@ -119,6 +119,6 @@ def padded(points: Points) -> Points:
     """An outline with exactly `CORNERS` corners."""
     tolerance = 0.002 * float(np.ptp(points, axis=0).max())
     while len(points) > CORNERS:
-        points = cv2.approxPolyDP(points[:, None], tolerance, True)[:, 0]
+        points = np.asarray(cv2.approxPolyDP(points[:, None], tolerance, True)[:, 0], np.float32)
         tolerance *= 1.5
     return np.concatenate([points, np.repeat(points[-1:], CORNERS - len(points), axis=0)]).astype(np.float32)

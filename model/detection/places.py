@@ -1,7 +1,7 @@
 """Places: hypotheses that overlap are one object, seen through several exemplars, and its label is one of theirs.
 
-The best place is taken and its keypoints are explained away; then the next. Only the winning label's keypoints are explained, so an
-object that covers a part of another leaves the other one its own.
+The best place is taken and its keypoints are explained away; then the next. Only the winning label's keypoints are explained, so
+an object that covers a part of another leaves the other one its own.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,8 @@ background                     (B, D) float16
 head.<name>                    (N, D) float16 for each head
 places                         (N, R, R, D) float16, where the network has a local head
 lightness                      (N, 40, 40) uint8
-metadata                       embedding_space_id, and as JSON: classes, ids, sources, labelling
+metadata                       one entry, `exemplars`, as JSON: embedding_space_id, classes, ids, sources, background_sources,
+                               labelling. The order of several entries, and so the file's hash, would not be stable.
 """
 
 import json
@@ -30,7 +31,7 @@ LARGEST = 512 * 2**20
 """Largest file that is read, in bytes."""
 _REMEDY = "Fetch the release again, or run the pipeline again."
 _PLAIN = ("labels", "sizes", "outlines", "offsets", "positions", "scales", "angles", "descriptors", "background")
-_HEAD = "head."
+_HEAD, _ENTRY = "head.", "exemplars"
 _KINDS = {
     "labels": np.int64,
     "offsets": np.int64,
@@ -52,12 +53,13 @@ def save_exemplars(file: Path, exemplars: Exemplars, labelling: Labelling, space
     if references.places is not None:
         arrays["places"] = references.places.astype(np.float16)
     named = {name: getattr(exemplars, name) for name in ("ids", "sources", "background_sources")}
-    metadata = {
+    stated = {
         "embedding_space_id": space,
-        "classes": json.dumps(list(exemplars.classes)),
-        "labelling": labelling.model_dump_json(),
-        **{name: json.dumps(values.tolist()) for name, values in named.items()},
+        "classes": list(exemplars.classes),
+        "labelling": labelling.model_dump(mode="json"),
+        **{name: values.tolist() for name, values in named.items()},
     }
+    metadata = {_ENTRY: json.dumps(stated, sort_keys=True)}
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, file, metadata=metadata)
 
 
@@ -75,9 +77,9 @@ def load_exemplars(file: Path, *, space: str) -> tuple[Exemplars, Labelling]:
         if file.stat().st_size > LARGEST:
             raise InvalidInput(f"{file.name} is larger than {LARGEST // 2**20} MiB.", _REMEDY)
         with safe_open(file, framework="np") as stored:
-            stated = stored.metadata() or {}
+            stated = json.loads((stored.metadata() or {})[_ENTRY])
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  # a file, not a dict
-        labelling = Labelling.model_validate_json(stated["labelling"])
+        labelling = Labelling.model_validate_json(json.dumps(stated["labelling"]))
         exemplars = _exemplars(arrays, stated)
         sound = _consistent(exemplars)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, ValidationError) as error:
@@ -89,16 +91,16 @@ def load_exemplars(file: Path, *, space: str) -> tuple[Exemplars, Labelling]:
     return exemplars, labelling
 
 
-def _exemplars(arrays: Arrays, stated: dict[str, str]) -> Exemplars:
+def _exemplars(arrays: Arrays, stated: dict[str, Any]) -> Exemplars:
     for name, array in arrays.items():
         kind = np.float16 if name.startswith(_HEAD) else _KINDS.get(name, np.float32)
         if array.dtype != kind:
             raise TypeError(name)
     heads = {name.removeprefix(_HEAD): array.astype(np.float32) for name, array in arrays.items() if name.startswith(_HEAD)}
     places = arrays["places"].astype(np.float32) if "places" in arrays else None
-    named = {name: np.array(json.loads(stated[name]), dtype=str) for name in ("ids", "sources", "background_sources")}
+    named = {name: np.array(stated[name], dtype=str) for name in ("ids", "sources", "background_sources")}
     return Exemplars(
-        classes=tuple(str(name) for name in json.loads(stated["classes"])),
+        classes=tuple(str(name) for name in stated["classes"]),
         axes=Axes(arrays["axes_mean"], arrays["axes_directions"]),
         references=References(heads, places, arrays["lightness"]),
         **{name: arrays[name] for name in _PLAIN},
@@ -135,14 +137,22 @@ def _consistent(found: Exemplars) -> bool:
     ]
     of_network += [vectors.ndim == 2 and len(vectors) == count for vectors in references.heads.values()]
     axes = found.axes.mean.shape == (LENGTH,) and found.axes.directions.shape == (LENGTH, dimensions)
-    labels = 0 <= found.labels.min() and found.labels.max() < len(found.classes)
+    labels = found.labels.min() >= 0 and found.labels.max() < len(found.classes)
     positive = (found.sizes > 0).all() and (found.scales > 0).all()
     return all(of_network) and axes and bool(labels) and bool(positive) and _finite(found)
 
 
 def _finite(found: Exemplars) -> bool:
     references = found.references
-    arrays = [found.sizes, found.outlines, found.positions, found.scales, found.angles, found.descriptors, found.background]
+    arrays: list[NDArray[Any]] = [
+        found.sizes,
+        found.outlines,
+        found.positions,
+        found.scales,
+        found.angles,
+        found.descriptors,
+        found.background,
+    ]
     arrays += [found.axes.mean, found.axes.directions, *references.heads.values()]
     arrays += [] if references.places is None else [references.places]
     return all(bool(np.isfinite(array).all()) for array in arrays)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detection.exemplars import Exemplars
-from model.detection.references import GRID, Describer
+from model.detection.references import Describer
 from model.detection.squares import Pixels, Pyramid
 
 Floats = NDArray[np.float32]
@@ -86,6 +86,3 @@ def correlate(one: Pixels, other: Pixels) -> Floats:
 
 def _mean(values: Floats) -> Floats:
     return np.asarray(cv2.blur(values, (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT), np.float32)
-
-
-__all__ = ["GRID", "Verified", "Verifier", "correlate"]

@@ -31,7 +31,7 @@ def visible_box(box: Floats, transform: Floats, frame: Floats, correlation: Floa
         (4,) float32 in pixels.
     """
     excess = np.where(mask, correlation - LEVEL, 0).astype(np.float32)
-    sides = (box[2:] - box[:2]) / CELLS
+    sides = ((box[2:] - box[:2]) / CELLS).astype(np.float32)
     if (sides <= 0).any():
         return box
     cells = _on_box(excess, box[:2], sides, transform, frame)
@@ -56,7 +56,7 @@ def _on_box(excess: Floats, corner: Floats, sides: Floats, transform: Floats, fr
 
 
 def largest_rectangle(cells: Floats) -> tuple[tuple[int, int], tuple[int, int], float]:
-    """The rectangle of the largest sum (Bentley, 1984): its first and last row and column (the last ones outside), and the sum."""
+    """The rectangle of the largest sum (Bentley, 1984): its first row and the one after its last, so its columns, and the sum."""
     high, wide = cells.shape
     summed = np.zeros((high + 1, wide + 1))
     summed[1:, 1:] = cells.cumsum(axis=0).cumsum(axis=1)

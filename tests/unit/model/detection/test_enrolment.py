@@ -35,7 +35,10 @@ def test_objects_beside_one_another_are_no_background():
 
 def test_whole_images_of_one_object_agree_on_its_outline():
     views = [scene((thing("cup"), left, 40), width=180, height=170) for left in (20, 40, 60)]
-    noise = [torch.randint(0, 256, view.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(n)) for n, view in enumerate(views)]
+    noise = [
+        torch.randint(0, 256, view.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(n))
+        for n, view in enumerate(views)
+    ]
     mixed = [torch.where(view == GROUND, other // 4 + 96, view) for view, other in zip(views, noise, strict=True)]
     found = enrol([Sample(image, None, "cup", f"{n}.png") for n, image in enumerate(mixed)], describer())
     assert len(found) == 3

@@ -56,7 +56,7 @@ def test_log_odds_become_probabilities():
 
 
 def scenes(count, seed=0):
-    """Places with one right and one wrong label, told apart by `places`; and places where nothing is right, with less evidence."""
+    """Places with one right and one wrong label, told apart by `places`; and places with less evidence where nothing is right."""
     random = np.random.default_rng(seed)
     found = []
     for _ in range(count):

@@ -54,14 +54,18 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(file, monkeypatch
 
 def metadata(file):
     with safe_open(file, framework="np") as opened:
-        return opened.metadata()
+        return json.loads(opened.metadata()["exemplars"])
 
 
 def changed(arrays=lambda known: {}, **stated):
     def change(file):
         known, said = load_file(file), metadata(file)
         known |= arrays(known)
-        save_file({name: array for name, array in known.items() if array is not None}, file, metadata=said | stated)
+        save_file(
+            {name: array for name, array in known.items() if array is not None},
+            file,
+            metadata={"exemplars": json.dumps(said | stated)},
+        )
 
     return change
 
@@ -74,10 +78,12 @@ def changed(arrays=lambda known: {}, **stated):
         lambda file: file.write_bytes(file.read_bytes()[:-1]),
         lambda file: file.write_bytes(b"\x80\x04K\x01."),
         lambda file: save_file(load_file(file), file),
-        changed(labelling="{}"),
-        changed(labelling="no JSON"),
-        changed(ids=json.dumps(["one"])),
-        changed(classes=json.dumps(["one"])),
+        lambda file: save_file(load_file(file), file, metadata={"exemplars": "no JSON"}),
+        lambda file: save_file(load_file(file), file, metadata={"exemplars": "[]"}),
+        changed(labelling={}),
+        changed(labelling=None),
+        changed(ids=["one"]),
+        changed(classes=["one"]),
         changed(lambda known: {"labels": None}),
         changed(lambda known: {"labels": known["labels"] - 1}),
         changed(lambda known: {"labels": known["labels"].astype(np.float32)}),
