@@ -1,7 +1,7 @@
 """Exemplars: the enrolled views of objects, as keypoints, geometry and references, in a few arrays.
 
-Geometry is stated in the exemplar's own units: from the middle of its outline, in multiples of its size, the root of the area of its
-outline. A transform of an exemplar into a scene therefore has the object's middle as its shift and the object's size as its scale.
+Geometry is stated in the exemplar's own units: from the middle of its outline, in multiples of its size, which is the root of the
+outline's area. A transform of an exemplar into a scene has the object's middle as its shift and the object's size as its scale.
 """
 
 from dataclasses import dataclass, fields, replace
