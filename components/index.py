@@ -35,6 +35,7 @@ def index(
     from model.index import build_release
 
     with step("index") as current:
+        settings = IndexConfig(**index)
         parsed, folder = fetch_data(pin, current)
         sealed = build_release(
             folder,
@@ -43,7 +44,8 @@ def index(
             pin=parsed,
             code_revision=code_revision(),
             work=current.work,
-            golden_queries=IndexConfig(**index).golden_queries,
+            golden_queries=settings.golden_queries,
+            detection=settings.detection,
             progress=current.progress,
         )
         current.tags |= {"release": sealed.id, "embedding_space_id": sealed.embedding_space_id}

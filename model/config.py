@@ -205,6 +205,10 @@ class IndexConfig(_Section):
     """What a release holds beside the network and the gallery."""
 
     golden_queries: int = Field(4, ge=1, le=64, description="Images whose answers a release must reproduce before it serves")
+    detection: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether a release finds its objects in scenes; auto: if the data have boxes; always: from whole images too",
+    )
 
 
 class EvaluateConfig(_Section):

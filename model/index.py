@@ -1,8 +1,10 @@
 """From a trained network to a release: gallery, calibration, golden queries and manifest."""
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,16 @@ from safetensors.numpy import load_file
 from model.data.cache.feature_maps import FeatureMaps, known_maps
 from model.data.images import crop, decode_image, to_png
 from model.data.manifest import Manifest, read_manifest
+from model.detection.of_manifest import has_boxes, make_detector
+from model.detection.references import Describer
+from model.detection.stored_exemplars import save_exemplars
+from model.errors import InvalidInput
 from model.evaluation.calibration import calibrate
 from model.files import read_json, write_json
 from model.networks.heads import RetrievalNetwork
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
-from model.release import LOCAL_FEATURES, Release, seal_release, space_id
+from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release, space_id
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.gallery import Gallery
 from model.retrieval.local_features import features_of_images
@@ -28,6 +34,8 @@ from model.schemas.data_pin import DataPin
 from model.schemas.golden import GoldenQuery
 from model.schemas.train_report import read_training
 from model.training.train import HELD_OUT
+
+_LOG = logging.getLogger(__name__)
 
 GOLDEN_NEIGHBOURS = 5
 """Neighbours that are kept with a golden query."""
@@ -42,6 +50,7 @@ def build_release(
     code_revision: str,
     work: Path | None = None,
     golden_queries: int = 4,
+    detection: Literal["auto", "always", "never"] = "auto",
     progress: Progress | None = None,
 ) -> Release:
     """Make the release of a trained network over every image of its data, with their local features if training chose so.
@@ -54,6 +63,7 @@ def build_release(
         code_revision: Revision of the code, which the manifest records.
         work: Folder in which a training with a frozen trunk left feature maps; maps that it lacks are computed.
         golden_queries: Number of golden queries.
+        detection: Whether the release detects; `auto`: if the data have boxes.
         progress: Called after every batch.
     """
     spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
@@ -74,6 +84,8 @@ def build_release(
             features, reduction = _local_features(network, seen, spec.image_size, maps)
             save_reranker(parts / LOCAL_FEATURES, features, reduction, ratio, space_id(parts))
             reranker = Reranker(features, reduction, ratio, budget_ms=np.inf)  # golden answers do not depend on the time
+        if detection == "always" or (detection == "auto" and has_boxes(manifest)):
+            _save_detector(parts, manifest, network, spec.image_size)
         _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery, reranker), golden_queries)
         return seal_release(parts, out, pin=pin, code_revision=code_revision)
 
@@ -99,6 +111,17 @@ def _local_features(
     batches = mapped_images(network.trunk, seen, np.arange(len(seen)), size, maps)
     found = (image for batch in batches for image in features_of_images(network.heads, *batch, size, reduction=reduction))
     return pack(found, size), reduction
+
+
+def _save_detector(parts: Path, manifest: Manifest, network: RetrievalNetwork, size: int) -> None:
+    """Enrol the objects. Data whose images have no keypoints give a release that does not detect."""
+    inference = RetrievalNetwork(network.trunk.folded(), network.heads)
+    try:
+        detector = make_detector(manifest, Describer(inference, size))
+    except InvalidInput as error:
+        _LOG.warning("The release does not detect: %s", error.headline)
+        return
+    save_exemplars(parts / EXEMPLARS, detector.exemplars, detector.labelling, space_id(parts))
 
 
 def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:

@@ -7,6 +7,7 @@ gallery/              vectors, labels, ids
 calibration.json      thresholds at stated false-accept rates
 golden/               a few query images and the answers they must give
 local_features.safetensors   local features of the gallery and their ratio, if the release re-ranks
+exemplars.safetensors        enrolled objects and how their detections are scored, if the release detects
 """
 
 import shutil
@@ -25,13 +26,17 @@ from model.schemas.golden import GoldenQuery
 from model.schemas.release_manifest import ReleaseManifest, StoredFile
 
 if TYPE_CHECKING:
+    from model.detection.detector import Detector
+    from model.networks.heads import RetrievalNetwork
     from model.networks.stored import NetworkSpec
     from model.retrieval.reranker import Reranker
     from model.retrieval.retriever import Retriever
 
 RELEASE_MANIFEST = "manifest.json"
 LOCAL_FEATURES = "local_features.safetensors"
+EXEMPLARS = "exemplars.safetensors"
 _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
+_OPTIONAL = (LOCAL_FEATURES, EXEMPLARS)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,31 @@ class Release:
         return load_reranker(file, space=self.embedding_space_id, images=len(self.gallery), size=self.spec.image_size)
 
     @cached_property
+    def network(self) -> "RetrievalNetwork":
+        """The network for inference, which retriever and detector share."""
+        from model.networks.stored import load_network
+
+        network = load_network(self.spec, self.folder / "weights.safetensors")
+        network.trunk = network.trunk.folded()
+        return network
+
+    @cached_property
+    def detector(self) -> "Detector | None":
+        """What finds the enrolled objects in a scene; None if the release does not detect.
+
+        Raises:
+            InvalidInput: The file does not hold exemplars of this embedding space.
+        """
+        if EXEMPLARS not in self.manifest.files:
+            return None
+        from model.detection.detector import Detector  # imports torch
+        from model.detection.references import Describer
+        from model.detection.stored_exemplars import load_exemplars
+
+        exemplars, labelling = load_exemplars(self.folder / EXEMPLARS, space=self.embedding_space_id)
+        return Detector(exemplars, Describer(self.network, self.spec.image_size), labelling)
+
+    @cached_property
     def golden(self) -> list[GoldenQuery]:
         """The golden queries and the answers that this release must give.
 
@@ -110,12 +140,9 @@ class Release:
 
     def retriever(self) -> "Retriever":
         """The loaded network over the gallery, with the reranker if there is one."""
-        from model.networks.stored import load_network
         from model.retrieval.retriever import Retriever
 
-        network = load_network(self.spec, self.folder / "weights.safetensors")
-        network.trunk = network.trunk.folded()
-        return Retriever(network, self.spec.image_size, self.gallery, self.reranker)
+        return Retriever(self.network, self.spec.image_size, self.gallery, self.reranker)
 
 
 def space_id(folder: Path) -> str:
@@ -127,13 +154,13 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
     """Copy the parts of a release to `out` and write the manifest that makes it one.
 
     Args:
-        parts: Folder with all files but the manifest. Local features may be missing.
+        parts: Folder with all files but the manifest. Local features and exemplars may be missing.
         out: Folder of the release, which appears whole or not at all.
         pin: Pin of the data.
         code_revision: Revision of the code.
     """
     with atomic_folder(out) as partial:
-        for part in (*_PARTS, *([LOCAL_FEATURES] if (parts / LOCAL_FEATURES).is_file() else [])):
+        for part in (*_PARTS, *(name for name in _OPTIONAL if (parts / name).is_file())):
             copy = shutil.copytree if (parts / part).is_dir() else shutil.copy2
             copy(parts / part, partial / part)
         manifest = ReleaseManifest(

@@ -7,7 +7,7 @@ import torch
 from safetensors.numpy import load_file
 
 from model.config import ModelConfig, TrainConfig
-from model.data.images import decode_image
+from model.data.images import decode_image, to_png
 from model.data.manifest import read_manifest, write_manifest
 from model.errors import InvalidInput
 from model.evaluation.calibration import calibrate
@@ -15,13 +15,14 @@ from model.files import read_json, write_json
 from model.index import build_release
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
-from model.release import open_release
+from model.release import EXEMPLARS, open_release
 from model.schemas.calibration import Calibration
 from model.training.candidates import Candidate
 from model.training.selection import Choice
 from model.training.train import HELD_OUT, train
 from tests.support.datasets import SAMPLES, make_dataset
-from tests.support.releases import make_pin
+from tests.support.detection import samples, scene, thing
+from tests.support.releases import make_pin, reseal
 
 MODEL = ModelConfig(trunk="test_efficientnet", weights="none", image_size=32)
 PIN = make_pin(md5="a" * 32)
@@ -200,3 +201,51 @@ def test_what_is_written_is_whole(release):
     manifest = json.loads((release.folder / "manifest.json").read_text())
     assert manifest["data"]["md5"] == PIN.md5
     assert set(manifest["files"]) >= {"weights.safetensors", "config.json", "calibration.json", "gallery/vectors.npy"}
+
+
+@pytest.fixture(scope="module")
+def shelves(tmp_path_factory):
+    """Objects with texture in images with boxes."""
+    folder = tmp_path_factory.mktemp("shelves")
+    for sample in samples():
+        (folder / sample.id.partition("#")[0]).write_bytes(to_png(sample.image))
+    write_manifest(folder, [(each.id.partition("#")[0], each.label, "test", each.box) for each in samples()])
+    return folder
+
+
+def test_data_with_boxes_give_a_release_that_detects(shelves, frozen, tmp_path):
+    release = build(shelves, frozen[0], tmp_path / "release")
+    found = release.detector.detect(scene((thing("jar"), 100, 60)))
+    assert found[0].label == "jar"
+    assert open_release(release.folder).detector.detect(scene((thing("jar"), 100, 60))) == found
+    again = build(shelves, frozen[0], tmp_path / "again")
+    assert again.id == release.id
+
+
+def test_a_release_detects_only_where_boxes_or_a_setting_say_so(dataset, shelves, frozen, release, tmp_path):
+    assert release.detector is None
+    assert build(shelves, frozen[0], tmp_path / "never", detection="never").detector is None
+    whole = shutil.copytree(shelves, tmp_path / "whole")
+    write_manifest(whole, [(each.id.partition("#")[0], each.label, "test", None) for each in samples()])
+    assert build(whole, frozen[0], tmp_path / "auto").detector is None
+    assert build(whole, frozen[0], tmp_path / "always", detection="always").detector is not None
+
+
+def test_images_without_keypoints_give_a_release_that_does_not_detect(frozen, tmp_path):
+    folder = tmp_path / "blank"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.png").write_bytes(to_png(torch.full((3, 60, 60), 128, dtype=torch.uint8)))
+    write_manifest(folder, [(f"{name}.png", name, "test", (5.0, 5.0, 50.0, 50.0)) for name in ("a", "b")])
+    assert build(folder, frozen[0], tmp_path / "release").detector is None
+
+
+def test_exemplars_of_other_weights_are_refused(shelves, frozen, dataset, tmp_path):
+    release = build(shelves, frozen[0], tmp_path / "release")
+    other = build(shelves, trained(dataset, tmp_path / "work", tmp_path / "checkpoint", seed=1), tmp_path / "other")
+    shutil.copy2(release.folder / EXEMPLARS, other.folder / EXEMPLARS)
+    with pytest.raises(InvalidInput, match="was changed"):
+        open_release(other.folder)
+    mixed = reseal(other.folder, tmp_path / "mixed")
+    with pytest.raises(InvalidInput, match="of this embedding space"):
+        _ = mixed.detector

@@ -1,0 +1,50 @@
+"""Objects with texture on a plain ground, and a small network with random weights that describes them."""
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from model.detection.cutouts import Sample
+from model.detection.enrolment import enrol
+from model.detection.exemplars import Exemplars
+from model.detection.references import Describer
+from model.networks.methods import METHODS
+from model.networks.stored import NetworkSpec
+from tests.support.images import scenery
+
+GROUND = 128
+OBJECT = 96
+NAMES = ("cup", "jar", "tin")
+
+
+def describer(method: str = "multi_head", side: int = 32) -> Describer:
+    """A small network with random weights."""
+    torch.manual_seed(0)
+    return Describer(NetworkSpec(method, "test_efficientnet", side, METHODS[method].architecture).build(), side)
+
+
+def thing(name: str, side: int = OBJECT, turn: float = 0.0) -> Tensor:
+    """An object seen at a size, turned by an angle in degrees: (3, side, side), larger if it is turned."""
+    image = functional.resize(scenery(NAMES.index(name), OBJECT * 2), [side, side], antialias=True)
+    return functional.rotate(image, turn, expand=True, fill=[GROUND] * 3) if turn else image
+
+
+def scene(*placed: tuple[Tensor, int, int], width: int = 320, height: int = 240) -> Tensor:
+    """Objects with their left and top, the later ones in front, on a grey ground: (3, height, width)."""
+    image = torch.full((3, height, width), GROUND, dtype=torch.uint8)
+    for pixels, left, top in placed:
+        side = pixels.shape[1]
+        image[:, top : top + side, left : left + side] = pixels
+    return image
+
+
+def samples() -> list[Sample]:
+    """Each object in an image of its own, with its box, beside things that are no object."""
+    box = (30.0, 40.0, 30.0 + OBJECT, 40.0 + OBJECT)
+    images = [scene((thing(name), 30, 40), (scenery(50 + number, 160), 150, 40)) for number, name in enumerate(NAMES)]
+    return [Sample(image, box, name, f"{name}.png#30,40") for image, name in zip(images, NAMES, strict=True)]
+
+
+def exemplars() -> Exemplars:
+    """The three objects, enrolled."""
+    return enrol(samples(), describer())

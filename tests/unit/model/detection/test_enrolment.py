@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+
+from model.detection.cutouts import LONGEST, Sample, cut_out
+from model.detection.enrolment import enrol, source_of
+from model.errors import InvalidInput
+from tests.support.detection import GROUND, NAMES, OBJECT, describer, exemplars, samples, scene, thing
+
+
+def test_an_exemplar_is_stated_in_units_of_its_size_round_its_middle():
+    found = exemplars()
+    assert found.classes == NAMES
+    assert found.labels.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found.sizes, OBJECT, rtol=0.06)
+    np.testing.assert_allclose(np.abs(found.outlines).max(axis=(1, 2)), 0.5, atol=0.06)
+    assert (np.abs(found.positions) <= 0.56).all()
+    assert found.counts.min() > 10
+    assert found.sources.tolist() == ["cup.png", "jar.png", "tin.png"]
+
+
+def test_the_number_of_exemplars_is_bounded_by_label_and_in_all():
+    many = samples() * 3
+    assert np.bincount(enrol(many, describer(), per_label=2).labels).tolist() == [2, 2, 2]
+    assert len(enrol(many, describer(), total=4)) == 4
+
+
+def test_objects_beside_one_another_are_no_background():
+    image = scene((thing("cup"), 10, 60), (thing("jar"), 170, 60))
+    boxes = {"cup": (10.0, 60.0, 106.0, 156.0), "jar": (170.0, 60.0, 266.0, 156.0)}
+    both = enrol([Sample(image, box, name, f"a.png#{name}") for name, box in boxes.items()], describer())
+    alone = enrol([Sample(image, boxes["cup"], "cup", "a.png#cup")], describer())
+    assert len(both.background) < len(alone.background)
+
+
+def test_whole_images_of_one_object_agree_on_its_outline():
+    views = [scene((thing("cup"), left, 40), width=180, height=170) for left in (20, 40, 60)]
+    noise = [
+        torch.randint(0, 256, view.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(n))
+        for n, view in enumerate(views)
+    ]
+    mixed = [torch.where(view == GROUND, other // 4 + 96, view) for view, other in zip(views, noise, strict=True)]
+    found = enrol([Sample(image, None, "cup", f"{n}.png") for n, image in enumerate(mixed)], describer())
+    assert len(found) == 3
+    assert (found.sizes > 0.75 * OBJECT).all()
+
+
+def test_a_large_object_is_enrolled_from_a_reduced_image():
+    image = scene((thing("cup", 600), 100, 100), width=900, height=800)
+    cut = cut_out(Sample(image, (100.0, 100.0, 700.0, 700.0), "cup", "a#0"))
+    assert max(cut.box[2] - cut.box[0], cut.box[3] - cut.box[1]) == pytest.approx(LONGEST)
+
+
+def test_images_without_keypoints_cannot_be_enrolled():
+    blank = torch.full((3, 50, 50), GROUND, dtype=torch.uint8)
+    with pytest.raises(InvalidInput, match="no image has a keypoint"):
+        enrol([Sample(blank, None, "cup", "a.png")], describer())
+    with pytest.raises(InvalidInput, match="no image has a keypoint"):
+        enrol([], describer())
+
+
+def test_the_source_of_a_sample_is_its_image():
+    assert source_of("a/b.png#1,2,3,4") == source_of("a/b.png") == "a/b.png"
