@@ -1,5 +1,7 @@
 """Objects with texture on a plain ground, and a small network with random weights that describes them."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
@@ -7,9 +9,13 @@ from torchvision.transforms.v2 import functional
 from model.detection.cutouts import Sample
 from model.detection.enrolment import enrol
 from model.detection.exemplars import Exemplars
+from model.detection.labelling import default_labelling
 from model.detection.references import Describer
+from model.detection.stored_exemplars import save_exemplars
+from model.files import read_json
 from model.networks.methods import METHODS
-from model.networks.stored import NetworkSpec
+from model.networks.stored import NetworkSpec, load_network
+from model.release import EXEMPLARS, space_id
 from tests.support.images import scenery
 
 GROUND = 128
@@ -48,3 +54,10 @@ def samples() -> list[Sample]:
 def exemplars() -> Exemplars:
     """The three objects, enrolled."""
     return enrol(samples(), describer())
+
+
+def add_exemplars(parts: Path) -> None:
+    """Enrol the three objects in the parts of a release of `tests.support.releases`."""
+    spec = NetworkSpec.from_json(read_json(parts / "config.json"))
+    stored = Describer(load_network(spec, parts / "weights.safetensors"), spec.image_size)
+    save_exemplars(parts / EXEMPLARS, enrol(samples(), stored), default_labelling(stored.features), space_id(parts))

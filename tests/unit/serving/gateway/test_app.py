@@ -15,6 +15,7 @@ from serving.gateway.app import Models, make_app
 from serving.gateway.keys import KeyFile, Scope, create_key
 from serving.gateway.room import Room
 from serving.operations import OPERATIONS
+from tests.support.detection import add_exemplars
 from tests.support.releases import draw_image, make_parts, reseal
 
 IMAGE, OTHER = draw_image(3), draw_image(4)
@@ -43,6 +44,7 @@ def engine(tmp_path_factory):
     calibration = Calibration(
         verify={"0.01": VerifyThreshold(threshold=0.9, true_accept_rate=1)}, identify={"0.01": IdentifyThreshold(**found["0.01"])}
     )
+    add_exemplars(parts)
     write_json(parts / "calibration.json", calibration.model_dump())
     return Engine(reseal(parts, parts.with_name("release")).folder, version="2")
 

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from model.data.images import to_png
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound
 from model.files import write_json
 from model.retrieval.gallery import Gallery
@@ -13,6 +14,7 @@ from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThre
 from serving.engine.engine import Engine
 from serving.operations import OPERATIONS
 from serving.operations.query import make_query
+from tests.support.detection import add_exemplars, scene, thing
 from tests.support.releases import ENTRIES, draw_image, make_parts, make_release, reseal
 
 THRESHOLD = 0.999
@@ -26,6 +28,7 @@ CALIBRATION = Calibration(
 def release(tmp_path_factory):
     """The gallery's even rows are of group `even`, the odd ones of `odd`."""
     parts = make_parts(tmp_path_factory.mktemp("operations") / "parts")
+    add_exemplars(parts)
     write_json(parts / "calibration.json", CALIBRATION.model_dump())
     stored = reseal(parts, parts.with_name("ungrouped")).gallery
     groups = np.array(["even", "odd"])[np.arange(ENTRIES) % 2]
@@ -186,3 +189,21 @@ def test_an_empty_gallery_finds_nothing_and_knows_nothing(release, tmp_path):
     assert ask(engine, "search", draw_image(0))["neighbours"] == []
     answer = ask(engine, "identify", draw_image(0))
     assert (answer["known"], answer["label"], answer["best"], answer["margin"]) == (False, "unknown", None, None)
+
+
+def test_an_enrolled_object_is_found_in_a_scene_with_its_box(engine):
+    answer = ask(engine, "detect", to_png(scene((thing("jar"), 60, 80))))
+    (found,) = [each for each in answer["objects"] if each["score"] == max(one["score"] for one in answer["objects"])]
+    assert found["label"] == "jar"
+    assert found["box"] == pytest.approx([60, 80, 156, 176], abs=12)
+    assert answer["calibrated"] is False
+    assert ask(engine, "detect", to_png(scene((thing("jar"), 60, 80))), min_score=1.0)["objects"] == []
+
+
+def test_a_scene_without_keypoints_has_no_objects(engine):
+    assert ask(engine, "detect", to_png(scene()))["objects"] == []
+
+
+def test_a_release_without_enrolled_objects_does_not_detect(bare):
+    with pytest.raises(Conflict, match="no objects were enrolled"):
+        ask(bare, "detect", draw_image(0))
