@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from starlette.responses import JSONResponse
+from fastapi.responses import JSONResponse
 
 from model.errors import GlocalError
 
