@@ -127,7 +127,7 @@ def test_the_next_run_carries_on_and_deploys_what_the_pipeline_made(first, home)
     assert body["report"]["queries"] == 36
     assert champion(home) == "1"
     assert body["training"]["epochs"] <= EPOCHS
-    assert ("the start was kept" in error) is (body["training"]["best_epoch"] == 0)
+    assert ("the init was kept" in error) is (body["training"]["best_epoch"] == 0)
     for name in STEPS:
         assert name in error
     assert body["address"] in error
