@@ -22,8 +22,11 @@ def smoke_test(address: str, serve: dict[str, Any], release: dsl.Input[dsl.Model
 
     from components.runtime.step import step
     from model.config import ServeConfig
+    from serving.client import Client
+    from serving.local import read_key
     from serving.promotion import smoke
 
     with step("smoke-test") as current:
-        smoke(address, Path(release.path), ServeConfig(**serve))
+        client = Client(address, read_key(current.environment.home.serve))
+        smoke(client, Path(release.path), ServeConfig(**serve))
         current.tags |= {"address": address}

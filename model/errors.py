@@ -1,5 +1,7 @@
 """Errors for people: one line that says what is wrong, and one that says what to do."""
 
+import re
+
 from model.redaction import redacted
 
 
@@ -25,6 +27,12 @@ class GlocalError(Exception):
 
     def __str__(self) -> str:
         return f"{self.headline} {self.hint}".strip()
+
+    @property
+    def code(self) -> str:
+        """Name of this kind of error on the wire: `invalid-input` for `InvalidInput` and its subclasses in other modules."""
+        named = next(cls for cls in type(self).__mro__ if cls.__module__ == __name__)
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", named.__name__).lower()
 
 
 class InvalidInput(GlocalError):
@@ -110,3 +118,14 @@ class Terminated(GlocalError):
     exit_code = 143
     http_status = 503
     retry = True
+
+
+def error_of_code(code: str, headline: str, hint: str = "") -> GlocalError:
+    """The error that another process named by `GlocalError.code`; a plain `GlocalError` for a code that is not known here."""
+    made = (cls(headline, hint) for cls in _kinds(GlocalError))
+    return next((error for error in made if error.code == code), GlocalError(headline, hint))
+
+
+def _kinds(parent: type[GlocalError]) -> list[type[GlocalError]]:
+    own = [cls for cls in parent.__subclasses__() if cls.__module__ == __name__]
+    return [each for cls in own for each in (cls, *_kinds(cls))]

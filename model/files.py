@@ -5,10 +5,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 def _fsync(path: Path) -> None:
@@ -99,6 +101,30 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+class Watched(Generic[T]):
+    """What a file holds, read again when the file has changed.
+
+    Args:
+        path: The file.
+        read: Called with its path, whether it is there or not.
+    """
+
+    def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
+        self._path, self._read = path, read
+        self._held: tuple[object, T] | None = None
+
+    def value(self) -> T:
+        """The value of the file as it is now. An error of `read` is passed on."""
+        try:
+            state = self._path.stat()
+            seen = (state.st_mtime_ns, state.st_ino, state.st_size)
+        except FileNotFoundError:
+            seen = None
+        if self._held is None or self._held[0] != seen:
+            self._held = seen, self._read(self._path)
+        return self._held[1]
 
 
 def sha256_file(path: Path) -> str:

@@ -84,6 +84,31 @@ class ServeFolder:
         return self.root / "tmp"
 
     @property
+    def tokens(self) -> Path:
+        """File that the server writes its tokens to, readable by its owner alone."""
+        return self.root / "key_file.json"
+
+    @property
+    def gateway(self) -> Path:
+        """File that names the gateway's process and its port."""
+        return self.root / "gateway.json"
+
+    @property
+    def keys(self) -> Path:
+        """File with the hashes of the API keys."""
+        return self.root / "keys.json"
+
+    @property
+    def key(self) -> Path:
+        """File with the API key of this home's owner, readable by its owner alone."""
+        return self.root / "key"
+
+    @property
+    def gateway_logs(self) -> Path:
+        """Folder of the gateway's logs."""
+        return self.logs.with_name("gateway")
+
+    @property
     def deploy_lock(self) -> Path:
         """Lock that a change of the served version holds."""
         return self.root / "deploy.lock"

@@ -7,7 +7,7 @@ from model.errors import GlocalError
 from model.release import Release
 from model.retrieval.geometric_verification import ENOUGH, MIN_INLIERS, WEIGHT, ranking_score
 from model.schemas.golden import Neighbour
-from serving.client import query
+from serving.client import Client
 
 SCORE_TOLERANCE = 2e-3
 """Largest difference of a score from the golden one: processors round differently."""
@@ -15,12 +15,12 @@ INLIER_TOLERANCE = MIN_INLIERS
 """Largest difference of a number of inliers from the golden one: a single match may lift it from 0 to the least number."""
 
 
-def replay_golden(release: Release, address: str, name: str, version: str | None = None) -> int:
+def replay_golden(release: Release, client: Client, name: str, version: str | None = None) -> int:
     """Ask a version the release's golden queries; returns their number.
 
     Args:
         release: The release that must answer.
-        address: Address of the endpoint.
+        client: A client of the endpoint.
         name: Name of the served model.
         version: The version to ask; default: the one that serves.
 
@@ -28,9 +28,10 @@ def replay_golden(release: Release, address: str, name: str, version: str | None
         GlocalError: The version answers with another release, with other neighbours (but for ties) or with other scores.
     """
     for golden in release.golden:
-        answer = query(address, name, release.golden_image(golden), max(1, len(golden.neighbours)), version=version)
-        if answer["release"] != release.id or not same_neighbours(answer["neighbours"], golden.neighbours):
-            asked = f"{name} {version}" if version else f"{name} at {address}"
+        k = max(1, len(golden.neighbours))
+        answer = client.search(release.golden_image(golden), k, model=name, version=version or "")
+        if answer.release != release.id or not same_neighbours(answer.neighbours, golden.neighbours):
+            asked = f"{name} {version}" if version else f"{name} at {client.address}"
             raise GlocalError(
                 f"{asked} does not answer golden query {golden.file} as release {release.id} must.",
                 "See glocal serve status." if version is None else "It is not put to use; run the pipeline again.",

@@ -1,12 +1,11 @@
-"""Limits of one image that is sent to the endpoint. Stored archives import the names of the protocol from here as well."""
+"""Limits of what is sent to the endpoint."""
 
 from model.data.decoding.limits import ImageLimits
-from serving.protocol import K_HEADER, MAX_DIGITS, RELEASE
-
-__all__ = ["IMAGE_LIMITS", "K_HEADER", "MAX_BYTES", "MAX_DIGITS", "MAX_PIXELS", "RELEASE"]
 
 MAX_BYTES = 32 * 2**20
-"""Maximum bytes of an encoded image. TorchServe holds the whole body in the JVM's memory, so training accepts more."""
+"""Maximum bytes of an encoded image. The endpoint holds whole images in memory, so training accepts more."""
+MAX_BODY = 2 * MAX_BYTES
+"""Maximum bytes of the body of a request: two images of the largest size."""
 MAX_PIXELS = 50_000_000
 """Maximum pixels of an image. A worker holds 3 bytes per pixel of a JPEG, and at most 36: for a PNG of 16 bits with alpha."""
 IMAGE_LIMITS = ImageLimits(max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)

@@ -23,9 +23,10 @@ from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
+from serving import server
 from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.rollout import deployment, switch_over
-from serving.backends.torchserve.server import ensure
+from serving.client import Client
 from serving.deployment import ModelRecords, deploy_version, fetched_release
 from serving.gating import DECISION
 from serving.golden import replay_golden
@@ -119,7 +120,7 @@ def promote(
 
     Args:
         version: The version.
-        home: GLOCAL_HOME, whose endpoint serves; TorchServe is started if it does not run.
+        home: GLOCAL_HOME, whose endpoint serves; it is started if it does not run.
         tracking_uri: Address of the registry.
         name: Name of the registered and served model.
         by: The user who asks for the promotion; default: the user of this process.
@@ -143,7 +144,7 @@ def promote(
     with (
         _release_of(model.registry, wanted, release) as opened,
         hold(home.serve.deploy_lock, wait_s=lock_wait_s, busy="Another deployment is under way."),
-        connect(home.serve, ensure(home.serve)) as endpoint,
+        connect(home.serve, server.ensure(home)) as endpoint,
     ):
         log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
         refuse_other_data(model.registry, opened.pin, allowed=replace_other_data)
@@ -156,11 +157,11 @@ def promote(
         )
 
 
-def smoke(address: str, release_folder: Path, config: ServeConfig) -> None:
+def smoke(client: Client, release_folder: Path, config: ServeConfig) -> None:
     """Ask the version that serves the golden queries, as a user would.
 
     Args:
-        address: Address of the endpoint.
+        client: A client of the endpoint.
         release_folder: Folder of the release that must answer.
         config: Name of the served model.
 
@@ -168,7 +169,7 @@ def smoke(address: str, release_folder: Path, config: ServeConfig) -> None:
         GlocalError: Another release answers, or with other neighbours than this release must give.
     """
     release = open_release(release_folder)
-    replay_golden(release, address, served_name(config, release.pin.path))
+    replay_golden(release, client, served_name(config, release.pin.path))
 
 
 @contextmanager

@@ -4,9 +4,9 @@ import re
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Pattern of the name of a served model."""
-K_HEADER = "Glocal-K"
-"""Header with the number of neighbours wanted: TorchServe hands its handlers headers, but no query parameters."""
-MAX_DIGITS = 9
-"""Maximum digits of the number of neighbours, before it is clamped to the gallery's size."""
+MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Pattern of the version of a served model."""
 RELEASE = "release"
 """Name of the folder in an archive that holds the release."""
+TYPE = "urn:glocal:"
+"""Beginning of the type of a problem document; the kind of the error follows."""

@@ -78,7 +78,7 @@ def _pack_again(model: ModelRecords, endpoint: Endpoint, version: str, release_i
     store = model.home.serve.store
     try:
         with fetched_release(model.registry, version) as release:
-            replay_golden(release, endpoint.address, model.name, version)
+            replay_golden(release, endpoint.client, model.name, version)
             archive = build_archive(release, store, name=model.name, version=version)
     except GlocalError:
         return None

@@ -23,7 +23,7 @@ from model.home import Home, ServeFolder
 from model.locks import hold, may_hold
 from model.schemas.status import Difference, ServerStatus
 from model.scratch import remove_abandoned
-from serving.backends.torchserve import server as torchserve
+from serving import server
 from serving.backends.torchserve.deployed import Deployed, damage, read_deployed
 from serving.backends.torchserve.endpoint import Endpoint, connect, restore, strays, tidy
 from serving.backends.torchserve.leftovers import clear_store, stored_models
@@ -46,12 +46,12 @@ def start_server(home: Home, tracking_uri: str) -> ServerStatus:
     """Start the endpoint unless it runs, bring back the deployed versions, and reconcile them with the registry."""
     claim(home)
     with hold(home.serve.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
-        damaged = torchserve.status(home).differences
-        running = torchserve.ensure(home.serve)
+        damaged = server.status(home).differences
+        running = server.ensure(home)
         with connect(home.serve, running) as endpoint:
             differences = reconcile_endpoint(home, tracking_uri, endpoint)
     server_files = [difference for difference in damaged if str(home.serve.state) in difference.found]
-    return torchserve.status(home).model_copy(update={"differences": (*server_files, *differences)})
+    return server.status(home).model_copy(update={"differences": (*server_files, *differences)})
 
 
 def server_status(home: Home, tracking_uri: str) -> ServerStatus:
@@ -60,12 +60,12 @@ def server_status(home: Home, tracking_uri: str) -> ServerStatus:
     A user who may not take the lock of deployments sees the state alone, and nothing is written.
     """
     if not home.serve.root.exists():
-        return torchserve.status(home)
+        return server.status(home)
     if may_hold(home.serve.deploy_lock):
         differences = reconcile(home, tracking_uri, deploy=False, lock_wait_s=0)
     else:
         differences = (Difference(model="", found=f"{home.root} may not be written to by this user.", done=_NOT_COMPARED),)
-    found = torchserve.status(home)
+    found = server.status(home)
     told = " ".join(difference.found for difference in differences)
     remaining = [each for each in found.differences if each.found not in told]
     return found.model_copy(update={"differences": (*remaining, *differences)})
@@ -87,7 +87,7 @@ def reconcile(home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s
         return ()
     try:
         with hold(home.serve.deploy_lock, wait_s=lock_wait_s, busy="A deployment is under way."):
-            running = torchserve.answering(home.serve)
+            running = server.answering(home)
             if running is None:
                 return tuple(_reconcile_records(home, tracking_uri, None))
             with connect(home.serve, running) as endpoint:

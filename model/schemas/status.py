@@ -1,5 +1,6 @@
 """The status of the endpoint on this machine, with differences between its records."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -71,7 +72,8 @@ class ServerStatus(Schema):
     home: str = Field("", description="GLOCAL_HOME that the server belongs to")
     healthy: bool = Field(False, description="Whether both addresses answer")
     pid: int | None = Field(None, description="Id of the server's process")
-    address: str = Field("", description="Address for queries")
+    address: str = Field("", description="Address of the gateway")
+    gateway_pid: int | None = Field(None, description="Id of the gateway's process; null if it does not answer")
     management: str = Field("", description="Address where models are registered")
     memory_mb: float = Field(0.0, description="Memory of the server and its workers")
     models: dict[str, ServedModel] = Field({}, description="Served models by name")
@@ -87,6 +89,8 @@ class ServerStatus(Schema):
     @property
     def fault(self) -> GlocalError | None:
         """Why a running server does not do its work or its records cannot be read; None if there is no fault."""
+        if self.state == "deaf" and self.models:
+            return Unavailable("The gateway does not answer.", f"{_REPLACE} Its logs: {Path(self.log).with_name('gateway')}.")
         if self.state == "deaf":
             return Unavailable(f"TorchServe (process {self.pid}) does not answer.", f"{_REPLACE} Its logs: {self.log}.")
         missing = f"On record, but not served: {', '.join(self.missing)}." if self.missing else ""

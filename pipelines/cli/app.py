@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, query, run, serve
+from pipelines.cli import data, key, query, run, serve
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
@@ -19,6 +19,7 @@ app.command("run")(run.run)
 app.command("query")(query.query)
 app.add_typer(data.commands, name="data")
 app.add_typer(serve.commands, name="serve")
+app.add_typer(key.commands, name="key")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ commands = typer.Typer(help="The endpoint on this machine.", no_args_is_help=Tru
 
 @commands.command()
 def start(as_json: Json = False) -> None:
-    """Start TorchServe on loopback, with what was deployed last, and reconcile it with the registry.
+    """Start the endpoint on loopback, with what was deployed last, and reconcile it with the registry.
 
     Runs that were killed are recorded as killed.
     """
@@ -34,7 +34,7 @@ def start(as_json: Json = False) -> None:
 def status(as_json: Json = False) -> None:
     """Show whether the endpoint runs, its address, the served versions, and differences between records.
 
-    Exit code 5: TorchServe runs and does not serve.
+    Exit code 5: the endpoint runs and does not serve.
     """
     from serving.reconcile import server_status
 
@@ -44,11 +44,11 @@ def status(as_json: Json = False) -> None:
 
 @commands.command()
 def stop(as_json: Json = False) -> None:
-    """Stop TorchServe and its workers."""
-    from serving.backends.torchserve import server as torchserve
+    """Stop the gateway, the server behind it, and its workers."""
+    from serving import server
 
     home = Environment().home
-    stopped = torchserve.stop(home)
+    stopped = server.stop(home)
     print(json.dumps({"stopped": stopped}) if as_json else "stopped" if stopped else f"was not running in {home.root}")
     if not stopped and not as_json:
         say(OTHER_HOME)

@@ -17,12 +17,14 @@ class Served:
         version: Its version.
         release: Id of the release that answers; empty for a version that a client named and the records do not.
         embedding_space_id: Embedding space of the answers; empty likewise.
+        workers: Number of its workers.
     """
 
     name: str
     version: str
     release: str = ""
     embedding_space_id: str = ""
+    workers: int = 1
 
 
 class Asking(Protocol):

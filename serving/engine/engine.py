@@ -15,7 +15,7 @@ from model.retrieval.gallery import check_embeddings
 from model.retrieval.retriever import Retriever, Wanted
 from serving.limits import IMAGE_LIMITS
 from serving.operations.operation import SeenImage
-from serving.operations.query import Query, made_or_error, make_query
+from serving.operations.query import Query, make_query
 
 Answer = dict[str, Any]
 
@@ -54,12 +54,6 @@ class Engine:
     def search(self, image: bytes, k: int) -> Answer:
         """The k nearest gallery entries of one encoded image: `answer` for the operation `search`."""
         return self.answer(make_query("search", [image], {"k": k}))
-
-    def search_many(self, queries: Sequence[tuple[bytes, int]]) -> list[Answer | GlocalError]:
-        """`answers` for the operation `search`; the handlers of stored archives call it."""
-        made = [made_or_error("search", [image], {"k": k}) for image, k in queries]
-        answers = iter(self.answers([query for query in made if isinstance(query, Query)]))
-        return [next(answers) if isinstance(query, Query) else query for query in made]
 
     def answer(self, query: Query) -> Answer:
         """The answer to one query: the fields of its operation's schema.

@@ -25,6 +25,7 @@ from serving.gateway.problems import problem
 from serving.gateway.room import Room
 from serving.operations import OPERATIONS, Operation
 from serving.operations.query import Query
+from serving.protocol import MODEL_NAME, MODEL_VERSION
 
 _ADDRESSES = ("/v1/{}", "/v1/models/{{name}}/{}", "/v1/models/{{name}}/versions/{{version}}/{}")
 _MAX_OPTIONS = 16
@@ -57,10 +58,14 @@ class Models:
             if len(served) > 1:
                 raise InvalidInput("Several models are served.", f"Ask /v1/models/NAME/...: {', '.join(sorted(served))}.")
             name = next(iter(served))
-        if name not in served:
+        if name not in served and version is None:
             raise NotFound(f"No model {name[:64]!r} is served.", f"Served: {', '.join(sorted(served)) or 'none'}.")
-        known = served[name]
-        return known if version in {None, known.version} else Served(name, str(version))
+        known = served.get(name)
+        if known is not None and version in {None, known.version}:
+            return known
+        if not MODEL_NAME.fullmatch(name) or not MODEL_VERSION.fullmatch(str(version)):
+            raise NotFound(f"There is no version {str(version)[:64]!r} of {name[:64]!r}.")
+        return Served(name, str(version))
 
 
 def make_app(models: Models, keys: KeyFile, room: Room | None = None) -> FastAPI:

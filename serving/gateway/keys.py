@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import Field, TypeAdapter
 
 from model.errors import Forbidden, InvalidInput, NotFound, Unauthorized
-from model.files import read_json, write_json
+from model.files import Watched, read_json, write_json
 from model.locks import hold
 from model.schemas.schema import Schema
 
@@ -67,20 +67,11 @@ class KeyFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._keys: tuple[Key, ...] = ()
+        self._keys = Watched(path, read_keys)
 
     def admit(self, secret: str | None, scope: Scope) -> Key:
         """`admit` by the keys that the file has now."""
-        try:
-            state = self._path.stat()
-            seen = (state.st_mtime_ns, state.st_ino, state.st_size)
-        except FileNotFoundError:
-            seen = None
-        if seen != self._seen or seen is None:
-            self._keys, self._seen = read_keys(self._path), seen
-        return admit(self._keys, secret, scope)
+        return admit(self._keys.value(), secret, scope)
 
 
 def create_key(file: Path, name: str, scopes: Sequence[Scope], *, days: float | None = None) -> tuple[Key, str]:

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from model.errors import GlocalError
+from serving.protocol import TYPE
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -16,8 +17,7 @@ def problem(error: GlocalError, request_id: str = "") -> dict[str, Any]:
 
     `type` is a name, not an address: `urn:glocal:` and the kind of the error. `detail` says what to do, where there is something.
     """
-    kind = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in type(error).__name__).lstrip("-")
-    said = {"type": f"urn:glocal:{kind}", "title": error.headline, "status": error.http_status}
+    said = {"type": f"{TYPE}{error.code}", "title": error.headline, "status": error.http_status}
     if error.hint:
         said["detail"] = error.hint
     return {**said, "instance": f"urn:glocal:request:{request_id}"} if request_id else said

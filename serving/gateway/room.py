@@ -5,9 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from model.errors import Overloaded, TooLarge, Unavailable
-
-MAX_BODY = 64 * 2**20
-"""Maximum bytes of the body of a request: two images of the largest size."""
+from serving.limits import MAX_BODY
 
 
 @dataclass

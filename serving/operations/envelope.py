@@ -1,5 +1,7 @@
 """What the gateway sends to a worker: queries in one block of bytes, so that nothing of a client's framing reaches the worker.
 
+Answers come back as JSON: for each query `{"answer": ...}` or `{"error": {"code", "headline", "hint"}}`.
+
 4 bytes    length of the head, big-endian
 head       JSON: a list of {"operation", "options", "images": [size of each image in bytes]}
 rest       the images, one after the other
@@ -10,7 +12,9 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from model.errors import InvalidInput
+import orjson
+
+from model.errors import GlocalError, InvalidInput, error_of_code
 from serving.operations.query import Query, make_query
 
 MAX_HEAD = 2**20
@@ -61,3 +65,33 @@ def unpack(block: bytes) -> list[Query]:
 
 def _query(described: dict[str, Any], images: Sequence[bytes]) -> Query:
     return make_query(described["operation"], images, described["options"])
+
+
+def pack_answers(answers: Sequence[dict[str, Any] | GlocalError]) -> bytes:
+    """The answers to the queries of a block, in their order."""
+    return orjson.dumps([_packed(answer) for answer in answers])
+
+
+def unpack_answers(block: bytes, count: int) -> list[dict[str, Any] | GlocalError]:
+    """The answers that `pack_answers` made.
+
+    Args:
+        block: The bytes.
+        count: Number of queries that were asked.
+
+    Raises:
+        ValueError: These are no answers, or another number of them.
+    """
+    answers = orjson.loads(block)
+    if not isinstance(answers, list) or len(answers) != count:
+        raise ValueError(f"{count} answers expected")
+    try:
+        return [each["answer"] if "answer" in each else error_of_code(**each["error"]) for each in answers]
+    except (TypeError, KeyError) as error:
+        raise ValueError("no answers") from error
+
+
+def _packed(answer: dict[str, Any] | GlocalError) -> dict[str, Any]:
+    if isinstance(answer, GlocalError):
+        return {"error": {"code": answer.code, "headline": answer.headline, "hint": answer.hint}}
+    return {"answer": answer}

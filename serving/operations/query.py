@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from model.errors import GlocalError, InvalidInput, NotFound
+from model.errors import InvalidInput, NotFound
 from model.schemas.schema import Schema
 from serving.operations import OPERATIONS, Operation
 
@@ -42,14 +42,6 @@ def make_query(operation: str, images: Sequence[bytes], options: Mapping[str, An
         return Query(asked, tuple(images), asked.options.model_validate(dict(options or {})))
     except ValidationError as error:
         raise InvalidInput(*_explained(operation, asked, error)) from error
-
-
-def made_or_error(operation: str, images: Sequence[bytes], options: Mapping[str, Any]) -> Query | GlocalError:
-    """`make_query`, with its error as a value: an invalid query of a batch fails alone."""
-    try:
-        return make_query(operation, images, options)
-    except GlocalError as error:
-        return error
 
 
 def _explained(operation: str, asked: Operation[Any], error: ValidationError) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import Field
 
 from serving.operations.operation import Answer, Operation, SeenImage
@@ -32,7 +31,7 @@ class Verify(Operation[RateOptions]):
         """See `Operation.respond`."""
         threshold = threshold_at(release, release.calibration.verify, options.false_accept_rate)
         one, other = (image.vector for image in images)
-        score = float(np.dot(one, other)) if one is not None and other is not None else 0.0
+        score = float(one @ other) if one is not None and other is not None else 0.0
         return {
             "same": score > threshold.threshold,
             "score": round(score, 6),

@@ -1,7 +1,7 @@
 import pytest
 
 from model.home import Home
-from serving.backends.torchserve import server as torchserve
+from serving import server
 from tests.support.commands import end
 
 
@@ -10,5 +10,5 @@ def home(tmp_path_factory):
     """A GLOCAL_HOME for one file of tests, whose processes end with it."""
     folder = tmp_path_factory.mktemp("home")
     yield folder
-    torchserve.stop(Home.at(folder))
+    server.stop(Home.at(folder))
     end(folder)

@@ -17,8 +17,8 @@ from safetensors import safe_open
 
 from model.demo.catalogue import draw_catalogue
 from model.home import Home
-from serving.backends.torchserve import server as torchserve
-from serving.backends.torchserve.process import wait_until
+from serving import server
+from serving.processes import wait_until
 from serving.registry.models import Registry
 from tests.support import commands
 from tests.support.commands import begin, command, end, glocal, last_line, processes
@@ -184,12 +184,12 @@ def test_a_query_is_answered_over_http(first, home, catalogue):
 )
 def test_a_file_that_is_no_image_gets_one_line_and_the_server_lives_on(first, home, catalogue, tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    pid = torchserve.status(Home.at(home)).pid
+    pid = server.status(Home.at(home)).pid
     code, out, error = glocal(home, command("query", tmp_path / name, "--json"))
     assert (code, out) == (2, "")
     assert error.startswith("Error: ")
     assert len(error.splitlines()) <= 2  # a headline, and a hint where there is one
-    state = torchserve.status(Home.at(home))
+    state = server.status(Home.at(home))
     assert (state.pid, state.healthy) == (pid, True)
 
 
@@ -249,6 +249,6 @@ def test_stopping_leaves_no_process(first, home):
 
 def torchserve_release(home):
     """Which version serves, and which release's archive."""
-    state = torchserve.status(Home.at(home))
+    state = server.status(Home.at(home))
     deployed = json.loads((home / "serve" / "deployed.json").read_text())
     return state.pid, state.models["drawn"].default, deployed["drawn"]

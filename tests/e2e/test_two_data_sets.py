@@ -6,7 +6,7 @@ import pytest
 
 from model.demo.catalogue import draw_catalogue
 from model.home import Home
-from serving.backends.torchserve import server as torchserve
+from serving import server
 from serving.registry.models import Registry
 from tests.support.commands import command, glocal, last_line, run_command
 
@@ -51,7 +51,7 @@ def labels(catalogue):
 
 def serves(home):
     """All that serves and is on record as serving."""
-    state = torchserve.status(Home.at(home))
+    state = server.status(Home.at(home))
     deployed = json.loads((home / "serve" / "deployed.json").read_text())
     champions = {name: Registry(Home.at(home).tracking_uri, name).alias("champion") for name in SEEDS}
     return state.pid, {name: model.default for name, model in state.models.items()}, deployed, champions

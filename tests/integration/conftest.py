@@ -4,7 +4,7 @@ import pytest
 
 from model.claim import claim
 from model.home import Home
-from serving.backends.torchserve import server as torchserve
+from serving import server
 from serving.registry.models import Registry
 from tests.support.promotions import make_releases, register, to
 
@@ -15,7 +15,7 @@ NAME = "drawn"
 def home(tmp_path_factory):
     home = claim(Home.at(tmp_path_factory.mktemp("home")))
     yield home
-    torchserve.stop(home)
+    server.stop(home)
 
 
 @pytest.fixture(scope="module")

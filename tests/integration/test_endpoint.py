@@ -1,6 +1,8 @@
-"""A real TorchServe with an archive of an old revision: what it answers to bodies of every kind, and how much it bears."""
+"""The whole endpoint over an archive of an old revision and one of today's: what it answers, to bodies of every kind and many."""
 
+import json
 import shutil
+import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,11 +12,13 @@ import pytest
 
 from model.files import read_json
 from model.release import open_release
-from serving.backends.torchserve import server as torchserve
+from serving import server
 from serving.backends.torchserve.archive import verify_archive
 from serving.backends.torchserve.deployed import Deployed, write_deployed
 from serving.golden import replay_golden
 from serving.limits import MAX_BYTES
+from serving.local import local_client, read_key
+from serving.operations import OPERATIONS
 from serving.registry.store import open_client
 from tests.support.promotions import register, to
 from tests.support.releases import draw_image, make_release
@@ -22,9 +26,6 @@ from tests.support.releases import draw_image, make_release
 pytestmark = pytest.mark.integration
 
 OLD = Path(__file__).parents[1] / "fixtures" / "8feff62"
-TWO_FIELDS = (
-    "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n1\r\n' for name in "ab").encode() + b"--x--\r\n"
-)
 BINARY = {"content-type": "application/octet-stream"}
 
 
@@ -37,8 +38,8 @@ def old_release(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(home, old_release, tmp_path_factory):
-    """The endpoint of a home whose last deployment was revision 8feff62's, and then one of today's beside it."""
+def served(home, old_release, tmp_path_factory):
+    """A home whose last deployment was revision 8feff62's, and then one of today's beside it; returns today's release."""
     open_client(home.tracking_uri)  # the home has a registry, as it had then
     home.serve.store.mkdir(parents=True)
     for file in OLD.glob("glocal-1.mar*"):
@@ -54,23 +55,31 @@ def address(home, old_release, tmp_path_factory):
     write_deployed(home.serve.deployed, "glocal", entry)
     release = make_release(tmp_path_factory.mktemp("new") / "release")
     to(home, register(release, home, tmp_path_factory.mktemp("evidence"), name="today").version, "today")
-    return torchserve.status(home).address
+    return release
 
 
-def ask(address, data, **options):
-    return httpx.post(f"{address}/predictions/today", content=data, timeout=120, **options)
+@pytest.fixture(scope="module")
+def http(home, served):
+    key = {"Authorization": f"Bearer {read_key(home.serve)}"}
+    with httpx.Client(base_url=server.status(home).address, headers=key, timeout=120) as http:
+        yield http
 
 
-def test_an_archive_of_before_the_move_serves_and_answers_its_golden_queries(home, address, old_release):
-    state = torchserve.status(home)
+def search(http, data, **options):
+    return http.post("/v1/models/today/search", content=data, **options)
+
+
+def test_an_archive_of_before_the_gateway_serves_and_answers_its_golden_queries(home, served, old_release):
+    state = server.status(home)
     assert (state.state, state.missing, sorted(state.models)) == ("serving", (), ["glocal", "today"])
-    assert replay_golden(old_release, address, "glocal", "1") == 2
-    assert read_json(home.serve.deployed)["glocal"]["release"] == old_release.id
+    with local_client(home.serve) as client:
+        assert replay_golden(old_release, client, "glocal", "1") == 2
+    recorded = read_json(home.serve.deployed)["glocal"]
+    assert recorded["release"] == old_release.id
+    assert verify_archive(home.serve.store / "glocal-1.mar", recorded["sha256"])
 
 
 def test_a_pyfunc_of_before_the_move_loads_and_predicts(old_release, tmp_path):
-    import json
-
     import mlflow
     from mlflow.pyfunc import save_model
 
@@ -85,51 +94,72 @@ def test_a_pyfunc_of_before_the_move_loads_and_predicts(old_release, tmp_path):
     assert json.loads(answer)["release"] == old_release.id
 
 
-@pytest.mark.parametrize("field", ["image", "body", "data", "x"])
-def test_the_only_field_of_a_form_is_the_image(address, field):
-    answer = httpx.post(f"{address}/predictions/today", files={field: draw_image(1)}, timeout=30)
-    assert answer.status_code == 200
-    assert answer.json()["neighbours"] == ask(address, draw_image(1), headers=BINARY).json()["neighbours"]
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_reaches_the_engine(http, served, name):
+    images = [("image", draw_image(number)) for number in range(OPERATIONS[name].images)]
+    answer = http.post(f"/v1/models/today/{name}", files=images)
+    if name in {"search", "embed"}:
+        assert answer.status_code == 200
+        assert OPERATIONS[name].answer.model_validate(answer.json()).release == served.id
+    else:  # this release has no thresholds and no enrolled objects
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:glocal:conflict")
 
 
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
-        (b"x=1&y=2", "application/x-www-form-urlencoded"),
-        (draw_image(1), "multipart/form-data; boundary=x"),
-        (TWO_FIELDS, "multipart/form-data; boundary=x"),
-    ],
-    ids=["fields", "no multipart", "two fields"],
-)
-def test_another_form_is_a_415_with_what_to_do(address, data, kind):
-    answer = ask(address, data, headers={"content-type": kind})
-    assert answer.status_code == 415
-    assert "octet-stream" in answer.json()["hint"]
+def test_a_batch_is_answered_in_order_and_a_bad_item_fails_alone(http, served):
+    answers = http.post("/v1/models/today/search", files=[("images", draw_image(1)), ("images", b"x"), ("images", draw_image(2))])
+    first, second, third = answers.json()["answers"]
+    assert second["error"]["status"] == 422
+    alone = search(http, draw_image(1), headers=BINARY).json()
+    assert [each["id"] for each in first["neighbours"]] == [each["id"] for each in alone["neighbours"]]
+    assert third["release"] == served.id
 
 
-@pytest.mark.parametrize("data", [b"%zz=%", draw_image(1), bytes(range(256)) * 20, b"%" * 1000], ids=range(4))
-def test_a_form_that_cannot_be_decoded_is_no_fault_of_the_server(address, data):
-    assert 400 <= ask(address, data, headers={"content-type": "application/x-www-form-urlencoded"}).status_code < 500
+def test_two_models_are_told_apart_and_a_version_that_is_not_there_is_a_404(http, old_release, served):
+    releases = [http.post(f"/v1/models/{name}/search", content=draw_image(1)).json()["release"] for name in ("glocal", "today")]
+    assert releases == [old_release.id, served.id]
+    assert http.post("/v1/search", content=draw_image(1)).status_code == 422  # which of the two?
+    for path in ("/v1/models/today/versions/99/search", "/v1/models/other/search", "/v1/models/other/versions/1/search"):
+        answer = http.post(path, content=draw_image(1))
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-def test_asking_without_a_body_is_a_422_that_says_what_to_send(address):
-    for method in ("GET", "DELETE", "POST"):
-        answer = httpx.request(method, f"{address}/predictions/today", timeout=30)
-        assert answer.status_code == 422
-        assert "POST" in answer.json()["hint"]
+def test_the_states_say_that_both_are_ready(http):
+    assert http.get("/readyz").json() == {"ready": True, "models": {"glocal": True, "today": True}}
+    assert http.get("/v1/models/today/release").json()["model_version"] == "1"
+    assert b"glocal_requests_total" in http.get("/metrics").content
 
 
 @pytest.mark.parametrize("callers", [2, 16, 40])
-def test_bodies_of_the_largest_size_at_once_cost_no_worker(home, address, callers):
-    workers = torchserve.status(home).models["today"].versions[0].workers
+def test_bodies_of_the_largest_size_at_once_cost_no_worker(home, http, callers):
+    workers = server.status(home).models["today"].versions[0].workers
     body = draw_image(1) + bytes(MAX_BYTES - len(draw_image(1)))  # what follows a PNG's end is not read
 
     def one(_):
-        return ask(address, body, headers=BINARY).status_code
+        return search(http, body, headers=BINARY).status_code
 
     with ThreadPoolExecutor(callers) as pool:
         seen = Counter(pool.map(one, range(callers)))
-    assert set(seen) <= {200, 413, 503}, seen
-    assert seen[200] >= min(callers, 16)
-    assert ask(address, draw_image(1), headers=BINARY).status_code == 200
-    assert torchserve.status(home).models["today"].versions[0].workers == workers
+    assert set(seen) <= {200, 429, 503}, seen
+    assert seen[200] >= min(callers, 4)
+    assert search(http, draw_image(1), headers=BINARY).status_code == 200
+    assert server.status(home).models["today"].versions[0].workers == workers
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: -1\r\n\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nzz\r\n",
+        b"Content-Length: 99999999999999999999\r\n\r\n",
+        b"Bad Header: x\r\n\r\n",
+    ],
+    ids=["negative", "two lengths", "both", "endless", "no header"],
+)
+def test_framing_that_is_no_http_is_refused_and_reaches_no_worker(home, http, framing):
+    with socket.create_connection(("127.0.0.1", http.base_url.port), timeout=20) as raw:
+        raw.sendall(b"POST /v1/models/today/search HTTP/1.1\r\nHost: x\r\n" + framing)
+        raw.shutdown(socket.SHUT_WR)
+        answer = raw.makefile("rb").read()
+    assert not answer or answer.split()[1][:1] == b"4", answer[:200]
+    assert search(http, draw_image(1), headers=BINARY).status_code == 200

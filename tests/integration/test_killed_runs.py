@@ -10,7 +10,7 @@ from model.files import read_json, write_json
 from model.home import Home
 from pipelines.killed_runs import close_killed_runs, close_runs_of, killed_if_interrupted
 from pipelines.runners.local import alive
-from serving.backends.torchserve.process import wait_until
+from serving.processes import wait_until
 from serving.registry.runs import Runs
 from tests.support.commands import begin, end, processes, run_command
 from tests.support.datasets import draw_view

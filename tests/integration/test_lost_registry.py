@@ -11,7 +11,7 @@ from model.environment import Environment
 from model.errors import Conflict, StorageFailed
 from model.home import Home
 from pipelines.running import run_training
-from serving.backends.torchserve import server as torchserve
+from serving import server
 from serving.gating import gate_release
 from serving.promotion import promote
 from serving.reconcile import server_status, start_server
@@ -71,7 +71,7 @@ def registry(other):
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_nothing_runs_gates_registers_or_deploys_while_the_database_is_lost(home, releases, records, tmp_path, running):
     if not running:
-        torchserve.stop(home)
+        server.stop(home)
     source, (report, _) = make_source(tmp_path / "photos"), write_evidence(tmp_path / "evidence", releases[1])
     runs = sorted(home.runs.glob("*"))
     with pytest.raises(StorageFailed, match="is missing") as refused:
@@ -97,7 +97,7 @@ def test_nothing_runs_gates_registers_or_deploys_while_the_database_is_lost(home
     with pytest.raises(StorageFailed, match="is missing"):
         to(home, "1", NAME)
     assert (sorted(home.runs.glob("*")), (home.root / "mlflow.db").exists()) == (runs, False)
-    assert torchserve.status(home).running == running
+    assert server.status(home).running == running
     if running:
         assert answers(home, NAME) == ("1", releases[0].id)
 
@@ -128,7 +128,7 @@ def test_the_second_way_out_begins_new_records_that_agree(home, releases, record
         assert "drawn: version 1" in out
         assert answers(home, NAME) == ("1", releases[1].id)
     finally:
-        torchserve.stop(home)
+        server.stop(home)
         shutil.rmtree(home.serve.root, ignore_errors=True)
         (tmp_path / "serve").rename(home.serve.root)
 
@@ -160,7 +160,7 @@ def test_the_number_that_serves_with_another_release_is_reported_and_gets_no_ali
     if alias:
         registry.set_alias(alias, "champion")
     if not running:
-        torchserve.stop(home)
+        server.stop(home)
     for look in (server_status, start_server, server_status):
         found = look(home, other.tracking_uri)
         assert found.fault.exit_code == 1

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from model.errors import StorageFailed, Unavailable
 from model.files import read_json
 from serving import reconcile as reconciliation
-from serving.backends.torchserve import server as torchserve
+from serving import server
 from serving.backends.torchserve.discovery import find
 from serving.backends.torchserve.endpoint import connect
 from serving.client import choose_model
@@ -38,7 +38,7 @@ def lost_database(home):
 
 def worker(home):
     """Process of the worker that serves: it changes if the version was taken offline."""
-    return torchserve.status(home).models[NAME].versions[0].workers[0].pid
+    return server.status(home).models[NAME].versions[0].workers[0].pid
 
 
 def remove(file):
@@ -87,7 +87,7 @@ def test_a_lost_record_is_made_again_and_the_version_stays_online(home, releases
 
 @pytest.mark.parametrize("lose", LOSSES)
 def test_a_lost_record_of_a_stopped_server_is_made_again(home, releases, first, lose):
-    torchserve.stop(home)
+    server.stop(home)
     lose(home.serve.deployed)
     assert start_server(home, home.tracking_uri).fault is None
     assert_one_truth(home, NAME, "1", releases[0])
@@ -139,7 +139,7 @@ def test_a_version_whose_deployment_did_not_succeed_is_not_put_on_record(home, r
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_nothing_is_removed_while_the_registry_cannot_be_read(home, releases, first, lost_database, lose, running):
     if not running:
-        torchserve.stop(home)
+        server.stop(home)
     lost_database()
     lose(home.serve.deployed)
     stored = sorted(home.serve.store.iterdir())
@@ -152,7 +152,7 @@ def test_nothing_is_removed_while_the_registry_cannot_be_read(home, releases, fi
     assert "makes it again" not in said(server_status(home, home.tracking_uri).differences)  # it cannot yet
     if not running:
         with pytest.raises(Unavailable) as asked:
-            choose_model(torchserve.status(home), "")
+            choose_model(server.status(home), "")
         assert re.search(r"Stored, but not served: drawn.*\. glocal serve start brings back", asked.value.hint)
         assert "glocal run" not in asked.value.hint
     assert sorted(home.serve.store.iterdir()) == stored
@@ -167,7 +167,7 @@ def test_nothing_is_removed_while_the_registry_cannot_be_read(home, releases, fi
 def test_a_stopped_server_whose_record_is_lost_says_what_is_missing_while_a_remote_registry_does_not_answer(
     home, releases, first, monkeypatch
 ):
-    torchserve.stop(home)
+    server.stop(home)
     home.serve.deployed.unlink()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     found = start_server(home, "http://127.0.0.1:9")
@@ -179,7 +179,7 @@ def test_a_stopped_server_whose_record_is_lost_says_what_is_missing_while_a_remo
 
 
 def test_what_is_on_record_is_brought_back_while_the_registry_cannot_be_read(home, releases, first, lost_database):
-    torchserve.stop(home)
+    server.stop(home)
     lost_database()
     stray = home.serve.store / "drawn-9.mar"
     stray.write_text("x")
@@ -196,7 +196,7 @@ def test_status_makes_no_database(home, releases, first, lost_database):
 
 @pytest.mark.parametrize("damage", [change_a_byte, empty, remove, replace_by_folder, replace_by_dangling_link])
 def test_an_archive_that_was_damaged_while_the_server_was_stopped_is_packed_again(home, releases, first, damage):
-    torchserve.stop(home)
+    server.stop(home)
     damage(home.serve.store / "drawn-1.mar")
     found = start_server(home, home.tracking_uri)
     assert "It was packed again from the registry, and version 1 serves." in said(found.differences)
@@ -205,14 +205,14 @@ def test_an_archive_that_was_damaged_while_the_server_was_stopped_is_packed_agai
 
 
 def test_an_archive_whose_hash_is_a_folder_is_packed_again(home, releases, first):
-    torchserve.stop(home)
+    server.stop(home)
     replace_by_folder(home.serve.store / "drawn-1.mar.sha256")
     assert start_server(home, home.tracking_uri).fault is None
     assert_one_truth(home, NAME, "1", releases[0])
 
 
 def test_an_archive_that_cannot_be_packed_again_without_the_database_needs_the_database(home, releases, first, lost_database):
-    torchserve.stop(home)
+    server.stop(home)
     good = (home.serve.store / "drawn-1.mar").read_bytes()
     change_a_byte(home.serve.store / "drawn-1.mar")
     lost_database()
@@ -228,7 +228,7 @@ def test_an_archive_that_cannot_be_packed_again_without_the_database_needs_the_d
 
 
 def test_a_state_file_that_is_a_folder_is_set_aside(home, releases, first):
-    pid = torchserve.status(home).pid
+    pid = server.status(home).pid
     replace_by_folder(home.serve.state)
     started = start_server(home, home.tracking_uri)
     assert "state.json is damaged" in said(started.differences)

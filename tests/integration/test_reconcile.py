@@ -13,11 +13,10 @@ from model.config import ServeConfig
 from model.errors import Conflict, InvalidInput
 from model.files import read_json, write_json
 from model.release import open_release
-from serving import deployment
-from serving.backends.torchserve import server as torchserve
+from serving import deployment, server
 from serving.backends.torchserve.discovery import find, server_pids
 from serving.backends.torchserve.endpoint import connect
-from serving.backends.torchserve.process import wait_until
+from serving.processes import wait_until
 from serving.promotion import register_release
 from serving.reconcile import reconcile, server_status, start_server
 from tests.support.promotions import (
@@ -130,17 +129,17 @@ def test_a_version_that_was_deleted_serves_on_and_this_is_said(home, releases, t
 
 
 def test_a_damaged_record_of_what_serves_is_made_again_from_the_registry(home, registry, releases, first):
-    pid = torchserve.status(home).models[NAME].versions[0].workers[0].pid
+    pid = server.status(home).models[NAME].versions[0].workers[0].pid
     home.serve.deployed.write_text("{")
-    assert "is damaged. glocal serve start makes it again" in said(torchserve.status(home).differences)
+    assert "is damaged. glocal serve start makes it again" in said(server.status(home).differences)
     started = start_server(home, home.tracking_uri)
     assert "kept as deployed.json.damaged and made again" in said(started.differences)
     assert_one_truth(home, NAME, "1", releases[0])
-    assert torchserve.status(home).models[NAME].versions[0].workers[0].pid == pid  # it served on
+    assert server.status(home).models[NAME].versions[0].workers[0].pid == pid  # it served on
 
 
 def test_without_record_and_archive_the_champion_comes_from_the_registry(home, registry, releases, first):
-    torchserve.stop(home)
+    server.stop(home)
     home.serve.deployed.write_text("[]")
     shutil.rmtree(home.serve.store)
     start_server(home, home.tracking_uri)
@@ -148,9 +147,9 @@ def test_without_record_and_archive_the_champion_comes_from_the_registry(home, r
 
 
 def test_a_server_with_a_damaged_state_file_is_found_and_stays(home, releases, first):
-    pid = torchserve.status(home).pid
+    pid = server.status(home).pid
     home.serve.state.write_text("}")
-    looked = torchserve.status(home)
+    looked = server.status(home)
     assert (looked.pid, looked.state) == (pid, "serving")
     assert "state.json is damaged" in said(looked.differences)
     started = start_server(home, home.tracking_uri)
@@ -159,7 +158,7 @@ def test_a_server_with_a_damaged_state_file_is_found_and_stays(home, releases, f
 
 
 def test_a_server_that_was_started_and_is_not_on_record_is_taken_over(home, releases, first):
-    torchserve.stop(home)
+    server.stop(home)
     code = f"""
 import os
 from model.home import Home
@@ -177,7 +176,7 @@ server.ensure(Home.at({str(home.root)!r}).serve)
 
 def test_a_stopped_server_ends_even_where_no_record_names_it(home, releases, first):
     home.serve.state.unlink()
-    assert torchserve.stop(home) is True
+    assert server.stop(home) is True
     assert server_pids(home.serve) == []
     assert server_status(home, home.tracking_uri).state == "stopped"
 
@@ -196,14 +195,14 @@ def test_a_server_without_its_model_is_reported_and_brought_back(home, releases,
 
 
 def test_a_deaf_server_is_reported_as_such(home, releases, first):
-    server = psutil.Process(torchserve.status(home).pid)
-    server.suspend()
+    process = psutil.Process(server.status(home).pid)
+    process.suspend()
     try:
-        looked = torchserve.status(home)
+        looked = server.status(home)
     finally:
-        server.resume()
+        process.resume()
     assert (looked.running, looked.state, looked.fault.exit_code) == (True, "deaf", 5)
-    assert wait_until(lambda: torchserve.status(home).state == "serving", deadline_s=30)
+    assert wait_until(lambda: server.status(home).state == "serving", deadline_s=30)
 
 
 def test_what_killed_deployments_leave_is_removed(home, releases, first):
@@ -239,7 +238,7 @@ def test_models_of_two_data_sets_serve_side_by_side_and_come_back_alone(home, re
     to(home, "1", "mugs-v2")
     assert_one_truth(home, "mugs-v2", "1", other)
     assert_one_truth(home, NAME, "1", releases[0])
-    torchserve.stop(home)
+    server.stop(home)
     archive = home.serve.store / "mugs-v2-1.mar"
     good = archive.read_bytes()
     archive.write_bytes(good[:-1])

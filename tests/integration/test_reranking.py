@@ -12,6 +12,7 @@ from model.schemas.report import Report
 from model.training.train import train
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
+from serving.operations.query import make_query
 from tests.support.datasets import VIEWS, draw_scene, make_scenes
 from tests.support.releases import make_pin
 
@@ -59,7 +60,7 @@ def test_the_engine_finds_views_of_a_scene_and_says_how_many_matches_agree(engin
 def test_it_gives_its_golden_answers_alone_and_in_a_batch(engine):
     release = engine.release
     images = [release.golden_image(golden).read_bytes() for golden in release.golden]
-    together = engine.search_many([(image, 5) for image in images])
+    together = engine.answers([make_query("search", [image]) for image in images])
     for golden, image, answer in zip(release.golden, images, together, strict=True):
         assert all(neighbour.inliers is not None for neighbour in golden.neighbours)
         assert same_neighbours(engine.search(image, 5)["neighbours"], golden.neighbours)

@@ -17,7 +17,7 @@ from model.errors import NotFound, Unavailable
 from model.schemas.run_record import Failure
 from model.schemas.training_gain import TrainingGain
 from pipelines.provenance import run_name, run_params, run_tags
-from serving.backends.torchserve.process import wait_until
+from serving.processes import wait_until
 from serving.registry.commit import code_commit
 from serving.registry.runs import LOSS, VALIDATION, Runs
 from tests.support.records import curve

@@ -17,14 +17,17 @@ from model.config import ServeConfig
 from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.files import read_json, write_json
 from model.locks import hold
+from serving import server
 from serving.backends.torchserve import discovery
-from serving.backends.torchserve import server as torchserve
 from serving.backends.torchserve.archive import build_archive
 from serving.backends.torchserve.discovery import find
-from serving.backends.torchserve.process import wait_until
+from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.rollout import switch_over
-from serving.client import query
+from serving.gateway import process as gateway
 from serving.golden import same_neighbours
+from serving.limits import MAX_BODY, MAX_BYTES
+from serving.local import local_client, read_key
+from serving.processes import wait_until
 from serving.promotion import promote_release
 from serving.reconcile import start_server
 from tests.support.promotions import register, to
@@ -66,11 +69,24 @@ def replaced(deploy, address, releases):
     return deploy(releases[1]).version
 
 
-def serves(address, release, version):
-    answer = query(address, "glocal", release.folder / "golden" / "0.png", 3)
-    return (answer["release"], answer["model_version"]) == (release.id, version) and same_neighbours(
-        answer["neighbours"], release.golden[0].neighbours
-    )
+@pytest.fixture(scope="module")
+def serves(home):
+    """Whether a release answers, as this version."""
+
+    def serves(release, version):
+        answer = local_client(home.serve).search(release.folder / "golden" / "0.png", 3, model=NAME)
+        named = (answer.release, answer.model_version) == (release.id, version)
+        return named and same_neighbours(answer.neighbours, release.golden[0].neighbours)
+
+    return serves
+
+
+@pytest.fixture(scope="module")
+def http(home, address):
+    """HTTP as a program sends it that has the owner's key."""
+    key = {"Authorization": f"Bearer {read_key(home.serve)}"}
+    with httpx.Client(base_url=address, headers=key, timeout=60) as http:
+        yield http
 
 
 def processes(home):
@@ -92,9 +108,9 @@ def _session(each):
         return None
 
 
-def test_a_deployed_release_answers_and_is_what_status_says(home, releases, address):
-    assert serves(address, releases[0], "1")
-    state = torchserve.status(home)
+def test_a_deployed_release_answers_and_is_what_status_says(home, releases, address, serves):
+    assert serves(releases[0], "1")
+    state = server.status(home)
     assert (state.running, state.state, state.fault) == (True, "serving", None)
     assert state.address == address
     assert state.models["glocal"].default == "1"
@@ -103,11 +119,11 @@ def test_a_deployed_release_answers_and_is_what_status_says(home, releases, addr
 
 
 def test_deploying_what_serves_only_verifies_it(home, deploy, releases, address):
-    pid = torchserve.status(home).models["glocal"].versions[0].workers[0].pid
+    pid = server.status(home).models["glocal"].versions[0].workers[0].pid
     assert deploy(releases[0]).golden == 2
-    assert torchserve.status(home).models["glocal"].versions[0].workers[0].pid == pid
+    assert server.status(home).models["glocal"].versions[0].workers[0].pid == pid
     running = find(home.serve)
-    with torchserve.connect(home.serve, running) as endpoint, pytest.raises(Conflict, match="serves release"):
+    with connect(home.serve, running) as endpoint, pytest.raises(Conflict, match="serves release"):
         switch_over(endpoint, releases[1], "1", name=NAME, workers=1)
 
 
@@ -125,34 +141,25 @@ def test_every_listening_socket_is_on_loopback(home, address):
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"", "The image is empty."), (b"just a text", "no image of a known format"), (huge_png(), "pixels, more than 50000000.")],
+    [(b"", "There is no image."), (b"just a text", "no image of a known format"), (huge_png(), "pixels, more than 50000000.")],
     ids=["empty", "text", "bomb"],
 )
-@pytest.mark.parametrize("kind", ["application/octet-stream", "application/json", "text/plain", "image/png"])
-def test_a_bad_body_gets_a_4xx_with_a_fixed_message_and_the_server_lives_on(home, releases, address, data, said, kind):
-    answer = httpx.post(f"{address}/predictions/glocal", content=data, headers={"content-type": kind}, timeout=30)
+@pytest.mark.parametrize("kind", ["application/octet-stream", "image/png"])
+def test_a_bad_body_gets_a_4xx_with_a_fixed_message_and_the_server_lives_on(http, releases, data, said, kind, serves):
+    answer = http.post("/v1/search", content=data, headers={"content-type": kind})
     assert answer.status_code == 422
-    assert said in answer.json()["error"]
-    assert serves(address, releases[0], "1")
+    assert said in answer.json()["title"]
+    assert serves(releases[0], "1")
 
 
-def test_a_body_over_the_limit_is_a_413_or_a_closed_connection_and_the_server_lives_on(releases, address):
+def test_a_body_over_the_limit_is_a_413_and_the_server_lives_on(releases, http, serves):
+    assert http.post("/v1/search", content=bytes(MAX_BYTES + 1)).status_code == 413
     with contextlib.suppress(httpx.TransportError):  # where it was refused while we were still sending
-        assert httpx.post(f"{address}/predictions/glocal", content=bytes(33 * 2**20), timeout=30).status_code == 413
-    assert serves(address, releases[0], "1")
+        assert http.post("/v1/search", content=bytes(MAX_BODY + 1)).status_code == 413
+    assert serves(releases[0], "1")
 
 
-def test_k_is_taken_from_the_header_whatever_its_case(address):
-    for name in ("Glocal-K", "glocal-k"):
-        answer = httpx.post(f"{address}/predictions/glocal", content=draw_image(1), headers={name: "2"}, timeout=30)
-        assert len(answer.json()["neighbours"]) == 2
-    assert (
-        httpx.post(f"{address}/predictions/glocal", content=draw_image(1), headers={"Glocal-K": "0"}, timeout=30).status_code
-        == 422
-    )
-
-
-def test_a_release_that_fails_its_golden_queries_leaves_the_old_one_serving(home, deploy, releases, address, tmp_path):
+def test_a_release_that_fails_its_golden_queries_leaves_the_old_one_serving(home, deploy, releases, address, tmp_path, serves):
     parts = make_parts(tmp_path / "parts", seed=5)
     answers = read_json(parts / "golden" / "answers.json")
     answers[1]["neighbours"][0]["score"] -= 0.1
@@ -160,12 +167,12 @@ def test_a_release_that_fails_its_golden_queries_leaves_the_old_one_serving(home
     bad = reseal(parts, tmp_path / "bad")
     with pytest.raises(GlocalError, match=r"golden query 1\.png"):
         deploy(bad)
-    assert serves(address, releases[0], "1")
+    assert serves(releases[0], "1")
     assert only_version(home) == "1"
 
 
 @pytest.mark.parametrize("damage", ["flip", "miss", "add"])
-def test_a_damaged_release_is_refused_and_the_old_one_serves(home, releases, address, tmp_path, damage):
+def test_a_damaged_release_is_refused_and_the_old_one_serves(home, releases, address, tmp_path, damage, serves):
     version = register(releases[1], home, tmp_path / "evidence", name=NAME).version
     folder = shutil.copytree(releases[1].folder, tmp_path / "release")
     weights = folder / "weights.safetensors"
@@ -177,17 +184,16 @@ def test_a_damaged_release_is_refused_and_the_old_one_serves(home, releases, add
         (folder / "more.txt").write_text("x")
     with pytest.raises(InvalidInput):
         promote_release(folder, version, ServeConfig(name=NAME), home=home, tracking_uri=home.tracking_uri, why="test")
-    assert serves(address, releases[0], "1")
+    assert serves(releases[0], "1")
 
 
-def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, deploy, releases, address):
+def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, deploy, releases, address, http):
     answers, stop = [], threading.Event()
 
     def ask():
-        with httpx.Client(timeout=60) as caller:
-            while not stop.is_set():
-                answer = caller.post(f"{address}/predictions/glocal", content=draw_image(len(answers) % 10))
-                answers.append((answer.status_code, answer.json().get("release"), answer.json().get("model_version")))
+        while not stop.is_set():
+            answer = http.post("/v1/search", content=draw_image(len(answers) % 10))
+            answers.append((answer.status_code, answer.json().get("release"), answer.json().get("model_version")))
 
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask)
@@ -209,21 +215,21 @@ def test_a_new_version_replaces_the_old_one_without_a_failed_request(home, deplo
     assert [path.name for path in home.serve.store.glob("*.mar")] == [f"glocal-{done.version}.mar"]
 
 
-def test_what_a_killed_deployment_left_is_tidied_by_the_next(home, deploy, releases, address, replaced):
+def test_what_a_killed_deployment_left_is_tidied_by_the_next(home, deploy, releases, address, replaced, serves):
     """It had registered its version and made it the default, and died before it was recorded."""
     folder = home.serve
     stray = build_archive(releases[2], folder.store, name=NAME, version="99")
-    with torchserve.connect(folder, find(folder)) as endpoint:
+    with connect(folder, find(folder)) as endpoint:
         endpoint.server.register(stray.path.name, "glocal")
         endpoint.server.set_default("glocal", "99")
     deploy(releases[1])
     assert only_version(home) == replaced
     assert not stray.path.exists()
-    assert serves(address, releases[1], replaced)
+    assert serves(releases[1], replaced)
 
 
 def test_a_release_that_a_worker_cannot_load_is_given_up_and_the_old_one_serves(
-    home, deploy, releases, address, replaced, tmp_path
+    home, deploy, releases, address, replaced, tmp_path, serves
 ):
     parts = make_parts(tmp_path / "parts")
     vectors = np.zeros((ENTRIES, 8), np.float32)  # of another embedding space
@@ -231,7 +237,7 @@ def test_a_release_that_a_worker_cannot_load_is_given_up_and_the_old_one_serves(
     np.save(parts / "gallery" / "vectors.npy", vectors)
     with pytest.raises(Unavailable, match="became ready"):
         deploy(reseal(parts, tmp_path / "bad"))
-    assert serves(address, releases[1], replaced)
+    assert serves(releases[1], replaced)
     assert only_version(home) == replaced
 
 
@@ -241,21 +247,21 @@ def test_a_second_deployment_at_the_same_time_is_a_conflict(home, deploy, releas
         deploy(releases[2], lock_wait_s=0.2)
 
 
-def test_a_killed_worker_comes_back(home, releases, address, replaced):
-    worker = torchserve.status(home).models["glocal"].versions[0].workers[0].pid
+def test_a_killed_worker_comes_back(home, releases, address, replaced, serves):
+    worker = server.status(home).models["glocal"].versions[0].workers[0].pid
     os.kill(worker, signal.SIGKILL)
 
     def recovered():
         try:
-            return serves(address, releases[1], replaced)
+            return serves(releases[1], replaced)
         except GlocalError:
             return False
 
     assert wait_until(recovered, deadline_s=60)
-    assert torchserve.status(home).models["glocal"].versions[0].workers[0].pid != worker
+    assert server.status(home).models["glocal"].versions[0].workers[0].pid != worker
 
 
-def test_what_was_deployed_serves_again_after_the_server_was_killed(home, releases, address, replaced):
+def test_what_was_deployed_serves_again_after_the_server_was_killed(home, releases, address, replaced, serves):
     folder = home.serve
     before = find(folder).pid
     os.kill(before, signal.SIGKILL)
@@ -263,21 +269,47 @@ def test_what_was_deployed_serves_again_after_the_server_was_killed(home, releas
     state = start_server(home, home.tracking_uri)
     assert state.pid != before
     assert state.address == address  # its ports were free again
-    assert serves(address, releases[1], replaced)
+    assert serves(releases[1], replaced)
     assert start_server(home, home.tracking_uri).pid == state.pid
+
+
+def test_a_killed_gateway_is_reported_and_comes_back_at_its_address(home, releases, address, replaced, serves):
+    os.kill(gateway.find(home.serve).pid, signal.SIGKILL)
+    assert wait_until(lambda: gateway.find(home.serve) is None, deadline_s=10)
+    state = server.status(home)
+    assert (state.running, state.state, state.address) == (True, "deaf", "")
+    assert "gateway" in state.fault.headline
+    assert "glocal serve start" in state.fault.hint
+    state = start_server(home, home.tracking_uri)
+    assert (state.state, state.address) == ("serving", address)
+    assert serves(releases[1], replaced)
+
+
+def test_another_users_call_reaches_no_server_behind_the_gateway(home, address, replaced):
+    """Without TorchServe's own token, which lies in a file of this user alone."""
+    running, token = find(home.serve), home.serve.tokens
+    assert token.stat().st_mode & 0o077 == 0
+    for method, url in (
+        ("POST", f"{running.address}/predictions/{NAME}"),
+        ("GET", f"{running.management}/models"),
+        ("DELETE", f"{running.management}/models/{NAME}/{replaced}"),
+        ("POST", f"{running.management}/models?url=x.mar"),
+    ):
+        assert httpx.request(method, url, timeout=30).status_code in {400, 401, 403}, url
+    assert only_version(home) == replaced
 
 
 def test_stopping_twice_leaves_no_process_behind(home, address, replaced):
     scratch = find(home.serve).scratch
     assert processes(home)
-    assert torchserve.stop(home) is True
-    assert torchserve.stop(home) is False
+    assert server.stop(home) is True
+    assert server.stop(home) is False
     assert processes(home) == []
     assert not os.path.exists(scratch)  # noqa: PTH110
-    assert torchserve.status(home).running is False
+    assert server.status(home).running is False
     assert json.loads(home.serve.deployed.read_text())["glocal"]["version"] == replaced
 
 
 def only_version(home):
-    (version,) = [each.version for each in torchserve.status(home).models["glocal"].versions]
+    (version,) = [each.version for each in server.status(home).models["glocal"].versions]
     return version

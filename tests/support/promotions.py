@@ -4,8 +4,8 @@ from model.config import ServeConfig
 from model.files import read_json, write_json
 from model.release import seal_release
 from model.schemas.decision import Decision, RuleResult
-from serving.backends.torchserve import server as torchserve
-from serving.client import query
+from serving import server
+from serving.local import local_client
 from serving.promotion import promote, register_release
 from serving.registry.models import Registry
 from tests.support.releases import draw_image, make_parts, make_pin, make_release, reseal
@@ -56,13 +56,13 @@ def said(found):
 
 def answers(home, name):
     """The version and the release that answer at the endpoint."""
-    answer = query(torchserve.status(home).address, name, draw_image(1), 1)
-    return answer["model_version"], answer["release"]
+    answer = local_client(home.serve).search(draw_image(1), 1, model=name)
+    return answer.model_version, answer.release
 
 
 def assert_one_truth(home, name, version, release):
     """Served, on record and champion are one version, the endpoint names its release, and nothing else is there."""
-    status, deployed = torchserve.status(home), read_json(home.serve.deployed)[name]
+    status, deployed = server.status(home), read_json(home.serve.deployed)[name]
     assert answers(home, name) == (version, release.id)
     assert (deployed["version"], deployed["release"]) == (version, release.id)
     assert Registry(home.tracking_uri, name).alias("champion") == version

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from model.errors import GlocalError, InvalidInput, NotFound
 from model.files import atomic_file, sha256_file, write_text
 from model.scratch import scratch_folder
-from serving.protocol import MODEL_NAME, RELEASE
+from serving.protocol import MODEL_NAME, MODEL_VERSION, RELEASE
 
 if TYPE_CHECKING:
     from model.release import Release
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MAX_ENTRIES = 10_000
 MAX_TOTAL = 16 * 2**30
 MAX_RATIO = 50
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOCAL_HEADER = 30
+_HANDLER = Path(__file__).resolve().with_name("handler.py")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -50,7 +50,7 @@ def build_archive(release: "Release", store: Path, *, name: str, version: str) -
     Raises:
         InvalidInput: The release was changed since it was opened, or name or version cannot be part of an address.
     """
-    if not MODEL_NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+    if not MODEL_NAME.fullmatch(name) or not MODEL_VERSION.fullmatch(version):
         raise InvalidInput(f"A model cannot be served as {name} {version}.", "Use letters, digits, dashes and underscores.")
     from model.release import open_release  # numpy, which the query command does without
 
@@ -82,6 +82,26 @@ def verify_archive(path: Path, sha256: str | None = None) -> Archive:
         raise InvalidInput(f"The archive {path.name} was changed.", "Run the pipeline again: glocal run DIR.")
     check_archive(path)
     return Archive(path, actual)
+
+
+def has_current_handler(archive: Archive) -> bool:
+    """Whether a verified archive holds the handler of this revision, which the gateway speaks with."""
+    with zipfile.ZipFile(archive.path) as packed:
+        return _HANDLER.name in packed.namelist() and packed.read(_HANDLER.name) == _HANDLER.read_bytes()
+
+
+def pack_again(archive: Archive, *, name: str, version: str) -> Archive:
+    """Replace a verified archive of an earlier revision by one with the same release and today's handler.
+
+    Raises:
+        InvalidInput: The release in it cannot be used.
+    """
+    from model.release import open_release
+
+    with scratch_folder("archive") as scratch:
+        with zipfile.ZipFile(archive.path) as packed:
+            packed.extractall(scratch, [entry for entry in packed.namelist() if entry.startswith(f"{RELEASE}/")])
+        return build_archive(open_release(scratch / RELEASE), archive.path.parent, name=name, version=version)
 
 
 def check_archive(path: Path) -> None:
@@ -166,9 +186,9 @@ def _lay_out(release_folder: Path, scratch: Path, name: str, version: str) -> Pa
     for part in ("extra", "out", "tmp"):
         (scratch / part).mkdir()
     (scratch / "extra" / RELEASE).symlink_to(release_folder, target_is_directory=True)
-    (scratch / "handler.py").symlink_to(Path(__file__).resolve().with_name("handler.py"))
+    (scratch / _HANDLER.name).symlink_to(_HANDLER)
     command = [sys.executable, "-m", "model_archiver.model_packaging", "--archive-format", "no-archive", "--export-path", "out"]
-    command += ["--model-name", name, "--version", version, "--handler", "handler.py", "--extra-files", "extra"]
+    command += ["--model-name", name, "--version", version, "--handler", _HANDLER.name, "--extra-files", "extra"]
     environment = {**os.environ, "TMPDIR": str(scratch / "tmp")}
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
     folder: Path = scratch / "out" / name

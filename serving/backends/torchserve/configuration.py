@@ -7,13 +7,15 @@ from pathlib import Path
 
 from model.errors import Unavailable
 from model.home import ServeFolder
-from serving.limits import MAX_BYTES
+from serving.limits import MAX_BODY
+from serving.operations.envelope import MAX_HEAD
+from serving.processes import clean_environment
 
 LOOPBACK = "127.0.0.1"
-_KEPT = ("PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
-"""Variables that the server inherits: no TS_*, which would override its configuration, and no secrets."""
-_UTF_8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
-"""Locale of the server: Java and Python then read all paths and names, whatever the user's locale is."""
+_TOKEN_MINUTES = 10 * 365 * 24 * 60
+"""Minutes that a token lasts. A server has new ones at each start."""
+_MAX_ANSWER = 64 * 2**20
+"""Maximum bytes of the answers to one block of queries."""
 _APPENDER = """
 <RollingFile name="{name}" fileName="{logs}/{name}.log" filePattern="{logs}/{name}.%i.log">
 <PatternLayout pattern="%d{{ISO8601}} [%-5p] %t - %m%n"/>
@@ -37,13 +39,12 @@ class Limits:
     """Limits of the server.
 
     Attributes:
-        heap_mb: Maximum megabytes of the JVM's heap. Every waiting request holds its body there: two full queues of the largest
-            bodies are 1024.
-        direct_mb: Maximum megabytes of the JVM outside its heap. Bodies lie there while they arrive and while they go to a
-            worker: forty of the largest size at once fit.
+        heap_mb: Maximum megabytes of the JVM's heap. Every waiting block of queries lies there; all blocks together have no more
+            bytes than the gateway holds.
+        direct_mb: Maximum megabytes of the JVM outside its heap, where blocks lie while they arrive and go to a worker.
         threads: Threads of one worker's arithmetic. Two threads on busy cores wait for each other: on two such cores a query
             of 30 ms then took up to 1.6 s, and with one thread never more than 50 ms.
-        queue: Maximum requests that wait for one model; further requests get a 503.
+        queue: Maximum blocks of queries that wait for one model; further blocks get a 503.
         response_s: Seconds to answer a query, after which a worker is given up.
         startup_s: Seconds to start, after which a worker is given up.
     """
@@ -102,7 +103,8 @@ def properties(folder: ServeFolder, ports: Ports, limits: Limits) -> str:
         "model_store": folder.store,
         "workflow_store": folder.store,
         "allowed_urls": "file:///nowhere/.*",  # archives come from the store, by name
-        "disable_token_authorization": "true",
+        "disable_token_authorization": "false",
+        "token_expiration_min": _TOKEN_MINUTES,
         "enable_model_api": "true",
         "install_py_dep_per_model": "false",
         "enable_envvars_config": "false",
@@ -111,7 +113,8 @@ def properties(folder: ServeFolder, ports: Ports, limits: Limits) -> str:
         "default_response_timeout": limits.response_s,
         "default_startup_timeout": limits.startup_s,
         "job_queue_size": limits.queue,
-        "max_request_size": MAX_BYTES + 4096,
+        "max_request_size": MAX_BODY + MAX_HEAD + 4096,
+        "max_response_size": _MAX_ANSWER,
         "number_of_netty_threads": 4,
         "netty_client_threads": 2,
         "prefer_direct_buffer": "false",
@@ -140,13 +143,9 @@ def read_ports(folder: ServeFolder) -> Ports | None:
 
 def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, str]:
     """The environment of the server and its workers."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     threads = str(limits.threads)
     return {
-        **kept,
-        **_UTF_8,
-        "PYTHONPATH": str(Path(__file__).parents[3]),
-        "PYTHONUNBUFFERED": "1",
+        **clean_environment(),  # without TS_*, which would override the configuration
         "TMPDIR": scratch,
         "LOG_LOCATION": str(folder.logs),
         "METRICS_LOCATION": str(folder.logs),

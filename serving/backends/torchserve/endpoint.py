@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from model.errors import GlocalError, InvalidInput, NotFound, StorageFailed
 from model.home import ServeFolder
 from model.schemas.status import Difference
-from serving.backends.torchserve.archive import verify_archive
+from serving.backends.torchserve.archive import has_current_handler, pack_again, verify_archive
 from serving.backends.torchserve.configuration import Limits
-from serving.backends.torchserve.deployed import Deployed, read_deployed
+from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
 from serving.backends.torchserve.discovery import Running
 from serving.backends.torchserve.management import Management
+from serving.client import Client
+from serving.local import local_client
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Endpoint:
     server: Management
 
     @property
-    def address(self) -> str:
-        """Address for queries."""
-        return self.server.inference
+    def client(self) -> Client:
+        """A client of this home's gateway."""
+        return local_client(self.folder)
 
     def deployed(self, name: str) -> Deployed | None:
         """The version on record as serving under a name."""
@@ -44,7 +46,7 @@ class Endpoint:
 @contextmanager
 def connect(folder: ServeFolder, running: Running) -> Iterator[Endpoint]:
     """The endpoint of a running server, for the duration of the block."""
-    with Management(running.address, running.management, log=str(folder.logs)) as server:
+    with Management(running.address, running.management, tokens=folder.tokens, log=str(folder.logs)) as server:
         yield Endpoint(folder, server)
 
 
@@ -91,7 +93,7 @@ def restore(endpoint: Endpoint, redeploy: Callable[[str, Deployed], None]) -> li
 
 def _bring_back(endpoint: Endpoint, name: str, entry: Deployed, redeploy: Callable[[str, Deployed], None]) -> list[Difference]:
     try:
-        bring_up(endpoint, name, entry, deadline_s=Limits().startup_s)
+        bring_up(endpoint, name, _with_current_handler(endpoint.folder, name, entry), deadline_s=Limits().startup_s)
     except (InvalidInput, NotFound) as damage:
         try:
             redeploy(name, entry)
@@ -101,6 +103,17 @@ def _bring_back(endpoint: Endpoint, name: str, entry: Deployed, redeploy: Callab
         done = f"It was packed again from the registry, and version {entry.version} serves."
         return [Difference(model=name, found=damage.headline, done=done)]
     return []
+
+
+def _with_current_handler(folder: ServeFolder, name: str, entry: Deployed) -> Deployed:
+    """The record of a version whose archive was packed again if an earlier revision had packed it."""
+    archive = verify_archive(folder.store / entry.archive, entry.sha256)
+    if has_current_handler(archive):
+        return entry
+    packed = pack_again(archive, name=name, version=entry.version)
+    entry = entry.model_copy(update={"archive": packed.path.name, "sha256": packed.sha256})
+    write_deployed(folder.deployed, name, entry)
+    return entry
 
 
 def strays(endpoint: Endpoint) -> list[Difference]:

@@ -2,13 +2,16 @@
 
 import contextlib
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx
 
 from model.errors import Unavailable
+from model.files import Watched
 from model.schemas.status import ServedVersion, Worker
+from serving.backends.torchserve.tokens import bearer, read_tokens
 
 
 class Management:
@@ -17,13 +20,15 @@ class Management:
     Args:
         inference: Address for queries.
         management: Management address.
+        tokens: File of the server's tokens.
         log: Folder of the server's logs, for the hints.
         timeout_s: Seconds to wait for an answer.
     """
 
-    def __init__(self, inference: str, management: str, *, log: str, timeout_s: float = 30) -> None:
-        self.inference = inference
+    def __init__(self, inference: str, management: str, *, tokens: Path, log: str, timeout_s: float = 30) -> None:
+        self._inference = inference
         self._management = management
+        self._tokens = Watched(tokens, read_tokens)
         self._log = log
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)  # loopback: no proxy stands between
 
@@ -36,8 +41,11 @@ class Management:
     def healthy(self) -> bool:
         """Whether both addresses answer, with a worker or without."""
         with contextlib.suppress(httpx.HTTPError):
-            pinged = self._client.get(f"{self.inference}/ping", timeout=5)
-            listed = self._client.get(f"{self._management}/models", timeout=5)
+            tokens = self._tokens.value()
+            if tokens is None:
+                return False
+            pinged = self._client.get(f"{self._inference}/ping", headers=bearer(tokens.inference), timeout=5)
+            listed = self._client.get(f"{self._management}/models", headers=bearer(tokens.management), timeout=5)
             return "status" in pinged.text and "models" in listed.text
         return False
 
@@ -109,7 +117,9 @@ class Management:
 
     def _send(self, method: str, path: str, params: dict[str, Any] | None = None) -> httpx.Response:
         try:
-            return self._client.request(method, self._management + path, params=params)
+            tokens = self._tokens.value()
+            headers = bearer(tokens.management) if tokens else {}
+            return self._client.request(method, self._management + path, params=params, headers=headers)
         except httpx.HTTPError as error:
             raise Unavailable("TorchServe does not answer.", f"See {self._log}/ts_log.log.") from error
 

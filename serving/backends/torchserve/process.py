@@ -1,15 +1,12 @@
 """TorchServe's process, which is started detached on loopback and ended with all its workers."""
 
 import contextlib
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +27,6 @@ from serving.backends.torchserve.configuration import (
     read_ports,
 )
 from serving.backends.torchserve.discovery import MAIN, Running, last_ports, members, recorded, scratch_of, server_pids
-from serving.backends.torchserve.forms import write_form_class
 
 _SCRATCH_PREFIX = "glocal-serve-"
 _HOME_NOTE = ".home"
@@ -47,7 +43,7 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
     for needed in (folder.root, folder.store, folder.logs):
         needed.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(folder)
-    write_form_class(_torchserve() / "frontend" / "model-server.jar", _classes(scratch))
+    folder.tokens.unlink(missing_ok=True)
     write_text(folder.config, properties(folder, ports, limits))
     write_text(folder.logging, logging_xml(folder))
     command = _command(folder, scratch, limits)
@@ -61,6 +57,7 @@ def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                umask=0o077,  # the tokens are for this user alone
             )
         except OSError as error:
             raise Unavailable("TorchServe cannot be started.", f"{command[0]}: {error.strerror}") from error
@@ -108,16 +105,6 @@ def _write_state(folder: ServeFolder, state: dict[str, object]) -> None:
     write_json(folder.state, state)
 
 
-def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 0.1) -> bool:
-    """Call `done` until it returns true; returns whether it did so before the deadline."""
-    deadline = time.monotonic() + deadline_s
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause_s)
-    return True
-
-
 def _command(folder: ServeFolder, scratch: str, limits: Limits) -> list[str]:
     return [
         java_program(),
@@ -130,15 +117,10 @@ def _command(folder: ServeFolder, scratch: str, limits: Limits) -> list[str]:
         f"-Djava.io.tmpdir={scratch}",
         f"-Dlog4j.configurationFile={folder.logging.as_uri()}",
         f"-Dmodel_server_home={_torchserve().parent}",
-        *("-cp", f"{os.path.relpath(_classes(scratch), folder.root)}:{_torchserve() / 'frontend' / '*'}", MAIN),
+        *("-cp", f"{_torchserve() / 'frontend' / '*'}", MAIN),
         *("--python", sys.executable, "-f", str(folder.config), "-s", str(folder.store), "-w", str(folder.store)),
-        *("-ncs", "--disable-token-auth", "--enable-model-api"),
+        *("-ncs", "--enable-model-api"),
     ]
-
-
-def _classes(scratch: str) -> Path:
-    """Folder of Java classes that replace TorchServe's own."""
-    return Path(scratch, "classes")
 
 
 def _torchserve() -> Path:

@@ -15,9 +15,8 @@ from model.schemas.promotion import Deployment
 from serving.backends.torchserve.archive import build_archive, remove_archive
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
 from serving.backends.torchserve.endpoint import Endpoint, bring_up
-from serving.backends.torchserve.process import wait_until
-from serving.client import query
 from serving.golden import replay_golden
+from serving.processes import wait_until
 
 READY_S = 120.0
 """Seconds to wait until the workers of a new version are ready."""
@@ -46,7 +45,7 @@ def switch_over(
     if old.release != release.id:
         clash = two_releases(endpoint.folder, old, release.id)
         raise Conflict(f"{name}: {clash.headline}", clash.hint)
-    replay_golden(release, endpoint.address, name, version)
+    replay_golden(release, endpoint.client, name, version)
     return None
 
 
@@ -68,7 +67,7 @@ def two_releases(folder: ServeFolder, serving: Deployed, registered: str) -> Con
 def deployment(endpoint: Endpoint, release: Release, version: str, name: str) -> Deployment:
     """The deployment after `switch_over`."""
     return Deployment(
-        address=endpoint.address,
+        address=endpoint.client.address,
         name=name,
         version=version,
         release=release.id,
@@ -106,7 +105,7 @@ def _replace(
     )
     try:
         bring_up(endpoint, name, new, deadline_s=deadline_s)
-        replay_golden(release, endpoint.address, name, version)
+        replay_golden(release, endpoint.client, name, version)
         endpoint.server.set_default(name, version)
         write_deployed(endpoint.folder.deployed, name, new)
     except BaseException:
@@ -135,6 +134,6 @@ def _drain(endpoint: Endpoint, name: str, version: str, release: Release) -> Non
     began = time.monotonic()
     with contextlib.suppress(GlocalError):
         if release.golden:
-            query(endpoint.address, name, release.golden_image(release.golden[0]), 1, version=version)
+            endpoint.client.search(release.golden_image(release.golden[0]), k=1, model=name, version=version)
     wait_until(lambda: not endpoint.server.waiting(name, version), deadline_s=_DRAIN_S)
     time.sleep(_GRACE_S + min(3 * (time.monotonic() - began), _DRAIN_S))

@@ -1,51 +1,139 @@
 """The client's own checks, and what refusals mean."""
 
+import asyncio
 import json
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
-from model.errors import InvalidInput, NotFound, Unavailable
+from model.errors import Conflict, InvalidInput, NotFound, Overloaded, TooLarge, Unavailable
 from model.schemas.status import ServedModel, ServedVersion, ServerStatus, Worker
 from serving import client
+from serving.client import AsyncClient, Client
 from tests.support.releases import draw_image, huge_png
+
+NOBODY = "http://127.0.0.1:9"
+ANSWER = {"neighbours": [{"id": "a.png", "label": "a", "score": 0.5}], "release": "r", "embedding_space_id": "s"}
 
 
 @pytest.mark.parametrize("data", [b"", b"text", huge_png()], ids=["empty", "text", "bomb"])
 def test_the_client_refuses_what_is_no_image_before_it_sends_anything(data, tmp_path):
     (tmp_path / "image.jpg").write_bytes(data)
     with pytest.raises(InvalidInput) as caught:
-        client.query("http://127.0.0.1:9", "glocal", tmp_path / "image.jpg")
+        Client(NOBODY).search(tmp_path / "image.jpg")
     assert "\n" not in str(caught.value)
 
 
 def test_the_client_says_where_nothing_listens(tmp_path):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        nobody = f"http://127.0.0.1:{bound.getsockname()[1]}"
         with pytest.raises(Unavailable, match="Nothing answers"):
-            client.query(f"http://127.0.0.1:{bound.getsockname()[1]}", "glocal", draw_image(1))
+            Client(nobody).embed(draw_image(1))
+        with pytest.raises(Unavailable, match="Nothing answers"):
+            asyncio.run(AsyncClient(nobody).embed(draw_image(1)))
     with pytest.raises(NotFound):
-        client.query("http://127.0.0.1:9", "glocal", tmp_path / "none.png")
-    with pytest.raises(InvalidInput, match="k must be"):
-        client.query("http://127.0.0.1:9", "glocal", draw_image(1), 0)
+        Client(NOBODY).search(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("address", ["http://[", "ftp://x", "nowhere"])
+def test_an_address_that_is_none_is_an_error_of_ours(address):
+    with pytest.raises((InvalidInput, Unavailable)):
+        Client(address).search(draw_image(1))
+
+
+@pytest.mark.parametrize("model", ["a/b", "..", "a b", "x" * 65])
+def test_a_name_that_no_model_can_have_is_not_sent(model):
+    with pytest.raises(InvalidInput, match="cannot be the name"):
+        Client(NOBODY).search(draw_image(1), model=model)
 
 
 @pytest.mark.parametrize(
     ("status", "body", "kind", "said"),
     [
-        (422, {"error": "The image is empty.", "hint": "h"}, InvalidInput, "The image is empty. h"),
-        (413, None, InvalidInput, "413"),
-        (404, {"code": 404, "message": "Model not found: x"}, NotFound, "Model not found"),
-        (503, {"code": 503, "message": "busy"}, Unavailable, "busy"),
-        (500, {"error": "The query could not be answered."}, Unavailable, "could not"),
+        (409, {"type": "urn:glocal:conflict", "title": "No.", "detail": "h", "status": 409}, Conflict, "No. h"),
+        (422, {"type": "urn:glocal:invalid-input", "title": "Empty."}, InvalidInput, "Empty."),
+        (413, None, TooLarge, "413"),
+        (404, {"code": 404}, NotFound, "404"),
+        (429, None, Overloaded, "429"),
         (502, ["not", "an", "object"], Unavailable, "502"),
+        (500, {"type": 5, "title": "x"}, Unavailable, "500"),
+        (400, {"type": "urn:glocal:nobody-knows", "title": "x"}, client.GlocalError, "x"),
     ],
 )
 def test_refusals_become_errors_of_their_kind(status, body, kind, said):
     answer = httpx.Response(status, text="" if body is None else json.dumps(body))
-    assert type(client._error(answer)) is kind
-    assert said in str(client._error(answer))
+    with pytest.raises(kind) as caught:
+        client._checked(answer)
+    assert type(caught.value) is kind
+    assert said in str(caught.value)
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Has no room for the first requests, then answers; remembers what it was sent."""
+
+    protocol_version = "HTTP/1.1"
+    full = 0
+    seen = ()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, self.headers.get("Authorization"), body, self.client_address))
+        no_room = len(self.seen) <= self.full
+        text = json.dumps({"type": "urn:glocal:overloaded", "title": "Full."} if no_room else ANSWER).encode()
+        self.send_response(429 if no_room else 200)
+        if no_room:
+            self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def endpoint():
+    handler = type("Handler", (Endpoint,), {"seen": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield handler, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_answers_are_typed_and_connections_are_kept(endpoint):
+    handler, address = endpoint
+    with Client(address, "secret") as one:
+        answers = [one.search(draw_image(1), 3, label="a", rerank=False, model="mugs") for _ in range(3)]
+    assert answers[0].neighbours[0].label == "a"
+    paths, keys, bodies, sockets = map(set, zip(*handler.seen, strict=True))
+    assert paths == {"/v1/models/mugs/search?k=3&label=a&rerank=false"}
+    assert (keys, bodies, len(sockets)) == ({"Bearer secret"}, {draw_image(1)}, 1)
+
+
+@pytest.mark.parametrize("full", [1, 2])
+def test_a_request_without_room_is_sent_again(endpoint, full):
+    handler, address = endpoint
+    handler.full = full
+    assert Client(address).search(draw_image(1)).release == "r"
+    assert len(handler.seen) == full + 1
+    handler.seen.clear()
+    assert asyncio.run(AsyncClient(address).search(draw_image(1))).release == "r"
+    assert len(handler.seen) == full + 1
+
+
+def test_after_the_last_try_the_refusal_is_the_error(endpoint):
+    handler, address = endpoint
+    handler.full = 9
+    with pytest.raises(Overloaded, match="Full"):
+        Client(address, retries=1).search(draw_image(1))
+    assert len(handler.seen) == 2
 
 
 def state(*names):

@@ -11,9 +11,10 @@ from model.data.decoding.limits import MAX_RATIO, MAX_SIDE
 from model.data.headers import DEFAULT
 from model.data.images import load_image
 from model.errors import InvalidInput
-from serving.client import query
+from serving.client import Client
 from serving.engine.engine import Engine
 from serving.limits import MAX_BYTES, MAX_PIXELS
+from serving.operations.query import make_query
 from tests.support.encoded import blobs, encode, sized_png
 from tests.support.memory import peak_growth
 from tests.support.releases import huge_png, make_release
@@ -82,7 +83,7 @@ def test_an_import_takes_nothing_that_training_would_refuse():
 @pytest.mark.usefixtures("undecoded")
 def test_the_engine_refuses_that_query_alone(name, engine):
     data, why = REFUSED[name]
-    refused, answered = engine.search_many([(data, 1), (encode(blobs()), 1)])
+    refused, answered = engine.answers([make_query("search", [image], {"k": 1}) for image in (data, encode(blobs()))])
     assert isinstance(refused, InvalidInput)
     assert refused.http_status == 422
     assert why in str(refused)
@@ -93,7 +94,7 @@ def test_the_engine_refuses_that_query_alone(name, engine):
 def test_the_client_sends_nothing(name):
     data, why = REFUSED[name]
     with pytest.raises(InvalidInput, match=re.escape(why)):
-        query("http://127.0.0.1:9", "glocal", data)
+        Client("http://127.0.0.1:9").search(data)
 
 
 @pytest.mark.slow

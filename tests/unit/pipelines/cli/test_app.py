@@ -20,6 +20,10 @@ COMMANDS = [
     ["serve", "start"],
     ["serve", "status"],
     ["serve", "stop"],
+    ["key"],
+    ["key", "create"],
+    ["key", "list"],
+    ["key", "revoke"],
 ]
 
 
@@ -56,8 +60,8 @@ def test_there_is_no_command_that_is_not_tested_above(glocal):
         (["run", ".", "--set", "model.trunk=os.system"], "There is no trunk os.system"),
         (["run", ".", "--set", "model.trunk=resnet18"], "No installed package holds weights for resnet18."),
         (["run", ".", "--set", "model.method=abe", "--set", "model.local_attention=none"], "The method abe has no local head."),
-        (["query", "x.jpg", "--k", "0"], "--k must be a number from 1 to 999999999."),
-        (["query", "x.jpg", "--k", "1000000000"], "--k must be a number from 1 to 999999999."),
+        (["query", "x.jpg", "--k", "0"], "--k must be a number from 1 to 1000000000."),
+        (["query", "x.jpg", "--k", "1000000001"], "--k must be a number from 1 to 1000000000."),
         (["query", "x.jpg", "--k", "9" * 5000], "Invalid value for '--k'"),
         (["compile", "--out", "p.json"], "p.json would not be a YAML file.\n  Name it .yaml or .yml"),
         (["compile", "--out", "p"], "p would not be a YAML file."),

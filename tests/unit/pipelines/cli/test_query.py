@@ -1,27 +1,71 @@
 import json
 
-from model.schemas.status import ServerStatus
+import pytest
 
-ANSWER = {
-    "release": "r",
-    "embedding_space_id": "s",
-    "neighbours": [{"id": "a\u202eb.jpg", "label": "mug\n\x1b[31m", "score": 0.5}],
+from model.schemas.status import ServerStatus
+from serving.client import Client
+from serving.operations import OPERATIONS
+
+NAMED = {"release": "r", "embedding_space_id": "s"}
+NEIGHBOUR = {"id": "a\u202eb.jpg", "label": "mug\n\x1b[31m", "score": 0.5}
+ACCEPTED = {"threshold": 0.4, "false_accept_rate": 0.01, "score": 0.5}
+ANSWERS = {
+    "search": {"neighbours": [NEIGHBOUR]},
+    "identify": {"known": True, "label": "mug", "best": "mug", "runner_up": "cup", "margin": 0.1, **ACCEPTED},
+    "verify": {"same": True, **ACCEPTED},
+    "detect": {
+        "objects": [{"label": "mug", "box": [1, 2, 3, 4], "score": 0.9, "inliers": 8, "exemplar": "m"}],
+        "calibrated": True,
+    },
+    "embed": {"embedding": [0.6, 0.8]},
+}
+SAID = {
+    "identify": "  mug, similarity 0.5000, threshold 0.4000\n  runner-up cup, margin 0.1000\n",
+    "verify": "  the same, similarity 0.5000, threshold 0.4000 at 0.01 false accepts\n",
+    "detect": "  0.9000  mug  (1 2 3 4), 8 local matches\n",
+    "embed": "  2 dimensions: 0.6000 0.8000 ...\n",
 }
 
 
-RERANKED = ANSWER | {"neighbours": [{"id": "a.jpg", "label": "mug", "score": 0.5, "inliers": 7}]}
+@pytest.fixture
+def answering(monkeypatch):
+    """An endpoint that gives the answer it is told to give."""
+    served = ServerStatus(running=True, state="serving", log="logs", models={"mugs": {"default": "1", "versions": ()}})
+    monkeypatch.setattr("serving.server.status", lambda _: served)
+    monkeypatch.setattr("serving.local.local_client", lambda _: Client("http://127.0.0.1:9"))
+
+    def answer(operation, **changes):
+        given = OPERATIONS[operation].answer.model_validate(ANSWERS[operation] | NAMED | changes)
+        monkeypatch.setattr(Client, operation, lambda *_, **__: given)
+
+    return answer
 
 
-def test_what_an_endpoint_answers_reaches_the_terminal_with_escapes(glocal, monkeypatch):
-    served = ServerStatus(
-        running=True, state="serving", log="logs", address="http://x", models={"mugs": {"default": "1", "versions": ()}}
-    )
-    monkeypatch.setattr("serving.backends.torchserve.server.status", lambda _: served)
-    monkeypatch.setattr("serving.client.query", lambda *_: ANSWER)
+def test_what_an_endpoint_answers_reaches_the_terminal_with_escapes(glocal, answering):
+    answering("search")
     code, out, _ = glocal("query", "x\u202e.jpg")
     assert (code, out) == (0, "x\\u202e.jpg: release r, space s\n  0.5000  mug\\x0a\\x1b[31m  (a\\u202eb.jpg)\n")
     _, out, _ = glocal("query", "x.jpg", "--json")
-    assert json.loads(out) == ANSWER
+    assert json.loads(out)["neighbours"] == [NEIGHBOUR]
     assert out.isascii()
-    monkeypatch.setattr("serving.client.query", lambda *_: RERANKED)
+
+
+def test_a_re_ranked_neighbour_is_shown_with_its_matches(glocal, answering):
+    answering("search", neighbours=[{"id": "a.jpg", "label": "mug", "score": 0.5, "inliers": 7}])
     assert glocal("query", "x.jpg")[1].endswith("  0.5000  mug  (a.jpg), 7 local matches\n")
+
+
+@pytest.mark.parametrize("operation", SAID)
+def test_every_operation_is_said_in_lines(glocal, answering, operation):
+    answering(operation)
+    images = ["x.jpg", "y.jpg"] if operation == "verify" else ["x.jpg"]
+    code, out, error = glocal("query", *images, "--op", operation)
+    assert code == 0, error
+    assert out.endswith(SAID[operation])
+
+
+@pytest.mark.parametrize("words", [["x.jpg", "--op", "verify"], ["x.jpg", "y.jpg"], ["x.jpg", "--k", "0"]])
+def test_what_cannot_be_asked_is_said_before_anything_is_sent(glocal, words):
+    code, out, error = glocal("query", *words)
+    assert (code, out) == (2, "")
+    assert error.startswith("Error: --")

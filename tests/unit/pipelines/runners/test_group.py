@@ -10,7 +10,7 @@ import pytest
 
 from model.locks import hold
 from pipelines.runners.group import end_group
-from serving.backends.torchserve.process import wait_until
+from serving.processes import wait_until
 
 LEADER = """
 import subprocess, sys, time

@@ -1,6 +1,4 @@
-"""The engine and the TorchServe handler over it, without a server."""
-
-import json
+"""The engine, without a server."""
 
 import numpy as np
 import pytest
@@ -9,10 +7,8 @@ import torch
 from model.errors import InvalidInput, NotFound
 from model.files import read_json, write_json
 from model.release import RELEASE_MANIFEST, space_id
-from serving.backends.torchserve.handler import Handler
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
-from serving.limits import MAX_BYTES
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
 
@@ -24,33 +20,6 @@ def release(tmp_path_factory):
 @pytest.fixture(scope="module")
 def engine(release):
     return Engine(release.folder, version="7")
-
-
-class Context:
-    """What TorchServe hands to a handler."""
-
-    def __init__(self, folder=None, headers=(), version="7"):
-        self.system_properties = {"model_dir": str(folder)}
-        self.manifest = {"model": {"modelVersion": version}}
-        self.headers, self.statuses, self.types = headers, {}, {}
-
-    def get_all_request_header(self, index):
-        return self.headers[index] if self.headers else {}
-
-    def set_response_status(self, code=200, phrase="", idx=0):
-        self.statuses[idx] = code
-
-    def set_response_content_type(self, index, value):
-        self.types[index] = value
-
-
-@pytest.fixture(scope="module")
-def handler(release, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model_dir")
-    (folder / "release").symlink_to(release.folder)
-    made = Handler()
-    made.initialize(Context(folder))
-    return made
 
 
 def test_an_answer_names_its_release_its_space_and_its_version(engine, release):
@@ -133,35 +102,3 @@ def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
     write_json(entries, {**read_json(entries), "embedding_space_id": space_id(parts)})
     with pytest.raises(InvalidInput, match="does not describe a network"):
         Engine(reseal(parts, tmp_path / "release").folder)
-
-
-def test_one_bad_image_of_a_batch_fails_alone(handler, release):
-    context = Context()
-    batch = [{"body": draw_image(100)}, {"body": b"no image"}, {"body": bytearray(draw_image(101))}]
-    first, second, third = [json.loads(text) for text in handler.handle(batch, context)]
-    assert context.statuses == {1: 422}
-    assert same_neighbours(first["neighbours"][:3], release.golden[0].neighbours)
-    assert same_neighbours(third["neighbours"][:3], release.golden[1].neighbours)
-    assert second == {"error": "This is no image of a known format (JPEG, PNG, WebP, BMP, GIF, AVIF).", "hint": ""}
-    assert set(context.types.values()) == {"application/json"}
-
-
-def test_every_item_has_its_own_k(handler):
-    context = Context(headers=[{"Glocal-K": "1"}, {"glocal-k": "4"}, {"GLOCAL-K": "0"}, {"Glocal-K": "1e3"}, {}])
-    answers = [json.loads(text) for text in handler.handle([{"body": draw_image(1)}] * 5, context)]
-    assert [len(answer.get("neighbours", [])) for answer in answers] == [1, 4, 0, 0, 5]
-    assert context.statuses == {2: 422, 3: 422}
-
-
-def test_a_request_without_a_body_or_with_too_large_a_one_is_refused(handler):
-    context = Context()
-    handler.handle([{}, {"body": bytes(MAX_BYTES + 1)}, {"body": {"already": "parsed"}}, {"body": b""}], context)
-    assert context.statuses == {0: 415, 1: 413, 2: 415, 3: 422}
-
-
-def test_what_goes_wrong_inside_is_a_500_without_its_trace(release, tmp_path, handler, monkeypatch):
-    context = Context()
-    monkeypatch.setattr(handler.engine, "search_many", lambda queries: 1 / 0)
-    (text,) = handler.handle([{"body": draw_image(1)}], context)
-    assert context.statuses == {0: 500}
-    assert "division" not in text

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.errors import GlocalError, InvalidInput
-from serving.operations.envelope import pack, unpack
+from model.errors import Conflict, GlocalError, InvalidInput
+from serving.operations.envelope import pack, pack_answers, unpack, unpack_answers
 from serving.operations.query import make_query
 
 QUERIES = [
@@ -52,3 +52,16 @@ def test_a_head_that_claims_to_be_huge_is_refused():
 def test_no_bytes_raise_anything_but_our_errors(block):
     with contextlib.suppress(GlocalError):
         unpack(block)
+
+
+def test_answers_and_errors_come_back_as_they_were():
+    answers = [{"a": 1.5}, Conflict("No.", "Do."), GlocalError("x")]
+    back = unpack_answers(pack_answers(answers), 3)
+    assert back[0] == answers[0]
+    assert [(type(each), each.headline, each.hint) for each in back[1:]] == [(Conflict, "No.", "Do."), (GlocalError, "x", "")]
+
+
+@pytest.mark.parametrize("block", [b"", b"{}", b"[]", b"[1]", b'[{"error": 1}]', b'[{"error": {"code": "x"}}]', b"[{}, 2]"])
+def test_what_is_no_answer_is_noticed(block):
+    with pytest.raises(ValueError):  # noqa: PT011 # each is another
+        unpack_answers(block, 1)

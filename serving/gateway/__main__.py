@@ -1,0 +1,84 @@
+"""The process of the gateway: `python -m serving.gateway GLOCAL_HOME PORT`. `serving.gateway.process` starts it."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import uvicorn
+
+from model.files import Watched, write_json
+from model.home import Home, ServeFolder
+from serving.backends.port import Served
+from serving.backends.torchserve.asking import TorchServe
+from serving.backends.torchserve.deployed import read_deployed
+from serving.gateway.app import Models, make_app
+from serving.gateway.batches import Batches
+from serving.gateway.keys import KeyFile
+
+LOOPBACK = "127.0.0.1"
+_LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
+_GRACE_S = 30
+_CONNECTIONS = 256
+
+
+def main(home: Path, port: int) -> None:
+    """Serve until a signal ends it; requests under way are answered first."""
+    folder = Home.at(home).serve
+    _write_logs(folder.gateway_logs)
+    backend = TorchServe(folder)
+    app = make_app(Models(Batches(backend), _served(folder).value), KeyFile(folder.keys))
+    with _bound(port) as listening:
+        write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        asyncio.run(uvicorn.Server(config).serve([listening]))
+
+
+def _served(folder: ServeFolder) -> "Watched[Mapping[str, Served]]":
+    return Watched(
+        folder.deployed,
+        lambda file: {
+            name: Served(name, entry.version, entry.release, entry.embedding_space_id, entry.workers)
+            for name, entry in read_deployed(file).items()
+        },
+    )
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket on loopback at this port; at a free one if it is taken."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sets TCP_NODELAY
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.bind((LOOPBACK, 0))
+    return bound
+
+
+def _write_logs(folder: Path) -> None:
+    """Logs of bounded size: one of all that happens, and one of refused and changing calls alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for logger, name in ((logging.getLogger(), "gateway"), (logging.getLogger("glocal.gateway.audit"), "audit")):
+        handler = RotatingFileHandler(folder / f"{name}.log", maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        logger.addHandler(handler)
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("glocal.gateway").setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

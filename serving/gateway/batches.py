@@ -1,0 +1,100 @@
+"""Queries that wait for a worker go to it together, as soon as one is free: a query that comes alone never waits for company."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.errors import GlocalError
+from serving.backends.port import Asking, Served
+from serving.limits import MAX_BODY
+from serving.operations.query import Query
+
+MAX_BATCH = 8
+"""Maximum queries that go together, unless one request alone has more."""
+Answers = list[dict[str, Any] | GlocalError]
+
+
+@dataclass
+class _Request:
+    """The queries of one request, and its answers to come."""
+
+    queries: Sequence[Query]
+    answers: "asyncio.Future[Answers]"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the images."""
+        return sum(len(image) for query in self.queries for image in query.images)
+
+
+@dataclass
+class _Lane:
+    """One version of a model: what waits for it, and who asks its workers."""
+
+    waiting: deque[_Request] = field(default_factory=deque)
+    asking: set["asyncio.Task[None]"] = field(default_factory=set)
+
+
+class Batches:
+    """An `Asking` before another. As many blocks of queries are under way as a version has workers.
+
+    Args:
+        backend: Who answers.
+    """
+
+    def __init__(self, backend: Asking) -> None:
+        self._backend = backend
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+
+    async def ask(self, served: Served, queries: Sequence[Query]) -> Answers:
+        """See `Asking.ask`."""
+        key = (served.name, served.version)
+        lane = self._lanes.setdefault(key, _Lane())
+        request = _Request(queries, asyncio.get_running_loop().create_future())
+        lane.waiting.append(request)
+        if len(lane.asking) < served.workers:
+            task = asyncio.create_task(self._serve(lane, served))
+            lane.asking.add(task)
+            task.add_done_callback(lambda done: self._ended(key, lane, done))
+        return await request.answers
+
+    async def ready(self, served: Served) -> bool:
+        """See `Asking.ready`."""
+        return await self._backend.ready(served)
+
+    async def _serve(self, lane: _Lane, served: Served) -> None:
+        """Ask until nothing waits."""
+        while batch := _take(lane.waiting):
+            try:
+                answers = iter(await self._backend.ask(served, [query for request in batch for query in request.queries]))
+                for request in batch:
+                    own = [next(answers) for _ in request.queries]
+                    if not request.answers.done():
+                        request.answers.set_result(own)
+            except Exception as error:  # each request is told
+                for request in batch:
+                    if not request.answers.done():
+                        request.answers.set_exception(error)
+
+    def _ended(self, key: tuple[str, str], lane: _Lane, task: "asyncio.Task[None]") -> None:
+        lane.asking.discard(task)
+        if not lane.asking and not lane.waiting:
+            self._lanes.pop(key, None)
+
+
+def _take(waiting: deque[_Request]) -> list[_Request]:
+    """The next requests that go together, without those whose clients have gone."""
+    batch: list[_Request] = []
+    queries = size = 0
+    while waiting:
+        request = waiting[0]
+        if request.answers.done():
+            waiting.popleft()
+            continue
+        queries, size = queries + len(request.queries), size + request.size
+        if batch and (queries > MAX_BATCH or size > MAX_BODY):
+            break
+        batch.append(waiting.popleft())
+    return batch

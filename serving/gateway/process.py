@@ -1,0 +1,131 @@
+"""The gateway's process, which is started detached on loopback, found by its state file, and ended."""
+
+import contextlib
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import httpx
+import psutil
+
+from model.errors import Unavailable
+from model.files import read_json, write_json
+from model.home import ServeFolder
+from serving.gateway.keys import KeyFile, Scope, create_key
+from serving.local import address_at, read_key
+from serving.processes import clean_environment, wait_until
+
+DEFAULT_PORT = 8080
+_MODULE = "serving.gateway"
+_START_S, _END_S = 60.0, 40.0
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    """A gateway that is alive."""
+
+    pid: int
+    address: str
+
+
+def find(folder: ServeFolder) -> RunningGateway | None:
+    """The living gateway of this home."""
+    try:
+        state = read_json(folder.gateway)
+        pid, port = int(state["pid"]), int(state["port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return next((RunningGateway(each.pid, "") for each in _processes(folder)), None)
+    return RunningGateway(pid, address_at(port)) if _is_gateway(pid, folder) else None
+
+
+def answers(running: RunningGateway) -> bool:
+    """Whether the gateway answers."""
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{running.address}/healthz", timeout=5, trust_env=False).is_success
+    return False
+
+
+def ensure(folder: ServeFolder) -> RunningGateway:
+    """The gateway of this home, which is started if none answers, with a key of the home's owner.
+
+    The caller holds the lock of starts.
+
+    Raises:
+        Unavailable: It does not come up; the hint names its log.
+    """
+    _ensure_key(folder)
+    running = find(folder)
+    if running is not None and running.address and answers(running):
+        return running
+    port = _last_port(folder)
+    end(folder)
+    folder.gateway_logs.mkdir(parents=True, exist_ok=True)
+    with (folder.gateway_logs / "console.log").open("ab") as log:
+        started = subprocess.Popen(
+            [sys.executable, "-m", _MODULE, str(folder.root.parent), str(port)],
+            cwd=folder.root,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            umask=0o077,
+        )
+
+    def is_up() -> bool:
+        running = find(folder)
+        return started.poll() is not None or (running is not None and running.pid == started.pid and answers(running))
+
+    if not wait_until(is_up, deadline_s=_START_S, pause_s=0.05) or started.poll() is not None:
+        end(folder)
+        raise Unavailable("The gateway did not start.", f"See {folder.gateway_logs}/console.log.")
+    running = find(folder)
+    if running is None:
+        raise Unavailable("The gateway ended.", f"See {folder.gateway_logs}/console.log.")
+    return running
+
+
+def end(folder: ServeFolder) -> bool:
+    """End every gateway of this home, after the requests that are under way; returns whether there was one."""
+    processes = _processes(folder)
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=_END_S)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_END_S)
+    if processes:
+        write_json(folder.gateway, {"port": _last_port(folder)})
+    return bool(processes)
+
+
+def _ensure_key(folder: ServeFolder) -> None:
+    """Make a key of the home's owner, unless there is one that is admitted."""
+    with contextlib.suppress(Exception):
+        KeyFile(folder.keys).admit(read_key(folder), Scope.OPERATOR)
+        return
+    from model.files import write_text
+
+    _, secret = create_key(folder.keys, "owner of this home", [Scope.CALLER, Scope.OPERATOR])
+    write_text(folder.key, secret + "\n", mode=0o600)
+
+
+def _last_port(folder: ServeFolder) -> int:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return int(read_json(folder.gateway)["port"])
+    return DEFAULT_PORT
+
+
+def _processes(folder: ServeFolder) -> list[psutil.Process]:
+    return [each for each in psutil.process_iter() if _is_gateway(each.pid, folder)]
+
+
+def _is_gateway(pid: int, folder: ServeFolder) -> bool:
+    try:
+        process = psutil.Process(pid)
+        line = process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
+    except psutil.Error:
+        return False
+    return _MODULE in line and str(folder.root.parent) in line

@@ -1,0 +1,32 @@
+"""The endpoint of this machine as its own user finds it: the gateway's address and the owner's key, from the home."""
+
+from model.errors import Unavailable
+from model.files import read_json
+from model.home import ServeFolder
+from serving.client import Client
+
+
+def address_at(port: int) -> str:
+    """Address of the gateway that listens at a port of this machine."""
+    return f"http://127.0.0.1:{port}"
+
+
+def read_key(folder: ServeFolder) -> str | None:
+    """The key of the home's owner; None if there is none that this user may read."""
+    try:
+        return folder.key.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def local_client(folder: ServeFolder) -> Client:
+    """A client of the home's gateway.
+
+    Raises:
+        Unavailable: No gateway was started here.
+    """
+    try:
+        port = int(read_json(folder.gateway)["port"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Unavailable("The endpoint does not run.", "Start it: glocal serve start.") from error
+    return Client(address_at(port), read_key(folder))
