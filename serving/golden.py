@@ -1,13 +1,16 @@
 """The golden queries of a release, replayed at an endpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from model.errors import GlocalError
-from model.release import Release
+from model.release import EXEMPLARS, Release
 from model.retrieval.geometric_verification import ENOUGH, MIN_INLIERS, WEIGHT, ranking_score
-from model.schemas.golden import Neighbour
+from model.schemas.golden import GoldenQuery, Neighbour
 from serving.client import Client
+from serving.operations.thresholds import Accepted
 
 SCORE_TOLERANCE = 2e-3
 """Largest difference of a score from the golden one: processors round differently."""
@@ -16,7 +19,10 @@ INLIER_TOLERANCE = MIN_INLIERS
 
 
 def replay_golden(release: Release, client: Client, name: str, version: str | None = None) -> int:
-    """Ask a version the release's golden queries; returns their number.
+    """Ask a version the release's golden queries, by every operation that the release offers; returns their number.
+
+    The embedding of a golden image is stored with the release, and `identify` and `verify` follow from it: the scores must be its
+    scores, and what is accepted must be what the release's thresholds say. `detect` must answer.
 
     Args:
         release: The release that must answer.
@@ -27,16 +33,53 @@ def replay_golden(release: Release, client: Client, name: str, version: str | No
     Raises:
         GlocalError: The version answers with another release, with other neighbours (but for ties) or with other scores.
     """
-    for golden in release.golden:
-        k = max(1, len(golden.neighbours))
-        answer = client.search(release.golden_image(golden), k, model=name, version=version or "")
-        if answer.release != release.id or not same_neighbours(answer.neighbours, golden.neighbours):
-            asked = f"{name} {version}" if version else f"{name} at {client.address}"
-            raise GlocalError(
-                f"{asked} does not answer golden query {golden.file} as release {release.id} must.",
-                "See glocal serve status." if version is None else "It is not put to use; run the pipeline again.",
-            )
+    for golden, other in zip(release.golden, [*release.golden[1:], *release.golden[:1]], strict=True):
+        for operation, is_right in _checks(release, client, golden, other, name, version or ""):
+            if not is_right:
+                asked = f"{name} {version}" if version else f"{name} at {client.address}"
+                raise GlocalError(
+                    f"{asked} does not answer golden query {golden.file} ({operation}) as release {release.id} must.",
+                    "See glocal serve status." if version is None else "It is not put to use; run the pipeline again.",
+                )
     return len(release.golden)
+
+
+def _checks(
+    release: Release, client: Client, golden: GoldenQuery, other: GoldenQuery, model: str, version: str
+) -> Iterator[tuple[str, bool]]:
+    """Ask one golden query by one operation after the other; yields its name, and whether the answer is right."""
+    image = release.golden_image(golden)
+    found = client.search(image, max(1, len(golden.neighbours)), model=model, version=version)
+    yield "search", found.release == release.id and same_neighbours(found.neighbours, golden.neighbours)
+    if golden.embedding:
+        embedded = client.embed(image, model=model, version=version)
+        yield "embed", embedded.release == release.id and _close(_cosine(embedded.embedding, golden.embedding), 1)
+        if release.calibration.identify and len(release.gallery):
+            best = float((release.gallery.vectors @ np.array(golden.embedding, np.float32)).max())
+            rate = float(next(iter(release.calibration.identify)))
+            identified = client.identify(image, false_accept_rate=rate, model=model, version=version)
+            yield "identify", identified.release == release.id and _accepts(identified.known, identified, best)
+        if release.calibration.verify and other.embedding:
+            rate = float(next(iter(release.calibration.verify)))
+            verified = client.verify(image, release.golden_image(other), false_accept_rate=rate, model=model, version=version)
+            score = _cosine(golden.embedding, other.embedding)
+            yield "verify", verified.release == release.id and _accepts(verified.same, verified, score)
+    if EXEMPLARS in release.manifest.files:
+        yield "detect", client.detect(image, model=model, version=version).release == release.id
+
+
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    return float(np.dot(one, other)) if len(one) == len(other) else -1.0
+
+
+def _close(score: float | None, expected: float) -> bool:
+    return score is not None and abs(score - expected) <= SCORE_TOLERANCE
+
+
+def _accepts(accepted: bool, answer: Accepted, expected: float) -> bool:
+    """Whether a score is the expected one, and accepted if it is above the threshold by more than rounding."""
+    is_near = abs(expected - answer.threshold) <= SCORE_TOLERANCE
+    return _close(answer.score, expected) and (is_near or accepted == (expected > answer.threshold))
 
 
 def same_neighbours(answered: Sequence[Any], expected: Sequence[Any]) -> bool:

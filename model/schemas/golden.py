@@ -20,7 +20,8 @@ class Neighbour(Schema):
 
 
 class GoldenQuery(Schema):
-    """One image and the neighbours that its release finds for it."""
+    """One image, and what its release answers about it."""
 
     file: str = Field(pattern=r"^[^/\\]+$", description="File name in the release's golden folder")
     neighbours: tuple[Neighbour, ...] = Field(description="Neighbours that must be found, best first")
+    embedding: tuple[float, ...] = Field((), description="Merged embedding of the image; empty in releases of earlier code")

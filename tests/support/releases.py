@@ -68,8 +68,9 @@ def make_parts(folder: Path, *, seed: int = 0, trunk: str = TRUNK, image_size: i
     for number in range(golden):
         image = draw_image(100 + number)
         (folder / "golden" / f"{number}.png").write_bytes(image)
-        (found,) = retriever.search([decode_image(image)], 3)
-        answers.append({"file": f"{number}.png", "neighbours": [neighbour.model_dump() for neighbour in found]})
+        (found,), (vector,) = retriever.search([decode_image(image)], 3), retriever.embed([decode_image(image)])
+        named = {"file": f"{number}.png", "embedding": vector.tolist()}
+        answers.append({**named, "neighbours": [neighbour.model_dump() for neighbour in found]})
     write_json(folder / "golden" / "answers.json", answers)
     return folder
 

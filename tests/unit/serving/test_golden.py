@@ -2,7 +2,15 @@
 
 import pytest
 
-from serving.golden import same_neighbours
+from model.errors import GlocalError
+from model.files import write_json
+from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
+from serving.engine.engine import Engine
+from serving.golden import replay_golden, same_neighbours
+from serving.operations import OPERATIONS
+from serving.operations.query import make_query
+from tests.support.detection import add_exemplars
+from tests.support.releases import make_parts, reseal
 
 
 def neighbours(*pairs):
@@ -52,3 +60,62 @@ GOLDEN = reranked(("a", 0.6, 40), ("b", 0.65, 12), ("c", 0.62, 9), ("d", 0.6, 0)
 )
 def test_reranked_answers_agree_up_to_a_few_matches(found, same):
     assert same_neighbours(found, GOLDEN) is same
+
+
+class Answering:
+    """A client of an engine in this process, whose answers may be changed; it remembers which operations were asked."""
+
+    address = "here"
+
+    def __init__(self, engine):
+        self.engine, self.changes, self.asked = engine, {}, []
+
+    def __getattr__(self, operation):
+        def ask(*images, **options):
+            k = {"k": images[1]} if operation == "search" else {}
+            images = [image.read_bytes() for image in (images[:1] if operation == "search" else images)]
+            del options["model"], options["version"]
+            self.asked.append(operation)
+            answer = self.engine.answer(make_query(operation, images, options | k))
+            return OPERATIONS[operation].answer.model_validate(answer | self.changes.get(operation, {}))
+
+        return ask
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A release that offers every operation."""
+    parts = make_parts(tmp_path_factory.mktemp("golden") / "parts")
+    add_exemplars(parts)
+    calibration = Calibration(
+        verify={"0.1": VerifyThreshold(threshold=0.5, true_accept_rate=1)}, identify={"0.1": IdentifyThreshold(threshold=0.5)}
+    )
+    write_json(parts / "calibration.json", calibration.model_dump())
+    return reseal(parts, parts.with_name("release"))
+
+
+@pytest.fixture
+def client(whole):
+    return Answering(Engine(whole.folder, version="1"))
+
+
+def test_every_operation_that_the_release_offers_is_replayed(whole, client):
+    assert replay_golden(whole, client, "mugs", "1") == 2
+    assert set(client.asked) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("operation", "change"),
+    [
+        ("search", {"neighbours": []}),
+        ("embed", {"embedding": (1.0,)}),
+        ("identify", {"score": 0.1}),
+        ("identify", {"known": False}),
+        ("verify", {"score": -0.9, "same": False}),
+        *((name, {"release": "another"}) for name in OPERATIONS),
+    ],
+)
+def test_one_wrong_answer_refuses_the_version(whole, client, operation, change):
+    client.changes = {operation: change}
+    with pytest.raises(GlocalError, match=rf"does not answer golden query 0.png \({operation}\)"):
+        replay_golden(whole, client, "mugs", "1")

@@ -105,7 +105,7 @@ def test_a_bad_image_of_a_batch_fails_alone_and_the_good_ones_take_one_pass(clie
     first, second, third = answer.json()["answers"]
     assert answer.status_code == 200
     assert len(first["embedding"]) == len(third["embedding"])
-    assert (second["error"]["status"], second["error"]["type"]) == (422, "urn:glocal:unsupported")
+    assert (second["error"]["status"], second["error"]["type"]) == (422, "urn:glocal:invalid-input")
     assert len(backend.asked) == 1
 
 
