@@ -32,8 +32,8 @@ bench: setup ## Compare the methods (DATA=folder; without it on the drawn catalo
 unit: setup ## Run the quick tests: under a minute (ARGS="-k name" for some of them)
 	@$(BIN)/python -m pytest tests/unit -m "not slow" $(ARGS)
 
-test: setup ## Run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## Run all tests, a file at a time on each of up to four cores
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import pytest
 
 from model.config import ServeConfig
 from model.errors import GlocalError, InvalidInput, NotFound
+from serving.local import local_client
 from serving.promotion import promote, smoke
 from serving.reconcile import server_status, start_server
 from serving.registry.ledger import Ledger
@@ -25,9 +26,9 @@ def test_a_promotion_serves_is_champion_and_is_written_down(home, registry, rele
     assert_one_truth(home, NAME, "1", releases[0])
     (entry,) = promotions(home.tracking_uri, NAME)
     assert [entry[tag] for tag in ("by", "from", "to", "outcome")] == ["ann", "", "1", "promoted"]
-    smoke(done.address, releases[0].folder, ServeConfig())
+    smoke(local_client(home.serve), releases[0].folder, ServeConfig())
     with pytest.raises(GlocalError, match="golden query"):
-        smoke(done.address, releases[1].folder, ServeConfig())
+        smoke(local_client(home.serve), releases[1].folder, ServeConfig())
     to(home, "1", NAME)  # once more only verifies
     assert len(promotions(home.tracking_uri, NAME)) == 1
 
