@@ -88,6 +88,12 @@ class Unsupported(InvalidInput):
     http_status = 415
 
 
+class TooSlow(InvalidInput):
+    """A request that does not arrive in time."""
+
+    http_status = 408
+
+
 class Unavailable(GlocalError):
     """A service that does not answer, or not in time."""
 

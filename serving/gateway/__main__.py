@@ -18,12 +18,11 @@ from serving.backends.torchserve.asking import TorchServe
 from serving.backends.torchserve.deployed import read_deployed
 from serving.gateway.app import Models, make_app
 from serving.gateway.batches import Batches
+from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
 
 LOOPBACK = "127.0.0.1"
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
-_GRACE_S = 30
-_CONNECTIONS = 256
 
 
 def main(home: Path, port: int) -> None:
@@ -34,18 +33,7 @@ def main(home: Path, port: int) -> None:
     app = make_app(Models(Batches(backend), _served(folder).value), KeyFile(folder.keys))
     with _bound(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
-        asyncio.run(uvicorn.Server(config).serve([listening]))
+        asyncio.run(uvicorn.Server(make_config(app)).serve([listening]))
 
 
 def _served(folder: ServeFolder) -> "Watched[Mapping[str, Served]]":

@@ -8,6 +8,7 @@ GET  /healthz, /readyz                                     without a key
 GET  /metrics
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +16,23 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, Unavailable
+from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
 from serving.backends.port import Asking, Served
 from serving.gateway.bodies import Asked, parse_body
 from serving.gateway.guard import Guard
 from serving.gateway.keys import KeyFile
 from serving.gateway.metrics import Metrics
 from serving.gateway.problems import problem
-from serving.gateway.room import Room
+from serving.gateway.room import Body, Room
 from serving.operations import OPERATIONS, Operation
 from serving.operations.query import Query
 from serving.protocol import MODEL_NAME, MODEL_VERSION
 
 _ADDRESSES = ("/v1/{}", "/v1/models/{{name}}/{}", "/v1/models/{{name}}/versions/{{version}}/{}")
 _MAX_OPTIONS = 16
+_DIGITS = 15
+BODY_S = 60.0
+"""Seconds that the body of a request may take to arrive."""
 
 
 @dataclass(frozen=True)
@@ -95,17 +99,36 @@ def _endpoint(operation: Operation[Any], models: Models, room: Room, metrics: Me
         request.state.operation = operation.name
         served = models.choose(request.path_params.get("name"), request.path_params.get("version"))
         with room.request() as body:
-            data = bytearray()
-            async for part in request.stream():
-                body.grow(len(part))
-                data += part
-            asked = parse_body(operation, request.headers.get("content-type", ""), bytes(data), _options(request))
+            data = await _read(request, body)
+            asked = parse_body(operation, request.headers.get("content-type", ""), data, _options(request))
             del data
             answers = await _answers(models.backend, served, asked)
         metrics.answered(operation.name, [answer for answer in answers if not isinstance(answer, GlocalError)])
         return _response(answers, is_batch=asked.is_batch)
 
     return endpoint
+
+
+async def _read(request: Request, body: Body) -> bytes:
+    """The body of a request, whose parts find room before they are kept.
+
+    Raises:
+        TooLarge: It has too many bytes, or says so.
+        TooSlow: It does not arrive in time.
+    """
+    data = bytearray()
+    declared = request.headers.get("content-length", "0")
+    if len(declared) > _DIGITS:
+        raise TooLarge("The request says that it has far more bytes than a request may have.", "Send fewer or smaller images.")
+    body.refuse_beyond(int(declared))
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                body.grow(len(part))
+                data += part
+    except TimeoutError as error:
+        raise TooSlow(f"The request did not arrive within {BODY_S:g} seconds.", "Send it again.") from error
+    return bytes(data)
 
 
 def _options(request: Request) -> dict[str, str]:

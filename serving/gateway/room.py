@@ -54,9 +54,18 @@ class Body:
             TooLarge: The body has more bytes than a request may have.
             Unavailable: The bodies of all requests have more bytes than the gateway may hold.
         """
-        if self.size + size > MAX_BODY:
-            raise TooLarge(f"The request has more than {MAX_BODY} bytes.", "Send fewer or smaller images.")
+        self.refuse_beyond(self.size + size)
         if self.room.bytes + size > self.room.max_bytes:
             raise Unavailable("The endpoint holds as many bytes as it can.", "Send this request again in a second.")
         self.size += size
         self.room.bytes += size
+
+    @staticmethod
+    def refuse_beyond(size: int) -> None:
+        """Refuse a body of more bytes than a request may have.
+
+        Raises:
+            TooLarge: It has more.
+        """
+        if size > MAX_BODY:
+            raise TooLarge(f"The request has more than {MAX_BODY} bytes.", "Send fewer or smaller images.")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,23 +142,3 @@ def test_bodies_of_the_largest_size_at_once_cost_no_worker(home, http, callers):
     assert seen[200] >= min(callers, 4)
     assert search(http, draw_image(1), headers=BINARY).status_code == 200
     assert server.status(home).models["today"].versions[0].workers == workers
-
-
-@pytest.mark.parametrize(
-    "framing",
-    [
-        b"Content-Length: -1\r\n\r\n",
-        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
-        b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nzz\r\n",
-        b"Content-Length: 99999999999999999999\r\n\r\n",
-        b"Bad Header: x\r\n\r\n",
-    ],
-    ids=["negative", "two lengths", "both", "endless", "no header"],
-)
-def test_framing_that_is_no_http_is_refused_and_reaches_no_worker(home, http, framing):
-    with socket.create_connection(("127.0.0.1", http.base_url.port), timeout=20) as raw:
-        raw.sendall(b"POST /v1/models/today/search HTTP/1.1\r\nHost: x\r\n" + framing)
-        raw.shutdown(socket.SHUT_WR)
-        answer = raw.makefile("rb").read()
-    assert not answer or answer.split()[1][:1] == b"4", answer[:200]
-    assert search(http, draw_image(1), headers=BINARY).status_code == 200
