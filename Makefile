@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export GLOCAL_HOME ?= .glocal
 export PYTHONUNBUFFERED := 1
+DEMO := $(GLOCAL_HOME)/demo
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench unit test lint format docs lock clean
 
@@ -19,10 +20,14 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python infra/install.py
 	@touch $@
 
-demo: setup ## Run the main job: draw a catalogue, train, gate, register, deploy, query
-	@$(BIN)/glocal data demo $(GLOCAL_HOME)/demo
-	@$(BIN)/glocal run $(GLOCAL_HOME)/demo --name demo --why "make demo"
-	@$(BIN)/glocal query $(GLOCAL_HOME)/demo/query.jpg
+demo: setup ## Run the main job: draw a catalogue, train, gate, register, deploy, ask the endpoint
+	@$(BIN)/glocal data demo $(DEMO)
+	@$(BIN)/glocal run $(DEMO) --name demo --why "make demo"
+	@$(BIN)/glocal query $(DEMO)/query.jpg
+	@$(BIN)/glocal query $(DEMO)/query.jpg --op identify
+	@$(BIN)/glocal query $(DEMO)/query.jpg $(DEMO)/images/wexley-rice-bites-sea-salt/01.jpg --op verify
+	@$(BIN)/glocal query $(DEMO)/scenes/00.jpg --op detect --save $(DEMO)/detected.png
+	@$(BIN)/glocal query $(DEMO)/query.jpg --op embed
 	@echo "The endpoint keeps running: glocal serve status, glocal serve stop (in $(BIN))."
 
 bench: setup ## Compare the methods (DATA=folder; without it on the drawn catalogue)

@@ -206,7 +206,7 @@ class IndexConfig(_Section):
 
     golden_queries: int = Field(4, ge=1, le=64, description="Images whose answers a release must reproduce before it serves")
     detection: Literal["auto", "always", "never"] = Field(
-        "never",  # until the endpoint can be asked for it: enrolling takes as long as all else of a small index
+        "auto",
         description="Whether a release finds its objects in scenes; auto: if the data have boxes; always: from whole images too",
     )
 

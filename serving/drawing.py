@@ -47,7 +47,7 @@ def draw_answer(answer: Answer, image: Path, out: Path, datasets: Path) -> None:
 def _with_boxes(picture: Image.Image, answer: DetectAnswer) -> Image.Image:
     """The scene with a box and a label for each object; objects of one class have one colour."""
     draw = ImageDraw.Draw(picture)
-    size = max(12, min(picture.size) // 40)
+    size = max(12, min(picture.size) // 30)
     font = ImageFont.load_default(size)
     labels = sorted({each.label for each in answer.objects})
     for each in reversed(answer.objects):  # the surest lies on top

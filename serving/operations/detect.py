@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class DetectOptions(Schema):
     """Options of `detect`."""
 
-    min_score: float = Field(0.0, ge=0, le=1, description="Least score of the objects that are named")
+    min_score: float = Field(0.5, ge=0, le=1, description="Least score of the objects that are named")
 
 
 class DetectedObject(Schema):
