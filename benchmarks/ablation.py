@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from benchmarks.trials import REFERENCE
+from model.text import counted
 
 
 class Part(NamedTuple):
@@ -78,9 +79,12 @@ PARTS = (
 )
 
 
+_VARIANTS = (REFERENCE, *(variant for part in PARTS for variant in part.variants))
+
+
 def ablation_markdown(results: dict[str, Any]) -> str:
-    """The document: a table with columns for each data set, then a paragraph for each part."""
-    return "\n".join([*_head(results), *_table(results), *(_paragraph(part, results) for part in PARTS)])
+    """The document: a table with columns for each data set, what selection chose, then a paragraph for each part."""
+    return "\n".join([*_head(results), *_table(results), *_selected(results), *(_paragraph(part, results) for part in PARTS)])
 
 
 def _head(results: dict[str, Any]) -> list[str]:
@@ -109,10 +113,33 @@ def _table(results: dict[str, Any]) -> list[str]:
     sets = results["data"]
     titles = [f"{name}: {title}" for name in sets for title in ("MAP@R", "Recall@1", "difference")]
     lines = [f"| variant | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
-    for variant in (REFERENCE, *(variant for part in PARTS for variant in part.variants)):
+    for variant in _VARIANTS:
         cells = [cell for one in sets.values() for cell in _cells(one["methods"].get(variant))]
         lines.append(f"| `{variant}` | {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def _selected(results: dict[str, Any]) -> list[str]:
+    sets = results["data"]
+    lines = [
+        "What selection chose with seed 0, for all seeds: what is trained, the rate, the epochs, and the weights of the heads. Where only",
+        "residuals are trained, attention is switched off unless the variant keeps it; with 0 epochs all training is, and the init is kept.",
+        "",
+        f"| variant | {' | '.join(sets)} |",
+        "| --- |" + " --- |" * len(sets),
+    ]
+    for variant in _VARIANTS:
+        lines.append(f"| `{variant}` | {' | '.join(_chosen(one['methods'].get(variant)) for one in sets.values())} |")
+    return [*lines, ""]
+
+
+def _chosen(row: dict[str, Any] | None) -> str:
+    chosen = (row or {}).get("chosen")
+    if not chosen:
+        return "-"
+    trained = "whole heads" if chosen["whole_heads"] else "residuals"
+    weights = ", ".join(f"{head} {weight:g}" for head, weight in chosen["weights"].items())
+    return f"{trained}, {chosen['learning_rate']:g}, {counted(chosen['epochs'], 'epoch')}; {weights}"
 
 
 def _cells(row: dict[str, Any] | None) -> tuple[str, str, str]:
