@@ -122,8 +122,8 @@ def _table(results: dict[str, Any]) -> list[str]:
 def _selected(results: dict[str, Any]) -> list[str]:
     sets = results["data"]
     lines = [
-        "What selection chose with seed 0, for all seeds: what is trained, the rate, the epochs, and the weights of the heads. Where only",
-        "residuals are trained, attention is switched off unless the variant keeps it; with 0 epochs all training is, and the init is kept.",
+        "What selection chose with seed 0, for all seeds: what is trained, the rate, the epochs, and the weights of the heads.",
+        "Where only residuals are trained, attention is switched off; with 0 epochs all training is, and the init is kept.",
         "",
         f"| variant | {' | '.join(sets)} |",
         "| --- |" + " --- |" * len(sets),
