@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.evaluation.bootstrap import bootstrap_interval
-from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
+from model.schemas.calibration import BINS, Calibration, IdentifyThreshold, Reference, VerifyThreshold
 
 FALSE_ACCEPT_RATES = (0.01, 0.001)
 _QUERIES = 2000
@@ -21,6 +21,8 @@ class _Scores:
         unlike: (U,) of pairs of two classes.
         query: (U,) number of the query in each unlike pair.
         strangers: (Q,) of each query to its best match in another class.
+        best: (Q,) of each query to its best match in any class.
+        margin: (Q,) that less the similarity of the best match in a class other than that match's.
         classes: (Q,) class of each query.
     """
 
@@ -28,6 +30,8 @@ class _Scores:
     unlike: NDArray[np.float32]
     query: NDArray[np.int64]
     strangers: NDArray[np.float32]
+    best: NDArray[np.float32]
+    margin: NDArray[np.float32]
     classes: NDArray[np.int64]
 
 
@@ -48,9 +52,11 @@ def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64], folds: ND
     scores = _join([_scores(vectors[folds == fold], labels[folds == fold]) for fold in np.unique(folds)])
     if not scores.unlike.size:
         return Calibration()
+    identify = {str(rate): _identify(scores, rate) for rate in FALSE_ACCEPT_RATES}
     return Calibration(
         verify={str(rate): _verify(scores, rate) for rate in FALSE_ACCEPT_RATES},
-        identify={str(rate): _identify(scores, rate) for rate in FALSE_ACCEPT_RATES},
+        identify=identify,
+        reference=_reference(scores, identify[str(FALSE_ACCEPT_RATES[0])].threshold),
         pairs=int(scores.unlike.size),
     )
 
@@ -61,7 +67,19 @@ def _scores(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> _Scores:
     same = labels[rows][:, None] == labels[None, :]
     itself = rows[:, None] == np.arange(len(vectors))[None, :]
     strangers = np.where(same, -1.0, scores).max(axis=1, initial=-1.0)
-    return _Scores(scores[same & ~itself], scores[~same], np.nonzero(~same)[0], strangers, labels[rows])
+    others = np.where(itself, np.float32(-1), scores)
+    best = others.max(axis=1, initial=-1.0)
+    found = labels[others.argmax(axis=1)] if others.size else labels[rows]
+    runner_up = np.where(found[:, None] == labels[None, :], np.float32(-1), others).max(axis=1, initial=-1.0)
+    return _Scores(
+        like=scores[same & ~itself],
+        unlike=scores[~same],
+        query=np.nonzero(~same)[0],
+        strangers=strangers,
+        best=best,
+        margin=best - runner_up,
+        classes=labels[rows],
+    )
 
 
 def _join(folds: list[_Scores]) -> _Scores:
@@ -71,8 +89,25 @@ def _join(folds: list[_Scores]) -> _Scores:
         unlike=np.concatenate([np.empty(0, np.float32), *(fold.unlike for fold in folds)]),
         query=np.concatenate([np.empty(0, np.int64), *(at + fold.query for at, fold in zip(offsets, folds, strict=False))]),
         strangers=np.concatenate([np.empty(0, np.float32), *(fold.strangers for fold in folds)]),
+        best=np.concatenate([np.empty(0, np.float32), *(fold.best for fold in folds)]),
+        margin=np.concatenate([np.empty(0, np.float32), *(fold.margin for fold in folds)]),
         classes=np.concatenate([np.empty(0, np.int64), *(fold.classes for fold in folds)]),
     )
+
+
+def _reference(scores: _Scores, threshold: float) -> Reference:
+    return Reference(
+        queries=len(scores.best),
+        best_score=histogram(scores.best),
+        margin=histogram(scores.margin),
+        unknown=float((scores.best <= threshold).mean()),
+    )
+
+
+def histogram(values: NDArray[np.float32]) -> tuple[int, ...]:
+    """Counts of similarities or margins in the bins of a `Reference`."""
+    counts, _ = np.histogram(np.clip(values, 0, 1), BINS, (0, 1))
+    return tuple(counts.tolist())
 
 
 def _verify(scores: _Scores, rate: float) -> VerifyThreshold:

@@ -26,9 +26,30 @@ class IdentifyThreshold(Schema):
     rate_interval: Interval | None = Field(None, description=_INTERVAL)
 
 
+BINS = 20
+"""Number of bins of a histogram of similarities or margins, all of one width from 0 to 1; what is below 0 is in the first."""
+
+
+class Reference(Schema):
+    """What answers to held-out images are like, to compare later answers with.
+
+    Each image queries the others of its fold, whose network has not seen its class.
+    """
+
+    queries: int = Field(ge=0, description="Number of images")
+    best_score: Annotated[tuple[int, ...], Field(min_length=BINS, max_length=BINS)] = Field(
+        description="Histogram of the similarity of the best match"
+    )
+    margin: Annotated[tuple[int, ...], Field(min_length=BINS, max_length=BINS)] = Field(
+        description="Histogram of that similarity less that of the best match in another class"
+    )
+    unknown: float = Field(ge=0, le=1, description="Share of images that are not identified at a false-accept rate of 0.01")
+
+
 class Calibration(Schema):
     """Thresholds by false-accept rate, such as `0.01`; empty if there were fewer than two held-out classes."""
 
     verify: dict[str, VerifyThreshold] = Field(default_factory=dict, description="Thresholds for pairs, by rate")
     identify: dict[str, IdentifyThreshold] = Field(default_factory=dict, description="Thresholds for the best match, by rate")
+    reference: Reference | None = Field(None, description="Answers to held-out images; absent in releases of earlier code")
     pairs: int = Field(0, ge=0, description="Number of held-out pairs of two classes that the thresholds are computed from")

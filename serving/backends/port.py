@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from model.errors import GlocalError
+from model.schemas.calibration import Reference
 from serving.operations.query import Query
 
 
@@ -18,6 +19,7 @@ class Served:
         release: Id of the release that answers; empty for a version that a client named and the records do not.
         embedding_space_id: Embedding space of the answers; empty likewise.
         workers: Number of its workers.
+        reference: What its answers to held-out images are like; None if its release does not say.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Served:
     release: str = ""
     embedding_space_id: str = ""
     workers: int = 1
+    reference: Reference | None = None
 
 
 class Asking(Protocol):

@@ -14,6 +14,7 @@ import uvicorn
 from model.files import Watched, write_json
 from model.home import Home, ServeFolder
 from serving.backends.port import Served
+from serving.backends.torchserve.archive import stored_reference
 from serving.backends.torchserve.asking import TorchServe
 from serving.backends.torchserve.deployed import read_deployed
 from serving.gateway.app import Models, make_app
@@ -40,7 +41,14 @@ def _served(folder: ServeFolder) -> "Watched[Mapping[str, Served]]":
     return Watched(
         folder.deployed,
         lambda file: {
-            name: Served(name, entry.version, entry.release, entry.embedding_space_id, entry.workers)
+            name: Served(
+                name,
+                entry.version,
+                entry.release,
+                entry.embedding_space_id,
+                entry.workers,
+                stored_reference(folder.store / entry.archive),
+            )
             for name, entry in read_deployed(file).items()
         },
     )

@@ -19,6 +19,7 @@ from fastapi.responses import JSONResponse
 from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
 from serving.backends.port import Asking, Served
 from serving.gateway.bodies import Asked, parse_body
+from serving.gateway.drift import Drift
 from serving.gateway.guard import Guard
 from serving.gateway.keys import KeyFile
 from serving.gateway.metrics import Metrics
@@ -81,20 +82,21 @@ def make_app(models: Models, keys: KeyFile, room: Room | None = None) -> FastAPI
         room: Requests and bytes that may be held.
     """
     room = room or Room()
-    metrics = Metrics(room)
+    drift = Drift()
+    metrics = Metrics(room, drift)
     app = FastAPI(title="Glocal", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
     app.add_middleware(Guard, keys=keys, metrics=metrics)
     app.add_exception_handler(404, _raise_not_found)
     app.add_exception_handler(405, _raise_not_allowed)
     for operation in OPERATIONS.values():
-        endpoint = _endpoint(operation, models, room, metrics)
+        endpoint = _endpoint(operation, models, room, metrics, drift)
         for address in _ADDRESSES:
             app.add_api_route(address.format(operation.name), endpoint, methods=["POST"], response_model=None)
     _add_states(app, models, metrics)
     return app
 
 
-def _endpoint(operation: Operation[Any], models: Models, room: Room, metrics: Metrics) -> Callable[[Request], Any]:
+def _endpoint(operation: Operation[Any], models: Models, room: Room, metrics: Metrics, drift: Drift) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         request.state.operation = operation.name
         served = models.choose(request.path_params.get("name"), request.path_params.get("version"))
@@ -103,7 +105,9 @@ def _endpoint(operation: Operation[Any], models: Models, room: Room, metrics: Me
             asked = parse_body(operation, request.headers.get("content-type", ""), data, _options(request))
             del data
             answers = await _answers(models.backend, served, asked)
-        metrics.answered(operation.name, [answer for answer in answers if not isinstance(answer, GlocalError)])
+        good = [answer for answer in answers if not isinstance(answer, GlocalError)]
+        metrics.answered(operation.name, good)
+        drift.note(served, operation.name, good)
         return _response(answers, is_batch=asked.is_batch)
 
     return endpoint

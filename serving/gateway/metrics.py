@@ -1,10 +1,13 @@
 """Metrics of the gateway, in the format of Prometheus."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from serving.gateway.drift import Drift
 from serving.gateway.room import Room
 
 _SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -17,11 +20,12 @@ class Metrics:
 
     Args:
         room: The room whose use is shown.
+        drift: How far the last answers are from those to held-out images.
     """
 
     MEDIA_TYPE = CONTENT_TYPE_LATEST
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, drift: Drift) -> None:
         registry = self._registry = CollectorRegistry()
 
         def counter(name: str, said: str, *labels: str) -> Counter:
@@ -40,6 +44,7 @@ class Metrics:
         held.set_function(lambda: room.requests)
         size = Gauge("glocal_bytes_held", "Bytes of their bodies", registry=registry)
         size.set_function(lambda: room.bytes)
+        registry.register(_DriftCollector(drift))
 
     def request(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that ended."""
@@ -47,7 +52,7 @@ class Metrics:
         if status < 400:
             self._seconds.labels(operation).observe(seconds)
 
-    def answered(self, operation: str, answers: list[Mapping[str, Any]]) -> None:
+    def answered(self, operation: str, answers: Sequence[Mapping[str, Any]]) -> None:
         """Count the answers to the queries of one request."""
         self._queries.labels(operation).observe(len(answers))
         for answer in answers:
@@ -63,3 +68,22 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics, as Prometheus reads them."""
         return generate_latest(self._registry)
+
+
+class _DriftCollector(Collector):
+    """The figures of drift, computed when they are asked for."""
+
+    def __init__(self, drift: Drift) -> None:
+        self._drift = drift
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """See `Collector.collect`."""
+        labels = ["release", "what"]
+        psi = GaugeMetricFamily("glocal_drift_psi", "Population stability index of the last answers of identify", labels=labels)
+        chance = GaugeMetricFamily("glocal_drift_p_value", "Probability of that difference by chance", labels=labels)
+        for release, found in self._drift.differences().items():
+            for what, difference in found.items():
+                psi.add_metric([release, what], difference.psi)
+                chance.add_metric([release, what], difference.p_value)
+        yield psi
+        yield chance

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import GlocalError, InvalidInput, NotFound
 from model.files import atomic_file, sha256_file, write_text
+from model.schemas.calibration import Calibration, Reference
 from model.scratch import scratch_folder
 from serving.protocol import MODEL_NAME, MODEL_VERSION, RELEASE
 
@@ -88,6 +89,15 @@ def has_current_handler(archive: Archive) -> bool:
     """Whether a verified archive holds the handler of this revision, which the gateway speaks with."""
     with zipfile.ZipFile(archive.path) as packed:
         return _HANDLER.name in packed.namelist() and packed.read(_HANDLER.name) == _HANDLER.read_bytes()
+
+
+def stored_reference(path: Path) -> Reference | None:
+    """What an archive's release says its answers are like; None if it says nothing, or cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return Calibration.model_validate_json(packed.read(f"{RELEASE}/calibration.json")).reference
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def pack_again(archive: Archive, *, name: str, version: str) -> Archive:
