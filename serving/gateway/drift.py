@@ -133,7 +133,7 @@ def _distribution_p_value(now: Sequence[int], then: Sequence[int]) -> float:
     scaled = distance * math.sqrt(few * many / (few + many))
     if scaled < 0.2:
         return 1.0  # the series below converges too slowly there; the value is above 0.9999
-    series = 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
+    series = 2 * math.fsum((1.0 if k % 2 else -1.0) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
     return min(1.0, max(0.0, series))
 
 
