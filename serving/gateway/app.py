@@ -5,7 +5,8 @@ POST /v1/models/{name}/{operation}
 POST /v1/models/{name}/versions/{version}/{operation}
 GET  /v1/release, /v1/models/{name}/release                which version serves
 GET  /healthz, /readyz                                     without a key
-GET  /metrics
+GET  /metrics, /v1/openapi.json
+GET  /docs                                                 the operations, with calls to copy; without a key
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
 from serving.backends.port import Asking, Served
@@ -23,6 +24,7 @@ from serving.gateway.drift import Drift
 from serving.gateway.guard import Guard
 from serving.gateway.keys import KeyFile
 from serving.gateway.metrics import Metrics
+from serving.gateway.openapi import add_document, described, page
 from serving.gateway.problems import problem
 from serving.gateway.room import Body, Room
 from serving.operations import OPERATIONS, Operation
@@ -31,6 +33,7 @@ from serving.protocol import MODEL_NAME, MODEL_VERSION
 
 _ADDRESSES = ("/v1/{}", "/v1/models/{{name}}/{}", "/v1/models/{{name}}/versions/{{version}}/{}")
 _MAX_OPTIONS = 16
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _DIGITS = 15
 BODY_S = 60.0
 """Seconds that the body of a request may take to arrive."""
@@ -89,10 +92,14 @@ def make_app(models: Models, keys: KeyFile, room: Room | None = None) -> FastAPI
     app.add_exception_handler(404, _raise_not_found)
     app.add_exception_handler(405, _raise_not_allowed)
     for operation in OPERATIONS.values():
+        extra = described(operation)
         endpoint = _endpoint(operation, models, room, metrics, drift)
         for address in _ADDRESSES:
-            app.add_api_route(address.format(operation.name), endpoint, methods=["POST"], response_model=None)
+            app.add_api_route(
+                address.format(operation.name), endpoint, methods=["POST"], response_model=None, openapi_extra=extra
+            )
     _add_states(app, models, metrics)
+    add_document(app)
     return app
 
 
@@ -181,6 +188,11 @@ def _add_states(app: FastAPI, models: Models, metrics: Metrics) -> None:
             "release": served.release,
             "embedding_space_id": served.embedding_space_id,
         }
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        """The operations, for a person."""
+        return HTMLResponse(page(str(request.base_url).rstrip("/")), headers={"Content-Security-Policy": _POLICY})
 
     @app.get("/metrics")
     async def text() -> Response:
