@@ -1,0 +1,202 @@
+"""What serving costs: the gateway with TorchServe behind it, beside the bare engine and the same engine under LitServe.
+
+    python -m benchmarks.serving --json
+
+The same weights, images and threads a worker; ways take turns in every round, so that a noisy machine disturbs them alike.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: each worker has one thread as well
+
+import httpx
+import numpy as np
+import torch
+import typer
+
+from benchmarks.detection import say, whitened_checkpoint
+from model.home import Home
+from model.index import build_release
+from model.release import Release
+from model.schemas.data_pin import DataPin
+from serving import server
+from serving.backends.torchserve.endpoint import connect
+from serving.backends.torchserve.rollout import switch_over
+from serving.engine.engine import Engine
+from serving.local import local_client, read_key
+from serving.operations.query import make_query
+from serving.processes import clean_environment, wait_until
+
+Ask = Callable[[bytes], Any]
+NAME = "bench"
+GATEWAY, LITSERVE, ENGINE = "gateway + TorchServe", "LitServe", "engine"
+_PIN = {"repo": "data", "rev": "0" * 40, "path": "catalogue", "md5": "7" * 32, "files": 128, "bytes": 1, "classes": 16}
+
+
+def make_release(folder: Path) -> Release:
+    """A release of the drawn catalogue with whitened heads."""
+    checkpoint = whitened_checkpoint(folder)
+    pin = DataPin.model_validate(_PIN)
+    return build_release(folder / "catalogue", checkpoint, folder / "release", pin=pin, code_revision="bench", detection="never")
+
+
+@contextmanager
+def gateway(home: Home, release: Release, workers: int) -> Iterator[Callable[[], Ask]]:
+    """The endpoint as it is deployed; yields what makes a client with a connection of its own."""
+    try:
+        with connect(home.serve, server.ensure(home)) as endpoint:
+            switch_over(endpoint, release, "1", name=NAME, workers=workers)
+            address = local_client(home.serve).address
+            headers = {"Authorization": f"Bearer {read_key(home.serve)}", "Content-Type": "image/jpeg"}
+
+            def client() -> Ask:
+                http = httpx.Client(base_url=address, headers=headers, timeout=60, trust_env=False)
+                return lambda image: http.post("/v1/search", content=image).raise_for_status()
+
+            yield client
+    finally:
+        server.stop(home)
+
+
+@contextmanager
+def litserve(release: Release, workers: int, folder: Path) -> Iterator[Callable[[], Ask]]:
+    """The same engine under LitServe; yields as `gateway` does."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "benchmarks.bare_litserve", str(release.folder), str(port), str(workers)]
+    environment = {**clean_environment(), "OMP_NUM_THREADS": "1"}
+    with (folder / "litserve.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+
+        def is_up() -> bool:
+            with contextlib.suppress(httpx.HTTPError):
+                return httpx.get(f"http://127.0.0.1:{port}/health", timeout=5, trust_env=False).is_success
+            return False
+
+        if not wait_until(is_up, deadline_s=120):
+            raise SystemExit(f"LitServe did not start; see {folder / 'litserve.log'}")
+
+        def client() -> Ask:
+            http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
+            return lambda image: http.post("/predict", files={"image": ("a.jpg", image, "image/jpeg")}).raise_for_status()
+
+        yield client
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 15)
+        process.wait(30)
+
+
+def one_at_a_time(ask: Ask, images: list[bytes], count: int) -> list[float]:
+    """Milliseconds of each of some requests, one after the other."""
+    taken = []
+    for number in range(count):
+        began = time.perf_counter()
+        ask(images[number % len(images)])
+        taken.append(1000 * (time.perf_counter() - began))
+    return taken
+
+
+def at_once(client: Callable[[], Ask], images: list[bytes], clients: int, seconds: float) -> tuple[float, list[float]]:
+    """Requests a second of several clients that ask without a pause, and the milliseconds of each request."""
+    until = time.perf_counter() + seconds
+
+    def run(number: int) -> list[float]:
+        ask, taken = client(), list[float]()
+        while time.perf_counter() < until:
+            taken += one_at_a_time(ask, [images[(number + len(taken)) % len(images)]], 1)
+        return taken
+
+    with ThreadPoolExecutor(clients) as pool:
+        taken = [each for one in pool.map(run, range(clients)) for each in one]
+    return len(taken) / seconds, taken
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """The median of the rounds, and their range."""
+    return {"value": round(float(np.median(values)), 3), "low": round(min(values), 3), "high": round(max(values), 3)}
+
+
+def measure(
+    ways: dict[str, Callable[[], Ask]],
+    engine: Engine,
+    images: list[bytes],
+    *,
+    rounds: int,
+    queries: int,
+    clients: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """Let the ways take turns; returns figures and ratios."""
+    singles = {name: client() for name, client in ways.items()}
+    singles[ENGINE] = lambda image: engine.answer(make_query("search", [image]))
+    found: dict[str, dict[str, list[float]]] = {name: {"p50_ms": [], "per_second": [], "p99_ms": []} for name in singles}
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        for name, ask in singles.items():
+            one_at_a_time(ask, images, 5)
+            found[name]["p50_ms"].append(float(np.median(one_at_a_time(ask, images, queries))))
+        for name, client in ways.items():
+            rate, taken = at_once(client, images, clients, seconds)
+            found[name]["per_second"].append(rate)
+            found[name]["p99_ms"].append(float(np.percentile(taken, 99)))
+
+    def ratio(figure: str, one: str, other: str) -> dict[str, float]:
+        return summary([a / b for a, b in zip(found[one][figure], found[other][figure], strict=True)])
+
+    return {
+        "p50_ratio": ratio("p50_ms", GATEWAY, ENGINE),
+        "litserve_p50_ratio": ratio("p50_ms", LITSERVE, ENGINE),
+        "throughput_ratio": ratio("per_second", GATEWAY, LITSERVE),
+        "p99_ratio": ratio("p99_ms", GATEWAY, LITSERVE),
+        "ways": {name: {key: summary(values) for key, values in one.items() if values} for name, one in found.items()},
+    }
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the ways take turns.")] = 5,
+    queries: Annotated[int, typer.Option(min=1, help="Requests of one client in a round.")] = 60,
+    clients: Annotated[int, typer.Option(min=1, help="Clients that ask at once.")] = 16,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds for which they ask, in each round.")] = 10,
+    workers: Annotated[int, typer.Option(min=1, help="Workers of each server.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")] = False,
+) -> None:
+    """Compare the ways to serve a release."""
+    torch.set_num_threads(1)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        say("making a release")
+        release = make_release(folder)
+        images = [file.read_bytes() for file in sorted((folder / "catalogue" / "images").rglob("*.jpg"))[:32]]
+        home = Home.at(folder / "home")
+        home.serve.root.mkdir(parents=True)
+        ways = {
+            GATEWAY: stack.enter_context(gateway(home, release, workers)),
+            LITSERVE: stack.enter_context(litserve(release, workers, folder)),
+        }
+        found = measure(ways, Engine(release.folder), images, rounds=rounds, queries=queries, clients=clients, seconds=seconds)
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name, one in found["ways"].items():
+        print(f"{name:22}" + "".join(f"  {key} {value['value']:.1f}" for key, value in one.items()))
+    for name, value in found.items():
+        if name != "ways":
+            print(f"{name:22}  {value['value']:.2f} [{value['low']:.2f}, {value['high']:.2f}]")
+
+
+if __name__ == "__main__":
+    typer.run(main)
