@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import litserve
+from fastapi import Request
 
 from model.errors import GlocalError
 from serving.engine.engine import Engine
@@ -18,9 +19,10 @@ class SearchApi(litserve.LitAPI):  # type: ignore[misc] # it has no types
         """Load the release."""
         self._engine = Engine(Path(sys.argv[1]))
 
-    def decode_request(self, request: Any) -> Query:
+    def decode_request(self, request: Request) -> Query:  # by this type LitServe knows that a form may come
         """The query."""
-        return make_query("search", [request["image"].file.read()])
+        form: Any = request
+        return make_query("search", [form["image"].file.read()])
 
     def predict(self, query: Query) -> Any:
         """The answer."""

@@ -1,6 +1,5 @@
 """The process of the gateway: `python -m serving.gateway GLOCAL_HOME PORT`. `serving.gateway.process` starts it."""
 
-import asyncio
 import logging
 import os
 import socket
@@ -10,6 +9,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from model.files import Watched, write_json
 from model.home import Home, ServeFolder
@@ -34,7 +34,7 @@ def main(home: Path, port: int) -> None:
     app = make_app(Models(Batches(backend), _served(folder).value), KeyFile(folder.keys))
     with _bound(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
-        asyncio.run(uvicorn.Server(make_config(app)).serve([listening]))
+        uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))
 
 
 def _served(folder: ServeFolder) -> "Watched[Mapping[str, Served]]":

@@ -5,7 +5,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_S = 20.0
 """Seconds after which a connection without a whole request head is closed."""
@@ -15,7 +15,7 @@ GRACE_S = 30
 """Seconds that requests under way get when the gateway ends."""
 
 
-class Protocol(H11Protocol):
+class Protocol(HttpToolsProtocol):
     """HTTP/1.1 of uvicorn, which itself waits for a request head for ever."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
