@@ -4,23 +4,20 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
 import uvloop
 
-from model.files import Watched, write_json
-from model.home import Home, ServeFolder
-from serving.backends.port import Served
-from serving.backends.torchserve.archive import stored_reference
+from model.files import write_json
+from model.home import Home
 from serving.backends.torchserve.asking import TorchServe
-from serving.backends.torchserve.deployed import read_deployed
 from serving.gateway.app import Models, make_app
 from serving.gateway.batches import Batches
 from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
+from serving.gateway.record import Record
 
 LOOPBACK = "127.0.0.1"
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
@@ -31,27 +28,10 @@ def main(home: Path, port: int) -> None:
     folder = Home.at(home).serve
     _write_logs(folder.gateway_logs)
     backend = TorchServe(folder)
-    app = make_app(Models(Batches(backend), _served(folder).value), KeyFile(folder.keys))
+    app = make_app(Models(Batches(backend), Record(folder).served), KeyFile(folder.keys))
     with _bound(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
         uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))
-
-
-def _served(folder: ServeFolder) -> "Watched[Mapping[str, Served]]":
-    return Watched(
-        folder.deployed,
-        lambda file: {
-            name: Served(
-                name,
-                entry.version,
-                entry.release,
-                entry.embedding_space_id,
-                entry.workers,
-                stored_reference(folder.store / entry.archive),
-            )
-            for name, entry in read_deployed(file).items()
-        },
-    )
 
 
 def _bound(port: int) -> socket.socket:

@@ -1,0 +1,56 @@
+"""The record of what serves, as the gateway reads it."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from model.errors import GlocalError
+from model.files import Watched
+from model.home import ServeFolder
+from serving.backends.port import Served
+from serving.backends.torchserve.archive import stored_reference
+from serving.backends.torchserve.deployed import read_deployed
+
+_log = logging.getLogger("glocal.gateway")
+
+
+class Record:
+    """The versions that serve, by name of the model. Where the record is lost or damaged, those known before serve on.
+
+    Args:
+        folder: Folder of the endpoint's files.
+    """
+
+    def __init__(self, folder: ServeFolder) -> None:
+        self._folder = folder
+        self._watched = Watched(folder.deployed, self._read)
+        self._known: Mapping[str, Served] = {}
+
+    def served(self) -> Mapping[str, Served]:
+        """The versions that serve now.
+
+        Raises:
+            GlocalError: The record is damaged, and was never read before.
+        """
+        self._known = self._watched.value() or self._known
+        return self._known
+
+    def _read(self, file: Path) -> Mapping[str, Served]:
+        try:
+            entries = read_deployed(file)
+        except GlocalError as error:
+            if not self._known:
+                raise
+            _log.warning("%s What served before serves on.", error.headline)
+            return self._known
+        return {
+            name: Served(
+                name=name,
+                version=entry.version,
+                release=entry.release,
+                embedding_space_id=entry.embedding_space_id,
+                workers=entry.workers,
+                reference=stored_reference(self._folder.store / entry.archive),
+            )
+            for name, entry in entries.items()
+        }

@@ -1,0 +1,52 @@
+"""What serves is read from the record, and outlives it."""
+
+import logging
+
+import pytest
+
+from model.errors import InvalidInput
+from model.home import Home
+from serving.backends.torchserve.deployed import Deployed, write_deployed
+from serving.gateway.record import Record
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Home(tmp_path).serve
+
+
+def deploy(folder, name, version):
+    entry = {"archive": f"{name}-{version}.mar", "sha256": "x", "release": f"r{version}", "embedding_space_id": "s", "workers": 2}
+    write_deployed(folder.deployed, name, Deployed(version=version, **entry))
+
+
+def test_it_follows_what_is_deployed(folder):
+    record = Record(folder)
+    assert record.served() == {}
+    deploy(folder, "mugs", "1")
+    deploy(folder, "oats", "4")
+    assert {name: each.version for name, each in record.served().items()} == {"mugs": "1", "oats": "4"}
+    deploy(folder, "mugs", "2")
+    assert (record.served()["mugs"].release, record.served()["mugs"].workers) == ("r2", 2)
+
+
+@pytest.mark.parametrize("lose", ["remove", "empty", "replace by a folder"])
+def test_what_served_serves_on_when_the_record_is_lost(folder, lose, caplog):
+    record = Record(folder)
+    deploy(folder, "mugs", "1")
+    before = record.served()
+    folder.deployed.unlink()
+    if lose == "empty":
+        folder.deployed.touch()
+    elif lose == "replace by a folder":
+        folder.deployed.mkdir()
+    with caplog.at_level(logging.WARNING):
+        assert record.served() == record.served() == before
+    assert len(caplog.records) == (lose != "remove")
+
+
+def test_a_record_that_was_never_read_is_an_error(folder):
+    folder.root.mkdir()
+    folder.deployed.write_text("{")
+    with pytest.raises(InvalidInput, match="damaged"):
+        Record(folder).served()
