@@ -17,7 +17,6 @@ from serving.backends.torchserve.discovery import Running, find, is_damaged
 from serving.backends.torchserve.endpoint import connect
 from serving.backends.torchserve.leftovers import stored_models
 from serving.backends.torchserve.process import end, launch, remember
-from serving.backends.torchserve.tokens import read_tokens
 from serving.processes import wait_until
 
 _ATTEMPTS = 3
@@ -42,7 +41,7 @@ def ensure(folder: ServeFolder, *, ports: Ports | None = None, limits: Limits = 
     busy = "TorchServe is being started or stopped by another process."
     with hold(folder.start_lock, wait_s=_LOCK_WAIT_S, busy=busy):
         running = find(folder)
-        if running is not None and read_tokens(folder.tokens) and _answers(running, folder, _PATIENCE_S):
+        if running is not None and _answers(running, folder, _PATIENCE_S):
             remember(folder, running)
             return running
         return _start_afresh(folder, ports, limits, deadline_s)
