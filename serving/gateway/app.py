@@ -5,8 +5,8 @@ POST /v1/models/{name}/{operation}
 POST /v1/models/{name}/versions/{version}/{operation}
 GET  /v1/release, /v1/models/{name}/release                which version serves
 GET  /healthz, /readyz                                     without a key
-GET  /metrics, /v1/openapi.json
-GET  /docs                                                 the operations, with calls to copy; without a key
+GET  /metrics
+GET  /docs, /v1/openapi.json                               the operations, with calls to copy; without a key
 """
 
 import asyncio

@@ -18,7 +18,7 @@ from serving.gateway.keys import Scope as KeyScope
 from serving.gateway.metrics import Metrics
 from serving.gateway.problems import problem_response
 
-OPEN = frozenset({b"/healthz", b"/readyz", b"/docs"})
+OPEN = frozenset({b"/healthz", b"/readyz", b"/docs", b"/v1/openapi.json"})
 """The only paths that need no key."""
 REQUEST_ID = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -116,7 +116,7 @@ def _problem() -> dict[str, Any]:
 
 def _section(operation: Operation[Any], address: str) -> str:
     options = "".join(
-        f"<tr><td><code>{name}</code></td><td>{html.escape(str(field.get('default', '')))}</td>"
+        f"<tr><td><code>{name}</code></td><td>{_shown(field.get('default'))}</td>"
         f"<td>{html.escape(field.get('description', ''))}</td></tr>"
         for name, field in operation.options.model_json_schema()["properties"].items()
     )
@@ -125,6 +125,11 @@ def _section(operation: Operation[Any], address: str) -> str:
     call = f'curl -H "Authorization: Bearer $KEY" {files} {html.escape(address)}/v1/{operation.name}'
     title, about = operation.name, html.escape((operation.__doc__ or "").splitlines()[0])
     return f"<section><h2>{title}</h2><p>{about}</p><pre>{call}</pre>{table}</section>"
+
+
+def _shown(default: Any) -> str:
+    """A default as it would stand in an address."""
+    return "" if default is None else html.escape(str(default).lower() if isinstance(default, bool) else str(default))
 
 
 _ABOUT = "Search, identify, verify, detect and embed: what a stored model says about an image."
@@ -141,5 +146,5 @@ th, td {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid color
 <p>Every call shows a key; <code>glocal key create NAME</code> makes one, and the owner of the home has one in
 <code>serve/key</code>: <code>KEY=$(cat .glocal/serve/key)</code>. Of several models, ask
 <code>/v1/models/NAME/...</code>. A batch is a form with several fields <code>images</code>, up to {limit} queries. The same
-for programs: <a href="/v1/openapi.json">/v1/openapi.json</a> (with a key).</p>{sections}</body></html>
+for programs: <a href="/v1/openapi.json">/v1/openapi.json</a>.</p>{sections}</body></html>
 """
