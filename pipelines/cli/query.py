@@ -85,7 +85,8 @@ def _lines(answer: Any) -> Iterator[str]:
                 yield f"{neighbour.score:.4f}  {neighbour.label}  ({neighbour.id}){matches}"
             yield from answer.notes
         case "IdentifyAnswer":
-            yield f"{answer.label}, similarity {answer.score:.4f}, threshold {answer.threshold:.4f}"
+            compared = f"similarity {answer.score or 0:.4f}, threshold {answer.threshold:.4f}"
+            yield f"{answer.label}, {compared}" if answer.known else f"unknown: the best match is {answer.best}, {compared}"
             if answer.margin is not None:
                 yield f"runner-up {answer.runner_up}, margin {answer.margin:.4f}"
         case "VerifyAnswer":

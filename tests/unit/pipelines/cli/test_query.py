@@ -64,6 +64,12 @@ def test_every_operation_is_said_in_lines(glocal, answering, operation):
     assert out.endswith(SAID[operation])
 
 
+def test_what_is_unknown_is_said_with_its_best_match(glocal, answering):
+    answering("identify", known=False, label="unknown")
+    said = "  unknown: the best match is mug, similarity 0.5000, threshold 0.4000\n"
+    assert said in glocal("query", "x.jpg", "--op", "identify")[1]
+
+
 @pytest.mark.parametrize("words", [["x.jpg", "--op", "verify"], ["x.jpg", "y.jpg"], ["x.jpg", "--k", "0"]])
 def test_what_cannot_be_asked_is_said_before_anything_is_sent(glocal, words):
     code, out, error = glocal("query", *words)
