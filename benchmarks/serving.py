@@ -42,13 +42,13 @@ from serving.processes import clean_environment, wait_until
 Ask = Callable[[bytes], Any]
 NAME = "bench"
 GATEWAY, LITSERVE, ENGINE = "gateway + TorchServe", "LitServe", "engine"
-_PIN = {"repo": "data", "rev": "0" * 40, "path": "catalogue", "md5": "7" * 32, "files": 128, "bytes": 1, "classes": 16}
+PIN = {"repo": "data", "rev": "0" * 40, "path": "catalogue", "md5": "7" * 32, "files": 128, "bytes": 1, "classes": 16}
 
 
 def make_release(folder: Path) -> Release:
     """A release of the drawn catalogue with whitened heads."""
     checkpoint = whitened_checkpoint(folder)
-    pin = DataPin.model_validate(_PIN)
+    pin = DataPin.model_validate(PIN)
     return build_release(folder / "catalogue", checkpoint, folder / "release", pin=pin, code_revision="bench", detection="never")
 
 
