@@ -13,11 +13,12 @@ class Room:
     """Requests and bytes that are held now, and how many may be.
 
     Attributes:
-        max_requests: Maximum requests that are read, wait or are answered at a time.
+        max_requests: Maximum requests that are read, wait or are answered at a time. What is accepted waits for those before it:
+            with half as many again as saturate a worker it takes at most twice as long (`python -m benchmarks.overload`).
         max_bytes: Maximum bytes of all their bodies.
     """
 
-    max_requests: int = 32
+    max_requests: int = 24
     max_bytes: int = 4 * MAX_BODY
     requests: int = 0
     bytes: int = 0
