@@ -100,12 +100,10 @@ class Challenges:
 
     async def _ask_canary(self, trial: Trial, served: Served, queries: Sequence[Query]) -> Answers:
         theirs, seconds = await self._ask_challenger(trial, queries)
-        if not any(_is_error(answer) for answer in theirs):
-            self._note(trial, queries, seconds, has_failed=False)
-            return theirs
-        ours = await self._ask_champion(trial, served, queries)
-        self._note(trial, queries, seconds, has_failed=_has_failed(ours, theirs))
-        return ours
+        is_whole = not any(_is_error(answer) for answer in theirs)
+        answers = theirs if is_whole else await self._ask_champion(trial, served, queries)
+        self._note(trial, queries, answers, theirs, seconds)
+        return answers
 
     def _mirror(self, trial: Trial, queries: Sequence[Query], ours: Answers) -> None:
         if len(self._mirrored) >= MAX_MIRRORED:
@@ -117,20 +115,24 @@ class Challenges:
 
     async def _ask_shadow(self, trial: Trial, queries: Sequence[Query], ours: Answers) -> None:
         theirs, seconds = await self._ask_challenger(trial, queries)
-        self._note(trial, queries, seconds, has_failed=_has_failed(ours, theirs))
+        self._note(trial, queries, ours, theirs, seconds)
         for our, their in zip(ours, theirs, strict=True):
             if not isinstance(our, GlocalError) and not isinstance(their, GlocalError):
                 self.metrics.compared(trial.challenger.served, _like(queries)[0], compare(our, their))
 
-    def _note(self, trial: Trial, queries: Sequence[Query], seconds: float, *, has_failed: bool) -> None:
-        """Take note of a request of the challenger, and abort the challenge if it must be."""
+    def _note(self, trial: Trial, queries: Sequence[Query], answers: Answers, theirs: Answers, seconds: float) -> None:
+        """Take note of a request of the challenger, and abort the challenge if it must be.
+
+        What the challenger refuses and the champion answers is the challenger's failure. What both refuse is the caller's.
+        """
         like, served = _like(queries), trial.challenger.served
-        self.metrics.asked(served, like[0], has_failed=has_failed)
-        if has_failed:
+        refused = [(_is_error(our), _is_error(their)) for our, their in zip(answers, theirs, strict=True)]
+        if (False, True) in refused:
             trial.failed()
-        else:
+            self.metrics.failed(served, like[0])
+        elif (True, True) not in refused:
             trial.answered(like, seconds)
-            self.metrics.took(served, like[0], seconds)
+            self.metrics.answered(served, like[0], seconds)
         if not trial.aborted and (fault := trial.fault()):
             self._abort(trial, fault)
 
@@ -163,11 +165,6 @@ def _reason(file: Path, challenger: Challenger) -> str:
     entry = read_aborted(file).get(challenger.served.name)
     is_this = entry and (entry.version, entry.started) == (challenger.served.version, challenger.challenge.started)
     return entry.reason if entry and is_this else ""
-
-
-def _has_failed(ours: Answers, theirs: Answers) -> bool:
-    """Whether the challenger fails where the champion answers. What both refuse is the caller's."""
-    return any(_is_error(their) and not _is_error(our) for our, their in zip(ours, theirs, strict=True))
 
 
 def _is_error(answer: object) -> bool:

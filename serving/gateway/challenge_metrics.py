@@ -45,9 +45,14 @@ class ChallengeMetrics(Collector):
         self._agreement = histogram("agreement", "Agreement of the challenger's answers with the champion's", _AGREEMENTS)
         self._shift = histogram("score_shift", "Best score of the challenger less the champion's", _SHIFTS)
 
-    def asked(self, served: Served, operation: str, *, has_failed: bool) -> None:
-        """Count a request of the challenger."""
-        self._requests.labels(served.name, served.version, operation, "failed" if has_failed else "answered").inc()
+    def answered(self, served: Served, operation: str, seconds: float) -> None:
+        """Count a request that the challenger answered, and note its time."""
+        self._requests.labels(served.name, served.version, operation, "answered").inc()
+        self.took(served, operation, seconds)
+
+    def failed(self, served: Served, operation: str) -> None:
+        """Count a request that the challenger failed."""
+        self._requests.labels(served.name, served.version, operation, "failed").inc()
 
     def skipped(self, served: Served, operation: str) -> None:
         """Count a request that was not mirrored because too many were."""
