@@ -64,6 +64,16 @@ class ServeFolder:
         return self.root / "deployed.json"
 
     @property
+    def challengers(self) -> Path:
+        """File that names the version that is tried beside the served one, by model."""
+        return self.root / "challengers.json"
+
+    @property
+    def aborted(self) -> Path:
+        """File of the gateway that says which challenges it has aborted, and why."""
+        return self.root / "aborted.json"
+
+    @property
     def store(self) -> Path:
         """Folder of the archives."""
         return self.root / "store"

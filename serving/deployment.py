@@ -14,6 +14,7 @@ from model.release import Release
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.scratch import scratch_folder
+from serving.backends.torchserve.challenge import end_challenge
 from serving.backends.torchserve.deployed import Deployed, read_deployed
 from serving.backends.torchserve.endpoint import Endpoint
 from serving.backends.torchserve.rollout import deployment, retire, switch_over
@@ -58,6 +59,8 @@ def deploy_version(
 ) -> Deployment:
     """Make a version serve, move the aliases to it, and retire the version that served before.
 
+    A challenge of the model ends first: it was against the version that served.
+
     An error closes the ledger's entry as failed. A kill leaves the entry to `serving.reconcile`.
 
     Args:
@@ -73,6 +76,7 @@ def deploy_version(
     Raises:
         GlocalError: The version cannot be loaded or does not verify. What served before still serves, and no alias moved.
     """
+    end_challenge(endpoint, model.name)
     place = serving_place(model.home)
     entry = model.ledger.begin(
         by=by, why=why, before=before or "", version=version.version, release_id=version.release, place=place
@@ -83,7 +87,7 @@ def deploy_version(
             old = switch_over(endpoint, opened, version.version, name=model.name, workers=workers)
         model.registry.make_champion(version.version, before)
         model.ledger.close(entry, "promoted")
-        retire(endpoint, opened, model.name, old)
+        retire(endpoint, model.name, old)
         return deployment(endpoint, opened, version.version, model.name)
 
 

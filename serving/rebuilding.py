@@ -10,6 +10,7 @@ from model.errors import GlocalError
 from model.home import Home
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import build_archive, remove_archive
+from serving.backends.torchserve.challengers import read_challengers
 from serving.backends.torchserve.deployed import Deployed, read_deployed
 from serving.backends.torchserve.endpoint import Endpoint
 from serving.backends.torchserve.leftovers import record_from_store, set_damaged_aside, stored_versions
@@ -67,10 +68,12 @@ def _of_other_records(model: ModelRecords, endpoint: Endpoint | None, versions: 
 
 
 def _candidates(model: ModelRecords, served: str | None) -> list[str]:
-    """The versions that may have been deployed under a name, the likeliest first."""
+    """The versions that may have been deployed under a name, the likeliest first. A challenger was not."""
+    challenger = read_challengers(model.home.serve.challengers).get(model.name)
     stored = [version for name, version in stored_versions(model.home.serve) if name == model.name]
     newest = sorted(stored, key=lambda version: (len(version), version), reverse=True)
-    return [version for version in dict.fromkeys((served, model.registry.alias("champion"), *newest)) if version is not None]
+    known = dict.fromkeys((served, model.registry.alias("champion"), *newest))
+    return [each for each in known if each is not None and (challenger is None or each != challenger.version)]
 
 
 def _pack_again(model: ModelRecords, endpoint: Endpoint, version: str, release_id: str, workers: int) -> Deployed | None:

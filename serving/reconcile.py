@@ -24,6 +24,7 @@ from model.locks import hold, may_hold
 from model.schemas.status import Difference, ServerStatus
 from model.scratch import remove_abandoned
 from serving import server
+from serving.backends.torchserve.challenge import restore_challengers
 from serving.backends.torchserve.deployed import Deployed, damage, read_deployed
 from serving.backends.torchserve.endpoint import Endpoint, connect, restore, strays, tidy
 from serving.backends.torchserve.leftovers import clear_store, stored_models
@@ -106,6 +107,7 @@ def reconcile_endpoint(home: Home, tracking_uri: str, endpoint: Endpoint) -> tup
     differences, readable = _settle_record(home, tracking_uri, endpoint)
     if damage(home.serve.deployed) is None:
         differences += restore(endpoint, partial(_redeploy, home, tracking_uri, endpoint))
+        differences += restore_challengers(endpoint)
     if readable:
         differences += tidy(endpoint)
         differences += clear_store(endpoint.folder)

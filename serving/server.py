@@ -7,6 +7,7 @@ from model.schemas.status import ServerStatus
 from serving.backends.torchserve import server as backend
 from serving.backends.torchserve.discovery import Running
 from serving.gateway import process as gateway
+from serving.gateway.aborted import read_aborted
 
 _LOCK_WAIT_S = 180.0
 _BUSY = "The gateway is being started or stopped by another process."
@@ -37,7 +38,7 @@ def status(home: Home) -> ServerStatus:
     Raises:
         InvalidInput: The home, or the folder of the endpoint, is a file.
     """
-    state = backend.status(home)
+    state = _with_aborted(home, backend.status(home))
     found = gateway.find(home.serve)
     if found is None or not gateway.answers(found):
         return state.model_copy(update={"state": "deaf", "healthy": False} if state.running else {})
@@ -52,3 +53,13 @@ def stop(home: Home) -> bool:
     with hold(home.serve.start_lock, wait_s=_LOCK_WAIT_S, busy=_BUSY):
         ended = gateway.end(home.serve)
     return backend.stop(home) or ended
+
+
+def _with_aborted(home: Home, state: ServerStatus) -> ServerStatus:
+    """The state with the reasons of the challenges that the gateway has aborted."""
+    found = dict(state.challengers)
+    for name, entry in read_aborted(home.serve.aborted).items():
+        known = found.get(name)
+        if known is not None and (known.version, known.challenge.started) == (entry.version, entry.started):
+            found[name] = known.model_copy(update={"aborted": entry.reason})
+    return state.model_copy(update={"challengers": found})

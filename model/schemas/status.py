@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from model.errors import GlocalError, StorageFailed, Unavailable
+from model.schemas.challenge import ServedChallenger
 from model.schemas.schema import Schema
 
 _REPLACE = "glocal serve start replaces it."
@@ -77,6 +78,7 @@ class ServerStatus(Schema):
     management: str = Field("", description="Address where models are registered")
     memory_mb: float = Field(0.0, description="Memory of the server and its workers")
     models: dict[str, ServedModel] = Field({}, description="Served models by name")
+    challengers: dict[str, ServedChallenger] = Field({}, description="Versions that are tried beside the served ones, by model")
     missing: tuple[str, ...] = Field((), description="Models on record that do not serve")
     stored: tuple[str, ...] = Field((), description="Models that have an archive in the store, on record or not")
     differences: tuple[Difference, ...] = Field((), description="Differences between the records, and what was done")

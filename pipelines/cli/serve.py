@@ -1,18 +1,28 @@
 """`glocal serve`: the endpoint on this machine."""
 
 import json
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model.environment import Environment
+from model.errors import InvalidInput
 from pipelines.cli.console import say
 from pipelines.cli.options import OTHER_HOME, Json
 
 if TYPE_CHECKING:
+    from model.schemas.challenge import Mode, ServedChallenger
     from model.schemas.status import ServerStatus
 
 commands = typer.Typer(help="The endpoint on this machine.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of the served model.")]
+Version = Annotated[str, typer.Argument(help="The registered version that is tried.")]
+ErrorRate = Annotated[float, typer.Option(help="Share of failed requests above which the gateway aborts it.")]
+LatencyRatio = Annotated[
+    float, typer.Option(help="Multiple of the latency of the version that serves above which it is aborted.")
+]
+Workers = Annotated[int, typer.Option(help="Number of its worker processes.", min=1)]
 
 
 @commands.command()
@@ -54,6 +64,75 @@ def stop(as_json: Json = False) -> None:
         say(OTHER_HOME)
 
 
+@commands.command()
+def shadow(
+    name: Name,
+    version: Version,
+    share: Annotated[float, typer.Option(help="Share of the requests that it is asked as well.")] = 0.1,
+    max_error_rate: ErrorRate = 0.05,
+    max_latency_ratio: LatencyRatio = 2.0,
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Ask a version beside the one that serves, and compare its answers, which nobody gets."""
+    _challenge("shadow", name, version, (share, max_error_rate, max_latency_ratio), workers, as_json)
+
+
+@commands.command()
+def canary(
+    name: Name,
+    version: Version,
+    share: Annotated[float, typer.Option(help="Share of the API keys that it answers.")] = 0.05,
+    max_error_rate: ErrorRate = 0.05,
+    max_latency_ratio: LatencyRatio = 2.0,
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Let a version answer a share of the API keys, beside the one that serves."""
+    _challenge("canary", name, version, (share, max_error_rate, max_latency_ratio), workers, as_json)
+
+
+@commands.command()
+def end(name: Name, as_json: Json = False) -> None:
+    """End the shadow or canary of a model; the version that serves answers alone."""
+    from serving.challenging import stop_challenge
+
+    version = stop_challenge(Environment().home, name)
+    if as_json:
+        print(json.dumps({"ended": version}))
+    else:
+        print(f"{name}: version {version} is no longer tried" if version else f"{name} has no shadow or canary")
+
+
+def _challenge(mode: "Mode", name: str, version: str, limits: tuple[float, float, float], workers: int, as_json: bool) -> None:
+    from model.schemas.challenge import Challenge
+    from serving.challenging import start_challenge
+
+    share, errors, latency = limits
+    try:
+        terms = Challenge(mode=mode, share=share, max_error_rate=errors, max_latency_ratio=latency, started=datetime.now(UTC))
+    except ValueError as error:
+        raise InvalidInput(
+            "The share and the error rate are numbers from 0 to 1, the latency ratio is one above 0.",
+            f"glocal serve {mode} --help",
+        ) from error
+    environment = Environment()
+    begun = start_challenge(
+        version, terms, home=environment.home, tracking_uri=environment.mlflow_uri, name=name, workers=workers
+    )
+    print(begun.model_dump_json() if as_json else f"{name}: {_described(begun)}")
+
+
+def _described(challenger: "ServedChallenger") -> str:
+    """A challenger in one line for a person."""
+    terms = challenger.challenge
+    shared = "keys" if terms.mode == "canary" else "requests"
+    said = f"version {challenger.version} as {terms.mode}, {terms.share:.4g} of the {shared}"
+    if challenger.aborted:
+        return f"{said}, aborted: {challenger.aborted}"
+    return said if challenger.ready else f"{said}, no worker is ready"
+
+
 def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = False) -> None:
     """Print what serves.
 
@@ -77,6 +156,8 @@ def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = Fa
         print(f"running at {state.address}, {state.memory_mb:.0f} MB, log {state.log}")
         for name, model in state.models.items():
             print(f"  {name}: version {model.default}{'' if model.ready else ', no worker is ready'}")
+            if name in state.challengers:
+                print(f"    {_described(state.challengers[name])}")
     idle = state.state == "empty" and not state.missing and not state.unsettled
     if state.fault and not (idle and idle_is_fine):
         raise state.fault

@@ -15,6 +15,7 @@ from model.home import Home
 from serving.backends.torchserve.asking import TorchServe
 from serving.gateway.app import Models, make_app
 from serving.gateway.batches import Batches
+from serving.gateway.challenge import Challenges
 from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
 from serving.gateway.record import Record
@@ -27,8 +28,9 @@ def main(home: Path, port: int) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
     _write_logs(folder.gateway_logs)
-    backend = TorchServe(folder)
-    app = make_app(Models(Batches(backend), Record(folder).served), KeyFile(folder.keys))
+    backend, record = Batches(TorchServe(folder)), Record(folder)
+    challenges = Challenges(backend, record.challengers, folder.aborted)
+    app = make_app(Models(backend, record.served), KeyFile(folder.keys), challenges=challenges)
     with _bound(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
         uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))

@@ -10,7 +10,7 @@ GET  /docs, /v1/openapi.json                               the operations, with 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
 from serving.backends.port import Asking, Served
+from serving.gateway.batches import Answers
 from serving.gateway.bodies import Asked, parse_body
+from serving.gateway.challenge import Challenges
 from serving.gateway.drift import Drift
 from serving.gateway.guard import Guard
 from serving.gateway.keys import KeyFile
@@ -76,24 +78,25 @@ class Models:
         return Served(name, str(version))
 
 
-def make_app(models: Models, keys: KeyFile, room: Room | None = None) -> FastAPI:
+def make_app(models: Models, keys: KeyFile, room: Room | None = None, challenges: Challenges | None = None) -> FastAPI:
     """The application, with its guard before it.
 
     Args:
         models: The models that can be asked.
         keys: The keys that admit callers.
         room: Requests and bytes that may be held.
+        challenges: Who answers where no version is named; default: the version that serves.
     """
     room = room or Room()
     drift = Drift()
-    metrics = Metrics(room, drift)
+    metrics = Metrics(room, drift, *([challenges.metrics] if challenges else []))
     app = FastAPI(title="Glocal", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
     app.add_middleware(Guard, keys=keys, metrics=metrics)
     app.add_exception_handler(404, _raise_not_found)
     app.add_exception_handler(405, _raise_not_allowed)
     for operation in OPERATIONS.values():
         extra = described(operation)
-        endpoint = _endpoint(operation, models, room, metrics, drift)
+        endpoint = _endpoint(operation, models, challenges, room, metrics, drift)
         for address in _ADDRESSES:
             app.add_api_route(
                 address.format(operation.name), endpoint, methods=["POST"], response_model=None, openapi_extra=extra
@@ -103,15 +106,24 @@ def make_app(models: Models, keys: KeyFile, room: Room | None = None) -> FastAPI
     return app
 
 
-def _endpoint(operation: Operation[Any], models: Models, room: Room, metrics: Metrics, drift: Drift) -> Callable[[Request], Any]:
+def _endpoint(
+    operation: Operation[Any], models: Models, challenges: Challenges | None, room: Room, metrics: Metrics, drift: Drift
+) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         request.state.operation = operation.name
-        served = models.choose(request.path_params.get("name"), request.path_params.get("version"))
+        version = request.path_params.get("version")
+        served = models.choose(request.path_params.get("name"), version)
+
+        async def ask(queries: Sequence[Query]) -> Answers:
+            if challenges is None or version is not None:
+                return await models.backend.ask(served, queries)
+            return await challenges.ask(served, queries, request.state.key.id)
+
         with room.request() as body:
             data = await _read(request, body)
             asked = parse_body(operation, request.headers.get("content-type", ""), data, _options(request))
             del data
-            answers = await _answers(models.backend, served, asked)
+            answers = await _answers(ask, asked)
         good = [answer for answer in answers if not isinstance(answer, GlocalError)]
         metrics.answered(operation.name, good)
         drift.note(served, operation.name, good)
@@ -149,13 +161,13 @@ def _options(request: Request) -> dict[str, str]:
     return options
 
 
-async def _answers(backend: Asking, served: Served, asked: Asked) -> list[dict[str, Any] | GlocalError]:
+async def _answers(ask: Callable[[Sequence[Query]], Awaitable[Answers]], asked: Asked) -> Answers:
     good = [query for query in asked.queries if isinstance(query, Query)]
-    answers = iter(await backend.ask(served, good) if good else [])
+    answers = iter(await ask(good) if good else [])
     return [next(answers) if isinstance(query, Query) else query for query in asked.queries]
 
 
-def _response(answers: list[dict[str, Any] | GlocalError], *, is_batch: bool) -> Response:
+def _response(answers: Answers, *, is_batch: bool) -> Response:
     if is_batch:
         return JSONResponse({"answers": [{"error": problem(one)} if isinstance(one, GlocalError) else one for one in answers]})
     (answer,) = answers

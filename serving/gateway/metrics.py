@@ -21,11 +21,12 @@ class Metrics:
     Args:
         room: The room whose use is shown.
         drift: How far the last answers are from those to held-out images.
+        others: What else is shown.
     """
 
     MEDIA_TYPE = CONTENT_TYPE_LATEST
 
-    def __init__(self, room: Room, drift: Drift) -> None:
+    def __init__(self, room: Room, drift: Drift, *others: Collector) -> None:
         registry = self._registry = CollectorRegistry()
 
         def counter(name: str, said: str, *labels: str) -> Counter:
@@ -44,7 +45,8 @@ class Metrics:
         held.set_function(lambda: room.requests)
         size = Gauge("glocal_bytes_held", "Bytes of their bodies", registry=registry)
         size.set_function(lambda: room.bytes)
-        registry.register(_DriftCollector(drift))
+        for collector in (_DriftCollector(drift), *others):
+            registry.register(collector)
 
     def request(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that ended."""

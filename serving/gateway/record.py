@@ -1,4 +1,4 @@
-"""The record of what serves, as the gateway reads it."""
+"""The records of what serves and of what is tried beside it, as the gateway reads them."""
 
 import logging
 from collections.abc import Mapping
@@ -9,7 +9,9 @@ from model.files import Watched
 from model.home import ServeFolder
 from serving.backends.port import Served
 from serving.backends.torchserve.archive import stored_reference
+from serving.backends.torchserve.challengers import read_challengers
 from serving.backends.torchserve.deployed import read_deployed
+from serving.gateway.trial import Challenger
 
 _log = logging.getLogger("glocal.gateway")
 
@@ -25,6 +27,7 @@ class Record:
         self._folder = folder
         self._watched = Watched(folder.deployed, self._read)
         self._known: Mapping[str, Served] = {}
+        self._challengers = Watched(folder.challengers, _read_challengers)
 
     def served(self) -> Mapping[str, Served]:
         """The versions that serve now.
@@ -34,6 +37,10 @@ class Record:
         """
         self._known = self._watched.value() or self._known
         return self._known
+
+    def challengers(self) -> Mapping[str, Challenger]:
+        """The versions that are tried now, by name of the model."""
+        return self._challengers.value()
 
     def _read(self, file: Path) -> Mapping[str, Served]:
         try:
@@ -54,3 +61,19 @@ class Record:
             )
             for name, entry in entries.items()
         }
+
+
+def _read_challengers(file: Path) -> Mapping[str, Challenger]:
+    return {
+        name: Challenger(
+            served=Served(
+                name=name,
+                version=entry.version,
+                release=entry.release,
+                embedding_space_id=entry.embedding_space_id,
+                workers=entry.workers,
+            ),
+            challenge=entry.challenge,
+        )
+        for name, entry in read_challengers(file).items()
+    }

@@ -1,5 +1,6 @@
 """The archive: a release packed for TorchServe. It is built here, hashed, and checked before anything opens it."""
 
+import contextlib
 import json
 import os
 import re
@@ -98,6 +99,14 @@ def stored_reference(path: Path) -> Reference | None:
             return Calibration.model_validate_json(packed.read(f"{RELEASE}/calibration.json")).reference
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
+
+
+def stored_image(path: Path) -> bytes | None:
+    """A golden image of an archive's release; None if it has none, or cannot be read."""
+    with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
+        golden = [name for name in packed.namelist() if name.startswith(f"{RELEASE}/golden/") and not name.endswith(".json")]
+        return packed.read(golden[0]) if golden else None
+    return None
 
 
 def pack_again(archive: Archive, *, name: str, version: str) -> Archive:

@@ -4,17 +4,21 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from model.errors import GlocalError, InvalidInput, NotFound, StorageFailed
 from model.home import ServeFolder
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import has_current_handler, pack_again, verify_archive
+from serving.backends.torchserve.challengers import on_record
 from serving.backends.torchserve.configuration import Limits
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
 from serving.backends.torchserve.discovery import Running
 from serving.backends.torchserve.management import Management
 from serving.client import Client
 from serving.local import local_client
+
+E = TypeVar("E", bound=Deployed)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,10 @@ def restore(endpoint: Endpoint, redeploy: Callable[[str, Deployed], None]) -> li
 
 def _bring_back(endpoint: Endpoint, name: str, entry: Deployed, redeploy: Callable[[str, Deployed], None]) -> list[Difference]:
     try:
-        bring_up(endpoint, name, _with_current_handler(endpoint.folder, name, entry), deadline_s=Limits().startup_s)
+        current = with_current_handler(endpoint.folder, name, entry)
+        if current != entry:
+            write_deployed(endpoint.folder.deployed, name, current)
+        bring_up(endpoint, name, current, deadline_s=Limits().startup_s)
     except (InvalidInput, NotFound) as damage:
         try:
             redeploy(name, entry)
@@ -105,20 +112,18 @@ def _bring_back(endpoint: Endpoint, name: str, entry: Deployed, redeploy: Callab
     return []
 
 
-def _with_current_handler(folder: ServeFolder, name: str, entry: Deployed) -> Deployed:
+def with_current_handler(folder: ServeFolder, name: str, entry: E) -> E:
     """The record of a version whose archive was packed again if an earlier revision had packed it."""
     archive = verify_archive(folder.store / entry.archive, entry.sha256)
     if has_current_handler(archive):
         return entry
     packed = pack_again(archive, name=name, version=entry.version)
-    entry = entry.model_copy(update={"archive": packed.path.name, "sha256": packed.sha256})
-    write_deployed(folder.deployed, name, entry)
-    return entry
+    return entry.model_copy(update={"archive": packed.path.name, "sha256": packed.sha256})
 
 
 def strays(endpoint: Endpoint) -> list[Difference]:
     """The versions that the server holds beside those on record. Nothing is changed."""
-    kept = read_deployed(endpoint.folder.deployed)
+    kept = _versions_on_record(endpoint)
     held = [(name, version) for name in endpoint.server.names() for version in endpoint.registered(name)]
     return [
         Difference(
@@ -127,22 +132,26 @@ def strays(endpoint: Endpoint) -> list[Difference]:
             done="glocal serve start removes it and frees its memory.",
         )
         for name, version in held
-        if name not in kept or kept[name].version != version
+        if (name, version) not in kept
     ]
 
 
 def tidy(endpoint: Endpoint) -> list[Difference]:
     """Unregister versions not on record; make the recorded one the default."""
-    kept, differences = read_deployed(endpoint.folder.deployed), []
+    deployed, kept, differences = read_deployed(endpoint.folder.deployed), _versions_on_record(endpoint), []
     for name in endpoint.server.names():
-        entry, versions = kept.get(name), endpoint.registered(name)
+        entry, versions = deployed.get(name), endpoint.registered(name)
         if entry is not None and entry.version in versions and (default := endpoint.server.default(name)) != entry.version:
             endpoint.server.set_default(name, entry.version)
             was = f"The server answered with version {default}, while version {entry.version} is on record."
             differences.append(Difference(model=name, found=was, done="The version on record answers again."))
         for version in versions:
-            if entry is None or version != entry.version:
+            if (name, version) not in kept:
                 endpoint.server.unregister(name, version)
                 stray = f"The server held version {version}, which is not on record."
                 differences.append(Difference(model=name, found=stray, done="It was removed."))
     return differences
+
+
+def _versions_on_record(endpoint: Endpoint) -> set[tuple[str, str]]:
+    return {(name, entry.version) for name, entry in on_record(endpoint.folder)}

@@ -10,7 +10,8 @@ from model.home import ServeFolder
 from model.release import RELEASE_MANIFEST
 from model.schemas.status import Difference
 from serving.backends.torchserve.archive import remove_archive, verify_archive
-from serving.backends.torchserve.deployed import Deployed, damage, read_deployed, write_deployed
+from serving.backends.torchserve.challengers import on_record
+from serving.backends.torchserve.deployed import Deployed, damage, write_deployed
 from serving.protocol import RELEASE
 
 _ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)-(?P<version>[A-Za-z0-9._]+)\.mar")
@@ -21,7 +22,7 @@ def clear_store(folder: ServeFolder) -> list[Difference]:
 
     The caller holds the lock of deployments.
     """
-    kept = {entry.archive for entry in read_deployed(folder.deployed).values()}
+    kept = {entry.archive for _, entry in on_record(folder)}
     strays = [file for file in folder.store.glob("*.mar") if file.name not in kept]
     hashes = [file for file in folder.store.glob("*.mar.sha256") if not file.with_suffix("").exists()]
     partial = list(folder.store.glob(".*.mar*.*"))

@@ -12,7 +12,7 @@ from model.errors import Conflict, GlocalError
 from model.home import ServeFolder
 from model.release import Release
 from model.schemas.promotion import Deployment
-from serving.backends.torchserve.archive import build_archive, remove_archive
+from serving.backends.torchserve.archive import build_archive, remove_archive, stored_image
 from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
 from serving.backends.torchserve.endpoint import Endpoint, bring_up
 from serving.golden import replay_golden
@@ -76,17 +76,16 @@ def deployment(endpoint: Endpoint, release: Release, version: str, name: str) ->
     )
 
 
-def retire(endpoint: Endpoint, release: Release, name: str, old: Deployed | None) -> None:
-    """Let a version that is no longer the default answer its waiting queries, and remove it.
+def retire(endpoint: Endpoint, name: str, old: Deployed | None) -> None:
+    """Let a version that no new queries are sent to answer its waiting ones, and remove it.
 
     Args:
         endpoint: The server.
-        release: The release that serves now; one of its golden images is asked.
         name: Name of the served model.
         old: The version to remove; nothing happens if it is None.
     """
     if old is not None:
-        _drain(endpoint, name, old.version, release)
+        _drain(endpoint, name, old)
         endpoint.server.unregister(name, old.version)
         remove_archive(endpoint.folder.store / old.archive)
 
@@ -94,15 +93,7 @@ def retire(endpoint: Endpoint, release: Release, name: str, old: Deployed | None
 def _replace(
     endpoint: Endpoint, release: Release, version: str, old: Deployed | None, *, name: str, workers: int, deadline_s: float
 ) -> None:
-    archive = build_archive(release, endpoint.folder.store, name=name, version=version)
-    new = Deployed(
-        version=version,
-        archive=archive.path.name,
-        sha256=archive.sha256,
-        release=release.id,
-        embedding_space_id=release.embedding_space_id,
-        workers=workers,
-    )
+    new = pack(endpoint, release, version, name=name, workers=workers)
     try:
         bring_up(endpoint, name, new, deadline_s=deadline_s)
         replay_golden(release, endpoint.client, name, version)
@@ -110,11 +101,24 @@ def _replace(
         write_deployed(endpoint.folder.deployed, name, new)
     except BaseException:
         if read_deployed(endpoint.folder.deployed).get(name) != new:
-            _undo(endpoint, name, new, old)
+            undo(endpoint, name, new, old)
         raise
 
 
-def _undo(endpoint: Endpoint, name: str, new: Deployed, old: Deployed | None) -> None:
+def pack(endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int) -> Deployed:
+    """Build the archive of a version in the store; returns the record that it will have."""
+    archive = build_archive(release, endpoint.folder.store, name=name, version=version)
+    return Deployed(
+        version=version,
+        archive=archive.path.name,
+        sha256=archive.sha256,
+        release=release.id,
+        embedding_space_id=release.embedding_space_id,
+        workers=workers,
+    )
+
+
+def undo(endpoint: Endpoint, name: str, new: Deployed, old: Deployed | None) -> None:
     """Remove the new version. If the server itself failed, its errors do not hide the first one."""
     with contextlib.suppress(GlocalError):
         if old is not None:
@@ -124,8 +128,8 @@ def _undo(endpoint: Endpoint, name: str, new: Deployed, old: Deployed | None) ->
     remove_archive(endpoint.folder.store / new.archive)
 
 
-def _drain(endpoint: Endpoint, name: str, version: str, release: Release) -> None:
-    """Let a version that is no longer the default answer the queries that it was asked before.
+def _drain(endpoint: Endpoint, name: str, old: Deployed) -> None:
+    """Let a version answer the queries that it was asked before.
 
     Its queue is first in, first out: once a query of ours is answered, all earlier queries have at least reached a worker.
     The queries at other workers then get a few times as long as our query took.
@@ -133,7 +137,7 @@ def _drain(endpoint: Endpoint, name: str, version: str, release: Release) -> Non
     time.sleep(_GRACE_S)
     began = time.monotonic()
     with contextlib.suppress(GlocalError):
-        if release.golden:
-            endpoint.client.search(release.golden_image(release.golden[0]), k=1, model=name, version=version)
-    wait_until(lambda: not endpoint.server.waiting(name, version), deadline_s=_DRAIN_S)
+        if image := stored_image(endpoint.folder.store / old.archive):
+            endpoint.client.search(image, k=1, model=name, version=old.version)
+    wait_until(lambda: not endpoint.server.waiting(name, old.version), deadline_s=_DRAIN_S)
     time.sleep(_GRACE_S + min(3 * (time.monotonic() - began), _DRAIN_S))

@@ -10,7 +10,9 @@ from model.claim import check_folders
 from model.errors import GlocalError, Unavailable
 from model.home import Home, ServeFolder
 from model.locks import hold
+from model.schemas.challenge import ServedChallenger
 from model.schemas.status import Difference, ServedModel, ServerStatus
+from serving.backends.torchserve.challengers import read_challengers
 from serving.backends.torchserve.configuration import Limits, Ports
 from serving.backends.torchserve.deployed import damage, read_deployed
 from serving.backends.torchserve.discovery import Running, find, is_damaged
@@ -78,6 +80,7 @@ def status(home: Home) -> ServerStatus:
         memory_mb=_memory_mb(running.pid),
         models=models,
         missing=missing,
+        challengers=_challengers(folder, models),
         stored=tuple(sorted(stored_models(folder))),
         log=str(folder.logs),
         home=str(home.root),
@@ -112,6 +115,15 @@ def _served(folder: ServeFolder, running: Running) -> tuple[bool, dict[str, Serv
 def _missing(folder: ServeFolder, models: dict[str, ServedModel]) -> tuple[str, ...]:
     recorded = {} if damage(folder.deployed) else read_deployed(folder.deployed)
     return tuple(name for name in recorded if name not in models or not models[name].ready)
+
+
+def _challengers(folder: ServeFolder, models: dict[str, ServedModel]) -> dict[str, ServedChallenger]:
+    found = {}
+    for name, entry in read_challengers(folder.challengers).items():
+        versions = models[name].versions if name in models else ()
+        ready = any(each.version == entry.version and each.ready for each in versions)
+        found[name] = ServedChallenger(version=entry.version, challenge=entry.challenge, ready=ready)
+    return found
 
 
 def _damages(folder: ServeFolder) -> tuple[Difference, ...]:

@@ -3,13 +3,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from model.files import write_text
 from model.home import Home
-from model.schemas.status import Difference, ServerStatus
+from model.schemas.challenge import Challenge, ServedChallenger
+from model.schemas.status import Difference, ServedModel, ServedVersion, ServerStatus
 
 
 def test_a_server_that_does_not_run_is_said_to_be_stopped_and_in_which_home(glocal, tmp_path):
@@ -44,6 +46,59 @@ def test_a_server_that_does_not_do_its_work_is_exit_code_5_with_words(glocal, mo
     assert json.loads(out)["state"] == state["state"]
     assert f"Error: {said}" in error
     assert "Warning: mugs: It was. Done." in error
+
+
+def challenger(**changes):
+    terms = Challenge(mode="canary", share=0.05, started=datetime(2026, 1, 1, tzinfo=UTC))
+    return ServedChallenger(**{"version": "2", "challenge": terms, "ready": True, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"ready": False}, ", no worker is ready"),
+        ({"aborted": "20 of its last 20 requests failed."}, ", aborted: 20 of its last 20 requests failed."),
+    ],
+    ids=["tried", "not ready", "aborted"],
+)
+def test_the_status_shows_a_challenger_below_the_version_that_serves(glocal, monkeypatch, changes, said):
+    model = ServedModel(default="1", versions=(ServedVersion(version="1", workers=(), waiting=0),))
+    found = ServerStatus(running=True, state="serving", log="logs", models={"mugs": model})
+    found = found.model_copy(update={"challengers": {"mugs": challenger(**changes)}})
+    monkeypatch.setattr("serving.reconcile.server_status", lambda *_: found)
+    code, out, _ = glocal("serve", "status")
+    assert (code, out.splitlines()[2]) == (0, f"    version 2 as canary, 0.05 of the keys{said}")
+    assert json.loads(glocal("serve", "status", "--json")[1])["challengers"]["mugs"]["version"] == "2"
+
+
+@pytest.mark.parametrize("mode", ["shadow", "canary"])
+def test_terms_that_cannot_be_used_are_refused_before_anything_starts(glocal, tmp_path, mode):
+    for wrong in (["--share", "1.5"], ["--share", "nan"], ["--max-error-rate", "-1"], ["--max-latency-ratio", "0"]):
+        code, out, error = glocal("serve", mode, "mugs", "2", *wrong)
+        assert (code, out) == (2, "")
+        assert error.startswith("Error: The share and the error rate are numbers from 0 to 1")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_challenge_has_the_terms_of_the_command_line(glocal, monkeypatch):
+    begun = []
+
+    def start(version, terms, *, name, workers, **_):
+        begun.append((name, version, terms, workers))
+        return challenger(version=version, challenge=terms)
+
+    monkeypatch.setattr("serving.challenging.start_challenge", start)
+    words = ["serve", "shadow", "mugs", "2", "--share", "0.2", "--max-error-rate", "0.01", "--max-latency-ratio", "3"]
+    assert glocal(*words, "--workers", "2") == (0, "mugs: version 2 as shadow, 0.2 of the requests\n", "")
+    ((name, version, terms, workers),) = begun
+    assert (name, version, workers) == ("mugs", "2", 2)
+    assert (terms.mode, terms.share, terms.max_error_rate, terms.max_latency_ratio) == ("shadow", 0.2, 0.01, 3)
+
+
+def test_the_end_of_nothing_is_said(glocal):
+    assert glocal("serve", "end", "mugs") == (0, "mugs has no shadow or canary\n", "")
+    assert glocal("serve", "end", "mugs", "--json") == (0, '{"ended": null}\n', "")
 
 
 def test_a_start_closes_the_killed_runs(glocal, monkeypatch, tmp_path):

@@ -1,11 +1,15 @@
 """What serves is read from the record, and outlives it."""
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
 from model.errors import InvalidInput
 from model.home import Home
+from model.schemas.challenge import Challenge
+from serving.backends.port import Served
+from serving.backends.torchserve.challengers import Challenger, write_challenger
 from serving.backends.torchserve.deployed import Deployed, write_deployed
 from serving.gateway.record import Record
 
@@ -50,3 +54,15 @@ def test_a_record_that_was_never_read_is_an_error(folder):
     folder.deployed.write_text("{")
     with pytest.raises(InvalidInput, match="damaged"):
         Record(folder).served()
+
+
+def test_it_follows_what_is_tried(folder):
+    record = Record(folder)
+    assert record.challengers() == {}
+    terms = Challenge(mode="shadow", share=0.1, started=datetime(2026, 1, 1, tzinfo=UTC))
+    entry = {"archive": "mugs-2.mar", "sha256": "x", "release": "r2", "embedding_space_id": "s", "workers": 3}
+    write_challenger(folder.challengers, "mugs", Challenger(version="2", challenge=terms, **entry))
+    assert record.challengers()["mugs"].served == Served("mugs", "2", "r2", "s", 3)
+    assert record.challengers()["mugs"].challenge == terms
+    folder.challengers.write_text("{")
+    assert record.challengers() == {}
