@@ -111,7 +111,7 @@ def roll(home: Home, releases: list[Release], images: list[bytes], rollouts: int
                 began = time.monotonic()
                 release = releases[number % 2]
                 old = switch_over(endpoint, release, str(number + 1), name=NAME, workers=1)
-                retire(endpoint, release, NAME, old)
+                retire(endpoint, NAME, old)
                 seconds.append(time.monotonic() - began)
                 if number % max(1, rollouts // 20) == 0:
                     memory.append({"rollouts": number, **memory_mb(home)})

@@ -103,6 +103,8 @@ def _replace(
         if read_deployed(endpoint.folder.deployed).get(name) != new:
             undo(endpoint, name, new, old)
         raise
+    with contextlib.suppress(GlocalError):
+        endpoint.client.release(name)  # the gateway reads the record now, and knows what serves should the file be lost
 
 
 def pack(endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int) -> Deployed:
