@@ -55,33 +55,35 @@ class Batches:
         request = _Request(queries, asyncio.get_running_loop().create_future())
         lane.waiting.append(request)
         if len(lane.asking) < served.workers:
-            task = asyncio.create_task(self._serve(lane, served))
-            lane.asking.add(task)
-            task.add_done_callback(lambda done: self._ended(key, lane, done))
+            lane.asking.add(asyncio.create_task(self._serve(key, lane, served)))
         return await request.answers
 
     async def ready(self, served: Served) -> bool:
         """See `Asking.ready`."""
         return await self._backend.ready(served)
 
-    async def _serve(self, lane: _Lane, served: Served) -> None:
-        """Ask until nothing waits."""
-        while batch := _take(lane.waiting):
-            try:
-                answers = iter(await self._backend.ask(served, [query for request in batch for query in request.queries]))
-                for request in batch:
-                    own = [next(answers) for _ in request.queries]
-                    if not request.answers.done():
-                        request.answers.set_result(own)
-            except Exception as error:  # each request is told
-                for request in batch:
-                    if not request.answers.done():
-                        request.answers.set_exception(error)
+    async def _serve(self, key: tuple[str, str], lane: _Lane, served: Served) -> None:
+        """Ask until nothing waits. Between the last look and the end nothing else runs, so that no request is overlooked."""
+        try:
+            while batch := _take(lane.waiting):
+                await self._answer(batch, served)
+        finally:
+            lane.asking -= {asyncio.current_task()}
+            if not lane.asking and not lane.waiting:
+                self._lanes.pop(key, None)
 
-    def _ended(self, key: tuple[str, str], lane: _Lane, task: "asyncio.Task[None]") -> None:
-        lane.asking.discard(task)
-        if not lane.asking and not lane.waiting:
-            self._lanes.pop(key, None)
+    async def _answer(self, batch: list[_Request], served: Served) -> None:
+        """Ask the backend and give each request its answers, or the error."""
+        try:
+            answers = iter(await self._backend.ask(served, [query for request in batch for query in request.queries]))
+            for request in batch:
+                own = [next(answers) for _ in request.queries]
+                if not request.answers.done():
+                    request.answers.set_result(own)
+        except Exception as error:  # each request is told
+            for request in batch:
+                if not request.answers.done():
+                    request.answers.set_exception(error)
 
 
 def _take(waiting: deque[_Request]) -> list[_Request]:

@@ -98,3 +98,18 @@ def test_a_request_whose_client_has_gone_is_not_asked():
         return backend.batches
 
     assert asyncio.run(asked()) == [[b"\0"], [b"\2"]]
+
+
+def test_a_request_that_comes_as_the_last_one_ends_is_not_overlooked():
+    """A backend that answers at once: the next request is made in the same turn of the loop as the answer to the last."""
+
+    async def asked():
+        backend = Slow()
+        backend.let.set()
+        batches = Batches(backend)
+        return [await batches.ask(ONE, [query(number % 5)]) for number in range(50)]
+
+    async def within(seconds):
+        return await asyncio.wait_for(asyncio.create_task(asked()), seconds)
+
+    assert len(asyncio.run(within(5))) == 50
