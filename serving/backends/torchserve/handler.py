@@ -28,6 +28,7 @@ class Handler:
         """Load the release in the archive. An error keeps the worker from serving."""
         folder = Path(context.system_properties["model_dir"]) / RELEASE
         self.engine = Engine(folder, version=context.manifest["model"]["modelVersion"])
+        logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes several lines for each query to Java
 
     def handle(self, batch: list[dict[str, Any]], context: Any) -> list[bytes]:
         """The packed answers to each block of queries; all queries go through the network together."""
