@@ -24,7 +24,7 @@ import numpy as np
 import typer
 
 from benchmarks.detection import say
-from benchmarks.serving import gateway, make_release
+from benchmarks.serving import gateway, home_in, images_of, make_release
 from model.home import Home
 from serving.local import local_client, read_key
 
@@ -77,9 +77,8 @@ def main(
         folder = Path(scratch)
         say("making a release")
         release = make_release(folder)
-        images = [file.read_bytes() for file in sorted((folder / "catalogue" / "images").rglob("*.jpg"))[:32]]
-        home = Home.at(folder / "home")
-        home.serve.root.mkdir(parents=True)
+        images = images_of(folder)
+        home = home_in(folder)
         with gateway(home, release, 1):
             asyncio.run(ask_at_once(home, images, clients, 3))
             full = summary(asyncio.run(ask_at_once(home, images, clients, seconds)), seconds)

@@ -19,7 +19,7 @@ import psutil
 import typer
 
 from benchmarks.detection import say, whitened_checkpoint
-from benchmarks.serving import NAME, PIN
+from benchmarks.serving import NAME, PIN, home_in, images_of
 from model.errors import GlocalError
 from model.home import Home
 from model.index import build_release
@@ -136,9 +136,8 @@ def main(
         folder = Path(scratch)
         say("making two releases")
         releases = two_releases(folder)
-        images = [file.read_bytes() for file in sorted((folder / "catalogue" / "images").rglob("*.jpg"))[:32]]
-        home = Home.at(folder / "home")
-        home.serve.root.mkdir(parents=True)
+        images = images_of(folder)
+        home = home_in(folder)
         try:
             found = roll(home, releases, images, rollouts)
         finally:

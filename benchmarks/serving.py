@@ -52,6 +52,18 @@ def make_release(folder: Path) -> Release:
     return build_release(folder / "catalogue", checkpoint, folder / "release", pin=pin, code_revision="bench", detection="never")
 
 
+def images_of(folder: Path) -> list[bytes]:
+    """Some encoded images of the drawn catalogue, to ask about."""
+    return [file.read_bytes() for file in sorted((folder / "catalogue" / "images").rglob("*.jpg"))[:32]]
+
+
+def home_in(folder: Path) -> Home:
+    """A home for an endpoint of its own."""
+    home = Home.at(folder / "home")
+    home.serve.root.mkdir(parents=True)
+    return home
+
+
 @contextmanager
 def gateway(home: Home, release: Release, workers: int) -> Iterator[Callable[[], Ask]]:
     """The endpoint as it is deployed; yields what makes a client with a connection of its own."""
@@ -180,9 +192,8 @@ def main(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         say("making a release")
         release = make_release(folder)
-        images = [file.read_bytes() for file in sorted((folder / "catalogue" / "images").rglob("*.jpg"))[:32]]
-        home = Home.at(folder / "home")
-        home.serve.root.mkdir(parents=True)
+        images = images_of(folder)
+        home = home_in(folder)
         ways = {
             GATEWAY: stack.enter_context(gateway(home, release, workers)),
             LITSERVE: stack.enter_context(litserve(release, workers, folder)),

@@ -31,8 +31,7 @@ class GlocalError(Exception):
     @property
     def code(self) -> str:
         """Name of this kind of error on the wire: `invalid-input` for `InvalidInput` and its subclasses in other modules."""
-        named = next(cls for cls in type(self).__mro__ if cls.__module__ == __name__)
-        return re.sub(r"(?<!^)(?=[A-Z])", "-", named.__name__).lower()
+        return _code(type(self))
 
 
 class InvalidInput(GlocalError):
@@ -128,8 +127,13 @@ class Terminated(GlocalError):
 
 def error_of_code(code: str, headline: str, hint: str = "") -> GlocalError:
     """The error that another process named by `GlocalError.code`; a plain `GlocalError` for a code that is not known here."""
-    made = (cls(headline, hint) for cls in _kinds(GlocalError))
-    return next((error for error in made if error.code == code), GlocalError(headline, hint))
+    kind = next((cls for cls in _kinds(GlocalError) if _code(cls) == code), GlocalError)
+    return kind(headline, hint)
+
+
+def _code(kind: type[GlocalError]) -> str:
+    named = next(cls for cls in kind.__mro__ if cls.__module__ == __name__)
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", named.__name__).lower()
 
 
 def _kinds(parent: type[GlocalError]) -> list[type[GlocalError]]:

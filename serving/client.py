@@ -59,7 +59,7 @@ class _Calls:
             "verify": address.startswith("https"),  # reading the authorities' certificates takes longer than a query
         }
 
-    def _nothing_answers(self, error: Exception) -> Unavailable:
+    def _nothing_answers(self) -> Unavailable:
         return Unavailable(f"Nothing answers at {self.address}.", "Start the endpoint: glocal serve start.")
 
     def _pause(self, answer: httpx.Response, tried: int) -> float | None:
@@ -161,7 +161,7 @@ class Client(_Calls):
         try:
             return self._http.request(method, path, params=params, **body)
         except httpx.TransportError as error:
-            raise self._nothing_answers(error) from error
+            raise self._nothing_answers() from error
 
 
 class AsyncClient(_Calls):
@@ -209,7 +209,7 @@ class AsyncClient(_Calls):
             try:
                 answer = await self._http.request("POST", request.path, params=request.params, **request.body)
             except httpx.TransportError as error:
-                raise self._nothing_answers(error) from error
+                raise self._nothing_answers() from error
             pause = self._pause(answer, tried)
             if pause is None:
                 break

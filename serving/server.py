@@ -7,7 +7,7 @@ from model.schemas.status import ServerStatus
 from serving.backends.torchserve import server as backend
 from serving.backends.torchserve.discovery import Running
 from serving.gateway import process as gateway
-from serving.gateway.aborted import read_aborted
+from serving.gateway.aborted import reason_of
 
 _LOCK_WAIT_S = 180.0
 _BUSY = "The gateway is being started or stopped by another process."
@@ -57,9 +57,8 @@ def stop(home: Home) -> bool:
 
 def _with_aborted(home: Home, state: ServerStatus) -> ServerStatus:
     """The state with the reasons of the challenges that the gateway has aborted."""
-    found = dict(state.challengers)
-    for name, entry in read_aborted(home.serve.aborted).items():
-        known = found.get(name)
-        if known is not None and (known.version, known.challenge.started) == (entry.version, entry.started):
-            found[name] = known.model_copy(update={"aborted": entry.reason})
+    found = {
+        name: each.model_copy(update={"aborted": reason_of(home.serve.aborted, name, each.version, each.challenge)})
+        for name, each in state.challengers.items()
+    }
     return state.model_copy(update={"challengers": found})

@@ -57,7 +57,7 @@ def query(
         print(json.dumps(answer.model_dump(mode="json", exclude_none=True)))
     else:
         print(visible(f"{image}: release {answer.release}, space {answer.embedding_space_id}"))
-        for line in _lines(answer):
+        for line in _lines(op, answer):
             print(visible(f"  {line}"))
     if save is not None:
         from serving.drawing import draw_answer
@@ -76,29 +76,29 @@ def _ask(client: "Client", op: Op, image: Path, other: Path | None, *, k: int, l
     return answer
 
 
-def _lines(answer: Any) -> Iterator[str]:
+def _lines(op: Op, answer: Any) -> Iterator[str]:
     """An answer in lines for a person."""
-    match type(answer).__name__:
-        case "SearchAnswer":
+    match op:
+        case Op.SEARCH:
             for neighbour in answer.neighbours:
                 matches = "" if neighbour.inliers is None else f", {neighbour.inliers} local matches"
                 yield f"{neighbour.score:.4f}  {neighbour.label}  ({neighbour.id}){matches}"
             yield from answer.notes
-        case "IdentifyAnswer":
+        case Op.IDENTIFY:
             compared = f"similarity {answer.score or 0:.4f}, threshold {answer.threshold:.4f}"
             yield f"{answer.label}, {compared}" if answer.known else f"unknown: the best match is {answer.best}, {compared}"
             if answer.margin is not None:
                 yield f"runner-up {answer.runner_up}, margin {answer.margin:.4f}"
-        case "VerifyAnswer":
+        case Op.VERIFY:
             said = "the same" if answer.same else "not the same"
             rate = f"at {answer.false_accept_rate:g} false accepts"
             yield f"{said}, similarity {answer.score:.4f}, threshold {answer.threshold:.4f} {rate}"
-        case "DetectAnswer":
+        case Op.DETECT:
             for each in answer.objects:
                 box = " ".join(f"{side:.0f}" for side in each.box)
                 yield f"{each.score:.4f}  {each.label}  ({box}), {each.inliers} local matches"
             if not answer.objects:
                 yield "no enrolled object was found"
-        case "EmbedAnswer":
+        case Op.EMBED:
             shown = " ".join(f"{value:.4f}" for value in answer.embedding[:4])
             yield f"{len(answer.embedding)} dimensions: {shown} ..."

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from model.files import read_json, write_json
-from model.schemas.challenge import Aborted
+from model.schemas.challenge import Aborted, Challenge
 
 _ENTRIES = TypeAdapter(dict[str, Aborted])
 
@@ -21,3 +21,10 @@ def read_aborted(file: Path) -> dict[str, Aborted]:
 def write_aborted(file: Path, name: str, entry: Aborted) -> None:
     """Record that a model's challenge was aborted."""
     write_json(file, {key: value.model_dump(mode="json") for key, value in {**read_aborted(file), name: entry}.items()})
+
+
+def reason_of(file: Path, name: str, version: str, challenge: Challenge) -> str:
+    """Why the challenge of a model by a version was aborted; empty if it was not, also where an earlier one was."""
+    entry = read_aborted(file).get(name)
+    is_this = entry is not None and (entry.version, entry.started) == (version, challenge.started)
+    return entry.reason if entry is not None and is_this else ""

@@ -17,7 +17,7 @@ from pathlib import Path
 from model.errors import GlocalError, Unavailable
 from model.schemas.challenge import Aborted
 from serving.backends.port import Asking, Served
-from serving.gateway.aborted import read_aborted, write_aborted
+from serving.gateway.aborted import reason_of, write_aborted
 from serving.gateway.batches import Answers
 from serving.gateway.challenge_metrics import ChallengeMetrics, Share
 from serving.gateway.comparison import compare
@@ -76,7 +76,7 @@ class Challenges:
             return None
         trial = self._trials.get(served.name)
         if trial is None or trial.challenger != challenger:
-            trial = self._trials[served.name] = Trial(challenger, _reason(self._aborted, challenger))
+            trial = self._trials[served.name] = Trial(challenger, self._reason(challenger))
         return trial
 
     async def _ask_champion(self, trial: Trial, served: Served, queries: Sequence[Query]) -> Answers:
@@ -146,10 +146,14 @@ class Challenges:
         except OSError:
             _log.exception("%s cannot be written.", self._aborted)
 
+    def _reason(self, challenger: Challenger) -> str:
+        """Why a challenge was aborted earlier; empty if it was not."""
+        return reason_of(self._aborted, challenger.served.name, challenger.served.version, challenger.challenge)
+
     def _shares(self) -> Iterator[Share]:
         for name, challenger in self._challengers().items():
             trial = self._trials.get(name)
-            aborted = trial.aborted if trial and trial.challenger == challenger else _reason(self._aborted, challenger)
+            aborted = trial.aborted if trial and trial.challenger == challenger else self._reason(challenger)
             share = 0.0 if aborted else challenger.challenge.share
             yield Share(name, challenger.served.version, challenger.challenge.mode, share)
 
@@ -158,13 +162,6 @@ def is_chosen(key: str, name: str, share: float) -> bool:
     """Whether a canary of a model answers a key. A larger share chooses more keys, and all of those that it chose before."""
     digest = hashlib.sha256(f"{name}:{key}".encode()).digest()
     return bool(int.from_bytes(digest[:8]) < share * 2**64)
-
-
-def _reason(file: Path, challenger: Challenger) -> str:
-    """Why a challenge was aborted; empty if it was not."""
-    entry = read_aborted(file).get(challenger.served.name)
-    is_this = entry and (entry.version, entry.started) == (challenger.served.version, challenger.challenge.started)
-    return entry.reason if entry and is_this else ""
 
 
 def _is_error(answer: object) -> bool:

@@ -10,9 +10,9 @@ from prometheus_client.registry import Collector
 
 from serving.backends.port import Served
 from serving.gateway.comparison import Comparison
+from serving.gateway.metrics import SECONDS
 
 _LABELS = ("model", "version", "operation")
-_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _AGREEMENTS = tuple(round(0.1 * step, 1) for step in range(11))
 _SHIFTS = (-0.5, -0.2, -0.1, -0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -41,7 +41,7 @@ class ChallengeMetrics(Collector):
         self._requests = Counter(
             "glocal_challenge_requests", "Requests of the challenger by outcome", (*_LABELS, "outcome"), registry=None
         )
-        self._seconds = histogram("seconds", "Time of answers by version, champion and challenger", _SECONDS)
+        self._seconds = histogram("seconds", "Time of answers by version, champion and challenger", SECONDS)
         self._agreement = histogram("agreement", "Agreement of the challenger's answers with the champion's", _AGREEMENTS)
         self._shift = histogram("score_shift", "Best score of the challenger less the champion's", _SHIFTS)
 

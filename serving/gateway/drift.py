@@ -8,9 +8,12 @@ image and no label is kept.
 import logging
 import math
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from model.schemas.calibration import BINS, Reference
 from serving.backends.port import Served
@@ -57,8 +60,8 @@ class _Seen:
     warned: frozenset[str] = frozenset()
 
 
-class Drift:
-    """The last answers of each release, and how far they are from its reference."""
+class Drift(Collector):
+    """The last answers of each release, and how far they are from its reference, which is computed when metrics are asked for."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
@@ -82,6 +85,18 @@ class Drift:
     def differences(self) -> dict[str, dict[str, Difference]]:
         """By release and respect, for releases with enough answers."""
         return {release: _compared(seen) for release, seen in self._seen.items() if len(seen.best) >= FEWEST}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """See `Collector.collect`."""
+        labels = ["release", "what"]
+        psi = GaugeMetricFamily("glocal_drift_psi", "Population stability index of the last answers of identify", labels=labels)
+        chance = GaugeMetricFamily("glocal_drift_p_value", "Probability of that difference by chance", labels=labels)
+        for release, found in self.differences().items():
+            for what, difference in found.items():
+                psi.add_metric([release, what], difference.psi)
+                chance.add_metric([release, what], difference.p_value)
+        yield psi
+        yield chance
 
     def _of(self, release: str, reference: Reference) -> _Seen:
         seen = self._seen.setdefault(release, _Seen(reference))

@@ -18,7 +18,7 @@ GRACE_S = 30
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1 of uvicorn, which itself waits for a request head for ever."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it: asyncio's takes any kind
         """Give a new connection its time."""
         super().connection_made(transport)
         self.loop.call_later(HEAD_S, self._close_if_silent)

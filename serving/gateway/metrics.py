@@ -1,16 +1,15 @@
 """Metrics of the gateway, in the format of Prometheus."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from serving.gateway.drift import Drift
 from serving.gateway.room import Room
 
-_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Buckets of times, in seconds."""
 _COSINES = tuple(round(0.05 * step, 2) for step in range(21))
 _SIZES = (1, 2, 4, 8, 16)
 
@@ -20,13 +19,12 @@ class Metrics:
 
     Args:
         room: The room whose use is shown.
-        drift: How far the last answers are from those to held-out images.
         others: What else is shown.
     """
 
     MEDIA_TYPE = CONTENT_TYPE_LATEST
 
-    def __init__(self, room: Room, drift: Drift, *others: Collector) -> None:
+    def __init__(self, room: Room, *others: Collector) -> None:
         registry = self._registry = CollectorRegistry()
 
         def counter(name: str, said: str, *labels: str) -> Counter:
@@ -36,7 +34,7 @@ class Metrics:
             return Histogram(f"glocal_{name}", said, [label], buckets=buckets, registry=registry)
 
         self._requests = counter("requests", "Requests by operation and status", "operation", "status")
-        self._seconds = histogram("request_seconds", "Time of answered requests", "operation", _SECONDS)
+        self._seconds = histogram("request_seconds", "Time of answered requests", "operation", SECONDS)
         self._queries = histogram("request_queries", "Queries in a request", "operation", _SIZES)
         self._identified = counter("identified", "Answers of identify", "release", "known")
         self._scores = histogram("best_score", "Similarity of the best match", "release", _COSINES)
@@ -45,7 +43,7 @@ class Metrics:
         held.set_function(lambda: room.requests)
         size = Gauge("glocal_bytes_held", "Bytes of their bodies", registry=registry)
         size.set_function(lambda: room.bytes)
-        for collector in (_DriftCollector(drift), *others):
+        for collector in others:
             registry.register(collector)
 
     def request(self, operation: str, status: int, seconds: float) -> None:
@@ -70,22 +68,3 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics, as Prometheus reads them."""
         return generate_latest(self._registry)
-
-
-class _DriftCollector(Collector):
-    """The figures of drift, computed when they are asked for."""
-
-    def __init__(self, drift: Drift) -> None:
-        self._drift = drift
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """See `Collector.collect`."""
-        labels = ["release", "what"]
-        psi = GaugeMetricFamily("glocal_drift_psi", "Population stability index of the last answers of identify", labels=labels)
-        chance = GaugeMetricFamily("glocal_drift_p_value", "Probability of that difference by chance", labels=labels)
-        for release, found in self._drift.differences().items():
-            for what, difference in found.items():
-                psi.add_metric([release, what], difference.psi)
-                chance.add_metric([release, what], difference.p_value)
-        yield psi
-        yield chance

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
-from model.errors import Unavailable
-from model.files import read_json, write_json
+from model.errors import GlocalError, Unavailable
+from model.files import read_json, write_json, write_text
 from model.home import ServeFolder
 from serving.gateway.keys import KeyFile, Scope, create_key
 from serving.local import address_at, read_key
@@ -103,11 +103,9 @@ def end(folder: ServeFolder) -> bool:
 
 def _ensure_key(folder: ServeFolder) -> None:
     """Make a key of the home's owner, unless there is one that is admitted."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(GlocalError):
         KeyFile(folder.keys).admit(read_key(folder), Scope.OPERATOR)
         return
-    from model.files import write_text
-
     _, secret = create_key(folder.keys, "owner of this home", [Scope.CALLER, Scope.OPERATOR])
     write_text(folder.key, secret + "\n", mode=0o600)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from model.errors import GlocalError
 from model.files import Watched
 from model.home import ServeFolder
+from model.schemas.calibration import Reference
 from serving.backends.port import Served
 from serving.backends.torchserve.archive import stored_reference
 from serving.backends.torchserve.challengers import read_challengers
-from serving.backends.torchserve.deployed import read_deployed
+from serving.backends.torchserve.deployed import Deployed, read_deployed
 from serving.gateway.trial import Challenger
 
 _log = logging.getLogger("glocal.gateway")
@@ -51,29 +52,15 @@ class Record:
             _log.warning("%s What served before serves on.", error.headline)
             return self._known
         return {
-            name: Served(
-                name=name,
-                version=entry.version,
-                release=entry.release,
-                embedding_space_id=entry.embedding_space_id,
-                workers=entry.workers,
-                reference=stored_reference(self._folder.store / entry.archive),
-            )
-            for name, entry in entries.items()
+            name: _served(name, entry, stored_reference(self._folder.store / entry.archive)) for name, entry in entries.items()
         }
 
 
 def _read_challengers(file: Path) -> Mapping[str, Challenger]:
     return {
-        name: Challenger(
-            served=Served(
-                name=name,
-                version=entry.version,
-                release=entry.release,
-                embedding_space_id=entry.embedding_space_id,
-                workers=entry.workers,
-            ),
-            challenge=entry.challenge,
-        )
-        for name, entry in read_challengers(file).items()
+        name: Challenger(served=_served(name, entry), challenge=entry.challenge) for name, entry in read_challengers(file).items()
     }
+
+
+def _served(name: str, entry: Deployed, reference: Reference | None = None) -> Served:
+    return Served(name, entry.version, entry.release, entry.embedding_space_id, entry.workers, reference)
