@@ -72,7 +72,7 @@ def _beside_neighbours(query: Image.Image, answer: SearchAnswer, datasets: Path)
 
 def _found(name: str, datasets: Path) -> Image.Image | None:
     """The image of a gallery entry, if a fetched data set has it."""
-    for folder in sorted(datasets.glob("*")):
+    for folder in sorted(datasets.glob("*/")):
         file = (folder / name).resolve()
         if file.is_relative_to(folder.resolve()) and file.is_file():
             with Image.open(file) as opened:
