@@ -223,14 +223,21 @@ class GateConfig(_Section):
     min_recall_at_1: float = Field(0.0, ge=0, le=1, description="Lowest Recall@1 on the test classes")
     min_map_at_r: float = Field(0.0, ge=0, le=1, description="Lowest MAP@R on the test classes")
     min_gain_over_untrained: float = Field(0.0, ge=-1, le=1, description="Lowest gain in MAP@R over the untrained trunk")
+    comparison: Literal["not_inferior", "superior"] = Field(
+        "not_inferior", description="Whether MAP@R may be max_regression below the champion's, or must be above it"
+    )
+    level: float = Field(
+        0.05, gt=0, le=0.5, description="Probability that a comparison with the champion errs by chance, in each rule"
+    )
     max_regression: float = Field(
-        0.01, ge=0, le=1, description="Largest drop in MAP@R below the champion's, at the lower bound of the paired interval"
+        0.01, ge=0, le=1, description="Largest drop in MAP@R below the champion's, at the lower bound of the paired comparison"
     )
     max_group_regression: float = Field(
-        0.15,
+        0.05,
         ge=0,
         le=1,
-        description="Largest drop in MAP@R of one group below the champion's; of one class where the data name no groups",
+        description="Largest drop in MAP@R of a group below the champion's, at its upper bound, corrected for their number; "
+        "of a class where the data name no groups",
     )
     max_size_mb: float = Field(2048, gt=0, description="Largest size of the release folder, in MiB")
     max_latency_ms: float = Field(

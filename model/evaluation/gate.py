@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from model.config import GateConfig
 from model.errors import Conflict, InvalidInput
-from model.evaluation.bootstrap import check_paired, paired_difference
+from model.evaluation.bootstrap import check_paired
 from model.evaluation.metrics import PerQuery
+from model.evaluation.one_sided import group_upper_bounds, lower_bound
 from model.schemas.data_pin import DataPin
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
 from model.schemas.report import Report
@@ -120,8 +121,8 @@ def decide(evidence: Evidence, champion: Champion | None, config: GateConfig, *,
         text = "There is no champion to compare with yet: the floors and budgets alone decide."
         rules.append(RuleResult(name="champion", held=True, figure=None, threshold=None, text=text))
     else:
-        rules.append(_regression(evidence.candidate, champion, config.max_regression, samples, seed))
-        rules.append(_worst_group(evidence, champion, config.max_group_regression))
+        rules.append(_regression(evidence.candidate, champion, config, samples, seed))
+        rules.append(_worst_group(evidence, champion, config))
     rules.append(_at_most("max_latency_ms", evidence.latency_ms, config.max_latency_ms, "The fastest query takes", "ms"))
     rules.append(_at_most("max_size_mb", evidence.size_mb, config.max_size_mb, "The release takes", "MB"))
     return Decision(
@@ -146,29 +147,54 @@ def _floors(evidence: Evidence, config: GateConfig) -> list[RuleResult]:
     ]
 
 
-def _regression(candidate: PerQuery, champion: Champion, margin: float, samples: int, seed: int) -> RuleResult:
-    with np.errstate(invalid="ignore"):  # a figure that is not finite fails the rule below
-        change = paired_difference(candidate, champion.figures, samples=samples, seed=seed)
+def _regression(candidate: PerQuery, champion: Champion, config: GateConfig, samples: int, seed: int) -> RuleResult:
+    """Not inferior to the champion by more than the margin, or superior to it, whichever is asked."""
+    change, classes = _change(candidate, champion)
+    bound = lower_bound(change, classes, level=config.level, samples=samples, seed=seed)
+    mean = change.mean() if change.size else math.nan
     text = (
-        f"MAP@R is {change.mean:+.4f} from the champion's, {champion.identity}, "
-        f"on the same {int(candidate.has_match.sum())} queries, and with 95 % confidence no lower than {change.lower:+.4f}"
+        f"MAP@R is {mean:+.4f} from the champion's, {champion.identity}, on the same {change.size} queries, "
+        f"and with {_confidence(config.level)} confidence no lower than {bound:+.4f}"
     )
-    return _at_least("max_regression", change.lower, -margin, text)
+    if config.comparison == "superior":
+        return _result("comparison", bound > 0, bound, 0.0, f"{text}; more than 0 is asked")  # false for NaN
+    return _at_least("max_regression", bound, -config.max_regression, text)
 
 
-def _worst_group(evidence: Evidence, champion: Champion, margin: float) -> RuleResult:
-    used = evidence.candidate.has_match
-    change = (evidence.candidate.map_at_r - champion.figures.map_at_r)[used]
+def _worst_group(evidence: Evidence, champion: Champion, config: GateConfig) -> RuleResult:
+    """No group has become worse by more than the margin, as far as its queries can show."""
+    margin, used = config.max_group_regression, evidence.candidate.has_match
+    change, classes = _change(evidence.candidate, champion)
     if not change.size:
         return _at_least("max_group_regression", math.nan, -margin, "No group has a query that could be answered")
     present, index, queries = np.unique(evidence.groups[used], return_inverse=True, return_counts=True)
-    means = np.bincount(index, weights=change) / queries
-    worst = int(np.argmin(np.where(np.isfinite(means), means, -np.inf)))  # a group without a finite mean counts as the worst
+    bounds = group_upper_bounds(change, classes, index, level=config.level)
+    if np.isposinf(bounds).any():
+        text = f"No group has enough queries to show that it changed for the worse by more than {margin:.4f}: held."
+        return RuleResult(name="max_group_regression", held=True, figure=None, threshold=-margin, text=text)
+    worst = int(np.argmin(np.where(np.isnan(bounds), -np.inf, bounds)))  # a group without a finite mean counts as the worst
     text = (
         f"The group that changed for the worst, {isolated(str(present[worst]))} ({queries[worst]} queries), "
-        f"is {means[worst]:+.4f} in MAP@R from the champion's, {champion.identity}"
+        f"is {change[index == worst].mean():+.4f} in MAP@R from the champion's, {champion.identity}, and with "
+        f"{_confidence(config.level)} confidence in all {len(present)} groups no higher than {bounds[worst]:+.4f}"
     )
-    return _at_least("max_group_regression", float(means[worst]), -margin, text)
+    return _at_least("max_group_regression", float(bounds[worst]), -margin, text)
+
+
+def _change(candidate: PerQuery, champion: Champion) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The differences in MAP@R of the queries that have a possible match, and their classes.
+
+    Raises:
+        InvalidInput: The two were not evaluated on the same queries and gallery.
+    """
+    check_paired(candidate, champion.figures)
+    used = candidate.has_match
+    with np.errstate(invalid="ignore"):  # a figure that is not finite fails the rule
+        return (candidate.map_at_r - champion.figures.map_at_r)[used], candidate.labels[used]
+
+
+def _confidence(level: float) -> str:
+    return f"{100 * (1 - level):g} %"
 
 
 def _at_most(name: str, figure: float, most: float, said: str, unit: str) -> RuleResult:
