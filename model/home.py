@@ -186,6 +186,11 @@ class Home:
         return f"{'sqlite' if escaped == path else 'sqlite+pysqlite'}:///{escaped}"
 
     @property
+    def ledger(self) -> Path:
+        """File of the promotions in this home, to which lines are only added."""
+        return self.root / "ledger.jsonl"
+
+    @property
     def serve(self) -> ServeFolder:
         """The endpoint's state and archives."""
         return ServeFolder(self.root / "serve", self.root / "logs" / "torchserve")
@@ -208,7 +213,7 @@ class Home:
     @property
     def names(self) -> frozenset[str]:
         """The names of files and folders that Glocal uses in this folder."""
-        return frozenset({folder.name for folder in self.folders} | {"mlflow.db"})
+        return frozenset({folder.name for folder in self.folders} | {"mlflow.db", self.ledger.name})
 
     @property
     def folders(self) -> tuple[Path, ...]:

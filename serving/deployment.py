@@ -5,6 +5,7 @@ a killed deployment stopped.
 """
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class ModelRecords:
     @classmethod
     def open(cls, home: Home, tracking_uri: str, name: str) -> "ModelRecords":
         """Open the records of the model with this name."""
-        return cls(home, Registry(tracking_uri, name), Ledger(tracking_uri, name))
+        return cls(home, Registry(tracking_uri, name), Ledger(tracking_uri, name, home.ledger))
 
     @property
     def name(self) -> str:
@@ -85,8 +86,9 @@ def deploy_version(
         with _closed_if_failed(model.ledger, entry, why):
             opened = stack.enter_context(release)
             old = switch_over(endpoint, opened, version.version, name=model.name, workers=workers)
+            switched = round(1000 * time.time())
         model.registry.make_champion(version.version, before)
-        model.ledger.close(entry, "promoted")
+        model.ledger.close(entry, "promoted", ended=switched)
         retire(endpoint, model.name, old)
         return deployment(endpoint, opened, version.version, model.name)
 

@@ -30,6 +30,7 @@ from serving.client import Client
 from serving.deployment import ModelRecords, deploy_version, fetched_release
 from serving.gating import DECISION
 from serving.golden import replay_golden
+from serving.history import refuse_changed_history
 from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
@@ -132,13 +133,14 @@ def promote(
 
     Raises:
         NotFound: There is no such version.
-        InvalidInput: The release is not whole, or is not the one that was registered.
+        InvalidInput: The release is not whole, or is not the one that was registered; or the history was changed.
         Conflict: Another deployment does not finish, or the champion was made from another data set.
         StorageFailed: The registry's database is lost or damaged.
         GlocalError: The version cannot be loaded or does not verify; what served before still serves, and no alias moved.
     """
     claim(home)
     refuse_lost_records(tracking_uri, home)
+    refuse_changed_history(home, tracking_uri)
     model = ModelRecords.open(home, tracking_uri, name)
     wanted = model.registry.version(version)
     with (

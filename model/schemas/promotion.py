@@ -24,6 +24,15 @@ class Promotion(Schema):
         description="How it ended; begun: it has not; killed: it was stopped before the version was verified"
     )
     place: str = Field("", description="Machine and GLOCAL_HOME that served")
+    ended: int | None = Field(
+        None, description="Time at which it ended, in milliseconds since 1970; of a promotion: since when the version serves"
+    )
+    kept: bool = Field(True, description="Whether the ledger's file has it; entries of earlier revisions are in MLflow alone")
+
+    @property
+    def label(self) -> str:
+        """The change for people."""
+        return f"{self.model} {self.before or 'nothing'} to {self.version}"
 
 
 class Deployment(Schema):

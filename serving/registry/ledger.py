@@ -1,8 +1,11 @@
-"""The ledger of promotions. Every attempt to change the version that serves is one run in MLflow."""
+"""The ledger of promotions: every attempt to change the version that serves, as a run in MLflow and as lines of a file."""
 
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from model.schemas.promotion import Promotion, PromotionOutcome
+from serving.registry.ledger_file import LedgerFile
 from serving.registry.store import experiment_id, open_client
 
 if TYPE_CHECKING:
@@ -22,10 +25,12 @@ class Ledger:
     Args:
         tracking_uri: `sqlite:///...` or an MLflow server.
         model: Name of the registered model.
+        file: The ledger's file.
     """
 
-    def __init__(self, tracking_uri: str, model: str) -> None:
+    def __init__(self, tracking_uri: str, model: str, file: Path) -> None:
         self.model = model
+        self.file = LedgerFile(file)
         self._client = open_client(tracking_uri)
         self._experiment = experiment_id(self._client, tracking_uri, PROMOTIONS)
 
@@ -41,21 +46,25 @@ class Ledger:
             place: The machine and the GLOCAL_HOME that serve.
         """
         tags = {"by": by, "why": why[:_LONGEST], "from": before, "to": version, "release": release_id, "place": place}
-        tags |= {"model": self.model, "outcome": "begun"}
+        tags |= {"model": self.model, "outcome": "begun", "kept": "yes"}
         run = self._client.create_run(self._experiment, run_name=f"{self.model} {before or 'nothing'} to {version}", tags=tags)
+        self.file.append(read_entry(run))
         return str(run.info.run_id)
 
-    def close(self, entry: str, outcome: PromotionOutcome, *, why: str = "") -> None:
+    def close(self, entry: str, outcome: PromotionOutcome, *, why: str = "", ended: int | None = None) -> None:
         """Record how an attempt ended.
 
         Args:
             entry: The id that `begin` returned.
             outcome: How it ended.
             why: Text that replaces the reason; empty: the reason stays.
+            ended: When it ended, in milliseconds since 1970; default: now.
         """
-        if why:
-            self._client.set_tag(entry, "why", why[:_LONGEST])
-        self._client.set_tag(entry, "outcome", outcome)
+        begun, ended = read_entry(self._client.get_run(entry)), ended or round(1000 * time.time())
+        changed = {"why": why[:_LONGEST] or begun.why, "outcome": outcome, "ended": ended}
+        self.file.append(begun.model_copy(update=changed))
+        for tag, value in changed.items():
+            self._client.set_tag(entry, tag, str(value))
         self._client.set_terminated(entry, _STATUS.get(outcome, "FINISHED"))
 
     def outcomes(self, place: str) -> dict[str, str]:
@@ -64,7 +73,7 @@ class Ledger:
         runs = self._client.search_runs(
             [self._experiment], f"tags.model = '{self.model}'", order_by=["attributes.start_time DESC"], max_results=_SEARCHED
         )
-        for entry in map(self._entry, runs):
+        for entry in map(read_entry, runs):
             if entry.place in {"", place}:
                 found.setdefault(entry.version, entry.outcome)
         return found
@@ -73,19 +82,49 @@ class Ledger:
         """The promotions that no one closed, newest first."""
         condition = f"tags.model = '{self.model}' and tags.outcome = 'begun'"
         runs = self._client.search_runs([self._experiment], condition, order_by=["attributes.start_time DESC"])
-        return [self._entry(run) for run in runs]
+        return [read_entry(run) for run in runs]
 
-    def _entry(self, run: "Run") -> Promotion:
-        tags = run.data.tags
-        return Promotion(
-            id=run.info.run_id,
-            model=self.model,
-            when=run.info.start_time,
-            by=tags.get("by", ""),
-            why=tags.get("why", ""),
-            before=tags.get("from", ""),
-            version=tags.get("to", ""),
-            release=tags.get("release", ""),
-            outcome=tags.get("outcome", "begun"),
-            place=tags.get("place", ""),
+
+def read_entry(run: "Run") -> Promotion:
+    """The entry that a run of the ledger holds."""
+    tags = run.data.tags
+    ended = tags.get("ended", "")
+    return Promotion(
+        id=run.info.run_id,
+        model=tags.get("model", ""),
+        when=run.info.start_time,
+        by=tags.get("by", ""),
+        why=tags.get("why", ""),
+        before=tags.get("from", ""),
+        version=tags.get("to", ""),
+        release=tags.get("release", ""),
+        outcome=_outcome(tags.get("outcome", "begun")),
+        place=tags.get("place", ""),
+        ended=int(ended) if ended.isdigit() else run.info.end_time,
+        kept="kept" in tags,
+    )
+
+
+def _outcome(text: str) -> PromotionOutcome:
+    """The outcome that a tag names; a tag that somebody edited to another text names a failure."""
+    return next((each for each in get_args(PromotionOutcome) if each == text), "failed")
+
+
+def read_ledger(tracking_uri: str) -> list[Promotion]:
+    """All attempts on all models of a registry, oldest first."""
+    client = open_client(tracking_uri)
+    experiment = client.get_experiment_by_name(PROMOTIONS)
+    if experiment is None:
+        return []
+    found, token = list[Promotion](), ""
+    while True:
+        page = client.search_runs(
+            [experiment.experiment_id],
+            order_by=["attributes.start_time ASC"],
+            max_results=_SEARCHED,
+            page_token=token or None,
         )
+        found += map(read_entry, page)
+        token = page.token
+        if not token:
+            return found

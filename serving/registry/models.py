@@ -30,6 +30,8 @@ _DESCRIPTION = 5000
 _TEXTS = ("release", "embedding_space_id", "data_name", "data_md5", "data_rev", "code_revision", "run_id")
 _WAIT_S = 300.0
 _PATIENCE_S = 60
+_LISTED = 10_000
+"""Maximum versions of a model that are listed."""
 
 
 class Registry:
@@ -124,6 +126,12 @@ class Registry:
             NotFound: There is no such version.
         """
         return self._typed(self._get(version), self._aliases())
+
+    def versions(self) -> list[ModelVersion]:
+        """All versions that hold releases, newest first."""
+        aliases = self._aliases()
+        rows = self._client.search_model_versions(f"name = '{self.name}'", max_results=_LISTED, order_by=["version_number DESC"])
+        return [self._typed(row, aliases) for row in rows if "release" in row.tags]
 
     def release_of(self, version: str) -> str | None:
         """Id of the release of a version; None if there is no such version."""
@@ -292,6 +300,11 @@ def _figures(tags: Mapping[str, str]) -> dict[str, float]:
             if isfinite(number := float(value)):
                 figures[name] = number
     return figures
+
+
+def registered_models(tracking_uri: str) -> list[str]:
+    """The names of all registered models, in order."""
+    return sorted(str(model.name) for model in open_client(tracking_uri).search_registered_models(max_results=1000))
 
 
 def champions(tracking_uri: str) -> dict[str, str]:

@@ -127,7 +127,7 @@ def test_whatever_a_deployment_is_killed_at_the_next_start_finds_one_truth(home,
     started = start_server(home, home.tracking_uri)
     assert_one_truth(home, NAME, version, releases[int(version) - 1])
     assert started.state == "serving"
-    assert Ledger(home.tracking_uri, NAME).unfinished() == []
+    assert Ledger(home.tracking_uri, NAME, home.ledger).unfinished() == []
     entry = promotions(home.tracking_uri, NAME)[0]
     if target.endswith("Ledger.begin") and when == "before":
         assert entry["by"] == "ann"

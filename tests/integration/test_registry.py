@@ -174,8 +174,8 @@ def test_the_champion_moves_and_says_what_it_was_before(registry):
     assert champions(registry._uri) == {"glocal": "1"}
 
 
-def test_promotions_are_written_down_newest_first(uri):
-    ledger = Ledger(uri, "glocal")
+def test_promotions_are_written_down_newest_first(uri, home):
+    ledger = Ledger(uri, "glocal", home / "ledger.jsonl")
     first = ledger.begin(by="ann", why="first", before="", version="1", release_id="r1")
     second = ledger.begin(by="bob", why="better", before="1", version="2", release_id="r2", place="here")
     assert [(entry.id, entry.outcome) for entry in ledger.unfinished()] == [(second, "begun"), (first, "begun")]

@@ -1,0 +1,104 @@
+"""`glocal models` and `glocal history`: the registered versions, and what served when."""
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.environment import Environment
+from model.errors import InvalidInput, NotFound
+from model.text import visible
+from pipelines.cli.console import say
+from pipelines.cli.options import Json
+
+if TYPE_CHECKING:
+    from model.schemas.model_version import ModelVersion
+    from model.schemas.promotion import Promotion
+
+Name = Annotated[str, typer.Argument(help="Name of the model; default: all models.", show_default=False)]
+_FIGURES = ("recall_at_1", "map_at_r")
+_NONE = "No model is registered here. Train one: glocal run DIR."
+
+
+def models(name: Name = "", as_json: Json = False) -> None:
+    """List the registered versions, their aliases, and their figures beside the champion's.
+
+    The figures are those of the report of each version, on its own data.
+    """
+    from serving.registry.models import Registry, registered_models
+
+    uri = Environment().mlflow_uri
+    known = registered_models(uri)
+    if name and name not in known:
+        raise NotFound(f"There is no model {name}.", f"Registered: {', '.join(known) or 'none'}.")
+    found = {each: Registry(uri, each).versions() for each in ([name] if name else known)}
+    if as_json:
+        print(json.dumps({"models": {each: [one.model_dump(mode="json") for one in found[each]] for each in found}}))
+        return
+    for each, versions in found.items():
+        champion = next((one for one in versions if "champion" in one.aliases), None)
+        for version in versions:
+            print(visible(_version_line(each, version, champion)))
+    if not found:
+        say(_NONE)
+
+
+def history(
+    name: Name = "",
+    at: Annotated[str, typer.Option(help="Show what served at a time, such as '2026-11-29 14:30' (local) or an ISO time.")] = "",
+    verify: Annotated[bool, typer.Option("--verify", help="Check that no entry was changed, added or removed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show every attempt to change what serves: when, who, why, and how it ended.
+
+    Exit code 2 with --verify: the history was changed.
+    """
+    from serving.history import read_history, refuse_changed_history, served_at
+
+    environment = Environment()
+    if verify:
+        refuse_changed_history(environment.home, environment.mlflow_uri)
+    entries = read_history(environment.mlflow_uri, name=name)
+    if at:
+        entries = served_at(entries, _moment(at))
+    if as_json:
+        print(
+            json.dumps({"history": [entry.model_dump(mode="json") for entry in entries], **({"intact": True} if verify else {})})
+        )
+        return
+    for entry in entries:
+        print(visible(_entry_line(entry)))
+    if not entries:
+        say(f"Nothing served at {at}." if at else "Nothing was promoted here yet.")
+    if verify:
+        say("The history is intact: every line fits the line before it, and MLflow has the same entries.")
+
+
+def _version_line(name: str, version: "ModelVersion", champion: "ModelVersion | None") -> str:
+    figures = []
+    for figure in _FIGURES:
+        if (value := version.figures.get(figure)) is not None:
+            than = champion.figures.get(figure) if champion is not None and champion.version != version.version else None
+            figures.append(f"{figure} {value:.3f}" + (f" ({value - than:+.3f})" if than is not None else ""))
+    aliases = ", ".join(version.aliases)
+    data = f"{version.data_name}@{version.data_rev[:7]}" if version.data_name else ""
+    parts = (f"{name} {version.version}", aliases, _time(version.created), "  ".join(figures), data, f"release {version.release}")
+    return "  ".join(filter(None, parts))
+
+
+def _entry_line(entry: "Promotion") -> str:
+    change = f"{entry.before or 'nothing'} -> {entry.version}"
+    return f"{_time(entry.ended or entry.when)}  {entry.model}  {change}  {entry.outcome}  by {entry.by}  {entry.why}"
+
+
+def _time(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InvalidInput(f"{text[:50]!r} is no time.", "Write it as '2026-11-29 14:30'.") from error
+    return moment if moment.tzinfo else moment.astimezone()

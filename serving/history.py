@@ -1,0 +1,53 @@
+"""What served when: the history of promotions, read from the ledger and checked against its file."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from model.errors import InvalidInput
+from model.home import Home
+from model.schemas.promotion import Promotion
+from serving.deployment import serving_place
+from serving.registry.ledger import read_ledger
+from serving.registry.ledger_file import LedgerFile
+
+
+def read_history(tracking_uri: str, *, name: str = "") -> list[Promotion]:
+    """The attempts to change what serves, oldest first.
+
+    Args:
+        tracking_uri: Address of the registry.
+        name: Name of a model; empty: of all models.
+    """
+    return [entry for entry in read_ledger(tracking_uri) if name in {"", entry.model}]
+
+
+def served_at(history: Sequence[Promotion], moment: datetime) -> list[Promotion]:
+    """The promotions by which each model served at a moment, in the order of the models' names.
+
+    Args:
+        history: Attempts of any models, oldest first.
+        moment: The moment, with its time zone.
+    """
+    until, found = round(1000 * moment.timestamp()), dict[str, Promotion]()
+    for entry in sorted(history, key=lambda entry: entry.ended or entry.when):
+        if entry.outcome == "promoted" and (entry.ended or entry.when) <= until:
+            found[entry.model] = entry
+    return [found[name] for name in sorted(found)]
+
+
+def history_faults(home: Home, tracking_uri: str) -> list[str]:
+    """What was changed in the history of a home, in sentences: in its ledger's file, or in MLflow."""
+    place = serving_place(home)
+    return LedgerFile(home.ledger).faults(entry for entry in read_ledger(tracking_uri) if entry.place in {"", place})
+
+
+def refuse_changed_history(home: Home, tracking_uri: str) -> None:
+    """Refuse to add to a history that was changed.
+
+    Raises:
+        InvalidInput: The ledger's file and MLflow do not fit; the message names the first fault.
+    """
+    if faults := history_faults(home, tracking_uri):
+        more = f" {len(faults) - 1} more." if len(faults) > 1 else ""
+        remedy = f"glocal history --verify lists all. Restore {home.ledger} and MLflow from copies of one moment."
+        raise InvalidInput(f"The history of promotions was changed: {faults[0]}{more}", remedy)
