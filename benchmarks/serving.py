@@ -32,12 +32,12 @@ from model.index import build_release
 from model.release import Release
 from model.schemas.data_pin import DataPin
 from serving import server
-from serving.backends.torchserve.endpoint import connect
-from serving.backends.torchserve.rollout import switch_over
 from serving.engine.engine import Engine
 from serving.local import local_client, read_key
 from serving.operations.query import make_query
 from serving.processes import clean_environment, wait_until
+from serving.rollout.endpoint import connect
+from serving.rollout.switch import switch_over
 
 Ask = Callable[[bytes], Any]
 NAME = "bench"

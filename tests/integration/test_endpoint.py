@@ -12,13 +12,13 @@ import pytest
 from model.files import read_json
 from model.release import open_release
 from serving import server
-from serving.backends.torchserve.archive import verify_archive
-from serving.backends.torchserve.deployed import Deployed, write_deployed
+from serving.archive import verify_archive
 from serving.golden import replay_golden
 from serving.limits import MAX_BYTES
 from serving.local import local_client, read_key
 from serving.operations import OPERATIONS
 from serving.registry.store import open_client
+from serving.rollout.deployed import Deployed, write_deployed
 from tests.support.promotions import register, to
 from tests.support.releases import draw_image, make_release
 
