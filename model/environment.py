@@ -36,7 +36,7 @@ class Environment(BaseSettings):
         "torchserve", description="Server of models behind the gateway; `glocal serve start` replaces another one that runs"
     )
     worker_memory_mb: int = Field(
-        4096, ge=1024, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
+        4096, ge=2048, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 

@@ -37,6 +37,7 @@ def main(root: Path, workers: int) -> None:
         api_server_worker_type="thread",
         generate_client_file=False,
         log_level="warning",
+        timeout_keep_alive=60,  # longer than the gateway keeps a connection, so that none is closed under a query
     )
 
 
