@@ -17,7 +17,9 @@ from serving.operations.envelope import pack, unpack_answers
 from serving.operations.query import Query
 from serving.protocol import bearer
 
-_KIND = {"Content-Type": "application/octet-stream", "Accept-Encoding": "identity"}
+_KIND = {"Content-Type": "application/octet-stream"}
+_UNSENT = ("Accept-Encoding", "Accept", "User-Agent")
+"""Headers that are left out. LitServe compresses an answer to a client that names encodings."""
 _AGAIN = "Try again in a second; glocal serve status tells more."
 
 
@@ -54,13 +56,19 @@ class LitServe:
         except (GlocalError, ValueError, KeyError, TypeError):
             return False
 
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
     async def _send(self, served: Served, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """Status and content of the answer to a request."""
         running = self._running(Place.of(self._folder, served.name, served.version))
         if running is None:
             raise NotFound(f"There is no version {served.version} of {served.name}.", "glocal serve status shows what serves.")
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)  # within the loop; on loopback there is no proxy
+            self._session = aiohttp.ClientSession(timeout=self._timeout, skip_auto_headers=_UNSENT)  # within the loop
         headers = _KIND | bearer(running.token)
         try:
             async with self._session.request(method, running.address + path, data=body, headers=headers) as answer:
