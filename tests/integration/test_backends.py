@@ -61,12 +61,12 @@ def releases(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def load(backend, folder):
-    def load(release, version, workers=1):
-        wrapping = backend.wrapping(NAME, version)
-        archive = build_archive(release, folder.store, name=NAME, version=version, wrapping=wrapping)
+    def load(release, version, workers=1, name=NAME):
+        wrapping = backend.wrapping(name, version)
+        archive = build_archive(release, folder.store, name=name, version=version, wrapping=wrapping)
         with backend.loading(folder) as server:
-            server.load(Stored(NAME, version, archive.path, workers))
-        return Served(NAME, version, release.id, release.embedding_space_id, workers)
+            server.load(Stored(name, version, archive.path, workers))
+        return Served(name, version, release.id, release.embedding_space_id, workers)
 
     return load
 
@@ -124,14 +124,14 @@ def worker_of(backend, folder, version):
     return psutil.Process(worker.pid)
 
 
-def versions(backend, folder):
+def versions(backend, folder, name=NAME):
     with backend.loading(folder) as server:
-        return sorted(each.version for each in server.held().get(NAME, ()))
+        return sorted(each.version for each in server.held().get(name, ()))
 
 
-def unload(backend, folder, version):
+def unload(backend, folder, version, name=NAME):
     with backend.loading(folder) as server:
-        server.unload(NAME, version)
+        server.unload(name, version)
 
 
 def test_a_loaded_version_is_held_ready_and_answers_a_block_of_all_operations(backend, folder, first, releases):
@@ -169,6 +169,16 @@ def test_two_versions_answer_side_by_side_and_one_is_unloaded_without_the_other(
     with pytest.raises(NotFound):
         ask(backend, folder, second, search())
     assert ask(backend, folder, first, search())[0]["release"] == releases[0].id
+
+
+def test_the_version_that_was_loaded_first_is_unloaded_before_the_later_one(backend, folder, load, releases):
+    load(releases[0], "1", name="pair")
+    later = load(releases[1], "2", name="pair")
+    unload(backend, folder, "1", name="pair")
+    assert versions(backend, folder, name="pair") == ["2"]
+    assert ask(backend, folder, later, search())[0]["release"] == releases[1].id
+    unload(backend, folder, "2", name="pair")
+    assert versions(backend, folder, name="pair") == []
 
 
 @pytest.mark.parametrize("unknown", [Served(NAME, "99"), Served("other", "1")])

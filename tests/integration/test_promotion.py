@@ -87,7 +87,7 @@ POINTS = {
     "while its workers start": ("serving.backends.torchserve.management.Management._await_workers", 1, "before", "1"),
     "before the golden queries": ("serving.rollout.switch.replay_golden", 1, "before", "1"),
     "after the golden queries": ("serving.rollout.switch.replay_golden", 1, "after", "1"),
-    "while deployed.json is written": ("model.files.json.dumps", 2, "before", "1"),
+    "while deployed.json is written": ("model.files.write_text", 1, "before", "1"),
     "after deployed.json": ("serving.rollout.switch.write_deployed", 1, "after", "2"),
     "before the aliases": ("serving.registry.models.Registry.make_champion", 1, "before", "2"),
     "between previous and champion": ("serving.registry.models.Registry.set_alias", 1, "after", "2"),

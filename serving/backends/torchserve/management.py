@@ -67,7 +67,10 @@ class Management:
         self._await_workers(stored, retries=int(is_registered))
 
     def unload(self, name: str, version: str) -> None:
-        """See `Loading.unload`."""
+        """See `Loading.unload`. TorchServe does not remove its own default, which nobody asks, before another version is that."""
+        others = [each.version for each in self._versions(name) if each.version != version]
+        if others:
+            self._ask("PUT", f"/models/{name}/{others[0]}/set-default")
         answer = self._send("DELETE", f"/models/{name}/{version}")
         if answer.status_code != httpx.codes.NOT_FOUND:
             self._checked(answer)
