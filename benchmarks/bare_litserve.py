@@ -10,6 +10,7 @@ from fastapi import Request
 from model.errors import GlocalError
 from serving.engine.engine import Engine
 from serving.operations.query import Query, make_query
+from serving.protocol import LOOPBACK
 
 
 class SearchApi(litserve.LitAPI):  # type: ignore[misc] # it has no types
@@ -35,4 +36,4 @@ class SearchApi(litserve.LitAPI):  # type: ignore[misc] # it has no types
 
 if __name__ == "__main__":
     server = litserve.LitServer(SearchApi(), accelerator="cpu", workers_per_device=int(sys.argv[3]))
-    server.run(host="127.0.0.1", port=int(sys.argv[2]), generate_client_file=False, log_level="warning")
+    server.run(host=LOOPBACK, port=int(sys.argv[2]), generate_client_file=False, log_level="warning")

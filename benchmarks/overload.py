@@ -27,6 +27,7 @@ from benchmarks.detection import say
 from benchmarks.serving import gateway, home_in, images_of, make_release
 from model.home import Home
 from serving.local import local_client, read_key
+from serving.protocol import bearer
 
 Taken = list[tuple[int, float]]
 
@@ -34,7 +35,7 @@ Taken = list[tuple[int, float]]
 async def ask_at_once(home: Home, images: Sequence[bytes], clients: int, seconds: float) -> Taken:
     """Status and milliseconds of every request of several clients; 0 for a connection that broke."""
     until = time.perf_counter() + seconds
-    headers = {"Authorization": f"Bearer {read_key(home.serve)}", "Content-Type": "image/jpeg"}
+    headers = bearer(str(read_key(home.serve))) | {"Content-Type": "image/jpeg"}
 
     async def run(http: aiohttp.ClientSession, number: int) -> Taken:
         taken: Taken = []

@@ -26,10 +26,10 @@ from model.index import build_release
 from model.release import Release
 from model.schemas.data_pin import DataPin
 from serving import server
-from serving.backends.torchserve.endpoint import connect
-from serving.backends.torchserve.rollout import retire, switch_over
 from serving.local import local_client
 from serving.operations import OPERATIONS
+from serving.rollout.endpoint import connect
+from serving.rollout.switch import retire, switch_over
 
 CALLERS = 4
 

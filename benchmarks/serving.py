@@ -1,4 +1,4 @@
-"""What serving costs: the gateway with TorchServe behind it, beside the bare engine and the same engine under LitServe.
+"""What serving costs: the gateway with either server behind it, beside the bare engine and the same engine under LitServe alone.
 
     python -m benchmarks.serving --json
 
@@ -8,8 +8,6 @@ The same weights, images and threads a worker; ways take turns in every round, s
 import contextlib
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,17 +32,18 @@ from model.home import Home
 from model.index import build_release
 from model.release import Release
 from model.schemas.data_pin import DataPin
-from serving import server
-from serving.backends.torchserve.endpoint import connect
-from serving.backends.torchserve.rollout import switch_over
+from serving import backends, server
 from serving.engine.engine import Engine
 from serving.local import local_client, read_key
 from serving.operations.query import make_query
-from serving.processes import clean_environment, wait_until
+from serving.processes import bind_loopback, clean_environment, start_detached, wait_until
+from serving.protocol import LOOPBACK, bearer, local_address
+from serving.rollout.endpoint import connect
+from serving.rollout.switch import switch_over
 
 Ask = Callable[[bytes], Any]
 NAME = "bench"
-GATEWAY, LITSERVE, ENGINE = "gateway + TorchServe", "LitServe", "engine"
+GATEWAY, OTHER, LITSERVE, ENGINE = "gateway + TorchServe", "gateway + LitServe", "LitServe", "engine"
 PIN = {"repo": "data", "rev": "0" * 40, "path": "catalogue", "md5": "7" * 32, "files": 128, "bytes": 1, "classes": 16}
 
 
@@ -60,21 +59,21 @@ def images_of(folder: Path) -> list[bytes]:
     return [file.read_bytes() for file in sorted((folder / "catalogue" / "images").rglob("*.jpg"))[:32]]
 
 
-def home_in(folder: Path) -> Home:
+def home_in(folder: Path, name: str = "home") -> Home:
     """A home for an endpoint of its own."""
-    home = Home.at(folder / "home")
+    home = Home.at(folder / name)
     home.serve.root.mkdir(parents=True)
     return home
 
 
 @contextmanager
-def gateway(home: Home, release: Release, workers: int) -> Iterator[Callable[[], Ask]]:
+def gateway(home: Home, release: Release, workers: int, backend: str = "torchserve") -> Iterator[Callable[[], Ask]]:
     """The endpoint as it is deployed; yields what makes a client with a connection of its own."""
     try:
-        with connect(home.serve, server.ensure(home)) as endpoint:
+        with connect(home.serve, server.ensure(home, backends.named(backend))) as endpoint:
             switch_over(endpoint, release, "1", name=NAME, workers=workers)
             port = httpx.URL(local_client(home.serve).address).port or 80
-            headers = {"Authorization": f"Bearer {read_key(home.serve)}", "Content-Type": "image/jpeg"}
+            headers = bearer(str(read_key(home.serve))) | {"Content-Type": "image/jpeg"}
             yield lambda: connected(port, "/v1/search", lambda image: (image, headers))
     finally:
         server.stop(home)
@@ -82,18 +81,17 @@ def gateway(home: Home, release: Release, workers: int) -> Iterator[Callable[[],
 
 @contextmanager
 def litserve(release: Release, workers: int, folder: Path) -> Iterator[Callable[[], Ask]]:
-    """The same engine under LitServe; yields as `gateway` does."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    """The same engine under LitServe alone; yields as `gateway` does."""
+    with bind_loopback() as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "benchmarks.bare_litserve", str(release.folder), str(port), str(workers)]
     environment = {**clean_environment(), "OMP_NUM_THREADS": "1"}
-    with (folder / "litserve.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    process = start_detached(command, folder=folder, environment=environment, log=folder / "litserve.log")
     try:
 
         def is_up() -> bool:
             with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"http://127.0.0.1:{port}/health", timeout=5, trust_env=False).is_success
+                return httpx.get(f"{local_address(port)}/health", timeout=5, trust_env=False).is_success
             return False
 
         if not wait_until(is_up, deadline_s=120):
@@ -113,7 +111,7 @@ def connected(port: int, path: str, request_of: Callable[[bytes], tuple[bytes, M
         path: Where images are sent.
         request_of: Body and headers of an image's request.
     """
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = HTTPConnection(LOOPBACK, port, timeout=60)
 
     def ask(image: bytes) -> None:
         body, headers = request_of(image)
@@ -191,8 +189,10 @@ def measure(
 
     return {
         "p50_ratio": ratio("p50_ms", GATEWAY, ENGINE),
+        "litserve_gateway_p50_ratio": ratio("p50_ms", OTHER, ENGINE),
         "litserve_p50_ratio": ratio("p50_ms", LITSERVE, ENGINE),
         "throughput_ratio": ratio("per_second", GATEWAY, LITSERVE),
+        "litserve_gateway_throughput_ratio": ratio("per_second", OTHER, LITSERVE),
         "p99_ratio": ratio("p99_ms", GATEWAY, LITSERVE),
         "ways": {name: {key: summary(values) for key, values in one.items() if values} for name, one in found.items()},
     }
@@ -216,6 +216,7 @@ def main(
         home = home_in(folder)
         ways = {
             GATEWAY: stack.enter_context(gateway(home, release, workers)),
+            OTHER: stack.enter_context(gateway(home_in(folder, "other"), release, workers, "litserve")),
             LITSERVE: stack.enter_context(litserve(release, workers, folder)),
         }
         found = measure(ways, Engine(release.folder), images, rounds=rounds, queries=queries, clients=clients, seconds=seconds)

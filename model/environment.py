@@ -32,6 +32,12 @@ class Environment(BaseSettings):
     run_folder: Path | None = Field(None, description="Folder of the run's logs and reports; set by `glocal run`")
     code_revision: str = Field("", description="Revision of the code of the whole run; set by `glocal run`")
     user: str = Field("", description="Name of who acts, as the ledger of promotions shows it; empty: the login name")
+    backend: Literal["torchserve", "litserve"] = Field(
+        "torchserve", description="Server of models behind the gateway; `glocal serve start` replaces another one that runs"
+    )
+    worker_memory_mb: int = Field(
+        4096, ge=2048, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")

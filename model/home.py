@@ -48,7 +48,7 @@ class DataStore:
 
 @dataclass(frozen=True)
 class ServeFolder:
-    """The folder of the endpoint, `GLOCAL_HOME/serve`, and the folder of its logs."""
+    """The folder of the endpoint, `GLOCAL_HOME/serve`, and the folder of all logs."""
 
     root: Path
     logs: Path
@@ -99,6 +99,11 @@ class ServeFolder:
         return self.root / "key_file.json"
 
     @property
+    def loaded(self) -> Path:
+        """Folder with a subfolder for each loaded version, where a version has a server of its own."""
+        return self.root / "loaded"
+
+    @property
     def gateway(self) -> Path:
         """File that names the gateway's process and its port."""
         return self.root / "gateway.json"
@@ -116,7 +121,11 @@ class ServeFolder:
     @property
     def gateway_logs(self) -> Path:
         """Folder of the gateway's logs."""
-        return self.logs.with_name("gateway")
+        return self.logs / "gateway"
+
+    def backend_logs(self, name: str) -> Path:
+        """Folder of the logs of a server of models."""
+        return self.logs / name
 
     @property
     def deploy_lock(self) -> Path:
@@ -193,7 +202,7 @@ class Home:
     @property
     def serve(self) -> ServeFolder:
         """The endpoint's state and archives."""
-        return ServeFolder(self.root / "serve", self.root / "logs" / "torchserve")
+        return ServeFolder(self.root / "serve", self.root / "logs")
 
     @property
     def benchmarks(self) -> "Home":
@@ -219,4 +228,4 @@ class Home:
     def folders(self) -> tuple[Path, ...]:
         """The folders that Glocal makes in this folder."""
         made = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
-        return (*made, self.serve.root, self.serve.logs.parent, self.benchmarks.root, self.root / "mlartifacts")
+        return (*made, self.serve.root, self.serve.logs, self.benchmarks.root, self.root / "mlartifacts")

@@ -23,7 +23,7 @@ from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
 from model.schemas.document import read_schema
 from model.schemas.golden import GoldenQuery
-from model.schemas.release_manifest import ReleaseManifest, StoredFile
+from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest, StoredFile
 
 if TYPE_CHECKING:
     from model.detection.detector import Detector
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from model.retrieval.reranker import Reranker
     from model.retrieval.retriever import Retriever
 
-RELEASE_MANIFEST = "manifest.json"
 LOCAL_FEATURES = "local_features.safetensors"
 EXEMPLARS = "exemplars.safetensors"
 _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
@@ -49,7 +48,7 @@ class Release:
     @property
     def id(self) -> str:
         """Id of the release: a hash of its manifest, which holds the hashes of all files."""
-        return sha256_json(self.manifest.stated())[:16]
+        return self.manifest.release_id
 
     @property
     def embedding_space_id(self) -> str:

@@ -1,1 +1,1 @@
-"""The stored model behind an endpoint: archive, TorchServe, rollout, client, registry."""
+"""The stored model behind an endpoint: registry, rollout, servers of models, gateway, client."""

@@ -9,13 +9,13 @@ from model.home import Home
 from model.locks import hold
 from model.schemas.challenge import Challenge, ServedChallenger
 from serving import server
-from serving.backends.torchserve.challenge import begin_challenge, end_challenge, forget_challenge
-from serving.backends.torchserve.endpoint import connect
 from serving.deployment import fetched_release
 from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
+from serving.rollout.challenge import begin_challenge, end_challenge, forget_challenge
+from serving.rollout.endpoint import connect
 
 _LOCK_WAIT_S = 180.0
 _BUSY = "A deployment is under way."

@@ -21,7 +21,7 @@ from serving.operations.identify import IdentifyAnswer
 from serving.operations.operation import Answer
 from serving.operations.search import SearchAnswer
 from serving.operations.verify import VerifyAnswer
-from serving.protocol import MODEL_NAME, TYPE
+from serving.protocol import LOOPBACK, MODEL_NAME, TYPE, bearer
 
 Image = Path | bytes
 A = TypeVar("A", bound=Answer)
@@ -54,7 +54,7 @@ class _Calls:
         self._settings: dict[str, Any] = {
             "base_url": self.address,
             "timeout": timeout_s,
-            "headers": {"Authorization": f"Bearer {key}"} if key else {},
+            "headers": bearer(key) if key else {},
             "trust_env": not _is_loopback(address),  # no proxy stands between
             "verify": address.startswith("https"),  # reading the authorities' certificates takes longer than a query
         }
@@ -252,7 +252,7 @@ def _made(kind: type[H], settings: Mapping[str, Any]) -> H:
 
 def _is_loopback(address: str) -> bool:
     try:
-        return httpx.URL(address).host in {"127.0.0.1", "localhost", "::1"}
+        return httpx.URL(address).host in {LOOPBACK, "localhost", "::1"}
     except httpx.InvalidURL:
         return False
 

@@ -15,12 +15,12 @@ from model.release import Release
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.scratch import scratch_folder
-from serving.backends.torchserve.challenge import end_challenge
-from serving.backends.torchserve.deployed import Deployed, read_deployed
-from serving.backends.torchserve.endpoint import Endpoint
-from serving.backends.torchserve.rollout import deployment, retire, switch_over
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
+from serving.rollout.challenge import end_challenge
+from serving.rollout.deployed import Deployed, read_deployed
+from serving.rollout.endpoint import Endpoint
+from serving.rollout.switch import deployment, retire, switch_over
 
 
 @dataclass(frozen=True)

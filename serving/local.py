@@ -4,11 +4,7 @@ from model.errors import Unavailable
 from model.files import read_json
 from model.home import ServeFolder
 from serving.client import Client
-
-
-def address_at(port: int) -> str:
-    """Address of the gateway that listens at a port of this machine."""
-    return f"http://127.0.0.1:{port}"
+from serving.protocol import local_address
 
 
 def read_key(folder: ServeFolder) -> str | None:
@@ -29,4 +25,4 @@ def local_client(folder: ServeFolder) -> Client:
         port = int(read_json(folder.gateway)["port"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unavailable("The endpoint does not run.", "Start it: glocal serve start.") from error
-    return Client(address_at(port), read_key(folder))
+    return Client(local_address(port), read_key(folder))

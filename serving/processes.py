@@ -1,18 +1,124 @@
-"""What the processes of the endpoint have in common: a clean environment, and how they are waited for."""
+"""What the processes of the endpoint have in common: how they are started, found, bounded, waited for and ended."""
 
+import contextlib
 import os
+import resource
+import socket
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import psutil
+
+from model.environment import Environment
+from serving.protocol import LOOPBACK
+
+THREADS = 1
+"""Threads of one worker's arithmetic. Two threads on busy cores wait for each other: on two such cores a query of 30 ms then took
+up to 1.6 s, and with one thread never more than 50 ms."""
 _KEPT = ("PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
 _UTF_8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+_MEMORY = "GLOCAL_WORKER_MEMORY_MB"
 
 
 def clean_environment() -> dict[str, str]:
     """The environment of a server: no secrets, the locale UTF-8, whatever the user's is, and this code on the path."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, **_UTF_8, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+
+
+def worker_environment() -> dict[str, str]:
+    """`clean_environment` of a server whose workers run the engine: their threads, and the memory that each may take."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
+    return {**clean_environment(), **threads, _MEMORY: str(Environment().worker_memory_mb)}
+
+
+def limit_memory() -> None:
+    """Bound the memory that this worker may allocate, as its environment says. What is beyond fails the query that wants it.
+
+    Files that are mapped for reading do not count, so that workers share a gallery. Linux holds to the limit, macOS does not.
+    """
+    if megabytes := int(os.environ.get(_MEMORY, "0")):
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = megabytes * 2**20
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
+def start_detached(command: list[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start a server in a session of its own, so that it outlives this process.
+
+    Args:
+        command: The program and its arguments; no secret, as every user of the machine can read them.
+        folder: Its working folder.
+        environment: Its environment.
+        log: File that what it prints is appended to.
+
+    Raises:
+        OSError: The program cannot be started.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as printed:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
+            start_new_session=True,
+            umask=0o077,  # its files are for this user alone
+        )
+
+
+def bind_loopback(port: int = 0) -> socket.socket:
+    """A socket that is bound to a port of loopback; to a free one if the port is taken or 0."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sets TCP_NODELAY
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.bind((LOOPBACK, 0))
+    return bound
+
+
+def command_line(pid: int) -> list[str]:
+    """The command line of a living process; empty if there is none, or another user's hides it."""
+    try:
+        process = psutil.Process(pid)
+        return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
+    except psutil.Error:
+        return []
+
+
+def session_of(pid: int) -> int | None:
+    """Id of a process's session, which is the id of the process that began it; None if there is no such process."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        return os.getsid(pid)
+    return None
+
+
+def resident_mb(pids: Iterable[int]) -> float:
+    """Resident megabytes of some processes and all that they started."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            server = psutil.Process(pid)
+            total += sum(process.memory_info().rss for process in [server, *server.children(recursive=True)])
+    return round(total / 2**20, 1)
+
+
+def end_processes(processes: Iterable[psutil.Process], *, wait_s: float) -> None:
+    """Ask processes to end, and kill those that have not done so in time."""
+    asked = list(processes)
+    for process in asked:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(asked, timeout=wait_s)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=wait_s)
 
 
 def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 0.1) -> bool:

@@ -24,8 +24,6 @@ from model.schemas.promotion import Deployment
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
 from serving import server
-from serving.backends.torchserve.endpoint import connect
-from serving.backends.torchserve.rollout import deployment, switch_over
 from serving.client import Client
 from serving.deployment import ModelRecords, deploy_version, fetched_release
 from serving.gating import DECISION
@@ -35,6 +33,8 @@ from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
+from serving.rollout.endpoint import connect
+from serving.rollout.switch import deployment, switch_over
 
 
 def register_release(

@@ -1,7 +1,9 @@
-"""What the two sides of the endpoint, and the archive between them, agree on."""
+"""What the sides of the endpoint, and the archive between them, agree on."""
 
 import re
 
+LOOPBACK = "127.0.0.1"
+"""The address that everything of the endpoint listens at."""
 MODEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Pattern of the name of a served model."""
 MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -10,3 +12,13 @@ RELEASE = "release"
 """Name of the folder in an archive that holds the release."""
 TYPE = "urn:glocal:"
 """Beginning of the type of a problem document; the kind of the error follows."""
+
+
+def local_address(port: int) -> str:
+    """Address of what listens at a port of this machine."""
+    return f"http://{LOOPBACK}:{port}"
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that shows a key or a token."""
+    return {"Authorization": f"Bearer {token}"}

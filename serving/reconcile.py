@@ -1,4 +1,4 @@
-"""Reconciliation of the three records of what serves: the server's default, `deployed.json` and the alias `champion`.
+"""Reconciliation of what serves: what is loaded, `deployed.json` and the alias `champion`.
 
 The rules, and why, are in docs/decisions/0009-one-truth-of-what-serves.md:
 
@@ -23,16 +23,18 @@ from model.home import Home, ServeFolder
 from model.locks import hold, may_hold
 from model.schemas.status import Difference, ServerStatus
 from model.scratch import remove_abandoned
-from serving import server
-from serving.backends.torchserve.challenge import restore_challengers
-from serving.backends.torchserve.deployed import Deployed, damage, read_deployed
-from serving.backends.torchserve.endpoint import Endpoint, connect, restore, strays, tidy
-from serving.backends.torchserve.leftovers import clear_store, stored_models
-from serving.backends.torchserve.rollout import switch_over, two_releases
+from serving import backends, server
+from serving.backends.port import Backend
 from serving.deployment import ModelRecords, deploy_version, fetched_release, serving_place
 from serving.rebuilding import rebuild_record
 from serving.registry.models import Registry, champions
 from serving.registry.store import refuse_lost_records, sqlite_file
+from serving.rollout.challenge import restore_challengers
+from serving.rollout.deployed import Deployed, damage, read_deployed
+from serving.rollout.endpoint import Endpoint, connect
+from serving.rollout.leftovers import clear_store, stored_models
+from serving.rollout.restoring import restore, strays, tidy
+from serving.rollout.switch import switch_over, two_releases
 
 _log = logging.getLogger(__name__)
 _LOCK_WAIT_S = 180.0
@@ -44,15 +46,18 @@ _NOT_COMPARED = "The records were not compared with the registry."
 
 
 def start_server(home: Home, tracking_uri: str) -> ServerStatus:
-    """Start the endpoint unless it runs, bring back the deployed versions, and reconcile them with the registry."""
+    """Start the endpoint unless it runs, bring back the deployed versions, and reconcile them with the registry.
+
+    The server of models is the one that the setting names; another one that runs is replaced.
+    """
     claim(home)
     with hold(home.serve.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
-        damaged = server.status(home).differences
-        running = server.ensure(home)
-        with connect(home.serve, running) as endpoint:
+        ran, backend = backends.running(home.serve), backends.chosen()
+        server_files = backend.damages(home.serve)
+        with connect(home.serve, server.ensure(home, backend)) as endpoint:
             differences = reconcile_endpoint(home, tracking_uri, endpoint)
-    server_files = [difference for difference in damaged if str(home.serve.state) in difference.found]
-    return server.status(home).model_copy(update={"differences": (*server_files, *differences)})
+    switched = [_switched(ran, backend)] if ran is not None and ran is not backend else []
+    return server.status(home).model_copy(update={"differences": (*server_files, *switched, *differences)})
 
 
 def server_status(home: Home, tracking_uri: str) -> ServerStatus:
@@ -120,6 +125,11 @@ def log_differences(differences: Iterable[Difference]) -> None:
     """Write differences to this process's log."""
     for difference in differences:
         _log.warning("%s", difference)
+
+
+def _switched(ran: Backend, backend: Backend) -> Difference:
+    was = f"The server of models was {ran.name}, and GLOCAL_BACKEND is {backend.name}."
+    return Difference(model="", found=was, done=f"What is on record serves under {backend.name}.")
 
 
 def _settle_record(home: Home, tracking_uri: str, endpoint: Endpoint | None) -> tuple[list[Difference], bool]:

@@ -1,35 +1,52 @@
 """The endpoint of a home: the gateway, and the server of models behind it. Started, looked at and ended together."""
 
+from collections.abc import Mapping, Sequence
+
 from model.claim import check_folders
-from model.home import Home
+from model.home import Home, ServeFolder
 from model.locks import hold
-from model.schemas.status import ServerStatus
-from serving.backends.torchserve import server as backend
-from serving.backends.torchserve.discovery import Running
+from model.schemas.challenge import ServedChallenger
+from model.schemas.status import Difference, ServedModel, ServedVersion, ServerStatus
+from serving import backends
+from serving.backends.port import Backend
 from serving.gateway import process as gateway
 from serving.gateway.aborted import reason_of
+from serving.rollout.challengers import read_challengers
+from serving.rollout.deployed import damage, read_deployed
+from serving.rollout.leftovers import stored_models
 
 _LOCK_WAIT_S = 180.0
-_BUSY = "The gateway is being started or stopped by another process."
+_BUSY = "The endpoint is being started or stopped by another process."
 
 
-def ensure(home: Home) -> Running:
-    """The running server of models, with the gateway before it; what does not run is started.
+def ensure(home: Home, wanted: Backend | None = None) -> Backend:
+    """The server of models, with the gateway before it; what does not run is started.
+
+    Args:
+        home: GLOCAL_HOME.
+        wanted: The adapter whose server is to run; another one's is ended first. Default: the one that runs, else the one that
+            the setting names.
 
     Raises:
         Unavailable: One of them does not come up; the hint names its log.
         Conflict: Another process is starting or stopping them and does not finish.
     """
-    running = backend.ensure(home.serve)
     with hold(home.serve.start_lock, wait_s=_LOCK_WAIT_S, busy=_BUSY):
-        gateway.ensure(home.serve)
-    return running
+        running = backends.running(home.serve)
+        backend = wanted or running or backends.chosen()
+        if running is not None and running is not backend:
+            gateway.end(home.serve)
+            running.stop(home.serve)
+        backend.ensure(home.serve)
+        gateway.ensure(home.serve, backend.name)
+    return backend
 
 
-def answering(home: Home) -> Running | None:
-    """The running server of models, if it and the gateway answer."""
-    found = gateway.find(home.serve)
-    return backend.answering(home.serve) if found is not None and gateway.answers(found) else None
+def answering(home: Home) -> Backend | None:
+    """The adapter whose server runs, if it and the gateway answer."""
+    found, backend = gateway.find(home.serve), backends.running(home.serve)
+    answers = backend is not None and found is not None and gateway.answers(found) and backend.answers(home.serve)
+    return backend if answers else None
 
 
 def status(home: Home) -> ServerStatus:
@@ -38,11 +55,13 @@ def status(home: Home) -> ServerStatus:
     Raises:
         InvalidInput: The home, or the folder of the endpoint, is a file.
     """
-    state = _with_aborted(home, backend.status(home))
-    found = gateway.find(home.serve)
-    if found is None or not gateway.answers(found):
-        return state.model_copy(update={"state": "deaf", "healthy": False} if state.running else {})
-    return state.model_copy(update={"address": found.address, "gateway_pid": found.pid})
+    check_folders(home, home.serve.root)
+    backend = backends.running(home.serve) or backends.chosen()
+    found = _with_server(_without_server(home, backend), home.serve, backend)
+    listening = gateway.find(home.serve)
+    if listening is None or not gateway.answers(listening):
+        return found.model_copy(update={"state": "deaf", "healthy": False} if found.running else {})
+    return found.model_copy(update={"address": listening.address, "gateway_pid": listening.pid})
 
 
 def stop(home: Home) -> bool:
@@ -51,14 +70,75 @@ def stop(home: Home) -> bool:
     if not home.serve.root.exists():
         return False
     with hold(home.serve.start_lock, wait_s=_LOCK_WAIT_S, busy=_BUSY):
-        ended = gateway.end(home.serve)
-    return backend.stop(home) or ended
+        ended = [gateway.end(home.serve), *(backends.named(each).stop(home.serve) for each in backends.ADAPTERS)]
+    return any(ended)
 
 
-def _with_aborted(home: Home, state: ServerStatus) -> ServerStatus:
-    """The state with the reasons of the challenges that the gateway has aborted."""
+def _without_server(home: Home, backend: Backend) -> ServerStatus:
+    """The state of an endpoint whose server of models does not run."""
+    return ServerStatus(
+        running=False,
+        state="stopped",
+        backend=backend.name,
+        log=str(home.serve.backend_logs(backend.name)),
+        home=str(home.root),
+        stored=tuple(sorted(stored_models(home.serve))),
+        differences=_damages(home.serve, backend),
+    )
+
+
+def _with_server(known: ServerStatus, folder: ServeFolder, backend: Backend) -> ServerStatus:
+    """The state with what the server of models says, if it runs."""
+    server = backend.state(folder)
+    if server is None:
+        return known
+    models = _models(folder, server.held)
+    missing = _missing(folder, models)
+    serves = any(model.ready for model in models.values())
     found = {
-        name: each.model_copy(update={"aborted": reason_of(home.serve.aborted, name, each.version, each.challenge)})
-        for name, each in state.challengers.items()
+        "running": True,
+        "state": "deaf" if not server.healthy else "empty" if not serves else "partial" if missing else "serving",
+        "healthy": server.healthy,
+        "pid": server.pid,
+        "memory_mb": server.memory_mb,
+        "models": models,
+        "missing": missing,
+        "challengers": _challengers(folder, models),
     }
-    return state.model_copy(update={"challengers": found})
+    return known.model_copy(update=found)
+
+
+def _models(folder: ServeFolder, held: Mapping[str, Sequence[ServedVersion]]) -> dict[str, ServedModel]:
+    """What is loaded, and which version of it serves: that on record; without a record, the only one that is loaded."""
+    recorded = {} if damage(folder.deployed) else read_deployed(folder.deployed)
+    found = {}
+    for name, versions in held.items():
+        serving = recorded[name].version if name in recorded else versions[0].version if len(versions) == 1 else None
+        found[name] = ServedModel(default=serving, versions=tuple(versions))
+    return found
+
+
+def _missing(folder: ServeFolder, models: Mapping[str, ServedModel]) -> tuple[str, ...]:
+    recorded = {} if damage(folder.deployed) else read_deployed(folder.deployed)
+    return tuple(name for name in recorded if name not in models or not models[name].ready)
+
+
+def _challengers(folder: ServeFolder, models: Mapping[str, ServedModel]) -> dict[str, ServedChallenger]:
+    """The challengers on record, with the reasons of the challenges that the gateway has aborted."""
+    found = {}
+    for name, entry in read_challengers(folder.challengers).items():
+        versions = models[name].versions if name in models else ()
+        found[name] = ServedChallenger(
+            version=entry.version,
+            challenge=entry.challenge,
+            ready=any(each.version == entry.version and each.ready for each in versions),
+            aborted=reason_of(folder.aborted, name, entry.version, entry.challenge),
+        )
+    return found
+
+
+def _damages(folder: ServeFolder, backend: Backend) -> tuple[Difference, ...]:
+    """The damaged files of the endpoint."""
+    error = damage(folder.deployed)
+    deployed = [Difference(model="", found=error.headline, done=error.hint)] if error else []
+    return (*backend.damages(folder), *deployed)

@@ -4,9 +4,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from model.files import sha256_json
 from model.schemas.data_pin import DataPin
 from model.schemas.document import Document
 from model.schemas.schema import Schema
+
+RELEASE_MANIFEST = "manifest.json"
+"""Name of the manifest's file in a release."""
 
 
 class StoredFile(Schema):
@@ -29,3 +33,8 @@ class ReleaseManifest(Document):
     def stated(self) -> dict[str, Any]:
         """The manifest as a JSON object with its stated fields, without defaults of other fields."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def release_id(self) -> str:
+        """Id of the release."""
+        return sha256_json(self.stated())[:16]

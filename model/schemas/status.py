@@ -38,7 +38,7 @@ class ServedVersion(Schema):
 class ServedModel(Schema):
     """One served model."""
 
-    default: str | None = Field(description="Version that answers queries without a version")
+    default: str | None = Field(description="Version that answers queries without a version; null if no record says")
     versions: tuple[ServedVersion, ...] = Field(description="All versions at the server")
 
     @property
@@ -63,19 +63,19 @@ class Difference(Schema):
 class ServerStatus(Schema):
     """The endpoint on this machine.
 
-    `state` is `stopped` (no process), `deaf` (a process that does not answer), `empty` (no model serves), `partial` (a model
-    that is on record does not serve) or `serving`.
+    `state` is `stopped` (nothing was started), `deaf` (what was started does not answer), `empty` (no model serves), `partial` (a
+    model that is on record does not serve) or `serving`.
     """
 
     running: bool = Field(description="Whether the server's process runs")
     state: Literal["stopped", "deaf", "empty", "partial", "serving"] = Field(description="State of the server")
     log: str = Field(description="Folder of the server's logs")
     home: str = Field("", description="GLOCAL_HOME that the server belongs to")
-    healthy: bool = Field(False, description="Whether both addresses answer")
-    pid: int | None = Field(None, description="Id of the server's process")
+    healthy: bool = Field(False, description="Whether gateway and server answer")
+    backend: str = Field("", description="Server of models that runs; if none runs, the one that the setting names")
+    pid: int | None = Field(None, description="Id of the server's process; null if each version has its own")
     address: str = Field("", description="Address of the gateway")
     gateway_pid: int | None = Field(None, description="Id of the gateway's process; null if it does not answer")
-    management: str = Field("", description="Address where models are registered")
     memory_mb: float = Field(0.0, description="Memory of the server and its workers")
     models: dict[str, ServedModel] = Field({}, description="Served models by name")
     challengers: dict[str, ServedChallenger] = Field({}, description="Versions that are tried beside the served ones, by model")
@@ -91,10 +91,10 @@ class ServerStatus(Schema):
     @property
     def fault(self) -> GlocalError | None:
         """Why a running server does not do its work or its records cannot be read; None if there is no fault."""
-        if self.state == "deaf" and self.models:
+        if self.state == "deaf" and self.gateway_pid is None:
             return Unavailable("The gateway does not answer.", f"{_REPLACE} Its logs: {Path(self.log).with_name('gateway')}.")
         if self.state == "deaf":
-            return Unavailable(f"TorchServe (process {self.pid}) does not answer.", f"{_REPLACE} Its logs: {self.log}.")
+            return Unavailable(f"The server of models (process {self.pid}) does not answer.", f"{_REPLACE} Its logs: {self.log}.")
         missing = f"On record, but not served: {', '.join(self.missing)}." if self.missing else ""
         if open_ := self.unsettled:
             found = f"{missing} {open_.model + ': ' if open_.model else ''}{open_.found}".strip()
@@ -102,7 +102,7 @@ class ServerStatus(Schema):
         if missing:
             return Unavailable(missing, f"{_RESTORE} Logs: {self.log}.")
         if self.state == "empty":
-            return Unavailable("TorchServe runs and serves no model.", self._way_to_a_model)
+            return Unavailable("The endpoint runs and serves no model.", self._way_to_a_model)
         return None
 
     @property

@@ -1,8 +1,7 @@
-"""The process of the gateway: `python -m serving.gateway GLOCAL_HOME PORT`. `serving.gateway.process` starts it."""
+"""The process of the gateway: `python -m serving.gateway GLOCAL_HOME PORT BACKEND`. `serving.gateway.process` starts it."""
 
 import logging
 import os
-import socket
 import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -12,39 +11,28 @@ import uvloop
 
 from model.files import write_json
 from model.home import Home
-from serving.backends.torchserve.asking import TorchServe
+from serving.backends import named
 from serving.gateway.app import Models, make_app
 from serving.gateway.batches import Batches
 from serving.gateway.challenge import Challenges
 from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
 from serving.gateway.record import Record
+from serving.processes import bind_loopback
 
-LOOPBACK = "127.0.0.1"
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
 
 
-def main(home: Path, port: int) -> None:
+def main(home: Path, port: int, backend: str) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
     _write_logs(folder.gateway_logs)
-    backend, record = Batches(TorchServe(folder)), Record(folder)
-    challenges = Challenges(backend, record.challengers, folder.aborted)
-    app = make_app(Models(backend, record.served), KeyFile(folder.keys), challenges=challenges)
-    with _bound(port) as listening:
+    asking, record = Batches(named(backend).asking(folder)), Record(folder)
+    challenges = Challenges(asking, record.challengers, folder.aborted)
+    app = make_app(Models(asking, record.served), KeyFile(folder.keys), challenges=challenges)
+    with bind_loopback(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
         uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))
-
-
-def _bound(port: int) -> socket.socket:
-    """A socket on loopback at this port; at a free one if it is taken."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sets TCP_NODELAY
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((LOOPBACK, port))
-    except OSError:
-        bound.bind((LOOPBACK, 0))
-    return bound
 
 
 def _write_logs(folder: Path) -> None:
@@ -59,4 +47,4 @@ def _write_logs(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -1,7 +1,6 @@
 """The gateway's process, which is started detached on loopback, found by its state file, and ended."""
 
 import contextlib
-import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -12,8 +11,9 @@ from model.errors import GlocalError, Unavailable
 from model.files import read_json, write_json, write_text
 from model.home import ServeFolder
 from serving.gateway.keys import KeyFile, Scope, create_key
-from serving.local import address_at, read_key
-from serving.processes import clean_environment, wait_until
+from serving.local import read_key
+from serving.processes import clean_environment, command_line, end_processes, start_detached, wait_until
+from serving.protocol import local_address
 
 DEFAULT_PORT = 8080
 _MODULE = "serving.gateway"
@@ -35,7 +35,7 @@ def find(folder: ServeFolder) -> RunningGateway | None:
         pid, port = int(state["pid"]), int(state["port"])
     except (OSError, ValueError, KeyError, TypeError):
         return next((RunningGateway(each.pid, "") for each in _processes(folder)), None)
-    return RunningGateway(pid, address_at(port)) if _is_gateway(pid, folder) else None
+    return RunningGateway(pid, local_address(port)) if _is_gateway(pid, folder) else None
 
 
 def answers(running: RunningGateway) -> bool:
@@ -45,32 +45,27 @@ def answers(running: RunningGateway) -> bool:
     return False
 
 
-def ensure(folder: ServeFolder) -> RunningGateway:
+def ensure(folder: ServeFolder, backend: str) -> RunningGateway:
     """The gateway of this home, which is started if none answers, with a key of the home's owner.
 
     The caller holds the lock of starts.
+
+    Args:
+        folder: Folder of the endpoint's files.
+        backend: Name of the adapter that it asks. A gateway that asks another one is replaced.
 
     Raises:
         Unavailable: It does not come up; the hint names its log.
     """
     _ensure_key(folder)
     running = find(folder)
-    if running is not None and running.address and answers(running):
+    if running is not None and running.address and command_line(running.pid)[-1:] == [backend] and answers(running):
         return running
     port = _last_port(folder)
     end(folder)
-    folder.gateway_logs.mkdir(parents=True, exist_ok=True)
-    with (folder.gateway_logs / "console.log").open("ab") as log:
-        started = subprocess.Popen(
-            [sys.executable, "-m", _MODULE, str(folder.root.parent), str(port)],
-            cwd=folder.root,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            umask=0o077,
-        )
+    log = folder.gateway_logs / "console.log"
+    command = [sys.executable, "-m", _MODULE, str(folder.root.parent), str(port), backend]
+    started = start_detached(command, folder=folder.root, environment=clean_environment(), log=log)
 
     def is_up() -> bool:
         running = find(folder)
@@ -78,24 +73,17 @@ def ensure(folder: ServeFolder) -> RunningGateway:
 
     if not wait_until(is_up, deadline_s=_START_S, pause_s=0.05) or started.poll() is not None:
         end(folder)
-        raise Unavailable("The gateway did not start.", f"See {folder.gateway_logs}/console.log.")
+        raise Unavailable("The gateway did not start.", f"See {log}.")
     running = find(folder)
     if running is None:
-        raise Unavailable("The gateway ended.", f"See {folder.gateway_logs}/console.log.")
+        raise Unavailable("The gateway ended.", f"See {log}.")
     return running
 
 
 def end(folder: ServeFolder) -> bool:
     """End every gateway of this home, after the requests that are under way; returns whether there was one."""
     processes = _processes(folder)
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=_END_S)
-    for process in alive:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(alive, timeout=_END_S)
+    end_processes(processes, wait_s=_END_S)
     if processes:
         write_json(folder.gateway, {"port": _last_port(folder)})
     return bool(processes)
@@ -121,9 +109,5 @@ def _processes(folder: ServeFolder) -> list[psutil.Process]:
 
 
 def _is_gateway(pid: int, folder: ServeFolder) -> bool:
-    try:
-        process = psutil.Process(pid)
-        line = process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
-    except psutil.Error:
-        return False
+    line = command_line(pid)
     return _MODULE in line and str(folder.root.parent) in line

@@ -8,11 +8,11 @@ from model.errors import GlocalError
 from model.files import Watched
 from model.home import ServeFolder
 from model.schemas.calibration import Reference
+from serving.archive import stored_reference
 from serving.backends.port import Served
-from serving.backends.torchserve.archive import stored_reference
-from serving.backends.torchserve.challengers import read_challengers
-from serving.backends.torchserve.deployed import Deployed, read_deployed
 from serving.gateway.trial import Challenger
+from serving.rollout.challengers import read_challengers
+from serving.rollout.deployed import Deployed, read_deployed
 
 _log = logging.getLogger("glocal.gateway")
 

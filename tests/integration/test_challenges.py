@@ -13,13 +13,13 @@ from model.errors import Conflict, GlocalError, NotFound
 from model.files import read_json
 from model.schemas.challenge import Challenge
 from serving import server
-from serving.backends.torchserve.endpoint import connect
 from serving.challenging import start_challenge, stop_challenge
 from serving.gateway.challenge import is_chosen
 from serving.gateway.keys import Scope, create_key
 from serving.gateway.trial import FEWEST
 from serving.local import local_client, read_key
 from serving.reconcile import server_status, start_server
+from serving.rollout.endpoint import connect
 from tests.support.promotions import answers, assert_one_truth, to
 from tests.support.releases import draw_image
 
@@ -141,7 +141,7 @@ def test_what_a_lost_canary_cannot_answer_the_champion_answers_and_the_status_sa
 ):
     challenge(home, "2", "canary")
     with connect(home.serve, server.ensure(home)) as endpoint:
-        endpoint.server.unregister(NAME, "2")
+        endpoint.server.unload(NAME, "2")
     with local_client(home.serve) as client:
         answered = [client.search(draw_image(1), 1, model=NAME).model_version for _ in range(FEWEST)]
     assert answered == ["1"] * FEWEST
@@ -181,7 +181,7 @@ from datetime import UTC, datetime
 from model.home import Home
 from model.schemas.challenge import Challenge
 import serving.challenging
-from serving.backends.torchserve import challenge
+from serving.rollout import challenge
 setattr(challenge, sys.argv[2], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
 home, terms = Home.at(sys.argv[1]), Challenge(mode="canary", share=1, started=datetime.now(UTC))
 serving.challenging.stop_challenge(home, "drawn")

@@ -9,16 +9,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from model.files import read_json
+from model.files import read_json, write_json
 from model.release import open_release
 from serving import server
-from serving.backends.torchserve.archive import verify_archive
-from serving.backends.torchserve.deployed import Deployed, write_deployed
+from serving.archive import verify_archive
 from serving.golden import replay_golden
 from serving.limits import MAX_BYTES
 from serving.local import local_client, read_key
 from serving.operations import OPERATIONS
 from serving.registry.store import open_client
+from serving.rollout.deployed import Deployed
 from tests.support.promotions import register, to
 from tests.support.releases import draw_image, make_release
 
@@ -51,7 +51,7 @@ def served(home, old_release, tmp_path_factory):
         embedding_space_id=old_release.embedding_space_id,
         workers=1,
     )
-    write_deployed(home.serve.deployed, "glocal", entry)
+    write_json(home.serve.deployed, {"glocal": entry.model_dump(exclude={"previous"})})  # which that revision did not know
     release = make_release(tmp_path_factory.mktemp("new") / "release")
     to(home, register(release, home, tmp_path_factory.mktemp("evidence"), name="today").version, "today")
     return release

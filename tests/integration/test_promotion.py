@@ -8,12 +8,15 @@ import pytest
 
 from model.config import ServeConfig
 from model.errors import GlocalError, InvalidInput, NotFound
+from model.files import read_json
+from serving.archive import remove_archive
 from serving.local import local_client
 from serving.promotion import promote, smoke
 from serving.reconcile import server_status, start_server
 from serving.registry.ledger import Ledger
-from tests.support.promotions import assert_one_truth, to
+from tests.support.promotions import assert_one_truth, register, to
 from tests.support.records import promotions
+from tests.support.releases import make_release
 
 pytestmark = pytest.mark.integration
 
@@ -50,20 +53,42 @@ def test_a_version_that_is_not_there_or_is_another_release_is_refused(home, regi
     assert_one_truth(home, NAME, "1", releases[0])
 
 
+def test_the_archive_of_the_version_before_is_kept_and_used_when_that_version_comes_back(home, registry, releases, first):
+    archive = home.serve.store / f"{NAME}-1.mar"
+    packed = archive.stat()
+    to(home, "2", NAME)
+    to(home, "1", NAME)
+    assert (archive.stat().st_ino, archive.stat().st_mtime_ns) == (packed.st_ino, packed.st_mtime_ns)
+    assert read_json(home.serve.deployed)[NAME]["previous"] == f"{NAME}-2.mar"
+    (home.serve.store / f"{NAME}-2.mar").write_bytes(b"damaged")
+    to(home, "2", NAME)  # it is packed again
+    assert_one_truth(home, NAME, "2", releases[1])
+
+
+def test_of_the_versions_before_one_archive_is_kept(home, registry, releases, first, tmp_path):
+    to(home, "2", NAME)
+    assert (home.serve.store / f"{NAME}-1.mar").exists()
+    release = make_release(tmp_path / "release", seed=7)
+    version = register(release, home, tmp_path / "report").version
+    to(home, version, NAME)
+    kept = {path.name for path in home.serve.store.glob("*.mar")}
+    assert kept == {f"{NAME}-{version}.mar", f"{NAME}-2.mar"}
+    assert_one_truth(home, NAME, version, release)
+
+
 POINTS = {
     # the point: what is called there, which of its calls, whether the kill comes after it, and the version that serves then
     "before the ledger's entry": ("serving.registry.ledger.Ledger.begin", 1, "before", "1"),
     "after the ledger's entry": ("serving.registry.ledger.Ledger.begin", 1, "after", "1"),
-    "while the archive is written": ("serving.backends.torchserve.archive._zip", 1, "after", "1"),
-    "before the archive's hash": ("serving.backends.torchserve.archive.write_text", 1, "before", "1"),
-    "after the archive": ("serving.backends.torchserve.rollout.build_archive", 1, "after", "1"),
-    "after it was registered at the server": ("serving.backends.torchserve.management.Management.register", 1, "after", "1"),
-    "while its workers start": ("serving.backends.torchserve.management.Management._ask", 2, "after", "1"),
-    "before the golden queries": ("serving.backends.torchserve.rollout.replay_golden", 1, "before", "1"),
-    "after the golden queries": ("serving.backends.torchserve.rollout.replay_golden", 1, "after", "1"),
-    "after the switch-over": ("serving.backends.torchserve.management.Management.set_default", 1, "after", "1"),
-    "while deployed.json is written": ("model.files.json.dumps", 2, "before", "1"),
-    "after deployed.json": ("serving.backends.torchserve.rollout.write_deployed", 1, "after", "2"),
+    "while the archive is written": ("serving.archive._zip", 1, "after", "1"),
+    "before the archive's hash": ("serving.archive.write_text", 1, "before", "1"),
+    "after the archive": ("serving.rollout.switch.pack", 1, "after", "1"),
+    "after it was registered at the server": ("serving.backends.torchserve.management.Management._register", 1, "after", "1"),
+    "while its workers start": ("serving.backends.torchserve.management.Management._await_workers", 1, "before", "1"),
+    "before the golden queries": ("serving.rollout.switch.replay_golden", 1, "before", "1"),
+    "after the golden queries": ("serving.rollout.switch.replay_golden", 1, "after", "1"),
+    "while deployed.json is written": ("model.files.write_text", 1, "before", "1"),
+    "after deployed.json": ("serving.rollout.switch.write_deployed", 1, "after", "2"),
     "before the aliases": ("serving.registry.models.Registry.make_champion", 1, "before", "2"),
     "between previous and champion": ("serving.registry.models.Registry.set_alias", 1, "after", "2"),
     "after champion": ("serving.registry.models.Registry.set_alias", 2, "after", "2"),
@@ -71,8 +96,8 @@ POINTS = {
     "before the ledger's entry is closed": ("serving.registry.ledger.Ledger.close", 1, "before", "2"),
     "while the ledger's entry is closed": ("mlflow.MlflowClient.set_terminated", 1, "before", "2"),
     "before the old one is retired": ("serving.deployment.retire", 1, "before", "2"),
-    "after the old one was unregistered": ("serving.backends.torchserve.management.Management.unregister", 1, "after", "2"),
-    "while the old archive is removed": ("serving.backends.torchserve.rollout.remove_archive", 1, "before", "2"),
+    "before the archive before the old one is discarded": ("serving.rollout.switch.discard_archive", 1, "before", "2"),
+    "after the old one was unloaded": ("serving.backends.torchserve.management.Management.unload", 1, "after", "2"),
 }
 
 KILLED = """
@@ -80,7 +105,7 @@ import importlib, os, signal, sys
 from model.home import Home
 from model.claim import claim
 target, count, when, home, name = sys.argv[1:]
-import serving.promotion, serving.backends.torchserve.leftovers, mlflow
+import serving.promotion, serving.backends.torchserve.backend, mlflow
 parts = target.split(".")
 for cut in range(len(parts) - 1, 0, -1):
     try:
@@ -123,6 +148,7 @@ def killed(home, target, count, when):
 def test_whatever_a_deployment_is_killed_at_the_next_start_finds_one_truth(home, registry, releases, first, point):
     target, count, when, version = POINTS[point]
     registry.set_alias("2", "challenger")
+    remove_archive(home.serve.store / f"{NAME}-2.mar")  # it is kept where version 2 served before, and would not be packed
     killed(home, target, count, when)
     started = start_server(home, home.tracking_uri)
     assert_one_truth(home, NAME, version, releases[int(version) - 1])

@@ -9,13 +9,12 @@ from mlflow import MlflowClient
 
 from model.errors import StorageFailed, Unavailable
 from model.files import read_json
+from serving import backends, server
 from serving import reconcile as reconciliation
-from serving import server
-from serving.backends.torchserve.discovery import find
-from serving.backends.torchserve.endpoint import connect
 from serving.client import choose_model
 from serving.reconcile import server_status, start_server
 from serving.registry.models import Registry
+from serving.rollout.endpoint import connect
 from tests.support.promotions import answers, assert_one_truth, make_release_of, register, said, to
 
 pytestmark = pytest.mark.integration
@@ -274,8 +273,8 @@ def test_previous_never_is_the_champion(home, registry, releases, first):
     registry.set_alias("2", "previous")
     assert "The alias previous was removed." in said(server_status(home, home.tracking_uri).differences)
     assert (registry.alias("champion"), registry.alias("previous")) == ("2", None)
-    with connect(home.serve, find(home.serve)) as endpoint:
-        assert endpoint.registered(NAME) == ["2"]
+    with connect(home.serve, backends.running(home.serve)) as endpoint:
+        assert endpoint.loaded(NAME) == ["2"]
 
 
 def test_previous_is_dropped_if_the_version_that_served_was_deleted(home, tmp_path):

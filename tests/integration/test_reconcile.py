@@ -13,12 +13,12 @@ from model.config import ServeConfig
 from model.errors import Conflict, InvalidInput
 from model.files import read_json, write_json
 from model.release import open_release
-from serving import deployment, server
-from serving.backends.torchserve.discovery import find, server_pids
-from serving.backends.torchserve.endpoint import connect
+from serving import backends, deployment, server
+from serving.backends.torchserve.discovery import server_pids
 from serving.processes import wait_until
 from serving.promotion import register_release
 from serving.reconcile import reconcile, server_status, start_server
+from serving.rollout.endpoint import connect
 from tests.support.promotions import (
     answers,
     assert_one_truth,
@@ -163,9 +163,10 @@ def test_a_server_that_was_started_and_is_not_on_record_is_taken_over(home, rele
 import os
 from model.home import Home
 from model.claim import claim
-from serving.backends.torchserve import process, server
+from serving.backends.torchserve import process
+from serving.backends.torchserve.backend import BACKEND
 process.remember = lambda *_: os.kill(os.getpid(), 9)
-server.ensure(Home.at({str(home.root)!r}).serve)
+BACKEND.ensure(Home.at({str(home.root)!r}).serve)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     (pid,) = server_pids(home.serve)
@@ -182,10 +183,10 @@ def test_a_stopped_server_ends_even_where_no_record_names_it(home, releases, fir
 
 
 def test_a_server_without_its_model_is_reported_and_brought_back(home, releases, first):
-    with connect(home.serve, find(home.serve)) as endpoint:
-        for name in endpoint.server.names():
-            for version in endpoint.registered(name):
-                endpoint.server.unregister(name, version)
+    with connect(home.serve, backends.running(home.serve)) as endpoint:
+        for name in endpoint.server.held():
+            for version in endpoint.loaded(name):
+                endpoint.server.unload(name, version)
     looked = server_status(home, home.tracking_uri)
     assert looked.state == "empty"
     assert looked.fault.exit_code == 5

@@ -61,11 +61,16 @@ def answers(home, name):
 
 
 def assert_one_truth(home, name, version, release):
-    """Served, on record and champion are one version, the endpoint names its release, and nothing else is there."""
+    """Served, on record and champion are one version, the endpoint names its release, and nothing is loaded beside it.
+
+    Nothing is stored beside its archive and that of the version before.
+    """
     status, deployed = server.status(home), read_json(home.serve.deployed)[name]
     assert answers(home, name) == (version, release.id)
     assert (deployed["version"], deployed["release"]) == (version, release.id)
     assert Registry(home.tracking_uri, name).alias("champion") == version
     assert [each.version for each in status.models[name].versions] == [version]
-    stored = sorted(path.name for path in home.serve.store.iterdir() if path.name.startswith((name, ".")))
-    assert stored == [f"{name}-{version}.mar", f"{name}-{version}.mar.sha256"]
+    stored = {path.name for path in home.serve.store.iterdir() if path.name.startswith((name, "."))}
+    archives = [f"{name}-{version}.mar", *([deployed["previous"]] if deployed["previous"] else [])]
+    assert stored >= {archives[0], f"{archives[0]}.sha256"}
+    assert stored <= {each + end for each in archives for end in ("", ".sha256")}

@@ -1,1 +1,1 @@
-"""TorchServe: its archives, its process, its management address, and the rollout of a release. Only this package knows it."""
+"""TorchServe: its configuration, its process, its management address, its handler. Only this package knows it."""

@@ -8,15 +8,15 @@ from typing import Any
 import aiohttp
 import orjson
 
-from model.errors import GlocalError, NotFound, Unavailable
+from model.errors import GlocalError, NotFound, Overloaded, Unavailable
 from model.files import Watched
 from model.home import ServeFolder
-from serving.backends.port import Served
-from serving.backends.torchserve.configuration import Limits
+from serving.backends.port import RESPONSE_S, Served
 from serving.backends.torchserve.discovery import recorded
-from serving.backends.torchserve.tokens import bearer, read_tokens
+from serving.backends.torchserve.tokens import read_tokens
 from serving.operations.envelope import pack, unpack_answers
 from serving.operations.query import Query
+from serving.protocol import bearer
 
 _KIND = {"Content-Type": "application/octet-stream"}
 _UNSENT = ("Accept-Encoding", "Accept", "User-Agent")
@@ -34,7 +34,7 @@ class TorchServe:
     def __init__(self, folder: ServeFolder) -> None:
         self._state = Watched(folder.state, lambda _: recorded(folder))
         self._tokens = Watched(folder.tokens, read_tokens)
-        self._timeout = aiohttp.ClientTimeout(total=Limits().response_s + 5)
+        self._timeout = aiohttp.ClientTimeout(total=RESPONSE_S + 5)
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, served: Served, queries: Sequence[Query]) -> list[dict[str, Any] | GlocalError]:
@@ -42,6 +42,8 @@ class TorchServe:
         status, content = await self._send("POST", f"/predictions/{served.name}/{served.version}", pack(queries))
         if status == HTTPStatus.NOT_FOUND:
             raise NotFound(f"There is no version {served.version} of {served.name}.", "glocal serve status shows what serves.")
+        if status == HTTPStatus.SERVICE_UNAVAILABLE and await self.ready(served):  # it says the same of a full queue
+            raise Overloaded("As many queries wait as may.", _AGAIN)
         if status != HTTPStatus.OK:
             raise Unavailable("No worker can answer now.", _AGAIN)
         try:

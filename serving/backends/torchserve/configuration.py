@@ -7,11 +7,18 @@ from pathlib import Path
 
 from model.errors import Unavailable
 from model.home import ServeFolder
+from serving.backends.port import QUEUE, RESPONSE_S, STARTUP_S
 from serving.limits import MAX_BODY
 from serving.operations.envelope import MAX_HEAD
-from serving.processes import clean_environment
+from serving.processes import worker_environment
+from serving.protocol import LOOPBACK, local_address
 
-LOOPBACK = "127.0.0.1"
+NAME = "torchserve"
+HEAP_MB = 1536
+"""Maximum megabytes of the JVM's heap. Every waiting block of queries lies there; all blocks together have no more bytes than the
+gateway holds."""
+DIRECT_MB = 1536
+"""Maximum megabytes of the JVM outside its heap, where blocks lie while they arrive and go to a worker."""
 _TOKEN_MINUTES = 10 * 365 * 24 * 60
 """Minutes that a token lasts. A server has new ones at each start."""
 _MAX_ANSWER = 64 * 2**20
@@ -34,27 +41,9 @@ class Ports:
     grpc_management: int
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Limits of the server.
-
-    Attributes:
-        heap_mb: Maximum megabytes of the JVM's heap. Every waiting block of queries lies there; all blocks together have no more
-            bytes than the gateway holds.
-        direct_mb: Maximum megabytes of the JVM outside its heap, where blocks lie while they arrive and go to a worker.
-        threads: Threads of one worker's arithmetic. Two threads on busy cores wait for each other: on two such cores a query
-            of 30 ms then took up to 1.6 s, and with one thread never more than 50 ms.
-        queue: Maximum blocks of queries that wait for one model; further blocks get a 503.
-        response_s: Seconds to answer a query, after which a worker is given up.
-        startup_s: Seconds to start, after which a worker is given up.
-    """
-
-    heap_mb: int = 1536
-    direct_mb: int = 1536
-    threads: int = 1
-    queue: int = 16
-    response_s: int = 30
-    startup_s: int = 120
+def logs(folder: ServeFolder) -> Path:
+    """Folder of the server's logs."""
+    return folder.backend_logs(NAME)
 
 
 def java_program() -> str:
@@ -78,9 +67,9 @@ def logging_xml(folder: ServeFolder) -> str:
 
     Their paths are relative to the server's folder, since a `%` or `$` in a path would be taken for a pattern.
     """
-    logs = os.path.relpath(folder.logs, folder.root)
+    relative = os.path.relpath(logs(folder), folder.root)
     named = {"ts_log": "org.pytorch.serve", "model_log": "MODEL_LOG", "access_log": "ACCESS_LOG"}
-    appenders = "".join(_APPENDER.format(name=name, logs=logs) for name in named)
+    appenders = "".join(_APPENDER.format(name=name, logs=relative) for name in named)
     loggers = "".join(
         f'<Logger name="{logger}" level="info" additivity="false"><AppenderRef ref="{name}"/></Logger>'
         for name, logger in named.items()
@@ -90,12 +79,12 @@ def logging_xml(folder: ServeFolder) -> str:
     return f"<Configuration><Appenders>{appenders}</Appenders><Loggers>{loggers}{quiet}{root}</Loggers></Configuration>\n"
 
 
-def properties(folder: ServeFolder, ports: Ports, limits: Limits) -> str:
+def properties(folder: ServeFolder, ports: Ports) -> str:
     """TorchServe's config.properties."""
     values = {
-        "inference_address": f"http://{LOOPBACK}:{ports.inference}",
-        "management_address": f"http://{LOOPBACK}:{ports.management}",
-        "metrics_address": f"http://{LOOPBACK}:{ports.metrics}",
+        "inference_address": local_address(ports.inference),
+        "management_address": local_address(ports.management),
+        "metrics_address": local_address(ports.metrics),
         "grpc_inference_address": LOOPBACK,
         "grpc_inference_port": ports.grpc_inference,
         "grpc_management_address": LOOPBACK,
@@ -110,9 +99,9 @@ def properties(folder: ServeFolder, ports: Ports, limits: Limits) -> str:
         "enable_envvars_config": "false",
         "disable_system_metrics": "true",
         "default_workers_per_model": 1,
-        "default_response_timeout": limits.response_s,
-        "default_startup_timeout": limits.startup_s,
-        "job_queue_size": limits.queue,
+        "default_response_timeout": RESPONSE_S,
+        "default_startup_timeout": STARTUP_S,
+        "job_queue_size": QUEUE,
         "max_request_size": MAX_BODY + MAX_HEAD + 4096,
         "max_response_size": _MAX_ANSWER,
         "number_of_netty_threads": 4,
@@ -141,14 +130,12 @@ def read_ports(folder: ServeFolder) -> Ports | None:
         return None
 
 
-def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, str]:
+def environment(folder: ServeFolder, scratch: str) -> dict[str, str]:
     """The environment of the server and its workers."""
-    threads = str(limits.threads)
     return {
-        **clean_environment(),  # without TS_*, which would override the configuration
+        **worker_environment(),  # without TS_*, which would override the configuration
         "TMPDIR": scratch,
-        "LOG_LOCATION": str(folder.logs),
-        "METRICS_LOCATION": str(folder.logs),
+        "LOG_LOCATION": str(logs(folder)),
+        "METRICS_LOCATION": str(logs(folder)),
         "TS_DECODE_INPUT_REQUEST": "false",  # a body is bytes, whatever its content type is
-        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
     }

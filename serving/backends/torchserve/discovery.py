@@ -1,6 +1,5 @@
 """The TorchServe of a home, found by the state file, else by the configuration on a process's command line."""
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,9 @@ import psutil
 
 from model.files import read_json
 from model.home import ServeFolder
-from serving.backends.torchserve.configuration import LOOPBACK, Ports, read_ports
+from serving.backends.torchserve.configuration import Ports, read_ports
+from serving.processes import command_line, session_of
+from serving.protocol import local_address
 
 MAIN = "org.pytorch.serve.ModelServer"
 _WORKER = "model_service_worker.py"
@@ -27,12 +28,12 @@ class Running:
     @property
     def address(self) -> str:
         """Address for queries."""
-        return f"http://{LOOPBACK}:{self.ports.inference}"
+        return local_address(self.ports.inference)
 
     @property
     def management(self) -> str:
         """Address for the registration of models."""
-        return f"http://{LOOPBACK}:{self.ports.management}"
+        return local_address(self.ports.management)
 
 
 def find(folder: ServeFolder) -> Running | None:
@@ -75,18 +76,12 @@ def server_pids(folder: ServeFolder) -> list[int]:
 
 def members(pids: set[int], folder: ServeFolder) -> list[psutil.Process]:
     """The living servers and workers of these servers' sessions. Processes that reused these PIDs are left out."""
-    processes = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-            ours = os.getsid(process.pid) in pids
-            if (ours and (_is_server(process.pid, folder) or _is_worker(process.pid))) or _is_worker(process.pid, folder.scratch):
-                processes.append(process)
-    return processes
+    return [each for each in psutil.process_iter() if _is_member(each.pid, pids, folder)]
 
 
 def scratch_of(pid: int) -> str | None:
     """Temporary folder of a server, from its command line."""
-    return next((word.removeprefix(_SCRATCH) for word in _line(pid) if word.startswith(_SCRATCH)), None)
+    return next((word.removeprefix(_SCRATCH) for word in command_line(pid) if word.startswith(_SCRATCH)), None)
 
 
 def _from_command_line(pid: int, folder: ServeFolder) -> Running | None:
@@ -95,19 +90,16 @@ def _from_command_line(pid: int, folder: ServeFolder) -> Running | None:
 
 
 def _is_server(pid: int, folder: ServeFolder) -> bool:
-    line = _line(pid)
+    line = command_line(pid)
     return MAIN in line and str(folder.config) in line
 
 
 def _is_worker(pid: int, scratch: Path | None = None) -> bool:
-    line = _line(pid)
+    line = command_line(pid)
     named = any(Path(word).name == _WORKER for word in line)
     return named and (scratch is None or any(word.startswith(f"{scratch}/") for word in line))
 
 
-def _line(pid: int) -> list[str]:
-    try:
-        process = psutil.Process(pid)
-        return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
-    except psutil.Error:
-        return []
+def _is_member(pid: int, servers: set[int], folder: ServeFolder) -> bool:
+    ours = session_of(pid) in servers
+    return (ours and (_is_server(pid, folder) or _is_worker(pid))) or _is_worker(pid, folder.scratch)

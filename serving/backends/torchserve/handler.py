@@ -9,13 +9,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from model.errors import GlocalError, InvalidInput
-from serving.engine.engine import Engine
-from serving.operations.envelope import pack_answers, unpack
-from serving.operations.query import Query
+from model.errors import InvalidInput
+from serving.engine.worker import Worker
+from serving.operations.envelope import pack_answers
 from serving.protocol import RELEASE
-
-_log = logging.getLogger(__name__)
 
 
 class Handler:
@@ -27,37 +24,17 @@ class Handler:
     def initialize(self, context: Any) -> None:
         """Load the release in the archive. An error keeps the worker from serving."""
         folder = Path(context.system_properties["model_dir"]) / RELEASE
-        self.engine = Engine(folder, version=context.manifest["model"]["modelVersion"])
+        self.worker = Worker(folder, context.manifest["model"]["modelVersion"])
         logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes several lines for each query to Java
 
     def handle(self, batch: list[dict[str, Any]], context: Any) -> list[bytes]:
-        """The packed answers to each block of queries; all queries go through the network together."""
-        blocks = [_unpacked(item) for item in batch]
-        answers = iter(self._answers([query for block in blocks if isinstance(block, list) for query in block]))
+        """The packed answers to each block of queries."""
         packed = []
-        for index, block in enumerate(blocks):
+        for index, answers in enumerate(self.worker.answer([item.get("body") for item in batch])):
             context.set_response_content_type(index, "application/json")
-            if isinstance(block, InvalidInput):
+            if isinstance(answers, InvalidInput):
                 context.set_response_status(code=400, idx=index)
-                packed.append(pack_answers([block]))
+                packed.append(pack_answers([answers]))
             else:
-                packed.append(pack_answers([next(answers) for _ in block]))
+                packed.append(answers)
         return packed
-
-    def _answers(self, queries: list[Query]) -> list[dict[str, Any] | GlocalError]:
-        """The answers. A query at which the engine fails, by a fault of ours, fails alone."""
-        try:
-            return self.engine.answers(queries)
-        except Exception:
-            _log.exception("%d queries failed.", len(queries))
-        if len(queries) > 1:
-            return [answer for query in queries for answer in self._answers([query])]
-        return [GlocalError("The query could not be answered.", "See the model's log.")] * len(queries)
-
-
-def _unpacked(item: dict[str, Any]) -> list[Query] | InvalidInput:
-    body = item.get("body")
-    try:
-        return unpack(bytes(body)) if isinstance(body, bytes | bytearray) else InvalidInput("There is no block of queries.")
-    except GlocalError as error:
-        return InvalidInput(error.headline, error.hint)

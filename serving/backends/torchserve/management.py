@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,11 +12,13 @@ import httpx
 from model.errors import Unavailable
 from model.files import Watched
 from model.schemas.status import ServedVersion, Worker
-from serving.backends.torchserve.tokens import bearer, read_tokens
+from serving.backends.port import STARTUP_S, Stored
+from serving.backends.torchserve.tokens import read_tokens
+from serving.protocol import bearer
 
 
 class Management:
-    """A client of one server.
+    """`serving.backends.port.Loading` of one server.
 
     Args:
         inference: Address for queries.
@@ -49,68 +52,62 @@ class Management:
             return "status" in pinged.text and "models" in listed.text
         return False
 
-    def names(self) -> list[str]:
-        """The names of the registered models."""
+    def held(self) -> Mapping[str, Sequence[ServedVersion]]:
+        """See `Loading.held`."""
         listed = self._ask("GET", "/models", params={"limit": 100})
-        return [str(model["modelName"]) for model in listed["models"]]
+        return {name: self._versions(name) for name in (str(model["modelName"]) for model in listed["models"])}
 
-    def versions(self, name: str) -> list[ServedVersion]:
-        """Every registered version of a model."""
+    def load(self, stored: Stored) -> None:
+        """See `Loading.load`."""
+        is_registered = any(each.version == stored.version for each in self._versions(stored.name))
+        if not is_registered:
+            self._register(stored)
+        wanted = {"min_worker": stored.workers, "max_worker": stored.workers, "synchronous": "false"}
+        self._ask("PUT", f"/models/{stored.name}/{stored.version}", params=wanted)
+        self._await_workers(stored, retries=int(is_registered))
+
+    def unload(self, name: str, version: str) -> None:
+        """See `Loading.unload`. TorchServe does not remove its own default, which nobody asks, before another version is that."""
+        others = [each.version for each in self._versions(name) if each.version != version]
+        if others:
+            self._ask("PUT", f"/models/{name}/{others[0]}/set-default")
+        answer = self._send("DELETE", f"/models/{name}/{version}")
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            self._checked(answer)
+
+    def waiting(self, name: str, version: str) -> int:
+        """See `Loading.waiting`."""
+        return sum(served.waiting for served in self._versions(name) if served.version == version)
+
+    def _versions(self, name: str) -> list[ServedVersion]:
         answer = self._send("GET", f"/models/{name}/all")
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
         return [_version(model) for model in self._checked(answer)]
 
-    def default(self, name: str) -> str | None:
-        """The version that answers queries which name none."""
-        answer = self._send("GET", f"/models/{name}")
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            return None
-        return str(self._checked(answer)[0]["modelVersion"])
+    def _register(self, stored: Stored) -> None:
+        """Register an archive of the store, without workers."""
+        wanted = {"url": stored.archive.name, "model_name": stored.name, "initial_workers": 0, "synchronous": "true"}
+        self._ask("POST", "/models", params=wanted)
 
-    def waiting(self, name: str, version: str) -> int:
-        """Number of requests that wait for a worker of that version."""
-        return sum(served.waiting for served in self.versions(name) if served.version == version)
-
-    def register(self, archive: str, name: str) -> None:
-        """Register an archive of the store, without workers. The first version of a name becomes its default."""
-        self._ask("POST", "/models", params={"url": archive, "model_name": name, "initial_workers": 0, "synchronous": "true"})
-
-    def scale(self, name: str, version: str, workers: int, *, deadline_s: float, retries: int = 1) -> None:
-        """Ask for workers and wait until all of them are ready.
+    def _await_workers(self, stored: Stored, retries: int) -> None:
+        """Wait until all workers are ready.
 
         Args:
-            name: Name of the model.
-            version: Version of the model.
-            workers: Number of workers.
-            deadline_s: Seconds to wait until all workers are ready.
+            stored: The version.
             retries: Number of workers that may die before the release counts as one that cannot be loaded.
-
-        Raises:
-            Unavailable: The workers were not ready in time, or one of them could not load the release.
         """
-        wanted = {"min_worker": workers, "max_worker": workers, "synchronous": "false"}
-        self._ask("PUT", f"/models/{name}/{version}", params=wanted)
-        deadline = time.monotonic() + deadline_s
+        deadline = time.monotonic() + STARTUP_S
         tried: set[int] = set()
         while True:
-            served = [entry for entry in self.versions(name) if entry.version == version]
-            if sum(entry.ready for entry in served) >= workers:
+            served = [each for each in self._versions(stored.name) if each.version == stored.version]
+            if sum(each.ready for each in served) >= stored.workers:
                 return
-            tried |= {worker.pid for entry in served for worker in entry.workers if worker.pid > 0}
-            if time.monotonic() > deadline or len(tried) > workers + retries:
-                raise Unavailable(f"No worker of {name} {version} became ready.", f"See {self._log}/model_log.log.")
+            tried |= {worker.pid for each in served for worker in each.workers if worker.pid > 0}
+            if time.monotonic() > deadline or len(tried) > stored.workers + retries:
+                failed = f"No worker of {stored.name} {stored.version} became ready."
+                raise Unavailable(failed, f"See {self._log}/model_log.log.")
             time.sleep(0.1)
-
-    def set_default(self, name: str, version: str) -> None:
-        """Send the queries that name no version to this one."""
-        self._ask("PUT", f"/models/{name}/{version}/set-default")
-
-    def unregister(self, name: str, version: str) -> None:
-        """End a version's workers and remove it; nothing happens if it is not registered."""
-        answer = self._send("DELETE", f"/models/{name}/{version}")
-        if answer.status_code != httpx.codes.NOT_FOUND:
-            self._checked(answer)
 
     def _ask(self, method: str, path: str, params: dict[str, Any] | None = None) -> Any:
         return self._checked(self._send(method, path, params))

@@ -3,8 +3,6 @@
 import contextlib
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, fields
@@ -17,50 +15,44 @@ from model.errors import Unavailable
 from model.files import set_aside, write_json, write_text
 from model.home import ServeFolder
 from serving.backends.torchserve.configuration import (
-    LOOPBACK,
-    Limits,
+    DIRECT_MB,
+    HEAP_MB,
     Ports,
     environment,
     java_program,
     logging_xml,
+    logs,
     properties,
     read_ports,
 )
 from serving.backends.torchserve.discovery import MAIN, Running, last_ports, members, recorded, scratch_of, server_pids
+from serving.processes import bind_loopback, start_detached
 
 _SCRATCH_PREFIX = "glocal-serve-"
 _HOME_NOTE = ".home"
 _LONGEST_SOCKET_FOLDER = 80
 
 
-def launch(folder: ServeFolder, wanted: Ports | None, limits: Limits) -> Running:
+def launch(folder: ServeFolder) -> Running:
     """Start a server in a new session and write the state file. The server may not answer yet.
 
     Raises:
         Unavailable: There is no Java program, or the server cannot be started.
     """
-    ports = _free_ports(wanted or last_ports(folder))
-    for needed in (folder.root, folder.store, folder.logs):
+    ports = _free_ports(last_ports(folder))
+    for needed in (folder.root, folder.store, logs(folder)):
         needed.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(folder)
     folder.tokens.unlink(missing_ok=True)
-    write_text(folder.config, properties(folder, ports, limits))
+    write_text(folder.config, properties(folder, ports))
     write_text(folder.logging, logging_xml(folder))
-    command = _command(folder, scratch, limits)
-    with (folder.logs / "console.log").open("ab") as log:
-        try:
-            started = subprocess.Popen(
-                command,
-                cwd=folder.root,
-                env=environment(folder, scratch, limits),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                umask=0o077,  # the tokens are for this user alone
-            )
-        except OSError as error:
-            raise Unavailable("TorchServe cannot be started.", f"{command[0]}: {error.strerror}") from error
+    command = _command(folder, scratch)
+    try:
+        started = start_detached(
+            command, folder=folder.root, environment=environment(folder, scratch), log=logs(folder) / "console.log"
+        )
+    except OSError as error:
+        raise Unavailable("TorchServe cannot be started.", f"{command[0]}: {error.strerror}") from error
     running = Running(started.pid, ports, scratch)
     remember(folder, running)
     return running
@@ -105,11 +97,11 @@ def _write_state(folder: ServeFolder, state: dict[str, object]) -> None:
     write_json(folder.state, state)
 
 
-def _command(folder: ServeFolder, scratch: str, limits: Limits) -> list[str]:
+def _command(folder: ServeFolder, scratch: str) -> list[str]:
     return [
         java_program(),
-        f"-Xmx{limits.heap_mb}m",
-        f"-XX:MaxDirectMemorySize={limits.direct_mb}m",
+        f"-Xmx{HEAP_MB}m",
+        f"-XX:MaxDirectMemorySize={DIRECT_MB}m",
         "-XX:+UseSerialGC",
         "-Dio.netty.allocator.type=unpooled",  # a pool keeps the memory of large bodies, and is full before its limit
         "-XX:-UsePerfData",
@@ -164,11 +156,6 @@ def _free_ports(wanted: Ports | None) -> Ports:
     with contextlib.ExitStack() as held:
         chosen = {}
         for field in fields(Ports):
-            bound = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                bound.bind((LOOPBACK, getattr(wanted, field.name) if wanted else 0))
-            except OSError:
-                bound.bind((LOOPBACK, 0))
+            bound = held.enter_context(bind_loopback(getattr(wanted, field.name) if wanted else 0))
             chosen[field.name] = bound.getsockname()[1]
     return Ports(**chosen)

@@ -29,8 +29,3 @@ def read_tokens(file: Path) -> Tokens | None:
         return Tokens(str(written["management"]["key"]), str(written["inference"]["key"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def bearer(token: str) -> dict[str, str]:
-    """The header that shows a token."""
-    return {"Authorization": f"Bearer {token}"}

@@ -30,8 +30,8 @@ def test_a_server_that_does_not_run_is_said_to_be_stopped_and_in_which_home(gloc
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ({"state": "deaf", "pid": 7}, "TorchServe (process 7) does not answer."),
-        ({"state": "empty"}, "TorchServe runs and serves no model."),
+        ({"state": "deaf", "pid": 7, "gateway_pid": 8}, "The server of models (process 7) does not answer."),
+        ({"state": "empty"}, "The endpoint runs and serves no model."),
         ({"state": "partial", "missing": ("mugs",)}, "On record, but not served: mugs."),
     ],
     ids=["deaf", "empty", "partial"],
@@ -147,6 +147,8 @@ AS_ANOTHER_USER = """
 import os, sys
 import pipelines.cli
 import serving.reconcile  # before the change of user, who may not read an interpreter that belongs to root
+for each in serving.backends.ADAPTERS:
+    serving.backends.named(each)
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)

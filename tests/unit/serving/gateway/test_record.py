@@ -9,9 +9,9 @@ from model.errors import InvalidInput
 from model.home import Home
 from model.schemas.challenge import Challenge
 from serving.backends.port import Served
-from serving.backends.torchserve.challengers import Challenger, write_challenger
-from serving.backends.torchserve.deployed import Deployed, write_deployed
 from serving.gateway.record import Record
+from serving.rollout.challengers import Challenger, write_challenger
+from serving.rollout.deployed import Deployed, write_deployed
 
 
 @pytest.fixture

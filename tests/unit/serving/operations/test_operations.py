@@ -10,18 +10,12 @@ from model.errors import Conflict, GlocalError, InvalidInput, NotFound
 from model.files import write_json
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
-from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 from serving.engine.engine import Engine
 from serving.operations import OPERATIONS
 from serving.operations.query import make_query
 from tests.support.detection import add_exemplars, scene, thing
+from tests.support.operations import CALIBRATION, THRESHOLD
 from tests.support.releases import ENTRIES, draw_image, make_parts, make_release, reseal
-
-THRESHOLD = 0.999
-CALIBRATION = Calibration(
-    verify={"0.01": VerifyThreshold(threshold=THRESHOLD, true_accept_rate=0.5, rate_interval=(0.0, 0.02))},
-    identify={"0.01": IdentifyThreshold(threshold=THRESHOLD)},
-)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def test_java_is_the_one_of_java_home_else_the_packaged_one(monkeypatch, tmp_pat
 def test_the_server_inherits_no_secrets_and_no_ts_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("TS_CONFIG_FILE", "/tmp/evil")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    environment = configuration.environment(Home.at(tmp_path).serve, "/tmp/x", configuration.Limits())
+    environment = configuration.environment(Home.at(tmp_path).serve, "/tmp/x")
     assert "TS_CONFIG_FILE" not in environment
     assert "secret" not in environment.values()
 
@@ -36,20 +36,20 @@ def test_the_logging_configuration_is_xml_and_holds_nothing_of_the_homes_path(tm
 
 def test_a_path_is_written_into_the_properties_as_java_reads_it():
     folder = Home(Path("/a b/\\n/ü/😀")).serve
-    text = configuration.properties(folder, configuration.Ports(1, 2, 3, 4, 5), configuration.Limits())
+    text = configuration.properties(folder, configuration.Ports(1, 2, 3, 4, 5))
     assert "model_store=/a b/\\\\n/\\u00fc/\\ud83d\\ude00/serve/store\n" in text
 
 
 def test_the_server_speaks_utf_8_whatever_the_users_locale_is(tmp_path, monkeypatch):
     monkeypatch.setenv("LC_ALL", "C")
     monkeypatch.setenv("LANG", "de_DE")
-    found = configuration.environment(Home(tmp_path).serve, str(tmp_path), configuration.Limits())
+    found = configuration.environment(Home(tmp_path).serve, str(tmp_path))
     assert (found["LC_ALL"], found["PYTHONUTF8"]) == ("C.UTF-8", "1")
     assert "LANG" not in found
 
 
 def test_every_address_in_the_configuration_is_loopback(tmp_path):
-    text = configuration.properties(Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4, 5), configuration.Limits())
+    text = configuration.properties(Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4, 5))
     addresses = [line.split("=", 1)[1] for line in text.splitlines() if "_address=" in line]
     assert len(addresses) == 5
     assert all(address.removeprefix("http://").split(":")[0] == "127.0.0.1" for address in addresses)
@@ -58,7 +58,7 @@ def test_every_address_in_the_configuration_is_loopback(tmp_path):
 def test_the_ports_are_read_back_from_the_configuration(tmp_path):
     folder, ports = Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4, 5)
     folder.root.mkdir()
-    folder.config.write_text(configuration.properties(folder, ports, configuration.Limits()))
+    folder.config.write_text(configuration.properties(folder, ports))
     assert configuration.read_ports(folder) == ports
 
 

@@ -66,14 +66,14 @@ def test_what_is_no_block_of_queries_is_a_400_and_the_others_are_answered(handle
 
 
 def test_a_query_at_which_the_engine_fails_fails_alone_and_without_its_trace(handler, monkeypatch):
-    answers, bad = handler.engine.answers, search(draw_image(2))
+    answers, bad = handler.worker.engine.answers, search(draw_image(2))
 
     def failing(queries):
         if bad in queries:
             raise ZeroDivisionError("division")
         return answers(queries)
 
-    monkeypatch.setattr(handler.engine, "answers", failing)
+    monkeypatch.setattr(handler.worker.engine, "answers", failing)
     (packed,) = handler.handle([{"body": pack([search(draw_image(1)), bad])}], Context())
     good, failed = unpack_answers(packed, 2)
     assert "neighbours" in good

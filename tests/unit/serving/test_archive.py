@@ -9,8 +9,19 @@ import pytest
 
 from model.errors import InvalidInput, NotFound
 from model.release import open_release
-from serving.backends.torchserve.archive import build_archive, check_archive, remove_archive, verify_archive
+from serving.archive import (
+    build_archive,
+    check_archive,
+    is_wrapped,
+    pack_again,
+    remove_archive,
+    stored_archive,
+    unpack_release,
+    verify_archive,
+)
 from tests.support.releases import make_release
+
+WRAPPING = {"handler.py": b"handler", "MAR-INF/MANIFEST.json": b"{}"}
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +31,11 @@ def release(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def archive(release, tmp_path_factory):
-    return build_archive(release, tmp_path_factory.mktemp("store"), name="glocal", version="3")
+    return build_archive(release, tmp_path_factory.mktemp("store"), name="glocal", version="3", wrapping=WRAPPING)
 
 
 def test_the_same_release_gives_the_same_bytes(release, archive, tmp_path):
-    again = build_archive(release, tmp_path, name="glocal", version="3")
+    again = build_archive(release, tmp_path, name="glocal", version="3", wrapping=WRAPPING)
     assert again.path.read_bytes() == archive.path.read_bytes()
     assert again.sha256 == archive.sha256
 
@@ -34,6 +45,33 @@ def test_the_whole_release_is_inside(release, archive):
     below = {name.removeprefix("release/") for name in names if name.startswith("release/")}
     assert below == {*release.manifest.files, "manifest.json"}
     assert set(names) - {f"release/{name}" for name in below} == {"handler.py", "MAR-INF/MANIFEST.json"}
+
+
+def test_a_whole_archive_of_the_same_release_and_wrapping_is_used_again(release, archive, tmp_path):
+    _copy(archive, tmp_path)
+    named = {"name": "glocal", "version": "3"}
+    assert stored_archive(release, tmp_path, **named, wrapping=WRAPPING).sha256 == archive.sha256
+    assert stored_archive(release, tmp_path, **named, wrapping={}) is not None  # a server that needs nothing beside the release
+    assert stored_archive(release, tmp_path, **named, wrapping=WRAPPING | {"handler.py": b"new"}) is None
+    assert stored_archive(release, tmp_path, name="glocal", version="4", wrapping=WRAPPING) is None
+    assert stored_archive(make_release(tmp_path / "other", seed=1), tmp_path, **named, wrapping=WRAPPING) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", None])
+def test_a_damaged_archive_is_not_used_again(release, archive, tmp_path, data):
+    copy = _copy(archive, tmp_path)
+    copy.write_bytes(data) if data is not None else copy.unlink()
+    assert stored_archive(release, tmp_path, name="glocal", version="3", wrapping=WRAPPING) is None
+
+
+def test_an_archive_is_packed_again_with_another_wrapping_and_the_same_release(release, archive, tmp_path):
+    _copy(archive, tmp_path)
+    wrapping = {"other.py": b"other"}
+    again = pack_again(verify_archive(tmp_path / archive.path.name), name="glocal", version="3", wrapping=wrapping)
+    assert (is_wrapped(again, wrapping), is_wrapped(again, WRAPPING)) == (True, False)
+    assert verify_archive(again.path, again.sha256) == again
+    assert open_release(unpack_release(again.path, tmp_path / "unpacked")).id == release.id
+    assert [path.name for path in (tmp_path / "unpacked").iterdir()] == ["release"]
 
 
 def test_a_good_archive_is_verified(archive):
@@ -71,7 +109,7 @@ def test_removing_twice_is_no_error(archive, tmp_path):
 @pytest.mark.parametrize(("name", "version"), [("../x", "1"), ("a/b", "1"), ("a", "../1"), ("a", ""), ("", "1"), ("a", "1/2")])
 def test_names_that_could_leave_the_store_are_refused(release, tmp_path, name, version):
     with pytest.raises(InvalidInput, match="cannot be served as"):
-        build_archive(release, tmp_path, name=name, version=version)
+        build_archive(release, tmp_path, name=name, version=version, wrapping=WRAPPING)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,7 +117,7 @@ def test_a_release_that_was_damaged_since_it_was_opened_is_not_packed(release, t
     opened = open_release(Path(shutil.copytree(release.folder, tmp_path / "release")))
     (opened.folder / "extra.txt").write_text("x")
     with pytest.raises(InvalidInput, match=r"extra\.txt"):
-        build_archive(opened, tmp_path / "store", name="glocal", version="1")
+        build_archive(opened, tmp_path / "store", name="glocal", version="1", wrapping=WRAPPING)
     assert not list(tmp_path.rglob("*.mar"))
 
 
@@ -88,7 +126,7 @@ def test_a_release_that_was_replaced_since_it_was_opened_is_not_packed(release, 
     shutil.rmtree(opened.folder)
     make_release(opened.folder, seed=1)
     with pytest.raises(InvalidInput, match="was changed"):
-        build_archive(opened, tmp_path / "store", name="glocal", version="1")
+        build_archive(opened, tmp_path / "store", name="glocal", version="1", wrapping=WRAPPING)
     assert not list(tmp_path.rglob("*.mar"))
 
 
@@ -125,7 +163,7 @@ def test_too_many_entries_are_refused(tmp_path):
 
 
 def test_a_total_beyond_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.backends.torchserve.archive.MAX_TOTAL", 1000)
+    monkeypatch.setattr("serving.archive.MAX_TOTAL", 1000)
     with pytest.raises(InvalidInput, match="unpacks to more than 1000 bytes"):
         check_archive(_zip(tmp_path, {"a": bytes(600), "b": bytes(600)}))
 

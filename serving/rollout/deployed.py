@@ -8,16 +8,21 @@ from model.errors import InvalidInput
 from model.files import read_json, write_json
 from model.schemas.schema import Schema
 
+_ARCHIVE = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.mar$"
+
 
 class Deployed(Schema):
-    """One model's version that was verified at the endpoint and made its default."""
+    """One model's version that was verified at the endpoint and serves."""
 
     version: str = Field(description="The model version")
-    archive: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.mar$", description="File name of the archive in the store")
+    archive: str = Field(pattern=_ARCHIVE, description="File name of the archive in the store")
     sha256: str = Field(description="Hash of the archive")
     release: str = Field(description="Id of the release that answers")
     embedding_space_id: str = Field(description="Embedding space of the answers")
     workers: int = Field(ge=1, description="Number of worker processes")
+    previous: str | None = Field(
+        None, pattern=_ARCHIVE, description="File name of the archive of the version that served before, which is kept"
+    )
 
 
 _REMEDY = "glocal serve start makes it again from the server, the store and the registry."

@@ -1,18 +1,14 @@
 """Leftovers of killed deployments in the store, and the repair of damaged records."""
 
-import json
 import re
-import zipfile
 
 from model.errors import GlocalError
-from model.files import set_aside, sha256_json
+from model.files import set_aside
 from model.home import ServeFolder
-from model.release import RELEASE_MANIFEST
 from model.schemas.status import Difference
-from serving.backends.torchserve.archive import remove_archive, verify_archive
-from serving.backends.torchserve.challengers import on_record
-from serving.backends.torchserve.deployed import Deployed, damage, write_deployed
-from serving.protocol import RELEASE
+from serving.archive import archive_file, remove_archive, stored_manifest, verify_archive
+from serving.rollout.challengers import kept_archives
+from serving.rollout.deployed import Deployed, damage, write_deployed
 
 _ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)-(?P<version>[A-Za-z0-9._]+)\.mar")
 
@@ -22,7 +18,7 @@ def clear_store(folder: ServeFolder) -> list[Difference]:
 
     The caller holds the lock of deployments.
     """
-    kept = {entry.archive for _, entry in on_record(folder)}
+    kept = kept_archives(folder)
     strays = [file for file in folder.store.glob("*.mar") if file.name not in kept]
     hashes = [file for file in folder.store.glob("*.mar.sha256") if not file.with_suffix("").exists()]
     partial = list(folder.store.glob(".*.mar*.*"))
@@ -32,6 +28,12 @@ def clear_store(folder: ServeFolder) -> list[Difference]:
         file.unlink(missing_ok=True)
     names = sorted(file.name for file in (*strays, *hashes, *partial))
     return [Difference(model="", found=f"The store held {', '.join(names)}, not on record.", done="Removed.")] if names else []
+
+
+def discard_archive(folder: ServeFolder, name: str) -> None:
+    """Remove an archive, unless a record names it, or the record is damaged."""
+    if damage(folder.deployed) is None and name not in kept_archives(folder):
+        remove_archive(folder.store / name)
 
 
 def stored_versions(folder: ServeFolder) -> set[tuple[str, str]]:
@@ -69,21 +71,19 @@ def record_from_store(
     Returns:
         The new record; None if there is no such archive.
     """
-    file = folder.store / f"{name}-{version}.mar"
     try:
-        archive = verify_archive(file)
-        with zipfile.ZipFile(file) as packed:
-            manifest = json.loads(packed.read(f"{RELEASE}/{RELEASE_MANIFEST}"))
-        entry = Deployed(
-            version=version,
-            archive=file.name,
-            sha256=archive.sha256,
-            release=sha256_json(manifest)[:16],
-            embedding_space_id=manifest["embedding_space_id"],
-            workers=workers,
-        )
-    except (GlocalError, OSError, ValueError, KeyError, TypeError):
+        archive = verify_archive(archive_file(folder.store, name, version))
+        manifest = stored_manifest(archive.path)
+    except (GlocalError, OSError, ValueError):
         return None
+    entry = Deployed(
+        version=version,
+        archive=archive.path.name,
+        sha256=archive.sha256,
+        release=manifest.release_id,
+        embedding_space_id=manifest.embedding_space_id,
+        workers=workers,
+    )
     if release_id not in {None, entry.release}:
         return None
     write_deployed(folder.deployed, name, entry)

@@ -3,7 +3,7 @@
 import pytest
 
 from model.errors import InvalidInput
-from serving.backends.torchserve.deployed import Deployed, damage, read_deployed, write_deployed
+from serving.rollout.deployed import Deployed, damage, read_deployed, write_deployed
 
 
 def entry(version, **changes):

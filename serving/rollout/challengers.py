@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter
 from model.files import read_json, write_json
 from model.home import ServeFolder
 from model.schemas.challenge import Challenge
-from serving.backends.torchserve.deployed import Deployed, read_deployed
+from serving.rollout.deployed import Deployed, read_deployed
 
 _log = logging.getLogger(__name__)
 
@@ -44,3 +44,9 @@ def on_record(folder: ServeFolder) -> list[tuple[str, Deployed]]:
     deployed = read_deployed(folder.deployed)
     challengers = read_challengers(folder.challengers)
     return [*deployed.items(), *((name, entry) for name, entry in challengers.items() if name in deployed)]
+
+
+def kept_archives(folder: ServeFolder) -> set[str]:
+    """File names of the archives that stay in the store: of all versions on record, and of the one that served before each."""
+    entries = [entry for _, entry in on_record(folder)]
+    return {entry.archive for entry in entries} | {entry.previous for entry in entries if entry.previous}

@@ -1,8 +1,8 @@
 """The rollout: a release replaces the one that serves, without a failed request in between.
 
-Register the new version beside the old one, wait for its workers, replay the release's golden queries at its own address,
-make it the default, let the old one answer its waiting queries, remove it. On any failure the new one is removed and the old
-one has never stopped serving.
+Load the new version beside the old one, wait for its workers, replay the release's golden queries at its own address, put it on
+record, which the gateway follows, let the old one answer its waiting queries, unload it. On any failure the new one is unloaded
+and the old one has never stopped serving. The archive of the old one stays in the store, so that it is back within seconds.
 """
 
 import contextlib
@@ -12,22 +12,19 @@ from model.errors import Conflict, GlocalError
 from model.home import ServeFolder
 from model.release import Release
 from model.schemas.promotion import Deployment
-from serving.backends.torchserve.archive import build_archive, remove_archive, stored_image
-from serving.backends.torchserve.deployed import Deployed, read_deployed, write_deployed
-from serving.backends.torchserve.endpoint import Endpoint, bring_up
+from serving.archive import stored_image
 from serving.golden import replay_golden
 from serving.processes import wait_until
+from serving.rollout.deployed import Deployed, read_deployed, write_deployed
+from serving.rollout.endpoint import Endpoint, bring_up, pack
+from serving.rollout.leftovers import discard_archive
 
-READY_S = 120.0
-"""Seconds to wait until the workers of a new version are ready."""
 _GRACE_S = 0.1
 _DRAIN_S = 10.0
 
 
-def switch_over(
-    endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int, deadline_s: float = READY_S
-) -> Deployed | None:
-    """Bring a version up beside the one that serves, replay its golden queries, make it the default, put it on record.
+def switch_over(endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int) -> Deployed | None:
+    """Bring a version up beside the one that serves, replay its golden queries, and put it on record.
 
     A version that serves already only has its golden queries replayed.
 
@@ -40,7 +37,7 @@ def switch_over(
     """
     old = endpoint.serving(name)
     if old is None or old.version != version:
-        _replace(endpoint, release, version, old, name=name, workers=workers, deadline_s=deadline_s)
+        _replace(endpoint, release, version, name=name, workers=workers)
         return old
     if old.release != release.id:
         clash = two_releases(endpoint.folder, old, release.id)
@@ -77,57 +74,42 @@ def deployment(endpoint: Endpoint, release: Release, version: str, name: str) ->
 
 
 def retire(endpoint: Endpoint, name: str, old: Deployed | None) -> None:
-    """Let a version that no new queries are sent to answer its waiting ones, and remove it.
+    """Let a version that no new queries are sent to answer its waiting ones, and unload it.
 
     Args:
         endpoint: The server.
         name: Name of the served model.
-        old: The version to remove; nothing happens if it is None.
+        old: The version to unload; nothing happens if it is None.
     """
     if old is not None:
         _drain(endpoint, name, old)
-        endpoint.server.unregister(name, old.version)
-        remove_archive(endpoint.folder.store / old.archive)
+        endpoint.server.unload(name, old.version)
+        discard_archive(endpoint.folder, old.archive)
 
 
-def _replace(
-    endpoint: Endpoint, release: Release, version: str, old: Deployed | None, *, name: str, workers: int, deadline_s: float
-) -> None:
-    new = pack(endpoint, release, version, name=name, workers=workers)
+def undo(endpoint: Endpoint, name: str, new: Deployed) -> None:
+    """Unload a version that did not come to serve. If the server itself failed, its errors do not hide the first one."""
+    with contextlib.suppress(GlocalError):
+        endpoint.server.unload(name, new.version)
+    discard_archive(endpoint.folder, new.archive)
+
+
+def _replace(endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int) -> None:
+    packed, known = pack(endpoint, release, version, name=name, workers=workers), endpoint.deployed(name)
+    before = known and (known.previous if known.version == version else known.archive)
+    new = packed.model_copy(update={"previous": before})
     try:
-        bring_up(endpoint, name, new, deadline_s=deadline_s)
+        bring_up(endpoint, name, new)
         replay_golden(release, endpoint.client, name, version)
-        endpoint.server.set_default(name, version)
         write_deployed(endpoint.folder.deployed, name, new)
     except BaseException:
         if read_deployed(endpoint.folder.deployed).get(name) != new:
-            undo(endpoint, name, new, old)
+            undo(endpoint, name, new)
         raise
+    if known is not None and known.previous:
+        discard_archive(endpoint.folder, known.previous)
     with contextlib.suppress(GlocalError):
         endpoint.client.release(name)  # the gateway reads the record now, and knows what serves should the file be lost
-
-
-def pack(endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int) -> Deployed:
-    """Build the archive of a version in the store; returns the record that it will have."""
-    archive = build_archive(release, endpoint.folder.store, name=name, version=version)
-    return Deployed(
-        version=version,
-        archive=archive.path.name,
-        sha256=archive.sha256,
-        release=release.id,
-        embedding_space_id=release.embedding_space_id,
-        workers=workers,
-    )
-
-
-def undo(endpoint: Endpoint, name: str, new: Deployed, old: Deployed | None) -> None:
-    """Remove the new version. If the server itself failed, its errors do not hide the first one."""
-    with contextlib.suppress(GlocalError):
-        if old is not None:
-            endpoint.server.set_default(name, old.version)
-    with contextlib.suppress(GlocalError):
-        endpoint.server.unregister(name, new.version)
-    remove_archive(endpoint.folder.store / new.archive)
 
 
 def _drain(endpoint: Endpoint, name: str, old: Deployed) -> None:

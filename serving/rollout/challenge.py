@@ -9,12 +9,11 @@ from model.home import ServeFolder
 from model.release import Release
 from model.schemas.challenge import Challenge
 from model.schemas.status import Difference
-from serving.backends.torchserve.archive import remove_archive
-from serving.backends.torchserve.challengers import Challenger, read_challengers, write_challenger
-from serving.backends.torchserve.configuration import Limits
-from serving.backends.torchserve.endpoint import Endpoint, bring_up, with_current_handler
-from serving.backends.torchserve.rollout import READY_S, pack, retire, undo
 from serving.golden import replay_golden
+from serving.rollout.challengers import Challenger, read_challengers, write_challenger
+from serving.rollout.endpoint import Endpoint, bring_up, checked, pack
+from serving.rollout.leftovers import discard_archive
+from serving.rollout.switch import retire, undo
 
 
 def begin_challenge(
@@ -43,12 +42,12 @@ def begin_challenge(
     packed = pack(endpoint, release, version, name=name, workers=workers)
     entry = Challenger(**packed.model_dump(), challenge=challenge)
     try:
-        bring_up(endpoint, name, entry, deadline_s=READY_S)
+        bring_up(endpoint, name, entry)
         replay_golden(release, endpoint.client, name, version)
         write_challenger(file, name, entry)
     except BaseException:
         if read_challengers(file).get(name) != entry:
-            undo(endpoint, name, entry, None)
+            undo(endpoint, name, entry)
         raise
     return entry
 
@@ -67,7 +66,7 @@ def forget_challenge(folder: ServeFolder, name: str) -> Challenger | None:
     known = read_challengers(folder.challengers).get(name)
     if known is not None:
         write_challenger(folder.challengers, name, None)
-        remove_archive(folder.store / known.archive)
+        discard_archive(folder, known.archive)
     return known
 
 
@@ -78,15 +77,14 @@ def restore_challengers(endpoint: Endpoint) -> list[Difference]:
         if endpoint.serving(name) is None:
             continue
         try:
-            if entry.version in endpoint.registered(name):
-                endpoint.server.scale(name, entry.version, entry.workers, deadline_s=Limits().startup_s)
-            else:
-                current = with_current_handler(endpoint.folder, name, entry)
-                bring_up(endpoint, name, current, deadline_s=Limits().startup_s)
+            is_loaded = entry.version in endpoint.loaded(name)
+            current = entry if is_loaded else checked(endpoint, name, entry)
+            bring_up(endpoint, name, current)
+            if current != entry:
                 write_challenger(endpoint.folder.challengers, name, current)
         except GlocalError as error:
             write_challenger(endpoint.folder.challengers, name, None)
-            undo(endpoint, name, entry, None)
+            undo(endpoint, name, entry)
             failed = f"The challenger, version {entry.version}, cannot be brought back: {error}"
             differences.append(Difference(model=name, found=failed, done="Its challenge is ended."))
     return differences

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from model.home import ServeFolder
+from model.home import Home
 from model.schemas.challenge import Challenge
-from serving.backends.torchserve.challengers import Challenger, on_record, read_challengers, write_challenger
-from serving.backends.torchserve.deployed import Deployed, write_deployed
-from serving.backends.torchserve.leftovers import clear_store
+from serving.rollout.challengers import Challenger, on_record, read_challengers, write_challenger
+from serving.rollout.deployed import Deployed, write_deployed
+from serving.rollout.leftovers import clear_store, discard_archive
 
 
 def named(version):
@@ -23,7 +23,7 @@ def entry(version):
 
 @pytest.fixture
 def folder(tmp_path):
-    return ServeFolder(tmp_path / "serve", tmp_path / "logs")
+    return Home(tmp_path).serve
 
 
 def test_what_is_written_is_read_back_and_what_is_forgotten_is_gone(folder):
@@ -51,11 +51,22 @@ def test_on_record_are_those_that_serve_and_their_challengers_alone(folder):
     assert [(name, each.version) for name, each in on_record(folder)] == [("m", "1"), ("m", "2")]
 
 
-def test_the_archive_of_a_challenger_stays_in_the_store(folder):
-    write_deployed(folder.deployed, "m", Deployed(**named("1")))
+def test_the_archives_of_a_challenger_and_of_the_previous_version_stay_in_the_store(folder):
+    write_deployed(folder.deployed, "m", Deployed(**named("1"), previous="m-4.mar"))
     write_challenger(folder.challengers, "m", entry("2"))
     folder.store.mkdir()
-    for version in "123":
+    for version in "12345":
         Path(folder.store / f"m-{version}.mar").touch()
+    for version in "145":
+        discard_archive(folder, f"m-{version}.mar")
+    assert sorted(file.name for file in folder.store.iterdir()) == ["m-1.mar", "m-2.mar", "m-3.mar", "m-4.mar"]
     clear_store(folder)
-    assert sorted(file.name for file in folder.store.iterdir()) == ["m-1.mar", "m-2.mar"]
+    assert sorted(file.name for file in folder.store.iterdir()) == ["m-1.mar", "m-2.mar", "m-4.mar"]
+
+
+def test_no_archive_is_discarded_while_the_record_is_damaged(folder):
+    folder.store.mkdir(parents=True)
+    folder.deployed.write_text("{")
+    Path(folder.store / "m-1.mar").touch()
+    discard_archive(folder, "m-1.mar")
+    assert [file.name for file in folder.store.iterdir()] == ["m-1.mar"]

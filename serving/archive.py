@@ -1,32 +1,31 @@
-"""The archive: a release packed for TorchServe. It is built here, hashed, and checked before anything opens it."""
+"""The archive: a release packed for a server of models. It is built here, hashed, and checked before anything opens it."""
 
 import contextlib
-import json
-import os
 import re
 import shutil
 import stat
-import subprocess
-import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from model.errors import GlocalError, InvalidInput, NotFound
+from model.errors import InvalidInput, NotFound
 from model.files import atomic_file, sha256_file, write_text
 from model.schemas.calibration import Calibration, Reference
+from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import scratch_folder
 from serving.protocol import MODEL_NAME, MODEL_VERSION, RELEASE
 
 if TYPE_CHECKING:
     from model.release import Release
 
+Wrapping = Mapping[str, bytes]
+"""What a server needs in an archive beside the release, by name of the entry: see `Backend.wrapping`."""
 MAX_ENTRIES = 10_000
 MAX_TOTAL = 16 * 2**30
 MAX_RATIO = 50
 _LOCAL_HEADER = 30
-_HANDLER = Path(__file__).resolve().with_name("handler.py")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -38,35 +37,54 @@ class Archive:
     sha256: str
 
 
-def build_archive(release: "Release", store: Path, *, name: str, version: str) -> Archive:
-    """Pack a whole release with the handler: the same release, name and version give the same bytes.
-
-    torch-model-archiver lays the files out; we zip them, since its own zips carry times and the order of the file system.
+def build_archive(release: "Release", store: Path, *, name: str, version: str, wrapping: Wrapping) -> Archive:
+    """Pack a whole release: the same release, name, version and wrapping give the same bytes.
 
     Args:
         release: The release; the copy that is packed is verified.
         store: Folder to write the archive and its hash to.
         name: Name of the served model.
         version: Version of the served model.
+        wrapping: What the server needs beside the release.
 
     Raises:
         InvalidInput: The release was changed since it was opened, or name or version cannot be part of an address.
     """
-    if not MODEL_NAME.fullmatch(name) or not MODEL_VERSION.fullmatch(version):
-        raise InvalidInput(f"A model cannot be served as {name} {version}.", "Use letters, digits, dashes and underscores.")
     from model.release import open_release  # numpy, which the query command does without
 
-    target = store / f"{name}-{version}.mar"
+    target = archive_file(store, name, version)
     with scratch_folder("archive") as scratch:
-        folder = _lay_out(release.folder.resolve(), scratch, name, version)
-        if open_release(folder / RELEASE).id != release.id:
+        copied = shutil.copytree(release.folder, scratch / RELEASE, symlinks=True)
+        if open_release(copied).id != release.id:
             raise InvalidInput(f"The release at {release.folder} was changed.", "Fetch it again, or run the pipeline again.")
         _remove_folders(target, _hash_file(target))
         with atomic_file(target) as partial:
-            _zip(folder, partial)
+            _zip(copied, wrapping, partial)
     archive = Archive(target, sha256_file(target))
     write_text(_hash_file(target), f"{archive.sha256}  {target.name}\n")
+    check_archive(target)
     return archive
+
+
+def archive_file(store: Path, name: str, version: str) -> Path:
+    """Where the archive of a version lies.
+
+    Raises:
+        InvalidInput: Name or version cannot be part of a file name or an address.
+    """
+    if not MODEL_NAME.fullmatch(name) or not MODEL_VERSION.fullmatch(version):
+        raise InvalidInput(f"A model cannot be served as {name} {version}.", "Use letters, digits, dashes and underscores.")
+    return store / f"{name}-{version}.mar"
+
+
+def stored_archive(release: "Release", store: Path, *, name: str, version: str, wrapping: Wrapping) -> Archive | None:
+    """The archive that `build_archive` would make, if it lies in the store already and is whole; None if it does not."""
+    try:
+        archive = verify_archive(archive_file(store, name, version))
+        is_it = stored_manifest(archive.path).release_id == release.id and is_wrapped(archive, wrapping)
+    except (InvalidInput, NotFound):
+        return None
+    return archive if is_it else None
 
 
 def verify_archive(path: Path, sha256: str | None = None) -> Archive:
@@ -86,10 +104,24 @@ def verify_archive(path: Path, sha256: str | None = None) -> Archive:
     return Archive(path, actual)
 
 
-def has_current_handler(archive: Archive) -> bool:
-    """Whether a verified archive holds the handler of this revision, which the gateway speaks with."""
+def is_wrapped(archive: Archive, wrapping: Wrapping) -> bool:
+    """Whether a verified archive holds what the server needs, as this revision has it; there may be more."""
     with zipfile.ZipFile(archive.path) as packed:
-        return _HANDLER.name in packed.namelist() and packed.read(_HANDLER.name) == _HANDLER.read_bytes()
+        names = set(packed.namelist())
+        return all(name in names and packed.read(name) == content for name, content in wrapping.items())
+
+
+def stored_manifest(path: Path) -> ReleaseManifest:
+    """The manifest of an archive's release.
+
+    Raises:
+        InvalidInput: There is none that can be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return ReleaseManifest.model_validate_json(packed.read(f"{RELEASE}/{RELEASE_MANIFEST}"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"The archive {path.name} holds no release.", "Run the pipeline again: glocal run DIR.") from error
 
 
 def stored_reference(path: Path) -> Reference | None:
@@ -109,8 +141,8 @@ def stored_image(path: Path) -> bytes | None:
     return None
 
 
-def pack_again(archive: Archive, *, name: str, version: str) -> Archive:
-    """Replace a verified archive of an earlier revision by one with the same release and today's handler.
+def pack_again(archive: Archive, *, name: str, version: str, wrapping: Wrapping) -> Archive:
+    """Replace a verified archive by one with the same release and another wrapping.
 
     Raises:
         InvalidInput: The release in it cannot be used.
@@ -118,9 +150,15 @@ def pack_again(archive: Archive, *, name: str, version: str) -> Archive:
     from model.release import open_release
 
     with scratch_folder("archive") as scratch:
-        with zipfile.ZipFile(archive.path) as packed:
-            packed.extractall(scratch, [entry for entry in packed.namelist() if entry.startswith(f"{RELEASE}/")])
-        return build_archive(open_release(scratch / RELEASE), archive.path.parent, name=name, version=version)
+        release = open_release(unpack_release(archive.path, scratch))
+        return build_archive(release, archive.path.parent, name=name, version=version, wrapping=wrapping)
+
+
+def unpack_release(path: Path, folder: Path) -> Path:
+    """Unpack the release of a verified archive, and nothing else of it; returns the release's folder."""
+    with zipfile.ZipFile(path) as packed:
+        packed.extractall(folder, [entry for entry in packed.namelist() if entry.startswith(f"{RELEASE}/")])
+    return folder / RELEASE
 
 
 def check_archive(path: Path) -> None:
@@ -200,31 +238,15 @@ def _local_size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
     return _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
 
 
-def _lay_out(release_folder: Path, scratch: Path, name: str, version: str) -> Path:
-    """Let the archiver make its folder. It works in the temporary folder under the model's name, so it gets one of its own."""
-    for part in ("extra", "out", "tmp"):
-        (scratch / part).mkdir()
-    (scratch / "extra" / RELEASE).symlink_to(release_folder, target_is_directory=True)
-    (scratch / _HANDLER.name).symlink_to(_HANDLER)
-    command = [sys.executable, "-m", "model_archiver.model_packaging", "--archive-format", "no-archive", "--export-path", "out"]
-    command += ["--model-name", name, "--version", version, "--handler", _HANDLER.name, "--extra-files", "extra"]
-    environment = {**os.environ, "TMPDIR": str(scratch / "tmp")}
-    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
-    folder: Path = scratch / "out" / name
-    manifest = folder / "MAR-INF" / "MANIFEST.json"
-    if done.returncode or not manifest.is_file():
-        raise GlocalError("torch-model-archiver failed.", (done.stderr.strip().splitlines() or [""])[-1][:300])
-    stamped = json.loads(manifest.read_text(encoding="utf-8")) | {"createdOn": "01/01/1980 00:00:00"}
-    manifest.write_text(json.dumps(stamped, indent=2, sort_keys=True), encoding="utf-8")
-    return folder
-
-
-def _zip(folder: Path, out: Path) -> None:
+def _zip(release: Path, wrapping: Wrapping, out: Path) -> None:
+    files = {file.relative_to(release.parent).as_posix(): file for file in release.rglob("*") if file.is_file()}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _EPOCH)
+        for name in sorted({*files, *wrapping}):
+            entry = zipfile.ZipInfo(name, _EPOCH)
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            entry.file_size = file.stat().st_size
-            with file.open("rb") as source, archive.open(entry, "w") as target:
-                while block := source.read(2**20):
-                    target.write(block)
+            if name in wrapping:
+                archive.writestr(entry, wrapping[name])
+                continue
+            entry.file_size = files[name].stat().st_size
+            with files[name].open("rb") as source, archive.open(entry, "w") as target:
+                shutil.copyfileobj(source, target, 2**20)

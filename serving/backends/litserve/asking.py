@@ -1,0 +1,89 @@
+"""Queries to the process of a version: a fresh request with a token, in which nothing of a client's own request is left."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+import orjson
+
+from model.errors import GlocalError, NotFound, Overloaded, Unavailable
+from model.files import Watched
+from model.home import ServeFolder
+from serving.backends.litserve.door import PREDICT, STATE
+from serving.backends.litserve.process import Place, Running, recorded
+from serving.backends.port import RESPONSE_S, Served
+from serving.operations.envelope import pack, unpack_answers
+from serving.operations.query import Query
+from serving.protocol import bearer
+
+_KIND = {"Content-Type": "application/octet-stream"}
+_UNSENT = ("Accept-Encoding", "Accept", "User-Agent")
+"""Headers that are left out. LitServe compresses an answer to a client that names encodings."""
+_AGAIN = "Try again in a second; glocal serve status tells more."
+
+
+class LitServe:
+    """`serving.backends.port.Asking` over the processes of a home.
+
+    Args:
+        folder: Folder of the endpoint's files. A process that was started anew is found by its state file.
+    """
+
+    def __init__(self, folder: ServeFolder) -> None:
+        self._folder = folder
+        self._known: dict[Place, Watched[Running | None]] = {}
+        self._timeout = aiohttp.ClientTimeout(total=RESPONSE_S + 5)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, served: Served, queries: Sequence[Query]) -> list[dict[str, Any] | GlocalError]:
+        """See `Asking.ask`."""
+        status, content = await self._send(served, "POST", PREDICT, pack(queries))
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise Overloaded("As many queries wait as may.", _AGAIN)
+        if status != HTTPStatus.OK:
+            raise Unavailable("No worker can answer now.", _AGAIN)
+        try:
+            return unpack_answers(content, len(queries))
+        except ValueError as error:
+            raise Unavailable("A worker's answer cannot be read.", _AGAIN) from error
+
+    async def ready(self, served: Served) -> bool:
+        """See `Asking.ready`."""
+        try:
+            _, content = await self._send(served, "GET", STATE)
+            return bool(orjson.loads(content)["ready"])
+        except (GlocalError, ValueError, KeyError, TypeError):
+            return False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _send(self, served: Served, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Status and content of the answer to a request."""
+        running = self._running(Place.of(self._folder, served.name, served.version))
+        if running is None:
+            raise NotFound(f"There is no version {served.version} of {served.name}.", "glocal serve status shows what serves.")
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout, skip_auto_headers=_UNSENT)  # within the loop
+        headers = _KIND | bearer(running.token)
+        try:
+            async with self._session.request(method, running.address + path, data=body, headers=headers) as answer:
+                return answer.status, await answer.read()
+        except TimeoutError as error:
+            raise Unavailable("No worker answered in time.", _AGAIN) from error
+        except aiohttp.ClientError as error:
+            raise Unavailable("The server of models does not answer.", _AGAIN) from error
+
+    def _running(self, place: Place) -> Running | None:
+        """The process on record. Only versions that are loaded are kept in mind: a client may name any."""
+        watched = self._known.get(place) or Watched(place.state, lambda _: recorded(place))
+        running = watched.value()
+        if running is None:
+            self._known.pop(place, None)
+        else:
+            self._known[place] = watched
+        return running

@@ -1,0 +1,100 @@
+"""The endpoint: a server of models that runs, with the records of its home. Callers hold the lock of deployments."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from model.home import ServeFolder
+from model.release import Release
+from serving.archive import build_archive, is_wrapped, pack_again, stored_archive, verify_archive
+from serving.backends.port import Backend, Loading, Stored
+from serving.client import Client
+from serving.local import local_client
+from serving.rollout.deployed import Deployed, read_deployed
+
+E = TypeVar("E", bound=Deployed)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server that runs, and the folder of its records.
+
+    Attributes:
+        folder: Folder of the endpoint's files.
+        backend: The adapter.
+        server: What loads and unloads versions.
+    """
+
+    folder: ServeFolder
+    backend: Backend
+    server: Loading
+
+    @property
+    def client(self) -> Client:
+        """A client of this home's gateway."""
+        return local_client(self.folder)
+
+    def deployed(self, name: str) -> Deployed | None:
+        """The version on record as serving under a name."""
+        return read_deployed(self.folder.deployed).get(name)
+
+    def loaded(self, name: str) -> Sequence[str]:
+        """The versions of a name that are loaded."""
+        return [each.version for each in self.server.held().get(name, ())]
+
+    def serving(self, name: str) -> Deployed | None:
+        """The version on record as serving under a name, if it is loaded."""
+        entry = self.deployed(name)
+        return entry if entry is not None and entry.version in self.loaded(name) else None
+
+
+@contextmanager
+def connect(folder: ServeFolder, backend: Backend) -> Iterator[Endpoint]:
+    """The endpoint whose server of models runs, for the duration of the block.
+
+    Raises:
+        Unavailable: The server does not run.
+    """
+    with backend.loading(folder) as server:
+        yield Endpoint(folder, backend, server)
+
+
+def pack(endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int) -> Deployed:
+    """The record that a version will have, with its archive in the store: the whole one that lies there, else a new one."""
+    store, wrapping = endpoint.folder.store, endpoint.backend.wrapping(name, version)
+    archive = stored_archive(release, store, name=name, version=version, wrapping=wrapping)
+    if archive is None:
+        archive = build_archive(release, store, name=name, version=version, wrapping=wrapping)
+    return Deployed(
+        version=version,
+        archive=archive.path.name,
+        sha256=archive.sha256,
+        release=release.id,
+        embedding_space_id=release.embedding_space_id,
+        workers=workers,
+    )
+
+
+def checked(endpoint: Endpoint, name: str, entry: E) -> E:
+    """The record of a version whose archive in the store was verified, and packed again if it lacks what this server needs.
+
+    Raises:
+        InvalidInput, NotFound: The archive was changed or is missing.
+    """
+    archive = verify_archive(endpoint.folder.store / entry.archive, entry.sha256)
+    wrapping = endpoint.backend.wrapping(name, entry.version)
+    if is_wrapped(archive, wrapping):
+        return entry
+    packed = pack_again(archive, name=name, version=entry.version, wrapping=wrapping)
+    return entry.model_copy(update={"archive": packed.path.name, "sha256": packed.sha256})
+
+
+def bring_up(endpoint: Endpoint, name: str, entry: Deployed) -> None:
+    """Load a version that comes from `pack` or `checked`, and wait for its workers.
+
+    Raises:
+        Unavailable: Its workers do not get ready.
+    """
+    stored = Stored(name, entry.version, endpoint.folder.store / entry.archive, entry.workers)
+    endpoint.server.load(stored)
