@@ -11,7 +11,7 @@ from pathlib import Path
 from model.claim import claim
 from model.config import ServeConfig, served_name
 from model.environment import current_user
-from model.errors import InvalidInput
+from model.errors import Conflict, InvalidInput
 from model.evaluation.card import render_card
 from model.evaluation.gate import check_belong_together, check_decided
 from model.evaluation.report import REPORT
@@ -113,8 +113,9 @@ def promote(
     by: str = "",
     why: str,
     release: Release | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     replace_other_data: bool = False,
+    beside: ModelVersion | None = None,
     lock_wait_s: float = 180,
 ) -> Deployment:
     """Make a registered version the one that serves, and the champion.
@@ -127,14 +128,16 @@ def promote(
         by: The user who asks for the promotion; default: the user of this process.
         why: The reason, for the ledger.
         release: The version's release; default: fetched from the registry.
-        workers: Number of worker processes.
+        workers: Number of worker processes; default: as many as the version that serves has.
         replace_other_data: Whether the champion may be of another data set.
+        beside: The champion that whoever asks has compared the version with; default: whichever it is.
         lock_wait_s: Seconds to wait for another deployment to finish.
 
     Raises:
         NotFound: There is no such version.
         InvalidInput: The release is not whole, or is not the one that was registered; or the history was changed.
-        Conflict: Another deployment does not finish, or the champion was made from another data set.
+        Conflict: Another deployment does not finish, another version was promoted meanwhile, or the champion was made from
+            another data set.
         StorageFailed: The registry's database is lost or damaged.
         GlocalError: The version cannot be loaded or does not verify; what served before still serves, and no alias moved.
     """
@@ -151,6 +154,12 @@ def promote(
         log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
         refuse_other_data(model.registry, opened.pin, allowed=replace_other_data)
         before, serving = model.registry.alias("champion"), endpoint.serving(name)
+        if beside is not None and before != beside.version:
+            meanwhile = (
+                f"Version {before} of {name} was promoted meanwhile." if before else f"No version of {name} is champion now."
+            )
+            raise Conflict(meanwhile, "Look again at what would change, and decide anew.")
+        workers = workers or (serving.workers if serving else 1)
         if before == version and serving is not None and serving.version == version:
             switch_over(endpoint, opened, version, name=name, workers=workers)
             return deployment(endpoint, opened, version, name)

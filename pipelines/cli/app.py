@@ -10,13 +10,15 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, key, models, query, run, serve
+from pipelines.cli import data, key, models, promote, query, run, serve
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command("run")(run.run)
 app.command("query")(query.query)
+app.command("promote")(promote.promote)
+app.command("rollback")(promote.rollback)
 app.command("models")(models.models)
 app.command("history")(models.history)
 app.add_typer(data.commands, name="data")

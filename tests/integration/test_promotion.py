@@ -80,6 +80,9 @@ POINTS = {
     # the point: what is called there, which of its calls, whether the kill comes after it, and the version that serves then
     "before the ledger's entry": ("serving.registry.ledger.Ledger.begin", 1, "before", "1"),
     "after the ledger's entry": ("serving.registry.ledger.Ledger.begin", 1, "after", "1"),
+    "before the line of the ledger's file": ("serving.registry.ledger_file.LedgerFile.append", 1, "before", "1"),
+    "before the last line of the ledger's file": ("serving.registry.ledger_file.LedgerFile.append", 2, "before", "2"),
+    "after the last line of the ledger's file": ("serving.registry.ledger_file.LedgerFile.append", 2, "after", "2"),
     "while the archive is written": ("serving.archive._zip", 1, "after", "1"),
     "before the archive's hash": ("serving.archive.write_text", 1, "before", "1"),
     "after the archive": ("serving.rollout.switch.pack", 1, "after", "1"),

@@ -1,0 +1,33 @@
+"""What a promotion would change: the versions side by side, before anyone says yes."""
+
+from pydantic import Field
+
+from model.schemas.model_version import ModelVersion
+from model.schemas.schema import Schema
+
+
+class FigureChange(Schema):
+    """A figure of two versions, each as its own report has it."""
+
+    before: float | None = Field(description="Figure of the version that serves; None if its report has none")
+    after: float | None = Field(description="Figure of the version that is to serve; None likewise")
+
+
+class TextChange(Schema):
+    """A text that differs between two versions, such as a setting."""
+
+    before: str = Field(description="Of the version that serves; empty if it has none")
+    after: str = Field(description="Of the version that is to serve; empty likewise")
+
+
+class PromotionPlan(Schema):
+    """A version that is to serve, beside the one that serves."""
+
+    model: str = Field(description="Name of the registered and served model")
+    serving: ModelVersion | None = Field(description="The champion; None if there is none")
+    wanted: ModelVersion = Field(description="The version that is to serve")
+    figures: dict[str, FigureChange] = Field(description="Figures by name")
+    data: TextChange | None = Field(description="Data, as name@revision, if they differ")
+    settings: dict[str, TextChange] = Field(description="Settings of the runs that differ, by name")
+    same_space: bool = Field(description="Whether both embed in one space, so that vectors and thresholds of callers stay valid")
+    serves: bool = Field(description="Whether the wanted version is the champion already, so that nothing would change")

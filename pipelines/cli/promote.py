@@ -1,0 +1,125 @@
+"""`glocal promote` and `glocal rollback`: another version serves, after a look at what changes."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.environment import Environment
+from model.errors import InvalidInput
+from model.text import visible
+from pipelines.cli.console import say
+from pipelines.cli.options import Json
+
+if TYPE_CHECKING:
+    from model.schemas.promotion_plan import FigureChange, PromotionPlan
+
+Name = Annotated[str, typer.Option("--name", help="Name of the model; default: the only one.", show_default=False)]
+Why = Annotated[str, typer.Option(help="The reason, for the history.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="The registered version that is to serve.")],
+    why: Why,
+    name: Name = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Make a registered version the one that serves, once it has answered its golden queries; shows first what changes."""
+    _change(_model(name), version, why, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
+    """Bring back the version that served before."""
+    from serving.planning import version_before
+
+    model = _model(name)
+    before = version_before(Environment().mlflow_uri, model)
+    _change(model, before, why, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _change(model: str, version: str, why: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    from serving.planning import plan_promotion
+
+    if not why.strip():
+        raise InvalidInput("A promotion needs a reason.", "Say why it should serve: --why 'better on birds'.")
+    environment = Environment()
+    plan = plan_promotion(environment.mlflow_uri, model, version)
+    _show(plan)
+    if dry_run:
+        print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
+        return
+    if not yes:
+        _ask(plan)
+    from serving.promotion import promote as make_it_serve
+
+    done = make_it_serve(
+        version,
+        home=environment.home,
+        tracking_uri=environment.mlflow_uri,
+        name=model,
+        why=why,
+        replace_other_data=True,  # the plan has said so
+        beside=plan.serving,
+    )
+    if as_json:
+        print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": not plan.serves, **done.model_dump(mode="json")}))
+        return
+    print(visible(f"{done.name} version {done.version} serves at {done.address}, {done.golden} golden queries answered"))
+
+
+def _model(name: str) -> str:
+    """The model that is meant.
+
+    Raises:
+        InvalidInput: None is named, and there is none or several.
+    """
+    from serving.registry.models import registered_models
+
+    known = registered_models(Environment().mlflow_uri)
+    if name:
+        return name
+    if len(known) != 1:
+        raise InvalidInput(
+            "Several models are registered." if known else "No model is registered.",
+            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
+        )
+    return known[0]
+
+
+def _show(plan: "PromotionPlan") -> None:
+    """The plan on standard error, a line for each thing that changes."""
+    now = f"version {plan.serving.version}" if plan.serving else "nothing"
+    say(visible(f"{plan.model}: {now} serves, version {plan.wanted.version} is to serve (release {plan.wanted.release})"))
+    for name, figure in plan.figures.items():
+        say(visible(f"  {name:<24} {_figure(figure)}"))
+    if plan.data:
+        say(visible(f"  data                     {plan.data.before or 'none'} -> {plan.data.after}"))
+    for name, setting in plan.settings.items():
+        say(visible(f"  {name:<24} {setting.before or 'unset'} -> {setting.after or 'unset'}"))
+    if not plan.same_space:
+        say("  embedding space          another: vectors and scores that callers keep cannot be compared with the new ones;")
+        say("                           the version brings the gallery of its own space")
+
+
+def _figure(figure: "FigureChange") -> str:
+    before, after = (f"{value:.4g}" if value is not None else "none" for value in (figure.before, figure.after))
+    if figure.before is None or figure.after is None:
+        return f"{before} -> {after}"
+    return f"{before} -> {after} ({figure.after - figure.before:+.4g})"
+
+
+def _ask(plan: "PromotionPlan") -> None:
+    """Ask for a yes.
+
+    Raises:
+        InvalidInput: There is nobody to ask, or the answer is no.
+    """
+    if not sys.stdin.isatty():
+        raise InvalidInput("Nobody is there to say yes.", "Add --yes, or --dry-run to look only.")
+    if not typer.confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", err=True):
+        raise InvalidInput("Nothing was changed.", "The answer was no.")

@@ -1,0 +1,125 @@
+"""`glocal promote` and `glocal rollback` with a real registry and endpoint, and a client that asks all the while."""
+
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from model.errors import Conflict, GlocalError
+from serving.local import local_client
+from serving.planning import plan_promotion
+from tests.support.commands import command, glocal, last_line
+from tests.support.promotions import answers, assert_one_truth, to
+from tests.support.releases import draw_image
+
+pytestmark = pytest.mark.integration
+
+NAME = "drawn"
+
+
+class Polling(threading.Thread):
+    """A client that asks again and again; notes the moment, the version and the release of each answer, and every failure."""
+
+    def __init__(self, home):
+        super().__init__()
+        self.seen, self.failed, self._home, self._ended = [], [], home, threading.Event()
+
+    def run(self):
+        image = draw_image(1)
+        with local_client(self._home.serve) as client:
+            while not self._ended.is_set():
+                began = time.time()
+                try:
+                    answer = client.search(image, 1, model=NAME)
+                    self.seen.append((began, time.time(), answer.model_version, answer.release))
+                except GlocalError as error:
+                    self.failed.append(str(error))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self.join()
+
+
+def told(home, *words):
+    """What a command that succeeds answers as JSON."""
+    code, out, error = glocal(home.root, command(*words, "--json"))
+    assert code == 0, error
+    return last_line(out)
+
+
+def test_promoted_rolled_back_and_promoted_again_without_a_failed_request(home, registry, releases, first):
+    before = len(told(home, "history")["history"])
+    with Polling(home) as client:
+        told(home, "promote", "2", "--why", "more birds", "--yes")
+        told(home, "rollback", "--why", "it missed the oats", "--yes")
+        told(home, "promote", "2", "--why", "the oats are right", "--yes")
+    assert client.failed == []
+    history = told(home, "history", "--verify")
+    assert history["intact"] is True
+    changes = [(each["before"], each["version"], each["outcome"], each["why"]) for each in history["history"][before:]]
+    assert changes == [
+        ("1", "2", "promoted", "more birds"),
+        ("2", "1", "promoted", "it missed the oats"),
+        ("1", "2", "promoted", "the oats are right"),
+    ]
+    assert {(version, release) for *_, version, release in client.seen} == {("1", releases[0].id), ("2", releases[1].id)}
+    switches = [each["ended"] / 1000 for each in history["history"][before:]]
+    for switch, (old, new) in zip(switches, [("1", "2"), ("2", "1"), ("1", "2")], strict=True):
+        until = [version for _, ended, version, _ in client.seen if switch - 1 < ended < switch - 0.1]
+        since = [version for began, _, version, _ in client.seen if switch + 0.1 < began < switch + 1]
+        assert set(until) <= {old}
+        assert set(since) <= {new}
+    for switch, version in zip(switches, ("2", "1", "2"), strict=True):
+        moment = datetime.fromtimestamp(switch, UTC).isoformat()
+        assert [each["version"] for each in told(home, "history", NAME, "--at", moment)["history"]] == [version]
+    assert_one_truth(home, NAME, "2", releases[1])
+
+
+def test_a_dry_run_shows_what_would_change_and_changes_nothing(home, registry, releases, first):
+    entries = told(home, "history")
+    code, out, error = glocal(home.root, command("promote", "2", "--why", "look", "--dry-run", "--json"))
+    assert code == 0
+    plan = last_line(out)["plan"]
+    assert (plan["serving"]["version"], plan["wanted"]["version"], plan["same_space"]) == ("1", "2", False)
+    assert set(plan["figures"]["map_at_r"]) == {"before", "after"}
+    assert "embedding space" in error
+    assert told(home, "history") == entries
+    assert answers(home, NAME) == ("1", releases[0].id)
+
+
+def test_without_anybody_to_say_yes_nothing_changes(home, registry, releases, first):
+    code, _, error = glocal(home.root, command("promote", "2", "--why", "better"))
+    assert code == 2
+    assert "Add --yes" in error
+    code, _, error = glocal(home.root, command("promote", "2", "--why", " ", "--yes"))
+    assert code == 2
+    assert "needs a reason" in error
+    assert answers(home, NAME) == ("1", releases[0].id)
+
+
+def test_what_was_compared_with_another_champion_is_not_promoted(home, registry, releases, first):
+    plan = plan_promotion(home.tracking_uri, NAME, "2")
+    to(home, "2", NAME)
+    with pytest.raises(Conflict, match="Version 2 of drawn was promoted meanwhile"):
+        to(home, "1", NAME, beside=plan.serving)
+    assert answers(home, NAME) == ("2", releases[1].id)
+
+
+def test_a_ledger_that_was_changed_stops_every_promotion_until_it_is_put_back(home, registry, releases, first):
+    content = home.ledger.read_bytes()
+    at = content.rfind(b'"by":"ann"')
+    home.ledger.write_bytes(content[:at] + b'"by":"eve"' + content[at + 10 :])
+    try:
+        code, _, error = glocal(home.root, command("promote", "2", "--why", "better", "--yes"))
+        assert code == 2
+        assert "ledger.jsonl was changed" in error
+        assert answers(home, NAME) == ("1", releases[0].id)
+    finally:
+        home.ledger.write_bytes(content)
+    told(home, "promote", "2", "--why", "better", "--yes")
+    assert answers(home, NAME) == ("2", releases[1].id)
