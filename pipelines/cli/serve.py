@@ -153,7 +153,7 @@ def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = Fa
         if not state.fault:
             say(OTHER_HOME)
     else:
-        print(f"running at {state.address}, {state.memory_mb:.0f} MB, log {state.log}")
+        print(f"running at {state.address} under {state.backend}, {state.memory_mb:.0f} MB, log {state.log}")
         for name, model in state.models.items():
             print(f"  {name}: version {model.default}{'' if model.ready else ', no worker is ready'}")
             if name in state.challengers:

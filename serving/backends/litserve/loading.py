@@ -47,7 +47,7 @@ class LitServeLoading:
         def is_settled() -> bool:
             return not is_alive(place) or place.noted("failed") != failed or self._ready(place) >= stored.workers
 
-        if not wait_until(is_settled, deadline_s=STARTUP_S) or self._ready(place) < stored.workers:
+        if not wait_until(is_settled, deadline_s=STARTUP_S, pause_s=0.25) or self._ready(place) < stored.workers:
             hint = f"See {place.log(self._folder)}."
             raise Unavailable(f"No worker of {stored.name} {stored.version} became ready.", hint)
 
