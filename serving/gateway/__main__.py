@@ -19,6 +19,7 @@ from serving.gateway.challenge import Challenges
 from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
 from serving.gateway.record import Record
+from serving.gateway.room import Room
 
 LOOPBACK = "127.0.0.1"
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
@@ -28,9 +29,9 @@ def main(home: Path, port: int) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
     _write_logs(folder.gateway_logs)
-    backend, record = Batches(TorchServe(folder)), Record(folder)
-    challenges = Challenges(backend, record.challengers, folder.aborted)
-    app = make_app(Models(backend, record.served), KeyFile(folder.keys), challenges=challenges)
+    backend, record, room = Batches(TorchServe(folder)), Record(folder), Room()
+    challenges = Challenges(backend, record.challengers, folder.aborted, room)
+    app = make_app(Models(backend, record.served), KeyFile(folder.keys), room, challenges)
     with _bound(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
         uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))

@@ -238,6 +238,23 @@ def test_what_serves_is_said_with_its_release_and_space(client, engine):
     assert (said["release"], said["embedding_space_id"]) == (engine.release.id, engine.release.embedding_space_id)
 
 
+@pytest.mark.parametrize("damage", ["text", "folder", "link to itself"])
+def test_keys_that_cannot_be_read_admit_nobody_and_no_caller_learns_where_they_are(client, keys, caplog, damage):
+    keys.unlink()
+    if damage == "text":
+        keys.write_text("{")
+    elif damage == "folder":
+        keys.mkdir()
+    else:
+        keys.symlink_to(keys)
+    with caplog.at_level(logging.ERROR, "glocal.gateway"):
+        answer = client.post("/v1/search", content=IMAGE)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert str(keys) not in answer.text
+    assert str(keys) in caplog.text
+    assert client.get("/healthz").status_code == 200
+
+
 def test_a_revoked_key_admits_no_more(client, keys):
     assert client.get("/v1/release").status_code == 200
     write_json(keys, [])

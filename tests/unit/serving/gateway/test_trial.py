@@ -6,7 +6,7 @@ import pytest
 
 from model.schemas.challenge import Challenge
 from serving.backends.port import Served
-from serving.gateway.trial import FEWEST, WINDOW, Challenger, Trial
+from serving.gateway.trial import FEWEST, MAX_PATIENCE_S, MIN_PATIENCE_S, WINDOW, Challenger, Trial
 
 LIKE, OTHER = ("search", 1), ("detect", 1)
 
@@ -52,6 +52,17 @@ def test_a_challenger_that_takes_too_long_is_a_fault(trial):
     assert trial.fault() == ""
     answered(trial, WINDOW, ours=0.1, theirs=0.25)
     assert trial.fault() == "It takes 2.5 times as long as the champion, more than 2."
+
+
+def test_the_time_for_one_request_follows_from_the_champions_within_limits(trial):
+    assert trial.patience_s(LIKE) is None
+    answered(trial, 3, ours=0.5)
+    assert trial.patience_s(LIKE) == 5  # five times twice as long
+    assert trial.patience_s(OTHER) is None
+    answered(trial, 3, ours=60, like=OTHER)
+    assert trial.patience_s(OTHER) == MAX_PATIENCE_S
+    answered(trial, WINDOW, ours=0.001)
+    assert trial.patience_s(LIKE) == MIN_PATIENCE_S
 
 
 def test_only_requests_that_are_alike_are_compared_in_time(trial):
