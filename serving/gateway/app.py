@@ -116,9 +116,17 @@ def _endpoint(
         served = models.choose(request.path_params.get("name"), version)
 
         async def ask(queries: Sequence[Query]) -> Answers:
-            if challenges is None or version is not None:
-                return await models.backend.ask(served, queries)
-            return await challenges.ask(served, queries, request.state.key.id)
+            try:
+                if challenges is None or version is not None:
+                    return await models.backend.ask(served, queries)
+                return await challenges.ask(served, queries, request.state.key.id)
+            except NotFound as error:
+                if not served.release:
+                    raise
+                said = (
+                    f"Version {served.version} of {served.name} is not up yet."  # a server that was started anew brings it back
+                )
+                raise Unavailable(said, "Try again in a second; glocal serve status tells more.") from error
 
         with room.request() as body:
             data = await _read(request, body)

@@ -11,6 +11,8 @@ WINDOW = 50
 """Number of last requests that are judged."""
 FEWEST = 20
 """Number of requests from which on they are judged."""
+KNOWN = 10
+"""Number of the champion's requests from which on the challenger's times are compared with theirs."""
 MIN_PATIENCE_S, MAX_PATIENCE_S = 1.0, 30.0
 _OUTLIER = 5
 """How many times as long as the challenger may take at the median it may take once."""
@@ -58,7 +60,7 @@ class Trial:
     def answered(self, like: Like, seconds: float) -> None:
         """Take note of a request that the challenger answered. Its time is compared with the champion's for requests like it."""
         self._failed.append(False)
-        if like in self._champion:
+        if len(self._champion.get(like, ())) >= KNOWN:
             self._ratios.append(seconds / median(self._champion[like]))
 
     def fault(self) -> str:

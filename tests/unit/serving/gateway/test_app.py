@@ -6,7 +6,7 @@ import logging
 import pytest
 from starlette.testclient import TestClient
 
-from model.errors import Unavailable
+from model.errors import NotFound, Unavailable
 from model.files import write_json
 from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 from serving.backends.port import Served
@@ -152,6 +152,17 @@ def test_a_deaf_backend_is_503_with_a_time_to_try_again(client, backend):
     backend.deaf = True
     answer = client.post("/v1/search", content=IMAGE)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_a_version_that_serves_and_is_not_up_yet_is_503_and_one_that_is_nowhere_is_404(client, backend, monkeypatch):
+    async def ask(served, queries):
+        raise NotFound("There is no such version.")
+
+    monkeypatch.setattr(backend, "ask", ask)
+    for address in ("/v1/search", "/v1/models/photos/search", "/v1/models/photos/versions/2/search"):
+        answer = client.post(address, content=IMAGE)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert client.post("/v1/models/photos/versions/3/search", content=IMAGE).status_code == 404
 
 
 def test_what_finds_no_room_is_429_and_leaves_no_trace(client, room):

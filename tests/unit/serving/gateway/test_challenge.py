@@ -16,7 +16,7 @@ from serving.gateway.batches import Batches
 from serving.gateway.challenge import MAX_MIRRORED, Challenges, is_chosen
 from serving.gateway.keys import KeyFile, Scope, create_key
 from serving.gateway.room import Room
-from serving.gateway.trial import FEWEST, Challenger
+from serving.gateway.trial import FEWEST, KNOWN, Challenger
 from serving.limits import MAX_BODY
 from serving.operations.query import make_query
 from tests.support.releases import draw_image
@@ -307,7 +307,7 @@ def test_a_challenger_that_fails_is_aborted_with_a_warning_and_stays_so_after_a_
 def test_a_slow_challenger_is_aborted(challenges, backend, known, aborted):
     known["mugs"] = challenger("shadow", max_latency_ratio=1.5)
     backend.seconds = {"1": 0.002, "2": 0.008}
-    ask(challenges, FEWEST)
+    ask(challenges, FEWEST + KNOWN)
     assert "times as long as the champion, more than 1.5." in read_aborted(aborted)["mugs"].reason
 
 
