@@ -119,9 +119,9 @@ class Watched(Generic[T]):
         """The value of the file as it is now. An error of `read` is passed on."""
         try:
             state = self._path.stat()
-            seen = (state.st_mtime_ns, state.st_ino, state.st_size)
-        except FileNotFoundError:
-            seen = None
+            seen: object = (state.st_mtime_ns, state.st_ino, state.st_size)
+        except OSError as error:
+            seen = error.errno
         if self._held is None or self._held[0] != seen:
             self._held = seen, self._read(self._path)
         return self._held[1]

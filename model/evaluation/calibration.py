@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.evaluation.bootstrap import bootstrap_interval
-from model.schemas.calibration import BINS, Calibration, IdentifyThreshold, Reference, VerifyThreshold
+from model.schemas.calibration import BINS, Calibration, IdentifyThreshold, Reference, VerifyThreshold, bin_of
 
 FALSE_ACCEPT_RATES = (0.01, 0.001)
 _QUERIES = 2000
@@ -106,8 +106,7 @@ def _reference(scores: _Scores, threshold: float) -> Reference:
 
 def histogram(values: NDArray[np.float32]) -> tuple[int, ...]:
     """Counts of similarities or margins in the bins of a `Reference`."""
-    counts, _ = np.histogram(np.clip(values, 0, 1), BINS, (0, 1))
-    return tuple(counts.tolist())
+    return tuple(np.bincount([bin_of(value) for value in values.tolist()], minlength=BINS).tolist())
 
 
 def _verify(scores: _Scores, rate: float) -> VerifyThreshold:

@@ -164,6 +164,12 @@ def load_matrix(file: Path) -> NDArray[np.float32]:
     return matrix
 
 
+def usable_embeddings(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(B,) whether each row of (B, D) can be compared: its values are finite and its length is 1."""
+    usable: NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3  # also false for NaN
+    return usable
+
+
 def check_embeddings(vectors: NDArray[np.float32]) -> None:
     """Refuse embeddings that cannot be compared.
 
@@ -172,6 +178,5 @@ def check_embeddings(vectors: NDArray[np.float32]) -> None:
     """
     if vectors.ndim != 2:
         raise InvalidInput("Embeddings are a matrix of one row each.")
-    lengths = np.linalg.norm(vectors, axis=1)
-    if not np.all(np.abs(lengths - 1) < 1e-3):  # also false for NaN
+    if not usable_embeddings(vectors).all():
         raise InvalidInput("An embedding is not finite or not of length 1.", "Train again with smaller train.learning_rates.")

@@ -28,6 +28,13 @@ class IdentifyThreshold(Schema):
 
 BINS = 20
 """Number of bins of a histogram of similarities or margins, all of one width from 0 to 1; what is below 0 is in the first."""
+_DIGITS = 6
+"""Digits of a similarity that count: an answer has no more, and float32 has few more."""
+
+
+def bin_of(value: float) -> int:
+    """The bin of a similarity or a margin. A value on the edge of two bins is in the upper one."""
+    return min(BINS - 1, max(0, int(round(value, _DIGITS) * BINS)))
 
 
 class Reference(Schema):

@@ -158,6 +158,8 @@ def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = Fa
             print(f"  {name}: version {model.default}{'' if model.ready else ', no worker is ready'}")
             if name in state.challengers:
                 print(f"    {_described(state.challengers[name])}")
+                if state.challengers[name].aborted:
+                    say(f"It is not asked any more and keeps its workers' memory until: glocal serve end {name}")
     idle = state.state == "empty" and not state.missing and not state.unsettled
     if state.fault and not (idle and idle_is_fine):
         raise state.fault

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from model.data.images import decode_image
-from model.errors import GlocalError, InvalidInput
+from model.errors import GlocalError, InvalidInput, Unavailable
+from model.memory import is_out_of_memory
 from model.release import Release, open_release, space_id
-from model.retrieval.gallery import check_embeddings
+from model.retrieval.gallery import check_embeddings, usable_embeddings
 from model.retrieval.retriever import Retriever, Wanted
 from serving.limits import IMAGE_LIMITS
 from serving.operations.operation import SeenImage
@@ -71,8 +72,19 @@ class Engine:
 
         Returns:
             For each query its answer, or the error of this query alone: `InvalidInput` for an image that cannot be decoded within
-            the limits and for an option that does not fit the release, `Conflict` for what the release does not offer.
+            the limits or has no embedding, and for an option that does not fit the release, `Conflict` for what the release does
+            not offer, `Unavailable` where there is too little memory for it.
         """
+        try:
+            return self._answers(queries)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        if len(queries) > 1:
+            return [answer for query in queries for answer in self.answers([query])]
+        return [Unavailable("There is too little memory for this query now.", "Send it again later.")] * len(queries)
+
+    def _answers(self, queries: Sequence[Query]) -> list[Answer | GlocalError]:
         prepared = [self._prepare(query) for query in queries]
         seen = iter(self._see([each for each in prepared if isinstance(each, _Prepared)]))
         return [self._respond(each, next(seen)) if isinstance(each, _Prepared) else each for each in prepared]
@@ -91,13 +103,18 @@ class Engine:
             return [[SeenImage(image) for image in each.images] for each in prepared]
         embedded = self._retriever.forward(images)
         wanted = [each.wanted for each in prepared if each.query.operation.embeds for _ in each.images]
-        asking = [row for row, each in enumerate(wanted) if each is not None]
-        found = dict(zip(asking, self._retriever.find(embedded.select(asking), [each for each in wanted if each]), strict=True))
-        passed = iter([SeenImage(image, embedded.vectors[row], found.get(row)) for row, image in enumerate(images)])
+        usable = usable_embeddings(embedded.vectors)
+        asking = [row for row, each in enumerate(wanted) if each is not None and usable[row]]
+        searches = [each for row in asking if (each := wanted[row]) is not None]
+        found = dict(zip(asking, self._retriever.find(embedded.select(asking), searches), strict=True))
+        vectors = [vector if fine else None for vector, fine in zip(embedded.vectors, usable, strict=True)]
+        passed = iter([SeenImage(image, vectors[row], found.get(row)) for row, image in enumerate(images)])
         return [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
 
     def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage]) -> Answer | GlocalError:
         query = prepared.query
+        if query.operation.embeds and any(image.vector is None for image in images):
+            return InvalidInput("The network gives this image no embedding that can be compared.", "Send another image.")
         try:
             answer = query.operation.respond(self.release, images, query.options)
         except GlocalError as error:

@@ -18,6 +18,7 @@ from serving.gateway.challenge import Challenges
 from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
 from serving.gateway.record import Record
+from serving.gateway.room import Room
 from serving.processes import bind_loopback
 
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
@@ -27,9 +28,9 @@ def main(home: Path, port: int, backend: str) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
     _write_logs(folder.gateway_logs)
-    asking, record = Batches(named(backend).asking(folder)), Record(folder)
-    challenges = Challenges(asking, record.challengers, folder.aborted)
-    app = make_app(Models(asking, record.served), KeyFile(folder.keys), challenges=challenges)
+    asking, record, room = Batches(named(backend).asking(folder)), Record(folder), Room()
+    challenges = Challenges(asking, record.challengers, folder.aborted, room)
+    app = make_app(Models(asking, record.served), KeyFile(folder.keys), room, challenges)
     with bind_loopback(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
         uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))

@@ -10,12 +10,13 @@ GET  /docs, /v1/openapi.json                               the operations, with 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.requests import ClientDisconnect
 
 from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
 from serving.backends.port import Asking, Served
@@ -115,15 +116,23 @@ def _endpoint(
         served = models.choose(request.path_params.get("name"), version)
 
         async def ask(queries: Sequence[Query]) -> Answers:
-            if challenges is None or version is not None:
-                return await models.backend.ask(served, queries)
-            return await challenges.ask(served, queries, request.state.key.id)
+            try:
+                if challenges is None or version is not None:
+                    return await models.backend.ask(served, queries)
+                return await challenges.ask(served, queries, request.state.key.id)
+            except NotFound as error:
+                if not served.release:
+                    raise
+                said = (
+                    f"Version {served.version} of {served.name} is not up yet."  # a server that was started anew brings it back
+                )
+                raise Unavailable(said, "Try again in a second; glocal serve status tells more.") from error
 
         with room.request() as body:
             data = await _read(request, body)
             asked = parse_body(operation, request.headers.get("content-type", ""), data, _options(request))
             del data
-            answers = await _answers(ask, asked)
+            answers = await _unless_gone(request, _answers(ask, asked))
         good = [answer for answer in answers if not isinstance(answer, GlocalError)]
         metrics.answered(operation.name, good)
         drift.note(served, operation.name, good)
@@ -152,6 +161,24 @@ async def _read(request: Request, body: Body) -> bytes:
     except TimeoutError as error:
         raise TooSlow(f"The request did not arrive within {BODY_S:g} seconds.", "Send it again.") from error
     return bytes(data)
+
+
+async def _unless_gone(request: Request, answering: Coroutine[Any, Any, Answers]) -> Answers:
+    """The answers. If the client hangs up, they are not waited for, and what has not gone to a worker does not go.
+
+    Raises:
+        ClientDisconnect: It has hung up.
+    """
+    asking, gone = asyncio.create_task(answering), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({asking, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if asking.done():
+            return asking.result()
+        raise ClientDisconnect
+    finally:
+        gone.cancel()
+        asking.cancel()
+        await asyncio.wait({asking})  # until nothing holds the images
 
 
 def _options(request: Request) -> dict[str, str]:

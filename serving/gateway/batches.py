@@ -16,12 +16,13 @@ MAX_BATCH = 8
 Answers = list[dict[str, Any] | GlocalError]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Request:
-    """The queries of one request, and its answers to come."""
+    """The queries of one request, its answers to come, and whether the block that it was sent with has ended."""
 
     queries: Sequence[Query]
     answers: "asyncio.Future[Answers]"
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def size(self) -> int:
@@ -49,14 +50,21 @@ class Batches:
         self._lanes: dict[tuple[str, str], _Lane] = {}
 
     async def ask(self, served: Served, queries: Sequence[Query]) -> Answers:
-        """See `Asking.ask`."""
+        """See `Asking.ask`. Cancelled, it ends once the queries are held by no block that is under way."""
         key = (served.name, served.version)
         lane = self._lanes.setdefault(key, _Lane())
         request = _Request(queries, asyncio.get_running_loop().create_future())
         lane.waiting.append(request)
         if len(lane.asking) < served.workers:
             lane.asking.add(asyncio.create_task(self._serve(key, lane, served)))
-        return await request.answers
+        try:
+            return await request.answers
+        except asyncio.CancelledError:
+            if request in lane.waiting:
+                lane.waiting.remove(request)
+            else:
+                await request.let_go.wait()
+            raise
 
     async def ready(self, served: Served) -> bool:
         """See `Asking.ready`."""
@@ -84,6 +92,9 @@ class Batches:
             for request in batch:
                 if not request.answers.done():
                     request.answers.set_exception(error)
+        finally:
+            for request in batch:
+                request.let_go.set()
 
 
 def _take(waiting: deque[_Request]) -> list[_Request]:
@@ -93,7 +104,7 @@ def _take(waiting: deque[_Request]) -> list[_Request]:
     while waiting:
         request = waiting[0]
         if request.answers.done():
-            waiting.popleft()
+            waiting.popleft().let_go.set()
             continue
         queries, size = queries + len(request.queries), size + request.size
         if batch and (queries > MAX_BATCH or size > MAX_BODY):

@@ -18,6 +18,8 @@ MAX_QUERIES = 16
 """Maximum queries of one request."""
 MAX_FIELD = 4096
 """Maximum bytes of a field of a form that is no image."""
+MAX_VALUES = 4096
+"""Maximum values in JSON, counted before it is parsed: each takes many times the memory of its text."""
 IMAGE, IMAGES = "image", "images"
 """Names of the image of one query, and of those of several queries, in a form or in JSON."""
 _HINT = "Send the image's bytes as the body, a form with the field image, or JSON with the image in base64."
@@ -97,6 +99,8 @@ def _refuse_large(images: Iterable[bytes]) -> None:
 
 def _parse_json(operation: Operation[Any], body: bytes, options: Mapping[str, str]) -> Asked:
     """A query is an object with `image` (base64, or a list of them) and `options`; a batch has a list of queries in `queries`."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise TooLarge(f"The JSON of a request has at most {MAX_VALUES} values.", "Send several requests.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -1,12 +1,14 @@
 """Challenges in the gateway: requests that name no version are shared between the champion and its challenger.
 
 shadow    the champion answers; a share of its requests is then asked of the challenger as well, and the answers are compared
-canary    the challenger answers the requests of a share of the keys; what it cannot answer, the champion does
+canary    the challenger answers the requests of a share of the keys; what it cannot answer, or not in time, the champion does
 
-A challenger that fails too often or takes too long is not asked any more: see `serving.gateway.trial`.
+What time it has follows from the champion's own. A challenger that fails too often or takes too long is not asked any more: see
+`serving.gateway.trial`.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import random
@@ -21,13 +23,14 @@ from serving.gateway.aborted import reason_of, write_aborted
 from serving.gateway.batches import Answers
 from serving.gateway.challenge_metrics import ChallengeMetrics, Share
 from serving.gateway.comparison import compare
-from serving.gateway.trial import Challenger, Like, Trial
+from serving.gateway.room import Room
+from serving.gateway.trial import MAX_PATIENCE_S, Challenger, Like, Trial
 from serving.operations.query import Query
 
 MAX_MIRRORED = 4
 """Maximum requests that are asked of challengers in the background at a time; beyond, a request is not mirrored."""
-PATIENCE_S = 30.0
-"""Seconds that a challenger has for an answer."""
+Attempt = asyncio.Task[tuple[Answers, float]]
+"""A challenger that is asked: its answers, and the seconds that it took."""
 _log = logging.getLogger("glocal.gateway")
 
 
@@ -38,12 +41,16 @@ class Challenges:
         backend: Who is asked.
         challengers: The challengers now, by name of the model.
         aborted: File of the aborted challenges.
+        room: Where the bytes count for which no caller waits.
     """
 
-    def __init__(self, backend: Asking, challengers: Callable[[], Mapping[str, Challenger]], aborted: Path) -> None:
-        self._backend, self._challengers, self._aborted = backend, challengers, aborted
+    def __init__(
+        self, backend: Asking, challengers: Callable[[], Mapping[str, Challenger]], aborted: Path, room: Room | None = None
+    ) -> None:
+        self._backend, self._challengers, self._aborted, self._room = backend, challengers, aborted, room or Room()
         self._trials: dict[str, Trial] = {}
         self._mirrored: set[asyncio.Task[None]] = set()
+        self._attempts: set[Attempt] = set()
         self.metrics = ChallengeMetrics(self._shares)
 
     async def ask(self, served: Served, queries: Sequence[Query], key: str) -> Answers:
@@ -88,33 +95,80 @@ class Challenges:
             self.metrics.took(served, _like(queries)[0], seconds)
         return answers
 
+    def _begin(self, trial: Trial, queries: Sequence[Query]) -> Attempt:
+        """Ask the challenger, at its own pace."""
+        attempt = asyncio.create_task(self._ask_challenger(trial, queries))
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+        return attempt
+
     async def _ask_challenger(self, trial: Trial, queries: Sequence[Query]) -> tuple[Answers, float]:
         """The challenger's answers, errors for all of them if it does not answer, and the seconds that it took."""
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                answers: Answers = await self._backend.ask(trial.challenger.served, queries)
+            answers = await self._backend.ask(trial.challenger.served, queries)
         except Exception as error:  # whatever it is, it is not the caller's
             answers = [Unavailable(f"The challenger did not answer: {error}")] * len(queries)
         return answers, time.perf_counter() - began
 
+    @staticmethod
+    async def _heard(attempt: Attempt, queries: Sequence[Query], patience_s: float) -> tuple[Answers, float]:
+        """What the challenger says in that time. What it has not answered by then counts as failed."""
+        await asyncio.wait({attempt}, timeout=patience_s)
+        if attempt.done():
+            return attempt.result()
+        return [Unavailable("The challenger did not answer in time.")] * len(queries), patience_s
+
+    def _count(self, attempt: Attempt, queries: Sequence[Query]) -> None:
+        """Count the bytes of an attempt for which no caller waits until nothing holds them any more."""
+        if attempt.done():
+            return
+        size = _size(queries)
+        self._room.background += size
+
+        def give_back(_: Attempt) -> None:
+            self._room.background -= size
+
+        attempt.add_done_callback(give_back)
+
     async def _ask_canary(self, trial: Trial, served: Served, queries: Sequence[Query]) -> Answers:
-        theirs, seconds = await self._ask_challenger(trial, queries)
-        is_whole = not any(_is_error(answer) for answer in theirs)
-        answers = theirs if is_whole else await self._ask_champion(trial, served, queries)
+        """The challenger's answers if all of them come in time, else the champion's.
+
+        Where the champion was never asked the like, it is asked at the same time, and sets the time for the challenger.
+        """
+        like, ours, began = _like(queries), None, time.perf_counter()
+        attempt = self._begin(trial, queries)
+        try:
+            if trial.patience_s(like) is None:
+                with contextlib.suppress(GlocalError):
+                    ours = await self._ask_champion(trial, served, queries)
+            patience_s = (trial.patience_s(like) or MAX_PATIENCE_S) - (time.perf_counter() - began)
+            theirs, seconds = await self._heard(attempt, queries, max(0.0, patience_s))
+        finally:
+            attempt.cancel()
+            self._count(attempt, queries)
+        if not any(_is_error(answer) for answer in theirs):
+            answers = theirs
+        else:
+            answers = ours if ours is not None else await self._ask_champion(trial, served, queries)
         self._note(trial, queries, answers, theirs, seconds)
         return answers
 
     def _mirror(self, trial: Trial, queries: Sequence[Query], ours: Answers) -> None:
-        if len(self._mirrored) >= MAX_MIRRORED:
+        if len(self._mirrored) >= MAX_MIRRORED or not self._room.has_spare(_size(queries)):
             self.metrics.skipped(trial.challenger.served, _like(queries)[0])
             return
-        task = asyncio.create_task(self._ask_shadow(trial, queries, ours))
+        attempt = self._begin(trial, queries)
+        self._count(attempt, queries)
+        task = asyncio.create_task(self._compare(trial, queries, ours, attempt))
         self._mirrored.add(task)
         task.add_done_callback(self._mirrored.discard)
 
-    async def _ask_shadow(self, trial: Trial, queries: Sequence[Query], ours: Answers) -> None:
-        theirs, seconds = await self._ask_challenger(trial, queries)
+    async def _compare(self, trial: Trial, queries: Sequence[Query], ours: Answers, attempt: Attempt) -> None:
+        try:
+            theirs, seconds = await self._heard(attempt, queries, trial.patience_s(_like(queries)) or MAX_PATIENCE_S)
+        finally:
+            attempt.cancel()
         self._note(trial, queries, ours, theirs, seconds)
         for our, their in zip(ours, theirs, strict=True):
             if not isinstance(our, GlocalError) and not isinstance(their, GlocalError):
@@ -166,6 +220,11 @@ def is_chosen(key: str, name: str, share: float) -> bool:
 
 def _is_error(answer: object) -> bool:
     return isinstance(answer, GlocalError)
+
+
+def _size(queries: Sequence[Query]) -> int:
+    """Bytes of the images."""
+    return sum(len(image) for query in queries for image in query.images)
 
 
 def _like(queries: Sequence[Query]) -> Like:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from model.schemas.calibration import BINS, Reference
+from model.schemas.calibration import BINS, Reference, bin_of
 from serving.backends.port import Served
 
 WINDOW = 500
@@ -73,11 +73,11 @@ class Drift(Collector):
         seen = self._of(served.release, served.reference)
         for answer in answers:
             if answer.get("score") is not None and answer.get("release") == served.release:
-                seen.best.append(_bin(answer["score"]))
+                seen.best.append(bin_of(answer["score"]))
                 seen.known.append(bool(answer["known"]))
                 seen.noted += 1
                 if answer.get("margin") is not None:
-                    seen.margin.append(_bin(answer["margin"]))
+                    seen.margin.append(bin_of(answer["margin"]))
         if seen.noted >= FEWEST:
             seen.noted = 0
             self._warn(served, seen)
@@ -158,10 +158,6 @@ def _share_p_value(now: Sequence[int], then: Sequence[int]) -> float:
     pooled = (now[0] + then[0]) / (few + many) if few + many else 0.0
     spread = math.sqrt(pooled * (1 - pooled) * (1 / few + 1 / many)) if few and many else 0.0
     return math.erfc(abs(now[0] / few - then[0] / many) / spread / math.sqrt(2)) if spread else 1.0
-
-
-def _bin(value: float) -> int:
-    return min(BINS - 1, max(0, int(value * BINS)))
 
 
 def _counts(bins: deque[int]) -> list[int]:

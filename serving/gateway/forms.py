@@ -59,13 +59,16 @@ def parse_form(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
         InvalidInput: The form cannot be read, or ends too early.
     """
     _, parameters = parse_options_header(content_type)
+    boundary = parameters.get(b"boundary", b"")
+    if body.count(b"\n--" + boundary) > MAX_PARTS + 1:  # also within a part, where the parser would stop at each
+        raise TooLarge(f"A form has at most {MAX_PARTS} parts.")
     parts, ended = _Parts(), list[bool]()
     try:
-        parser = MultipartParser(parameters.get(b"boundary", b""), parts.callbacks(lambda: ended.append(True)))
+        parser = MultipartParser(boundary, parts.callbacks(lambda: ended.append(True)))
         parser.write(body)
         parser.finalize()
     except (FormParserError, ValueError) as error:
         raise InvalidInput("The form cannot be read.", "Write it as RFC 7578 says.") from error
-    if not parameters.get(b"boundary") or not ended:
+    if not boundary or not ended:
         raise InvalidInput("The form has no boundary, or ends before its last one.", "Write it as RFC 7578 says.")
     return [(name, bytes(content)) for name, content in parts.fields]

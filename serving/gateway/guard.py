@@ -9,6 +9,7 @@ import secrets
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import GlocalError
@@ -53,6 +54,8 @@ class Guard:
             await self._app(scope, receive, sent)
         except GlocalError as error:
             await self._refuse(scope, receive, sent, error)
+        except ClientDisconnect:
+            _log.info("The client of request %s has gone.", sent.request_id)
         except Exception:
             _log.exception("Request %s failed.", sent.request_id)
             await self._refuse(scope, receive, sent, GlocalError("The request could not be answered.", "See the gateway's log."))

@@ -9,6 +9,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_S = 20.0
 """Seconds after which a connection without a whole request head is closed."""
+MAX_HEAD = 64 * 2**10
+"""Maximum bytes of a request head, and of what stands round the parts of a body, such as trailers."""
 CONNECTIONS = 256
 """Maximum connections; further ones get a 503."""
 GRACE_S = 30
@@ -16,16 +18,63 @@ GRACE_S = 30
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 of uvicorn, which itself waits for a request head for ever."""
+    """HTTP/1.1 of uvicorn, which itself waits for a request head for ever and keeps one of any size."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _unread = 0
+    """Bytes since the last head or part of a body was complete."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it: asyncio's takes any kind
         """Give a new connection its time."""
         super().connection_made(transport)
-        self.loop.call_later(HEAD_S, self._close_if_silent)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came. Between two requests it begins the next one, which gets its time as well."""
+        self._unread += len(data)
+        if self._timer is None and not self._is_answering():
+            self._wait_for_head()
+        super().data_received(data)
+        if self._unread > MAX_HEAD and not self.transport.is_closing():
+            self._refuse()
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._unread = 0
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body, whose size the application limits."""
+        self._unread = 0
+        super().on_body(body)
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _wait_for_head(self) -> None:
+        self._timer = self.loop.call_later(HEAD_S, self._close_if_silent)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _close_if_silent(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        self._timer = None
+        if not self._is_answering() and not self.transport.is_closing():
             self.transport.close()
+
+    def _refuse(self) -> None:
+        if self._is_answering():
+            self.transport.abort()
+        else:
+            self.send_400_response("The head of the request is too large.")
 
 
 def make_config(app: FastAPI, **settings: Any) -> uvicorn.Config:

@@ -5,6 +5,7 @@ A key is `glocal_<id>_<secret>`. The secret has 256 random bits, so that a plain
 
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter
 
-from model.errors import Forbidden, InvalidInput, NotFound, Unauthorized
+from model.errors import Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable
 from model.files import Watched, read_json, write_json
 from model.locks import hold
 from model.schemas.schema import Schema
@@ -22,6 +23,7 @@ PREFIX = "glocal"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$"
 _NO_KEY = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
 """A hash that no key has: an unknown id is compared as long as a known one."""
+_log = logging.getLogger("glocal.gateway")
 
 
 class Scope(StrEnum):
@@ -70,8 +72,17 @@ class KeyFile:
         self._keys = Watched(path, read_keys)
 
     def admit(self, secret: str | None, scope: Scope) -> Key:
-        """`admit` by the keys that the file has now."""
-        return admit(self._keys.value(), secret, scope)
+        """`admit` by the keys that the file has now.
+
+        Raises:
+            Unavailable: The file is damaged. Who asks is not known yet, so that the log alone says where it is.
+        """
+        try:
+            keys = self._keys.value()
+        except InvalidInput as error:
+            _log.error("%s", error)
+            raise Unavailable("The keys cannot be read now.", "The gateway's log says why.") from error
+        return admit(keys, secret, scope)
 
 
 def create_key(file: Path, name: str, scopes: Sequence[Scope], *, days: float | None = None) -> tuple[Key, str]:

@@ -43,6 +43,8 @@ class Metrics:
         held.set_function(lambda: room.requests)
         size = Gauge("glocal_bytes_held", "Bytes of their bodies", registry=registry)
         size.set_function(lambda: room.bytes)
+        background = Gauge("glocal_background_bytes_held", "Bytes that challengers hold for nobody who waits", registry=registry)
+        background.set_function(lambda: room.background)
         for collector in others:
             registry.register(collector)
 

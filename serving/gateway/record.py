@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.errors import GlocalError
+from model.errors import GlocalError, Unavailable
 from model.files import Watched
 from model.home import ServeFolder
 from model.schemas.calibration import Reference
@@ -34,9 +34,13 @@ class Record:
         """The versions that serve now.
 
         Raises:
-            GlocalError: The record is damaged, and was never read before.
+            Unavailable: The record is damaged, and was never read before.
         """
-        self._known = self._watched.value() or self._known
+        try:
+            self._known = self._watched.value() or self._known
+        except (GlocalError, OSError) as error:
+            _log.error("%s", error)
+            raise Unavailable("What serves is not known now.", "The gateway's log says why.") from error
         return self._known
 
     def challengers(self) -> Mapping[str, Challenger]:
@@ -46,10 +50,10 @@ class Record:
     def _read(self, file: Path) -> Mapping[str, Served]:
         try:
             entries = read_deployed(file)
-        except GlocalError as error:
+        except (GlocalError, OSError) as error:
             if not self._known:
                 raise
-            _log.warning("%s What served before serves on.", error.headline)
+            _log.warning("%s What served before serves on.", error)
             return self._known
         return {
             name: _served(name, entry, stored_reference(self._folder.store / entry.archive)) for name, entry in entries.items()

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from model.errors import Overloaded, TooLarge, Unavailable
 from serving.limits import MAX_BODY
 
+_BUSY = 0.75
+"""Share of the room from which on nothing is mirrored."""
+
 
 @dataclass
 class Room:
@@ -16,12 +19,22 @@ class Room:
         max_requests: Maximum requests that are read, wait or are answered at a time. What is accepted waits for those before it:
             with half as many again as saturate a worker it takes at most twice as long (`python -m benchmarks.overload`).
         max_bytes: Maximum bytes of all their bodies.
+        max_background: Maximum bytes of requests that are mirrored to challengers, for whose answers no caller waits.
+        background: Bytes that challengers hold beside those of the callers: of mirrored requests, and of what a canary was given
+            and did not answer in time, at most a block for each of its workers.
     """
 
     max_requests: int = 24
     max_bytes: int = 4 * MAX_BODY
+    max_background: int = MAX_BODY
     requests: int = 0
     bytes: int = 0
+    background: int = 0
+
+    def has_spare(self, size: int) -> bool:
+        """Whether a request of so many bytes may be mirrored: never where callers will soon find no room."""
+        is_pressed = self.requests > _BUSY * self.max_requests or self.bytes > _BUSY * self.max_bytes
+        return not is_pressed and self.background + size <= self.max_background
 
     @contextmanager
     def request(self) -> Iterator["Body"]:

@@ -11,6 +11,11 @@ WINDOW = 50
 """Number of last requests that are judged."""
 FEWEST = 20
 """Number of requests from which on they are judged."""
+KNOWN = 10
+"""Number of the champion's requests from which on the challenger's times are compared with theirs."""
+MIN_PATIENCE_S, MAX_PATIENCE_S = 1.0, 30.0
+_OUTLIER = 5
+"""How many times as long as the challenger may take at the median it may take once."""
 Like = tuple[str, int]
 """Requests that are alike: the operation, and the number of queries."""
 
@@ -41,6 +46,13 @@ class Trial:
         """Take note of a request that the champion answered."""
         self._champion.setdefault(like, deque(maxlen=WINDOW)).append(seconds)
 
+    def patience_s(self, like: Like) -> float | None:
+        """Seconds that the challenger has for a request, by what the champion takes for the like; None if that is not known."""
+        if like not in self._champion:
+            return None
+        seconds = _OUTLIER * self.challenger.challenge.max_latency_ratio * median(self._champion[like])
+        return min(MAX_PATIENCE_S, max(MIN_PATIENCE_S, seconds))
+
     def failed(self) -> None:
         """Take note of a request that the challenger failed."""
         self._failed.append(True)
@@ -48,7 +60,7 @@ class Trial:
     def answered(self, like: Like, seconds: float) -> None:
         """Take note of a request that the challenger answered. Its time is compared with the champion's for requests like it."""
         self._failed.append(False)
-        if like in self._champion:
+        if len(self._champion.get(like, ())) >= KNOWN:
             self._ratios.append(seconds / median(self._champion[like]))
 
     def fault(self) -> str:

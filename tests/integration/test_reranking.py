@@ -1,6 +1,7 @@
 """Re-ranking from training to the endpoint's engine: chosen, stored, evaluated and served."""
 
 import pytest
+from PIL import Image
 
 from model.config import EvaluateConfig, ModelConfig, TrainConfig
 from model.errors import InvalidInput
@@ -14,6 +15,7 @@ from serving.engine.engine import Engine
 from serving.golden import same_neighbours
 from serving.operations.query import make_query
 from tests.support.datasets import VIEWS, draw_scene, make_scenes
+from tests.support.encoded import encode
 from tests.support.releases import make_pin
 
 pytestmark = pytest.mark.integration
@@ -55,6 +57,15 @@ def test_the_engine_finds_views_of_a_scene_and_says_how_many_matches_agree(engin
     assert neighbours[0]["inliers"] > 10
     figures = ranking_score([one["score"] for one in neighbours], [one["inliers"] for one in neighbours]).tolist()
     assert figures == sorted(figures, reverse=True)
+
+
+def test_a_blank_image_has_the_answer_of_the_embedding_alone_and_that_is_said(engine):
+    answer = engine.search(encode(Image.new("RGB", (200, 150), "white")), VIEWS)
+    scores = [one["score"] for one in answer["neighbours"]]
+    assert len(scores) == VIEWS
+    assert scores == sorted(scores, reverse=True)
+    assert answer["notes"] == ["The image has no local features: the embedding alone sorts the answers."]
+    assert "notes" not in engine.search(draw_scene(0, VIEWS + 1), VIEWS)
 
 
 def test_it_gives_its_golden_answers_alone_and_in_a_batch(engine):

@@ -17,6 +17,7 @@ from model.networks.stored import NetworkSpec, save_network
 from model.release import Release, seal_release, space_id
 from model.retrieval.gallery import Gallery
 from model.retrieval.retriever import Retriever
+from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 from model.schemas.data_pin import DataPin
 
 TRUNK = "test_efficientnet"
@@ -79,6 +80,21 @@ def make_release(folder: Path, *, seed: int = 0, trunk: str = TRUNK, image_size:
     """A sealed release in `folder`."""
     parts = make_parts(folder.with_name(folder.name + ".parts"), seed=seed, trunk=trunk, image_size=image_size, golden=golden)
     release = seal_release(parts, folder, pin=make_pin(), code_revision="test")
+    shutil.rmtree(parts)
+    return release
+
+
+def make_full_release(folder: Path, *, seed: int = 0) -> Release:
+    """A sealed release that offers every operation."""
+    from tests.support.detection import add_exemplars  # which makes releases of its own
+
+    parts = make_parts(folder.with_name(folder.name + ".parts"), seed=seed)
+    add_exemplars(parts)
+    calibration = Calibration(
+        verify={"0.01": VerifyThreshold(threshold=0.9, true_accept_rate=1)}, identify={"0.01": IdentifyThreshold(threshold=0.9)}
+    )
+    write_json(parts / "calibration.json", calibration.model_dump())
+    release = reseal(parts, folder)
     shutil.rmtree(parts)
     return release
 

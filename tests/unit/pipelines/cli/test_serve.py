@@ -67,8 +67,9 @@ def test_the_status_shows_a_challenger_below_the_version_that_serves(glocal, mon
     found = ServerStatus(running=True, state="serving", log="logs", models={"mugs": model})
     found = found.model_copy(update={"challengers": {"mugs": challenger(**changes)}})
     monkeypatch.setattr("serving.reconcile.server_status", lambda *_: found)
-    code, out, _ = glocal("serve", "status")
+    code, out, error = glocal("serve", "status")
     assert (code, out.splitlines()[2]) == (0, f"    version 2 as canary, 0.05 of the keys{said}")
+    assert ("until: glocal serve end mugs" in error) == ("aborted" in changes)
     assert json.loads(glocal("serve", "status", "--json")[1])["challengers"]["mugs"]["version"] == "2"
 
 

@@ -1,14 +1,18 @@
 """The engine, without a server."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from model.errors import InvalidInput, NotFound
+from model.errors import InvalidInput, NotFound, Unavailable
 from model.files import read_json, write_json
 from model.release import RELEASE_MANIFEST, space_id
+from model.retrieval.retriever import Retriever
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
+from serving.operations.query import make_query
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
 
@@ -48,6 +52,41 @@ def test_k_beyond_the_gallery_is_clamped_and_k_below_one_is_refused(engine):
 def test_bytes_that_are_no_usable_image_are_refused(engine, data):
     with pytest.raises(InvalidInput):
         engine.search(data, 3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+@pytest.mark.parametrize("operation", ["embed", "search"])
+def test_an_image_whose_embedding_is_no_unit_vector_is_refused_alone(engine, monkeypatch, operation, bad):
+    forward = Retriever.forward
+
+    def spoiled(self, images):
+        embedded = forward(self, images)
+        return replace(embedded, vectors=np.concatenate([np.full_like(embedded.vectors[:1], bad), embedded.vectors[1:]]))
+
+    monkeypatch.setattr(Retriever, "forward", spoiled)
+    refused, answered = engine.answers([make_query(operation, [draw_image(number)]) for number in range(2)])
+    assert isinstance(refused, InvalidInput)
+    assert "no embedding" in str(refused)
+    assert answered["release"] == engine.release.id
+
+
+def test_where_a_batch_needs_too_much_memory_its_queries_go_alone_and_one_that_needs_too_much_is_to_be_sent_again(
+    engine, monkeypatch
+):
+    forward, sizes = Retriever.forward, []
+
+    def limited(self, images):
+        sizes.append(len(images))
+        if len(images) > 1 or images[0].shape[1] > 100:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes.")
+        return forward(self, images)
+
+    monkeypatch.setattr(Retriever, "forward", limited)
+    large, small = engine.answers([make_query("embed", [draw_image(1, size=size)]) for size in (101, 48)])
+    assert sizes == [2, 1, 1]
+    assert isinstance(large, Unavailable)
+    assert large.retry
+    assert small["release"] == engine.release.id
 
 
 def test_a_missing_release_is_not_found(tmp_path):

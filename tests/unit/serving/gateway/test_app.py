@@ -6,7 +6,7 @@ import logging
 import pytest
 from starlette.testclient import TestClient
 
-from model.errors import Unavailable
+from model.errors import NotFound, Unavailable
 from model.files import write_json
 from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 from serving.backends.port import Served
@@ -154,6 +154,17 @@ def test_a_deaf_backend_is_503_with_a_time_to_try_again(client, backend):
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 
+def test_a_version_that_serves_and_is_not_up_yet_is_503_and_one_that_is_nowhere_is_404(client, backend, monkeypatch):
+    async def ask(served, queries):
+        raise NotFound("There is no such version.")
+
+    monkeypatch.setattr(backend, "ask", ask)
+    for address in ("/v1/search", "/v1/models/photos/search", "/v1/models/photos/versions/2/search"):
+        answer = client.post(address, content=IMAGE)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert client.post("/v1/models/photos/versions/3/search", content=IMAGE).status_code == 404
+
+
 def test_what_finds_no_room_is_429_and_leaves_no_trace(client, room):
     room.max_requests = 0
     answer = client.post("/v1/search", content=IMAGE)
@@ -236,6 +247,23 @@ def test_what_serves_is_said_with_its_release_and_space(client, engine):
     said = client.get("/v1/release").json()
     assert said == client.get("/v1/models/photos/release").json()
     assert (said["release"], said["embedding_space_id"]) == (engine.release.id, engine.release.embedding_space_id)
+
+
+@pytest.mark.parametrize("damage", ["text", "folder", "link to itself"])
+def test_keys_that_cannot_be_read_admit_nobody_and_no_caller_learns_where_they_are(client, keys, caplog, damage):
+    keys.unlink()
+    if damage == "text":
+        keys.write_text("{")
+    elif damage == "folder":
+        keys.mkdir()
+    else:
+        keys.symlink_to(keys)
+    with caplog.at_level(logging.ERROR, "glocal.gateway"):
+        answer = client.post("/v1/search", content=IMAGE)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert str(keys) not in answer.text
+    assert str(keys) in caplog.text
+    assert client.get("/healthz").status_code == 200
 
 
 def test_a_revoked_key_admits_no_more(client, keys):

@@ -100,6 +100,36 @@ def test_a_request_whose_client_has_gone_is_not_asked():
     assert asyncio.run(asked()) == [[b"\0"], [b"\2"]]
 
 
+def test_a_request_that_is_given_up_at_a_worker_ends_once_the_worker_has_let_go_of_it():
+    async def asked():
+        backend = Slow()
+        batches = Batches(backend)
+        given_up, other = [await begun(batches.ask(ONE, [query(number)])) for number in range(2)]
+        given_up.cancel()
+        await asyncio.sleep(0.005)
+        assert not given_up.done()
+        backend.let.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(given_up, 5)
+        return await other
+
+    assert asyncio.run(asked()) == [{"image": b"\1"}]
+
+
+def test_a_request_that_is_given_up_in_the_turn_in_which_a_worker_gets_free_ends():
+    async def asked():
+        backend = Slow()
+        batches = Batches(backend)
+        _, gone = [await begun(batches.ask(ONE, [query(number)])) for number in range(2)]
+        backend.let.set()
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(gone, 5)
+        return backend.batches
+
+    assert asyncio.run(asked()) == [[b"\0"]]
+
+
 def test_a_request_that_comes_as_the_last_one_ends_is_not_overlooked():
     """A backend that answers at once: the next request is made in the same turn of the loop as the answer to the last."""
 

@@ -127,6 +127,28 @@ def test_more_parts_queries_headers_or_bytes_than_allowed_are_refused():
         parse_body(SEARCH, FORM, form(("image", b"1"), ("k", b"1" * 5000)), {})
 
 
+@pytest.mark.parametrize("many", [b"{},", b"[],", b'{"a":1},', b"1,"])
+def test_json_of_more_values_than_a_request_needs_is_refused_before_it_is_parsed(many):
+    body = b'{"queries":[' + many * 5000 + b"0]}"
+    with pytest.raises(TooLarge, match="values"):
+        parse_body(SEARCH, "application/json", body, {})
+    items = [{"image": b64(bytes(5000)), "options": {"k": 3, "label": "," * 200, "group": "[{"}}] * MAX_QUERIES
+    allowed = parse_body(SEARCH, "application/json", json.dumps({"queries": items}).encode(), {})
+    assert all(isinstance(query, Query) for query in allowed.queries)
+
+
+def test_a_part_that_is_full_of_boundaries_is_refused_before_it_is_parsed(monkeypatch):
+    monkeypatch.setattr("serving.gateway.forms.MultipartParser", lambda *_: pytest.fail("it was parsed"))
+    with pytest.raises(TooLarge, match="parts"):
+        parse_body(SEARCH, FORM, form(("image", b"\r\n--xyzX" * 1000)), {})
+
+
+def test_as_many_parts_as_are_allowed_are_read_with_whatever_stands_before_and_after_them():
+    fields = [("image", b"1"), *[("k", b"3")] * (MAX_PARTS - 1)]
+    asked = parse_body(SEARCH, FORM, b"\r\n" + form(*fields) + b"after", {})
+    assert one(asked).images == (b"1",)
+
+
 @pytest.mark.parametrize("file", ["../../etc/passwd", "..\\x", "C:\\x", "%00", "a;b"])
 def test_a_clients_file_name_changes_nothing(file):
     assert one(parse_body(SEARCH, FORM, form(("image", b"1"), file=file), {})).images == (b"1",)

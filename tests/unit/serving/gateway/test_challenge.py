@@ -12,9 +12,12 @@ from model.schemas.challenge import Challenge
 from serving.backends.port import Served
 from serving.gateway.aborted import read_aborted
 from serving.gateway.app import Models, make_app
+from serving.gateway.batches import Batches
 from serving.gateway.challenge import MAX_MIRRORED, Challenges, is_chosen
 from serving.gateway.keys import KeyFile, Scope, create_key
-from serving.gateway.trial import FEWEST, Challenger
+from serving.gateway.room import Room
+from serving.gateway.trial import FEWEST, KNOWN, Challenger
+from serving.limits import MAX_BODY
 from serving.operations.query import make_query
 from tests.support.releases import draw_image
 
@@ -66,8 +69,13 @@ def aborted(tmp_path):
 
 
 @pytest.fixture
-def challenges(backend, known, aborted):
-    return Challenges(backend, lambda: known, aborted)
+def room():
+    return Room()
+
+
+@pytest.fixture
+def challenges(backend, known, aborted, room):
+    return Challenges(backend, lambda: known, aborted, room)
 
 
 def ask(challenges, times=1, key="1f2e3d4c"):
@@ -167,12 +175,99 @@ def test_a_canary_answers_its_keys_each_time_and_the_champion_the_others(challen
     ids=["unavailable", "bug", "refusal", "hangs"],
 )
 def test_what_a_canary_cannot_answer_the_champion_answers(challenges, backend, known, monkeypatch, failure):
-    monkeypatch.setattr("serving.gateway.challenge.PATIENCE_S", 0.01)
+    monkeypatch.setattr("serving.gateway.trial.MIN_PATIENCE_S", 0.01)
     known["mugs"] = challenger("canary")
     for name, value in failure.items():
         getattr(backend, name)["2"] = value
     assert ask(challenges) == ["1"]
     assert 'outcome="failed",version="2"} 1.0' in text(challenges)
+
+
+def test_a_canary_that_hangs_costs_its_callers_no_more_than_the_champions_time_allows(challenges, backend, known, monkeypatch):
+    """Of the first request of a kind both are asked, since the champion's time is not known; of later ones the canary first."""
+    monkeypatch.setattr("serving.gateway.trial.MIN_PATIENCE_S", 0.05)
+    known["mugs"] = challenger("canary")
+    backend.seconds["2"] = 3600
+
+    async def asked():
+        for _ in range(3):
+            (answer,) = await asyncio.wait_for(challenges.ask(CHAMPION, [make_query("search", [IMAGE])], "k"), 5)
+            assert answer["model_version"] == "1"
+        await asyncio.sleep(0.01)
+        assert challenges._attempts == set()
+
+    asyncio.run(asked())
+    assert backend.asked == ["1", "2"] + ["2", "1"] * 2
+    assert 'glocal_challenge_requests_total{model="mugs",operation="search",outcome="failed",version="2"} 3.0' in text(challenges)
+
+
+def test_a_canary_in_time_answers_alone_once_the_champions_time_is_known(challenges, backend, known):
+    known["mugs"] = challenger("canary")
+    assert ask(challenges, 3) == ["2"] * 3
+    assert sorted(backend.asked[:2]) == ["1", "2"]
+    assert backend.asked[2:] == ["2", "2"]
+
+
+def test_a_canary_answers_where_the_champion_cannot(challenges, backend, known):
+    known["mugs"] = challenger("canary")
+    backend.errors["1"] = Unavailable("No worker.")
+    assert ask(challenges, 2) == ["2", "2"]
+
+
+def test_what_is_mirrored_counts_its_bytes_until_nothing_holds_them_and_finds_no_place_beyond_its_share(
+    challenges, backend, known, room
+):
+    known["mugs"] = challenger("shadow")
+    backend.seconds["2"] = 3600
+    room.max_background = len(IMAGE) * 2
+
+    async def asked():
+        for _ in range(3):
+            await challenges.ask(CHAMPION, [make_query("search", [IMAGE])], "k")
+        assert room.background == 2 * len(IMAGE)
+        for task in challenges._mirrored:
+            task.cancel()
+        await asyncio.gather(*challenges._mirrored, *challenges._attempts, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert (room.background, challenges._attempts) == (0, set())
+
+    asyncio.run(asked())
+    assert 'outcome="skipped",version="2"} 1.0' in text(challenges)
+
+
+@pytest.mark.parametrize("held", [{"requests": 19}, {"bytes": 3 * MAX_BODY + 1}], ids=str)
+def test_nothing_is_mirrored_where_callers_will_soon_find_no_room(challenges, backend, known, room, held):
+    known["mugs"] = challenger("shadow")
+    vars(room).update(held)
+    assert ask(challenges, 2) == ["1", "1"]
+    assert backend.asked == ["1", "1"]
+    vars(room).update(requests=18, bytes=3 * MAX_BODY)
+    ask(challenges)
+    assert backend.asked == ["1", "1", "1", "2"]
+
+
+def test_what_a_canary_still_holds_when_its_caller_has_the_champions_answer_counts_as_well(known, aborted, room, monkeypatch):
+    monkeypatch.setattr("serving.gateway.trial.MIN_PATIENCE_S", 0.01)
+    known["mugs"] = challenger("canary")
+    let = asyncio.Event()
+
+    class Hung(Versions):
+        async def ask(self, served, queries):
+            if served.version == "2":
+                await let.wait()
+            return await super().ask(served, queries)
+
+    async def asked():
+        challenges = Challenges(Batches(Hung()), lambda: known, aborted, room)
+        for _ in range(3):  # the first is at the worker, and the others wait for it
+            await challenges.ask(CHAMPION, [make_query("search", [IMAGE])], "k")
+        await asyncio.sleep(0.001)
+        assert room.background == len(IMAGE)
+        let.set()
+        await asyncio.sleep(0.001)
+        assert room.background == 0
+
+    asyncio.run(asked())
 
 
 def test_what_both_refuse_is_the_callers_fault_and_aborts_nothing(challenges, backend, known, aborted):
@@ -212,7 +307,7 @@ def test_a_challenger_that_fails_is_aborted_with_a_warning_and_stays_so_after_a_
 def test_a_slow_challenger_is_aborted(challenges, backend, known, aborted):
     known["mugs"] = challenger("shadow", max_latency_ratio=1.5)
     backend.seconds = {"1": 0.002, "2": 0.008}
-    ask(challenges, FEWEST)
+    ask(challenges, FEWEST + KNOWN)
     assert "times as long as the champion, more than 1.5." in read_aborted(aborted)["mugs"].reason
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from model.evaluation.calibration import calibrate, histogram
-from model.schemas.calibration import Reference
+from model.schemas.calibration import BINS, Reference
 from serving.backends.port import Served
 from serving.gateway import drift
 from serving.gateway.drift import FEWEST, WINDOW, Drift
@@ -79,6 +79,18 @@ def test_the_p_values_are_those_of_the_known_tests():
     table = ((30, 70), (25, 175))
     expected = stats.chi2_contingency(np.array(table), correction=False).pvalue
     assert drift._share_p_value(*table) == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_answer_falls_into_the_bin_in_which_the_same_similarity_was_counted():
+    """Also on the edge of two bins, where a similarity of float32 lies a little above or below."""
+    for score in np.concatenate([np.linspace(0, 1, BINS + 1, dtype=np.float32), RNG.random(500, np.float32)]):
+        counted = histogram(np.full(FEWEST, score, np.float32))
+        seen = Drift()
+        reference = Reference(queries=FEWEST, best_score=counted, margin=counted, unknown=0)
+        answered = {"release": "r", "score": round(float(score), 6), "margin": round(float(score), 6), "known": True}
+        seen.note(Served("mugs", "3", "r", "s", reference=reference), "identify", [answered] * FEWEST)
+        assert seen.differences()["r"]["best_score"].psi == 0
+    assert histogram(np.array([-0.5, 1.0000001], np.float32)) == (1, *[0] * (BINS - 2), 1)
 
 
 def test_a_reference_is_what_the_held_out_images_of_a_fold_find():

@@ -1,5 +1,7 @@
 """Slow clients and bad framing, over a socket."""
 
+import asyncio
+import logging
 import socket
 import threading
 
@@ -10,8 +12,10 @@ from serving.backends.port import Served
 from serving.gateway import app as application
 from serving.gateway import http
 from serving.gateway.app import Models, make_app
+from serving.gateway.batches import Batches
 from serving.gateway.keys import KeyFile, Scope, create_key
 from serving.gateway.room import Room
+from serving.processes import wait_until
 
 HEAD = "POST /v1/search HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n"
 
@@ -21,18 +25,41 @@ def room():
     return Room()
 
 
+class Busy:
+    """A backend that answers when it is let."""
+
+    def __init__(self):
+        self.let, self.asked = threading.Event(), []
+
+    async def ask(self, served, queries):
+        self.asked += [query.images[0] for query in queries]
+        while not self.let.is_set():
+            await asyncio.sleep(0.005)
+        return [{"release": "r", "neighbours": []} for _ in queries]
+
+    async def ready(self, served):
+        return True
+
+
 @pytest.fixture
-def served(tmp_path, monkeypatch, room):
+def backend():
+    return Busy()
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch, room, backend):
     """A gateway that is soon out of patience: its port, and a request head with a key."""
     monkeypatch.setattr(http, "HEAD_S", 0.3)
     monkeypatch.setattr(application, "BODY_S", 0.3)
     _, secret = create_key(tmp_path / "keys.json", "x", [Scope.CALLER])
-    app = make_app(Models(None, lambda: {"mugs": Served("mugs", "1")}), KeyFile(tmp_path / "keys.json"), room)
+    models = Models(Batches(backend), lambda: {"mugs": Served("mugs", "1")})
+    app = make_app(models, KeyFile(tmp_path / "keys.json"), room)
     server = uvicorn.Server(http.make_config(app))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         yield listening.getsockname()[1], HEAD.format(secret).encode()
+        backend.let.set()
         server.should_exit = True
         thread.join()
 
@@ -56,6 +83,94 @@ def send(port, data, *, then_end=False):
 def test_a_connection_without_a_request_is_closed(served, data):
     port, _ = served
     assert b"[open]" not in send(port, data)
+
+
+def test_a_second_request_on_a_connection_gets_no_more_time_than_the_first(served):
+    port, _ = served
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as raw:
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.recv(2**16).startswith(b"HTTP/1.1 200")
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHos")
+        assert raw.recv(2**16) == b""  # closed, where it used to stay open for ever
+
+
+def test_the_body_of_a_refused_request_is_not_read_for_ever(served):
+    port, _ = served
+    head = b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as raw:
+        raw.sendall(head)
+        assert raw.recv(2**16).startswith(b"HTTP/1.1 401")
+        raw.sendall(b"a")
+        assert raw.recv(2**16) == b""
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"GET /", b"a" * 1000),
+        (b"GET /healthz HTTP/1.1\r\nX: ", b"a" * 1000),
+        (b"GET /healthz HTTP/1.1\r\n", b"X: a\r\n" * 200),
+        (b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: a\r\n" * 200),
+    ],
+    ids=["address", "header", "headers", "trailers"],
+)
+def test_a_head_or_trailers_of_any_size_are_not_kept(served, begin, more):
+    port, _ = served
+    assert closes(port, begin, more * (20 * http.MAX_HEAD // len(more)))
+
+
+def closes(port, *sent):
+    """Whether the other side closes the connection, before all is sent or after."""
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as raw:
+        try:
+            for data in sent:
+                raw.sendall(data)
+            while raw.recv(2**16):
+                pass
+        except (ConnectionResetError, BrokenPipeError):
+            return True
+        except TimeoutError:
+            return False
+    return True
+
+
+def test_what_a_client_that_has_hung_up_asked_is_not_asked_of_a_worker_and_gives_its_room_back(served, backend, room, caplog):
+    port, head = served
+
+    def ask(image):
+        raw = socket.create_connection(("127.0.0.1", port), timeout=3)
+        raw.sendall(head + b"Content-Length: 1\r\nConnection: close\r\n\r\n" + image)
+        return raw
+
+    with caplog.at_level(logging.INFO, "glocal.gateway"), ask(b"1") as first:
+        until(lambda: backend.asked == [b"1"])
+        with ask(b"2"):
+            until(lambda: room.requests == 2)
+        until(lambda: room.requests == 1)
+        with ask(b"3") as third:
+            until(lambda: room.requests == 2)
+            backend.let.set()
+            assert first.recv(2**16).startswith(b"HTTP/1.1 200")
+            assert third.recv(2**16).startswith(b"HTTP/1.1 200")
+    assert backend.asked == [b"1", b"3"]
+    assert (room.requests, room.bytes) == (0, 0)
+    assert "POST /v1/search 499" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_client_that_hangs_up_in_its_body_is_no_fault_of_ours(served, room, caplog):
+    port, head = served
+    with caplog.at_level(logging.INFO, "glocal.gateway"):
+        with socket.create_connection(("127.0.0.1", port), timeout=3) as raw:
+            raw.sendall(head + b"Content-Length: 100\r\n\r\nabc")
+            until(lambda: room.bytes == 3)
+        until(lambda: room.requests == 0)
+        until(lambda: "POST /v1/search 499" in caplog.text)
+    assert "Traceback" not in caplog.text
+
+
+def until(is_so):
+    assert wait_until(is_so, deadline_s=3, pause_s=0.005)
 
 
 def test_a_body_that_stalls_is_a_408_and_gives_its_room_back(served, room):

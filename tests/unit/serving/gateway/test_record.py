@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from model.errors import InvalidInput
+from model.errors import Unavailable
 from model.home import Home
 from model.schemas.challenge import Challenge
 from serving.backends.port import Served
@@ -34,7 +34,7 @@ def test_it_follows_what_is_deployed(folder):
     assert (record.served()["mugs"].release, record.served()["mugs"].workers) == ("r2", 2)
 
 
-@pytest.mark.parametrize("lose", ["remove", "empty", "replace by a folder"])
+@pytest.mark.parametrize("lose", ["remove", "empty", "replace by a folder", "replace by a link to itself"])
 def test_what_served_serves_on_when_the_record_is_lost(folder, lose, caplog):
     record = Record(folder)
     deploy(folder, "mugs", "1")
@@ -44,16 +44,20 @@ def test_what_served_serves_on_when_the_record_is_lost(folder, lose, caplog):
         folder.deployed.touch()
     elif lose == "replace by a folder":
         folder.deployed.mkdir()
+    elif lose == "replace by a link to itself":
+        folder.deployed.symlink_to(folder.deployed)
     with caplog.at_level(logging.WARNING):
         assert record.served() == record.served() == before
     assert len(caplog.records) == (lose != "remove")
 
 
-def test_a_record_that_was_never_read_is_an_error(folder):
+def test_a_record_that_was_never_read_is_an_error_whose_cause_only_the_log_tells(folder, caplog):
     folder.root.mkdir()
     folder.deployed.write_text("{")
-    with pytest.raises(InvalidInput, match="damaged"):
+    with caplog.at_level(logging.ERROR), pytest.raises(Unavailable) as caught:
         Record(folder).served()
+    assert str(folder.root) not in str(caught.value)
+    assert f"{folder.deployed} is damaged" in caplog.text
 
 
 def test_it_follows_what_is_tried(folder):

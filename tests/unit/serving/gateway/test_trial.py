@@ -6,7 +6,7 @@ import pytest
 
 from model.schemas.challenge import Challenge
 from serving.backends.port import Served
-from serving.gateway.trial import FEWEST, WINDOW, Challenger, Trial
+from serving.gateway.trial import FEWEST, KNOWN, MAX_PATIENCE_S, MIN_PATIENCE_S, WINDOW, Challenger, Trial
 
 LIKE, OTHER = ("search", 1), ("detect", 1)
 
@@ -48,10 +48,30 @@ def test_failures_of_long_ago_are_forgotten(trial):
 
 
 def test_a_challenger_that_takes_too_long_is_a_fault(trial):
-    answered(trial, FEWEST, ours=0.1, theirs=0.2)
+    answered(trial, WINDOW, ours=0.1, theirs=0.2)
     assert trial.fault() == ""
     answered(trial, WINDOW, ours=0.1, theirs=0.25)
     assert trial.fault() == "It takes 2.5 times as long as the champion, more than 2."
+
+
+def test_the_time_for_one_request_follows_from_the_champions_within_limits(trial):
+    assert trial.patience_s(LIKE) is None
+    answered(trial, 3, ours=0.5)
+    assert trial.patience_s(LIKE) == 5  # five times twice as long
+    assert trial.patience_s(OTHER) is None
+    answered(trial, 3, ours=60, like=OTHER)
+    assert trial.patience_s(OTHER) == MAX_PATIENCE_S
+    answered(trial, WINDOW, ours=0.001)
+    assert trial.patience_s(LIKE) == MIN_PATIENCE_S
+
+
+def test_a_few_requests_of_the_champion_are_no_measure_of_the_challenger(trial):
+    answered(trial, KNOWN - 1, ours=0.1, theirs=0.1)
+    for _ in range(WINDOW):
+        trial.answered(LIKE, 1000)
+    assert trial.fault() == ""
+    answered(trial, FEWEST, ours=0.1, theirs=1000)
+    assert "times as long" in trial.fault()
 
 
 def test_only_requests_that_are_alike_are_compared_in_time(trial):
