@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model.data.images import decode_image
-from model.errors import GlocalError, InvalidInput
+from model.errors import Conflict, GlocalError, InvalidInput
 from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings
 from model.retrieval.retriever import Retriever, Wanted
@@ -38,7 +38,8 @@ class Engine:
 
     Raises:
         NotFound: There is no release.
-        InvalidInput: The release differs from its manifest, mixes two embedding spaces, or its network yields NaN.
+        Conflict: The release mixes two embedding spaces.
+        InvalidInput: The release differs from its manifest, or its network yields NaN.
     """
 
     def __init__(self, release_folder: Path, *, version: str | None = None) -> None:
@@ -108,7 +109,7 @@ class Engine:
     def _refuse_other_space(self) -> None:
         actual = space_id(self.release.folder)
         if actual != self.release.embedding_space_id:
-            raise InvalidInput(
+            raise Conflict(
                 f"The release says embedding space {self.release.embedding_space_id}, but its weights make {actual}.",
                 "Index the gallery again with these weights.",
             )
@@ -117,9 +118,9 @@ class Engine:
         size = self.release.spec.image_size
         embedding = self._retriever.embed([torch.full((3, size, size), 127, dtype=torch.uint8)])
         check_embeddings(embedding)
-        width = self.release.gallery.vectors.shape[1]
+        width = self.release.gallery.dimensions
         if embedding.shape[1] != width:
-            raise InvalidInput(
+            raise Conflict(
                 f"The network embeds in {embedding.shape[1]} dimensions, the gallery has {width}: two embedding spaces.",
                 "Index the gallery again with these weights.",
             )

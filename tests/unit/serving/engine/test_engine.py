@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.errors import InvalidInput, NotFound
+from model.errors import Conflict, InvalidInput, NotFound
 from model.files import read_json, write_json
 from model.release import RELEASE_MANIFEST, space_id
+from model.retrieval.galleries.local import LocalGallery
+from model.retrieval.galleries.stored import load_gallery
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
@@ -62,8 +64,8 @@ def test_a_network_that_yields_nan_does_not_start(release, tmp_path):
     weights = load_file(parts / "weights.safetensors")
     weights["heads.heads.global.projection.bias"].fill_(torch.nan)
     save_file(weights, parts / "weights.safetensors")
-    entries = parts / "gallery" / "entries.json"
-    write_json(entries, {**read_json(entries), "embedding_space_id": space_id(parts)})
+    record = parts / "gallery" / "gallery.json"
+    write_json(record, {**read_json(record), "embedding_space_id": space_id(parts)})
     reseal(parts, tmp_path / "release")
     with pytest.raises(InvalidInput, match="not finite"):
         Engine(tmp_path / "release")
@@ -71,10 +73,10 @@ def test_a_network_that_yields_nan_does_not_start(release, tmp_path):
 
 def test_a_gallery_of_another_space_does_not_start(tmp_path):
     parts = make_parts(tmp_path / "parts")
-    entries = parts / "gallery" / "entries.json"
-    write_json(entries, {**read_json(entries), "embedding_space_id": "0" * 16})
+    record = parts / "gallery" / "gallery.json"
+    write_json(record, {**read_json(record), "embedding_space_id": "0" * 16})
     reseal(parts, tmp_path / "release")
-    with pytest.raises(InvalidInput, match="embedding space 0000000000000000"):
+    with pytest.raises(Conflict, match="embedding space 0000000000000000"):
         Engine(tmp_path / "release")
 
 
@@ -82,23 +84,24 @@ def test_a_gallery_of_another_width_does_not_start(tmp_path):
     parts = make_parts(tmp_path / "parts")
     vectors = np.zeros((ENTRIES, 8), np.float32)
     vectors[:, 0] = 1
-    np.save(parts / "gallery" / "vectors.npy", vectors)
+    stored = load_gallery(parts / "gallery", space_id(parts))
+    LocalGallery(vectors, stored.entries).save(parts / "gallery", space_id(parts))
     reseal(parts, tmp_path / "release")
-    with pytest.raises(InvalidInput, match="two embedding spaces"):
+    with pytest.raises(Conflict, match="two embedding spaces"):
         Engine(tmp_path / "release")
 
 
 def test_a_manifest_that_names_another_space_does_not_start(tmp_path):
     made = make_release(tmp_path / "release")
     write_json(made.folder / RELEASE_MANIFEST, {**read_json(made.folder / RELEASE_MANIFEST), "embedding_space_id": "0" * 16})
-    with pytest.raises(InvalidInput, match="embedding space"):
+    with pytest.raises(Conflict, match="embedding space"):
         Engine(made.folder)
 
 
 def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
     parts = make_parts(tmp_path / "parts")
     write_json(parts / "config.json", {**read_json(parts / "config.json"), "loader": "os.system"})
-    entries = parts / "gallery" / "entries.json"
-    write_json(entries, {**read_json(entries), "embedding_space_id": space_id(parts)})
+    record = parts / "gallery" / "gallery.json"
+    write_json(record, {**read_json(record), "embedding_space_id": space_id(parts)})
     with pytest.raises(InvalidInput, match="does not describe a network"):
         Engine(reseal(parts, tmp_path / "release").folder)
