@@ -3,17 +3,17 @@
     python -m benchmarks.gallery --json                     # 1,000,000 vectors of 512 dimensions; needs 8 GB of disk
     python -m benchmarks.gallery --size 100000 --json       # a try
 
-The vectors are drawn, as embeddings are: classes of ten round centres, which again lie round broader kinds of things, in a subspace
-of 64 dimensions, and some noise in all dimensions. Queries are new members of the classes: they are no entries.
+The vectors are drawn, as embeddings are: classes of ten round centres, which again lie round broader kinds of things, in a
+subspace of 64 dimensions, and some noise in all dimensions. Queries are new members of the classes: they are no entries.
 
 The last line is one JSON object:
 
 p99_ratio                   p99 of the time of a search, one query at a time, over that of FAISS's own search in the same index,
                             measured in alternation
 recall_at_10                of the queries, against exact search; recall_on_record is what the build wrote into the gallery
-build_memory_ratio          peak of private memory (RssAnon, every 10 ms) of building, over that before it, in a process of its own,
+build_memory_ratio          peak of private memory (RssAnon, every 10 ms) of building, over that before it, in its own process,
                             over the size of the vectors, which are read from a mapped file
-second_worker_memory_ratio  memory that is a second worker's alone (USS) after as many searches as the first made, over the size of
+second_worker_memory_ratio  memory that is a second worker's alone (USS) after as many searches as the first made, over that of
                             the index; interpreter and libraries count. Pages of mapped files that both hold are in memory once
 """
 
