@@ -209,10 +209,10 @@ class IndexConfig(_Section):
         "auto",
         description="Whether a release finds its objects in scenes; auto: if the data have boxes; always: from whole images too",
     )
-    gallery: Literal["auto", "flat", "ivf"] = Field(
+    gallery: Literal["auto", "flat", "ivf", "milvus"] = Field(
         "auto",
-        description="How the gallery is searched; flat: every entry; ivf: the entries near the query, in lists; "
-        "auto: ivf for more entries than `index.flat_up_to`",
+        description="How the gallery is searched; flat: every entry; ivf: the entries near the query, in lists; milvus: by the "
+        "server at `GLOCAL_MILVUS_URI`, which gets the vectors; auto: ivf for more entries than `index.flat_up_to`",
     )
     flat_up_to: int = Field(50_000, ge=0, description="Most entries of a gallery of which a search compares every one")
     min_recall: float = Field(

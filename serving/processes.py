@@ -15,6 +15,11 @@ def clean_environment() -> dict[str, str]:
     return {**kept, **_UTF_8, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
 
 
+def gallery_environment() -> dict[str, str]:
+    """The address and the token of the Milvus server, if any is set, for workers whose gallery may lie there."""
+    return {name: os.environ[name] for name in ("GLOCAL_MILVUS_URI", "GLOCAL_MILVUS_TOKEN") if os.environ.get(name)}
+
+
 def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 0.1) -> bool:
     """Call `done` until it returns true; returns whether it did so before the deadline."""
     deadline = time.monotonic() + deadline_s

@@ -37,6 +37,7 @@ class MilvusIndex(_ApproximateIndex):
 
     kind: Literal["milvus"] = "milvus"
     collection: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$", description="Name of the collection")
+    ef: int = Field(ge=1, description="Entries that a query is compared with along its graph, at least")
 
 
 GalleryIndex = Annotated[FlatIndex | IvfIndex | MilvusIndex, Field(discriminator="kind")]
@@ -50,7 +51,7 @@ class GalleryRecord(Document):
     embedding_space_id: str = Field(description="Id of the weights, configuration and preprocessing")
     count: int = Field(ge=0, description="Number of entries")
     dimensions: int = Field(ge=0, description="Length of a vector")
-    vectors_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of the vectors, as vectors.npy holds them")
+    vectors_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of vectors.npy, also where Milvus has the vectors")
     classes: tuple[str, ...] = Field(description="Class names, by the numbers in labels.npy")
     groups: tuple[str, ...] | None = Field(None, description="Group names, by the numbers in groups.npy; absent without groups")
     index: GalleryIndex = Field(description="How it is searched")

@@ -12,7 +12,7 @@ from model.data.images import decode_image
 from model.errors import Conflict, GlocalError, InvalidInput
 from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings
-from model.retrieval.retriever import Retriever, Wanted
+from model.retrieval.retriever import Embedded, Found, Retriever, Wanted
 from serving.limits import IMAGE_LIMITS
 from serving.operations.operation import SeenImage
 from serving.operations.query import Query, make_query
@@ -72,7 +72,8 @@ class Engine:
 
         Returns:
             For each query its answer, or the error of this query alone: `InvalidInput` for an image that cannot be decoded within
-            the limits and for an option that does not fit the release, `Conflict` for what the release does not offer.
+            the limits and for an option that does not fit the release, `Conflict` for what the release does not offer,
+            `Unavailable` where the server of the gallery does not answer.
         """
         prepared = [self._prepare(query) for query in queries]
         seen = iter(self._see([each for each in prepared if isinstance(each, _Prepared)]))
@@ -85,19 +86,33 @@ class Engine:
         except GlocalError as error:
             return error
 
-    def _see(self, prepared: Sequence["_Prepared"]) -> list[list[SeenImage]]:
-        """The images of each query, after one pass of all those that the network embeds and a search for those that want one."""
+    def _see(self, prepared: Sequence["_Prepared"]) -> list[list[SeenImage] | GlocalError]:
+        """The images of each query, after one pass of all those that the network embeds and a search for those that want one.
+
+        Where the search fails, as by a Milvus server that is gone, its error stands for each query that wants one.
+        """
         images = [image for each in prepared if each.query.operation.embeds for image in each.images]
         if not images:
             return [[SeenImage(image) for image in each.images] for each in prepared]
         embedded = self._retriever.forward(images)
         wanted = [each.wanted for each in prepared if each.query.operation.embeds for _ in each.images]
         asking = [row for row, each in enumerate(wanted) if each is not None]
-        found = dict(zip(asking, self._retriever.find(embedded.select(asking), [each for each in wanted if each]), strict=True))
-        passed = iter([SeenImage(image, embedded.vectors[row], found.get(row)) for row, image in enumerate(images)])
-        return [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
+        found, failed = self._found(embedded.select(asking), [each for each in wanted if each])
+        by_row = dict(zip(asking, found, strict=not failed))
+        passed = iter([SeenImage(image, embedded.vectors[row], by_row.get(row)) for row, image in enumerate(images)])
+        seen = [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
+        return [failed if failed and each.wanted else images for each, images in zip(prepared, seen, strict=True)]
 
-    def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage]) -> Answer | GlocalError:
+    def _found(self, images: Embedded, wanted: Sequence[Wanted]) -> tuple[list[Found], GlocalError | None]:
+        """What is wanted of the gallery, or nothing and the error."""
+        try:
+            return self._retriever.find(images, wanted), None
+        except GlocalError as error:
+            return [], error
+
+    def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage] | GlocalError) -> Answer | GlocalError:
+        if isinstance(images, GlocalError):
+            return images
         query = prepared.query
         try:
             answer = query.operation.respond(self.release, images, query.options)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from model.errors import InvalidInput
 from model.retrieval.galleries.arrays import blocks, map_array
 from model.retrieval.galleries.exact import Nearest
-from model.retrieval.galleries.recall import HeldOut, hold_out, sampled_rows
+from model.retrieval.galleries.recall import fewest, hold_out, sampled_rows
 from model.schemas.gallery_record import GalleryRecord, IvfIndex
 
 _PER_LIST = 50
@@ -80,7 +80,13 @@ def build_ivf(vectors: NDArray[np.float32], folder: Path, min_recall: float) -> 
     np.save(folder / "centroids.npy", centroids, allow_pickle=False)
     np.save(folder / "sizes.npy", sizes, allow_pickle=False)
     index = _opened(folder, len(vectors), vectors.shape[1])
-    probes, recall = _fewest_probes(index, hold_out(vectors, queries), min_recall)
+    held_out = hold_out(vectors, queries)
+
+    def recalls(probes: int) -> NDArray[np.float64]:
+        index.nprobe = probes
+        return held_out.recalls(index.search)
+
+    probes, recall = fewest(recalls, 1, index.nlist, min_recall)
     return IvfIndex(lists=len(centroids), probes=probes, recall_at_10=round(recall, 4), queries=len(queries))
 
 
@@ -170,19 +176,6 @@ def _check_rows(file: Path, ends: NDArray[np.int64], sizes: NDArray[np.int64], f
     rows = np.concatenate([held[end - _ROW * size : end].view(np.int64) for end, size in zip(ends, sizes, strict=True)])
     if rows.min() < 0 or rows.max() >= len(rows) or not (np.bincount(rows, minlength=len(rows)) == 1).all():
         raise _unfit(folder)
-
-
-def _fewest_probes(index: Any, held_out: HeldOut, min_recall: float) -> tuple[int, float]:
-    """The least number of lists at which one half of the queries is clearly recalled, and the recall of the other half."""
-    probes, half = 1, len(held_out.rows) // 2
-    while True:
-        index.nprobe = probes
-        recalls = held_out.recalls(index.search)
-        chosen, other = recalls[:half], recalls[half:]
-        clear = half > 0 and chosen.mean() - 2 * chosen.std() / half**0.5 >= min_recall
-        if probes == index.nlist or (clear and other.mean() >= min_recall):
-            return probes, float(other.mean())
-        probes = min(index.nlist, max(probes + 1, round(1.25 * probes)))
 
 
 def _unfit(folder: Path) -> InvalidInput:

@@ -20,8 +20,9 @@ from model.files import atomic_folder, sha256_file
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.exact import Nearest, clamped_k, exact_search, in_row_order
 from model.retrieval.galleries.ivf import InvertedFile, build_ivf
+from model.retrieval.galleries.milvus import store_in_milvus
 from model.retrieval.gallery import check_embeddings
-from model.schemas.gallery_record import FlatIndex, GalleryRecord, IvfIndex
+from model.schemas.gallery_record import FlatIndex, GalleryRecord, IvfIndex, MilvusIndex
 
 RECORD = "gallery.json"
 VECTORS = "vectors.npy"
@@ -37,12 +38,13 @@ class IndexPlan:
     """How a gallery is to be searched.
 
     Attributes:
-        kind: `flat` compares a query with every entry, `ivf` with those of some lists; `auto`: by the size of the gallery.
+        kind: `flat` compares a query with every entry, `ivf` with those of some lists; `milvus` leaves it to a Milvus server;
+            `auto`: flat or ivf, by the size of the gallery.
         flat_up_to: Most entries of a gallery that `auto` searches flat.
         min_recall: Least recall@10 of an approximate search against the exact one.
     """
 
-    kind: Literal["auto", "flat", "ivf"] = "auto"
+    kind: Literal["auto", "flat", "ivf", "milvus"] = "auto"
     flat_up_to: int = 50_000
     min_recall: float = 0.98
 
@@ -120,25 +122,33 @@ class LocalGallery:
         return self.vectors[rows]
 
     def save(self, folder: Path, space_id: str, plan: IndexPlan = BY_SIZE) -> GalleryRecord:
-        """Write the gallery, and the lists of a large one, as `folder`, which appears whole or not at all.
+        """Write the gallery, and its index, as `folder`, which appears whole or not at all.
 
         Args:
             folder: Its folder; an existing one is replaced.
             space_id: Id of the embedding space of the vectors.
             plan: How it is to be searched.
+
+        Raises:
+            InvalidInput: A Milvus server is to search it, and there is no address or it does not reach the recall.
+            Unavailable: The Milvus server does not answer.
         """
         with atomic_folder(folder) as partial:
             np.save(partial / VECTORS, self.vectors, allow_pickle=False)
             self.entries.save(partial)
-            index: FlatIndex | IvfIndex = FlatIndex()
-            if plan.has_lists(len(self)):
+            sha256 = sha256_file(partial / VECTORS)
+            index: FlatIndex | IvfIndex | MilvusIndex = FlatIndex()
+            if len(self) and plan.kind == "milvus":
+                index = store_in_milvus(self.vectors, space_id, sha256, plan.min_recall)
+                (partial / VECTORS).unlink()
+            elif plan.has_lists(len(self)):
                 (partial / IVF).mkdir()
                 index = build_ivf(self.vectors, partial / IVF, plan.min_recall)
             record = GalleryRecord(
                 embedding_space_id=space_id,
                 count=len(self),
                 dimensions=self.dimensions,
-                vectors_sha256=sha256_file(partial / VECTORS),
+                vectors_sha256=sha256,
                 classes=self.classes,
                 groups=None if self.entries.groups is None else self.entries.group_names,
                 index=index,

@@ -42,6 +42,26 @@ class HeldOut:
         return np.minimum(found.sum(axis=1), self.wanted) / self.wanted
 
 
+def fewest(recalls_at: Callable[[int], NDArray[np.float64]], first: int, last: int, min_recall: float) -> tuple[int, float]:
+    """The least depth of a search at which one half of the queries is clearly recalled, and the recall of the other half.
+
+    Args:
+        recalls_at: The recalls (Q,) of the queries at a depth, which grow with it.
+        first: Least depth that is tried.
+        last: Largest depth, which is returned if no lesser one is enough.
+        min_recall: Recall that the first half must exceed by two standard errors, and the other half must have.
+    """
+    depth = min(first, last)
+    while True:
+        recalls = recalls_at(depth)
+        half = len(recalls) // 2
+        chosen, other = recalls[:half], recalls[half:]
+        clear = half > 0 and chosen.mean() - 2 * chosen.std() / half**0.5 >= min_recall
+        if depth == last or (clear and other.mean() >= min_recall):
+            return depth, float(other.mean())
+        depth = min(last, max(depth + 1, round(1.25 * depth)))
+
+
 def sampled_rows(count: int) -> NDArray[np.int64]:
     """The rows of the entries that are queries, the same ones every time."""
     return np.random.default_rng(0).permutation(count)[:QUERIES]

@@ -11,8 +11,9 @@ from model.retrieval.galleries.arrays import map_array
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.ivf import open_ivf
 from model.retrieval.galleries.local import IVF, RECORD, VECTORS, LocalGallery
+from model.retrieval.galleries.milvus import open_in_milvus
 from model.retrieval.gallery import Gallery
-from model.schemas.gallery_record import GalleryRecord, IvfIndex
+from model.schemas.gallery_record import GalleryRecord, IvfIndex, MilvusIndex
 
 _EARLIER = "entries.json"
 
@@ -27,6 +28,8 @@ def load_gallery(folder: Path, space_id: str, *, vectors_sha256: str | None = No
 
     Raises:
         Conflict: The gallery is of another space, or its index was made from other vectors.
+        NotFound: Milvus has not the collection.
+        Unavailable: Milvus does not answer.
         InvalidInput: A file is damaged, or the files do not fit together.
     """
     if (folder / _EARLIER).is_file():
@@ -34,6 +37,10 @@ def load_gallery(folder: Path, space_id: str, *, vectors_sha256: str | None = No
     record = GalleryRecord.load(folder / RECORD)
     _refuse_other_space(record.embedding_space_id, space_id)
     entries = Entries.load(folder, record.classes, record.groups)
+    if len(entries) != record.count:
+        raise InvalidInput("The gallery has not as many entries as its record says.", GalleryRecord.REMEDY)
+    if isinstance(record.index, MilvusIndex):
+        return open_in_milvus(record, record.index, entries)
     vectors = map_array(folder / VECTORS, np.float32, dimensions=2)
     if vectors.shape != (record.count, record.dimensions):
         raise InvalidInput("The gallery's vectors are not as many or as long as its record says.", GalleryRecord.REMEDY)

@@ -9,7 +9,7 @@ from model.errors import Unavailable
 from model.home import ServeFolder
 from serving.limits import MAX_BODY
 from serving.operations.envelope import MAX_HEAD
-from serving.processes import clean_environment
+from serving.processes import clean_environment, gallery_environment
 
 LOOPBACK = "127.0.0.1"
 _TOKEN_MINUTES = 10 * 365 * 24 * 60
@@ -146,6 +146,7 @@ def environment(folder: ServeFolder, scratch: str, limits: Limits) -> dict[str, 
     threads = str(limits.threads)
     return {
         **clean_environment(),  # without TS_*, which would override the configuration
+        **gallery_environment(),
         "TMPDIR": scratch,
         "LOG_LOCATION": str(folder.logs),
         "METRICS_LOCATION": str(folder.logs),

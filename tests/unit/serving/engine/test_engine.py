@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from model.errors import Conflict, InvalidInput, NotFound
+from model.errors import Conflict, InvalidInput, NotFound, Unavailable
 from model.files import read_json, write_json
 from model.release import RELEASE_MANIFEST, space_id
-from model.retrieval.galleries.local import LocalGallery
+from model.retrieval.galleries.local import IndexPlan, LocalGallery
 from model.retrieval.galleries.stored import load_gallery
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
+from serving.operations.query import make_query
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
 
@@ -105,3 +106,21 @@ def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
     write_json(record, {**read_json(record), "embedding_space_id": space_id(parts)})
     with pytest.raises(InvalidInput, match="does not describe a network"):
         Engine(reseal(parts, tmp_path / "release").folder)
+
+
+def test_a_gallery_whose_server_went_away_makes_its_queries_unavailable_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOCAL_MILVUS_URI", str(tmp_path / "milvus.db"))
+    parts = make_parts(tmp_path / "parts")
+    stored = load_gallery(parts / "gallery", space_id(parts))
+    stored.save(parts / "gallery", space_id(parts), IndexPlan("milvus"))
+    engine = Engine(reseal(parts, tmp_path / "release").folder)
+    found = engine.search(draw_image(3), 2)["neighbours"]
+    assert found[0]["id"] == "drawn/3.png"
+    gallery = engine.release.gallery
+    gallery.client.drop_collection(gallery.index.collection)
+    asked = [("search", draw_image(3)), ("embed", draw_image(3)), ("search", b"no image"), ("identify", draw_image(3))]
+    gone, embedded, bad, unknown = engine.answers([make_query(name, [image], {}) for name, image in asked])
+    assert isinstance(gone, Unavailable)
+    assert isinstance(unknown, Unavailable)
+    assert len(embedded["embedding"]) == gallery.dimensions
+    assert isinstance(bad, InvalidInput)
