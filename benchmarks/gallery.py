@@ -107,7 +107,7 @@ def build(file: Path, folder: Path) -> dict[str, float]:
     watcher.start()
     began = time.perf_counter()
     try:
-        gallery.save(folder, SPACE, IndexPlan(flat_up_to=0) if count <= IndexPlan().flat_up_to else IndexPlan())
+        gallery.save(folder, SPACE, IndexPlan("ivf"))
     finally:
         done.set()
         watcher.join()
