@@ -43,7 +43,7 @@ from model.retrieval.galleries.stored import load_gallery
 SPACE = "benchmarkgallery"
 K = 10
 _PER_CLASS = 10
-_PER_KIND = 50
+_PER_KIND = 200
 _BASIS = 64
 _QUERIES = 1000
 _ROUNDS = 5
@@ -74,7 +74,7 @@ class Classes:
     def draw(self, labels: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
         """Members of these classes, (N, D), L2-normalised."""
         random = np.random.default_rng(seed)
-        within = self.centres[labels] + 0.5 * random.standard_normal((len(labels), len(self.basis)), dtype=np.float32)
+        within = self.centres[labels] + 0.9 * random.standard_normal((len(labels), len(self.basis)), dtype=np.float32)
         vectors = within @ self.basis
         vectors += 0.15 * random.standard_normal(vectors.shape, dtype=np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

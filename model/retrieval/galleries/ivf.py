@@ -7,6 +7,7 @@ lists.bin       list by list: the vectors of its entries, float32, then their ro
 The files are of our own making, so that FAISS parses none of them: it is given the memory-mapped lists. Processes share them.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from model.errors import InvalidInput
 from model.retrieval.galleries.arrays import blocks, map_array
 from model.retrieval.galleries.exact import Nearest
 from model.retrieval.galleries.recall import fewest, hold_out, sampled_rows
-from model.schemas.gallery_record import GalleryRecord, IvfIndex
+from model.schemas.gallery_record import RECALL_DEPTH, GalleryRecord, IvfIndex
 
 _PER_LIST = 40
 """Entries for each list that the centroids are fitted to."""
 _ITERATIONS = 6
+_DEEPER = 0.25
+"""Power of k by which the lists grow that a query is compared with, so that the recall stays."""
 _ROW = 8
 """Bytes of a row number."""
 
@@ -42,25 +45,27 @@ class InvertedFile:
     def search(self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> Nearest:
         """The k nearest of some lists. Where these hold fewer than k entries, or fewer of the rows `among`, row -1 stands.
 
-        Among some rows as many more lists are searched as there are fewer entries in each.
+        For more neighbours than the recall was measured for, more lists are searched, and among some rows as many more as there
+        are fewer entries in each.
         """
-        if among is None:
+        if among is None and k <= RECALL_DEPTH:
             return self.index.search(np.ascontiguousarray(queries), k)  # type: ignore[no-any-return]
-        faiss, chosen = _faiss(), np.zeros(self.index.ntotal, bool)
-        chosen[among] = True
-        selector = faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-        probes = min(self.index.nlist, -(-self.probes * self.index.ntotal // max(1, len(among))))
-        queries = np.ascontiguousarray(queries)
+        faiss, count = _faiss(), self.index.ntotal
+        lists = self.probes * max(1, k / RECALL_DEPTH) ** _DEEPER
+        wanted = faiss.SearchParametersIVF()
+        if among is not None:
+            chosen = np.zeros(count, bool)
+            chosen[among] = True
+            wanted = faiss.SearchParametersIVF(sel=faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little")))
+            lists *= count / max(1, len(among))
+        wanted.nprobe = min(self.index.nlist, math.ceil(lists))
+        return self._search(np.ascontiguousarray(queries), k, wanted)
+
+    def _search(self, queries: NDArray[np.float32], k: int, wanted: Any) -> Nearest:
+        """FAISS's own search with parameters: pytorch-metric-learning puts one without them in the place of `index.search`."""
+        pointer = _faiss().swig_ptr
         scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-        # FAISS's own method: pytorch-metric-learning puts one without parameters in the place of `search`
-        self.index.search_c(
-            len(queries),
-            faiss.swig_ptr(queries),
-            k,
-            faiss.swig_ptr(scores),
-            faiss.swig_ptr(rows),
-            faiss.SearchParametersIVF(sel=selector, nprobe=probes),
-        )
+        self.index.search_c(len(queries), pointer(queries), k, pointer(scores), pointer(rows), wanted)
         return scores, rows
 
 

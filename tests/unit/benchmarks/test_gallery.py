@@ -11,8 +11,8 @@ def test_entries_and_queries_of_one_class_are_near_and_are_drawn_again_the_same(
     check_embeddings(entries)
     assert np.array_equal(entries, classes.draw(np.arange(200), seed=1))
     cosines = queries @ entries.T
-    assert np.diag(cosines).mean() > 0.6
-    assert (cosines.argmax(axis=1) == np.arange(200)).mean() > 0.8
+    assert np.diag(cosines).mean() > cosines.mean() + 0.2
+    assert (cosines.argmax(axis=1) == np.arange(200)).mean() > 0.3
 
 
 @pytest.mark.slow

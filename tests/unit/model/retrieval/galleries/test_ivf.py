@@ -25,7 +25,7 @@ def stored(drawn, tmp_path_factory):
 
 def test_the_recall_on_record_is_that_of_the_stored_index(drawn, stored):
     rows = sampled_rows(COUNT)
-    recalls = hold_out(drawn.vectors, rows).recalls(stored.inverted.search)
+    recalls = hold_out(drawn.vectors, rows).recalls(stored.inverted.index.search)
     assert stored.index.queries == len(rows) == 1000
     assert stored.index.recall_at_10 == pytest.approx(recalls[500:].mean(), abs=1e-4)
     assert 0.9 <= stored.index.recall_at_10 < 1
@@ -60,6 +60,12 @@ def test_among_many_rows_the_lists_are_searched_for_those_alone(drawn, stored, m
     scores, rows = stored.search(drawn.vectors[:200], 10, among=among)
     assert np.isin(rows, among).all()
     truth, _ = exact_search(drawn.vectors, drawn.vectors[:200], 10, among)
+    assert (scores >= truth[:, -1:] - 1e-6).mean() >= 0.9
+
+
+def test_the_recall_of_many_neighbours_is_not_less(drawn, stored):
+    truth, _ = exact_search(drawn.vectors, drawn.vectors[:200], 150)
+    scores, _ = stored.inverted.search(drawn.vectors[:200], 150)
     assert (scores >= truth[:, -1:] - 1e-6).mean() >= 0.9
 
 
