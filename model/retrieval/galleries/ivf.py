@@ -26,6 +26,8 @@ _PER_LIST = 40
 _ITERATIONS = 6
 _DEEPER = 0.25
 """Power of k by which the lists grow that a query is compared with, so that the recall stays."""
+_ROOM = 2
+"""Entries for each neighbour that further lists must hold, where lists are short."""
 _ROW = 8
 """Bytes of a row number."""
 
@@ -51,7 +53,7 @@ class InvertedFile:
         if among is None and k <= RECALL_DEPTH:
             return self.index.search(np.ascontiguousarray(queries), k)  # type: ignore[no-any-return]
         faiss, count = _faiss(), self.index.ntotal
-        lists = self.probes * max(1, k / RECALL_DEPTH) ** _DEEPER
+        lists = self.probes * max(1, k / RECALL_DEPTH) ** _DEEPER + _ROOM * k * self.index.nlist / count
         wanted = faiss.SearchParametersIVF()
         if among is not None:
             chosen = np.zeros(count, bool)
