@@ -9,6 +9,7 @@ ivf/                       the lists of a large gallery, see `model.retrieval.ga
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -90,7 +91,7 @@ class LocalGallery:
         """(N,) int64, indices into `classes`."""
         return self.entries.labels
 
-    @property
+    @cached_property
     def ids(self) -> NDArray[np.str_]:
         """(N,) str, ids of the samples, in memory."""
         return self.entries.ids.as_array()
@@ -100,7 +101,7 @@ class LocalGallery:
         """The class names."""
         return self.entries.classes
 
-    @property
+    @cached_property
     def groups(self) -> NDArray[np.str_] | None:
         """(N,) str, groups by which a search may be narrowed, in memory; None if the data have none."""
         entries = self.entries
@@ -134,7 +135,7 @@ class LocalGallery:
             Unavailable: The Milvus server does not answer.
         """
         with atomic_folder(folder) as partial:
-            np.save(partial / VECTORS, self.vectors, allow_pickle=False)
+            np.save(partial / VECTORS, np.ascontiguousarray(self.vectors), allow_pickle=False)
             self.entries.save(partial)
             sha256 = sha256_file(partial / VECTORS)
             index: FlatIndex | IvfIndex | MilvusIndex = FlatIndex()
