@@ -22,7 +22,8 @@ from model.networks.stored import NetworkSpec, load_network
 from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.retrieval.embedding import embed_manifest, merged_embedding
-from model.retrieval.gallery import Gallery
+from model.retrieval.galleries.entries import Entries
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.retriever import Retriever
 
 
@@ -94,7 +95,7 @@ def _tested(
     if not found.has_match.any():
         raise InvalidInput("No test image has another of its class to find.", "Give more images of each class.")
     found.save(npz)
-    gallery = Gallery(vectors, searched.labels, searched.ids, searched.classes)
+    gallery = LocalGallery(vectors, Entries.of(searched.labels, searched.ids, searched.classes))
     return {
         **{name: found.mean(name) for name in FIGURES},
         "queries": len(found),

@@ -33,6 +33,7 @@ def index(
     from components.runtime.step import step
     from model.config import IndexConfig
     from model.index import build_release
+    from model.retrieval.galleries.local import IndexPlan
 
     with step("index") as current:
         settings = IndexConfig(**index)
@@ -46,6 +47,7 @@ def index(
             work=current.work,
             golden_queries=settings.golden_queries,
             detection=settings.detection,
+            index=IndexPlan(settings.gallery, settings.flat_up_to, settings.min_recall),
             progress=current.progress,
         )
         current.tags |= {"release": sealed.id, "embedding_space_id": sealed.embedding_space_id}

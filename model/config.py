@@ -202,12 +202,24 @@ class TrainConfig(_Section):
 
 
 class IndexConfig(_Section):
-    """What a release holds beside the network and the gallery."""
+    """What a release holds beside the network, and how its gallery is searched."""
 
     golden_queries: int = Field(4, ge=1, le=64, description="Images whose answers a release must reproduce before it serves")
     detection: Literal["auto", "always", "never"] = Field(
         "auto",
         description="Whether a release finds its objects in scenes; auto: if the data have boxes; always: from whole images too",
+    )
+    gallery: Literal["auto", "flat", "ivf", "milvus"] = Field(
+        "auto",
+        description="How the gallery is searched; flat: every entry; ivf: the entries near the query, in lists; milvus: by the "
+        "server at `GLOCAL_MILVUS_URI`, which gets the vectors; auto: ivf for more entries than `index.flat_up_to`",
+    )
+    flat_up_to: int = Field(50_000, ge=0, description="Most entries of a gallery of which a search compares every one")
+    min_recall: float = Field(
+        0.98,
+        ge=0,
+        le=1,
+        description="Least share of the 10 nearest that an approximate search must find, as measured on entries of the gallery",
     )
 
 

@@ -28,6 +28,13 @@ class Environment(BaseSettings):
         "", description="Where data versions are pushed: a folder or `s3://bucket/prefix`; empty: a folder in GLOCAL_HOME"
     )
     tracking_uri: str = Field("", description="Address of the MLflow server; empty: a database in GLOCAL_HOME")
+    milvus_uri: str = Field(
+        "",
+        description="Address of the Milvus server, for `index.gallery=milvus`; a file: Milvus Lite, for one process at a time",
+    )
+    milvus_token: str = Field(
+        "", repr=False, description="Token for it, or `user:password`; empty for a server that asks for none"
+    )
     run_id: str = Field("", description="MLflow run that the steps of this process belong to; set by `glocal run`")
     run_folder: Path | None = Field(None, description="Folder of the run's logs and reports; set by `glocal run`")
     code_revision: str = Field("", description="Revision of the code of the whole run; set by `glocal run`")

@@ -24,7 +24,9 @@ from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release, space_id
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
-from model.retrieval.gallery import Gallery
+from model.retrieval.galleries.entries import Entries
+from model.retrieval.galleries.local import BY_SIZE, IndexPlan, LocalGallery
+from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.local_features import features_of_images
 from model.retrieval.reranker import Reranker, fitted_rows, reduction_for
 from model.retrieval.retriever import Retriever
@@ -51,6 +53,7 @@ def build_release(
     work: Path | None = None,
     golden_queries: int = 4,
     detection: Literal["auto", "always", "never"] = "auto",
+    index: IndexPlan = BY_SIZE,
     progress: Progress | None = None,
 ) -> Release:
     """Make the release of a trained network over every image of its data, with their local features if training chose so.
@@ -64,6 +67,7 @@ def build_release(
         work: Folder in which a training with a frozen trunk left feature maps; maps that it lacks are computed.
         golden_queries: Number of golden queries.
         detection: Whether the release detects; `auto`: if the data have boxes.
+        index: How the gallery is to be searched.
         progress: Called after every batch.
     """
     spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
@@ -72,13 +76,15 @@ def build_release(
     seen = manifest.classified
     maps = known_maps(manifest, network.trunk, spec.image_size, work, pin.md5)
     vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=maps, progress=progress)
-    gallery = Gallery(vectors, seen.labels, seen.ids, seen.classes, seen.groups if seen.has_groups else None)
+    entries = Entries.of(seen.labels, seen.ids, seen.classes, seen.groups if seen.has_groups else None)
+    embedded = LocalGallery(vectors, entries)
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
         shutil.copy2(checkpoint / "weights.safetensors", parts)
         write_json(parts / "config.json", spec.to_json())
         write_json(parts / "calibration.json", _calibration(checkpoint).model_dump())
-        gallery.save(parts / "gallery", space_id(parts))
+        embedded.save(parts / "gallery", space_id(parts), index)
+        gallery = load_gallery(parts / "gallery", space_id(parts))  # golden answers are those of the index
         reranker = None
         if ratio := _ratio(checkpoint):
             features, reduction = _local_features(network, seen, spec.image_size, maps)

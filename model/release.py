@@ -3,7 +3,7 @@
 manifest.json         format, embedding_space_id, sha256 and size of every file, data pin, code revision
 weights.safetensors   the whole network
 config.json           how to build it: method, trunk, size of image, heads
-gallery/              vectors, labels, ids
+gallery/              vectors, labels, ids, groups, and the index of a large one; or where Milvus has the vectors
 calibration.json      thresholds at stated false-accept rates
 golden/               a few query images and the answers they must give
 local_features.safetensors   local features of the gallery and their ratio, if the release re-ranks
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder, read_json, sha256_file, sha256_json
-from model.retrieval.gallery import Gallery, load_gallery
+from model.retrieval.galleries.stored import load_gallery
+from model.retrieval.gallery import Gallery
 from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
 from model.schemas.document import read_schema
@@ -79,8 +80,15 @@ class Release:
 
     @cached_property
     def gallery(self) -> Gallery:
-        """The gallery that queries are compared with."""
-        return load_gallery(self.folder / "gallery", self.embedding_space_id)
+        """The gallery that queries are compared with.
+
+        Raises:
+            Conflict: The gallery is of another embedding space, or its index was made from other vectors.
+            InvalidInput: A file is damaged.
+        """
+        vectors = self.manifest.files.get("gallery/vectors.npy")
+        hashed = vectors.sha256 if vectors else None
+        return load_gallery(self.folder / "gallery", self.embedding_space_id, vectors_sha256=hashed)
 
     @cached_property
     def reranker(self) -> "Reranker | None":

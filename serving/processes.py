@@ -29,9 +29,13 @@ def clean_environment() -> dict[str, str]:
 
 
 def worker_environment() -> dict[str, str]:
-    """`clean_environment` of a server whose workers run the engine: their threads, and the memory that each may take."""
+    """`clean_environment` of a server whose workers run the engine: their threads, and the memory that each may take.
+
+    If there is a Milvus server, its address and token are kept, since a worker's gallery may lie there.
+    """
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
-    return {**clean_environment(), **threads, _MEMORY: str(Environment().worker_memory_mb)}
+    milvus = {name: os.environ[name] for name in ("GLOCAL_MILVUS_URI", "GLOCAL_MILVUS_TOKEN") if os.environ.get(name)}
+    return {**clean_environment(), **threads, **milvus, _MEMORY: str(Environment().worker_memory_mb)}
 
 
 def limit_memory() -> None:

@@ -24,7 +24,7 @@ from model.detection.exemplars import Exemplars
 from model.detection.keypoints import LENGTH, Axes
 from model.detection.masks import CORNERS
 from model.detection.references import GRID, References
-from model.errors import InvalidInput
+from model.errors import Conflict, InvalidInput
 from model.schemas.labelling import Labelling
 
 LARGEST = 512 * 2**20
@@ -71,7 +71,8 @@ def load_exemplars(file: Path, *, space: str) -> tuple[Exemplars, Labelling]:
         space: Id of the embedding space that it must be of.
 
     Raises:
-        InvalidInput: The file is too large, or holds anything else than exemplars of that space.
+        Conflict: The exemplars are of another space.
+        InvalidInput: The file is too large, or holds anything else than exemplars.
     """
     try:
         if file.stat().st_size > LARGEST:
@@ -85,7 +86,7 @@ def load_exemplars(file: Path, *, space: str) -> tuple[Exemplars, Labelling]:
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, ValidationError) as error:
         raise InvalidInput(f"{file.name} does not hold exemplars.", _REMEDY) from error
     if stated.get("embedding_space_id") != space:
-        raise InvalidInput(f"{file.name} does not hold exemplars of this embedding space.", _REMEDY)
+        raise Conflict(f"{file.name} does not hold exemplars of this embedding space.", _REMEDY)
     if not sound:
         raise InvalidInput(f"{file.name} does not hold exemplars: its arrays do not fit together.", _REMEDY)
     return exemplars, labelling

@@ -88,7 +88,7 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
     """
     searched = _searched(read_manifest(dataset))
     if release.pin.md5 == md5:
-        vectors = release.gallery.vectors[_gallery_rows(release, searched)]
+        vectors = release.gallery.embeddings(_gallery_rows(release, searched))
     else:
         network = release.retriever().network
         vectors = embed_manifest(network.trunk, merged_embedding(network), searched, release.spec.image_size, progress=progress)
@@ -97,7 +97,7 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
 
 def _gallery_rows(release: Release, searched: Manifest) -> NDArray[np.int64]:
     """The rows of a gallery that hold these samples."""
-    ids = release.gallery.ids
+    ids = release.gallery.entries.ids.as_array()
     order = np.argsort(ids)
     rows: NDArray[np.int64] = order[np.searchsorted(ids, searched.ids, sorter=order)]
     return rows
@@ -111,7 +111,7 @@ def _reranking(release: Release, searched: Manifest, md5: str, samples: int) -> 
     if release.reranker is None or release.pin.md5 != md5:
         return None
     rows = _gallery_rows(release, searched)
-    sample = draw_sample(release.gallery.vectors[rows], searched.labels, first=len(searched.rows("test")))
+    sample = draw_sample(release.gallery.embeddings(rows), searched.labels, first=len(searched.rows("test")))
     sample = replace(sample, queries=rows[sample.queries], order=rows[sample.order])
     before, after = (sample_figures(sample, one) for one in (None, replace(release.reranker, budget_ms=np.inf)))
     return described(
@@ -154,7 +154,8 @@ def _described(
         "data": release.pin,
         "settings": settings,
         "size_mb": release.size_mb,
-        "gallery": Count(classes=len(np.unique(release.gallery.labels)), samples=len(release.gallery)),
+        "gallery": Count(classes=len(np.unique(release.gallery.entries.labels)), samples=len(release.gallery)),
+        "index": release.gallery.index,
         "splits": {split: _size(manifest.select(manifest.rows(split))) for split in SPLITS},
         "calibration": release.calibration,
         "network": _network(release, merge_weights),

@@ -146,7 +146,7 @@ def _tables(table: Mapping[str, GroupFigures], what: str) -> dict[str, list[Grou
 
 def _details(report: Report, run: RunRecord | None) -> dict[str, list[tuple[str, str]]]:
     """The details of data, settings and network, as lines of a name and a text under headings."""
-    measured = report.model_dump(include={"latency", "size_mb", "gallery", "splits", "calibration", "licences"})
+    measured = report.model_dump(include={"latency", "size_mb", "gallery", "index", "splits", "calibration", "licences"})
     heads = {head.name: head.settings for head in report.network.heads}
     losses = {f"{loss.name} on {loss.on}": loss.weight for loss in report.network.losses}
     return {

@@ -83,6 +83,7 @@ def _limits(report: Report) -> list[str]:
         f"For {100 * (1 - recall_at_1):.1f} of 100 queries the nearest neighbour was of another class.",
         "There is always a nearest neighbour, also of a thing that is not in the gallery.",
         *_strangers(report),
+        *_missed(report),
         f"An image is squeezed to a square of {size} x {size} pixels: finer detail, and its proportions, are not seen.",
         f"{retrieval.queries_without_match:,} of {retrieval.queries:,} queries had no other image of their class "
         "to find; they count in no figure.",
@@ -94,6 +95,16 @@ def _limits(report: Report) -> list[str]:
     if report.training.kept_init:
         said.append(f"The training steps added nothing: any gain is that of the {report.training.init_name}, which was kept.")
     return [*said, *few_classes(report)]
+
+
+def _missed(report: Report) -> list[str]:
+    """What an approximate search of the gallery misses."""
+    if report.index is None or report.index.kind == "flat":
+        return []
+    return [
+        f"The search of the gallery is approximate: it finds {100 * report.index.recall_at_10:.1f} % of an entry's "
+        f"10 nearest, as measured on {report.index.queries:,} entries. All other figures are of exact search."
+    ]
 
 
 def _strangers(report: Report) -> list[str]:

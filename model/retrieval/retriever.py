@@ -139,7 +139,6 @@ class Retriever:
         return Found(named, again.ended)
 
     def _neighbour(self, score: float, row: int, inliers: int | None = None) -> Neighbour:
-        gallery = self.gallery
-        label = gallery.classes[gallery.labels[row]]
+        entries = self.gallery.entries
         inliers = None if inliers is None else int(inliers)
-        return Neighbour(id=str(gallery.ids[row]), label=label, score=round(float(score), 6), inliers=inliers)
+        return Neighbour(id=entries.id_of(row), label=entries.label_of(row), score=round(float(score), 6), inliers=inliers)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from model.errors import InvalidInput
+from model.errors import Conflict, InvalidInput
 from model.retrieval.local_features import LocalFeatures
 from model.retrieval.reranker import Reranker
 
@@ -84,6 +84,7 @@ def load_reranker(file: Path, *, space: str, images: int, size: int) -> Reranker
         size: Side of the trunk's input in pixels.
 
     Raises:
+        Conflict: The file is of another embedding space.
         InvalidInput: The file holds anything else than the local features of such a gallery.
     """
     try:
@@ -93,7 +94,9 @@ def load_reranker(file: Path, *, space: str, images: int, size: int) -> Reranker
         features, ratio = StoredFeatures(**{name: arrays[name] for name in _ARRAYS}, size=size), float(stated["ratio"])
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise InvalidInput(f"{file.name} does not hold local features.", _REMEDY) from error
-    if stated.get("embedding_space_id") != space or not _consistent(features, images) or not 0 < ratio <= 1:
+    if stated.get("embedding_space_id") != space:
+        raise Conflict(f"{file.name} does not hold local features of this embedding space.", _REMEDY)
+    if not _consistent(features, images) or not 0 < ratio <= 1:
         raise InvalidInput(f"{file.name} does not hold the local features of this gallery.", _REMEDY)
     return Reranker(features, arrays.get("reduction"), ratio)
 

@@ -8,6 +8,7 @@ from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
 from model.schemas.document import Document
 from model.schemas.figures import RetrievalFigures
+from model.schemas.gallery_record import GalleryIndex
 from model.schemas.reranking import Reranking
 from model.schemas.schema import Schema
 from model.schemas.train_report import TrainReport
@@ -85,6 +86,7 @@ class Report(Document):
     latency: Latency = Field(description="Time of a query")
     size_mb: float = Field(gt=0, description="Size of the release folder in MiB")
     gallery: Count = Field(description="Size of the gallery that the release searches")
+    index: GalleryIndex | None = Field(None, description="How the gallery is searched; absent in reports of earlier code")
     splits: dict[str, Count] = Field(description="Size of each side of the split")
     calibration: Calibration = Field(description="Thresholds at stated false-accept rates")
     network: NetworkDescription = Field(description="The network")
@@ -99,5 +101,6 @@ class Report(Document):
     def recorded(self) -> dict[str, float]:
         """The figures that are recorded with a run and with a registered version."""
         figures = {name: figure.value for name, figure in self.retrieval.figures.items()}
+        recall = {} if self.index is None or self.index.kind == "flat" else {"gallery_recall_at_10": self.index.recall_at_10}
         latency = {"latency_ms": self.latency.median_ms, "latency_fastest_ms": self.latency.fastest_ms}
-        return figures | latency | {"latency_ratio": self.latency.ratio, "size_mb": self.size_mb}
+        return figures | recall | latency | {"latency_ratio": self.latency.ratio, "size_mb": self.size_mb}

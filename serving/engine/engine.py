@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from model.data.images import decode_image
-from model.errors import GlocalError, InvalidInput, Unavailable
+from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.memory import is_out_of_memory
 from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings, usable_embeddings
-from model.retrieval.retriever import Retriever, Wanted
+from model.retrieval.retriever import Embedded, Found, Retriever, Wanted
 from serving.limits import IMAGE_LIMITS
 from serving.operations.operation import SeenImage
 from serving.operations.query import Query, make_query
@@ -39,7 +39,8 @@ class Engine:
 
     Raises:
         NotFound: There is no release.
-        InvalidInput: The release differs from its manifest, mixes two embedding spaces, or its network yields NaN.
+        Conflict: The release mixes two embedding spaces.
+        InvalidInput: The release differs from its manifest, or its network yields NaN.
     """
 
     def __init__(self, release_folder: Path, *, version: str | None = None) -> None:
@@ -73,7 +74,7 @@ class Engine:
         Returns:
             For each query its answer, or the error of this query alone: `InvalidInput` for an image that cannot be decoded within
             the limits or has no embedding, and for an option that does not fit the release, `Conflict` for what the release does
-            not offer, `Unavailable` where there is too little memory for it.
+            not offer, `Unavailable` where there is too little memory for it or the server of the gallery does not answer.
         """
         try:
             return self._answers(queries)
@@ -96,8 +97,11 @@ class Engine:
         except GlocalError as error:
             return error
 
-    def _see(self, prepared: Sequence["_Prepared"]) -> list[list[SeenImage]]:
-        """The images of each query, after one pass of all those that the network embeds and a search for those that want one."""
+    def _see(self, prepared: Sequence["_Prepared"]) -> list[list[SeenImage] | GlocalError]:
+        """The images of each query, after one pass of all those that the network embeds and a search for those that want one.
+
+        Where the search fails, as by a Milvus server that is gone, its error stands for each query that wants one.
+        """
         images = [image for each in prepared if each.query.operation.embeds for image in each.images]
         if not images:
             return [[SeenImage(image) for image in each.images] for each in prepared]
@@ -105,13 +109,23 @@ class Engine:
         wanted = [each.wanted for each in prepared if each.query.operation.embeds for _ in each.images]
         usable = usable_embeddings(embedded.vectors)
         asking = [row for row, each in enumerate(wanted) if each is not None and usable[row]]
-        searches = [each for row in asking if (each := wanted[row]) is not None]
-        found = dict(zip(asking, self._retriever.find(embedded.select(asking), searches), strict=True))
+        found, failed = self._found(embedded.select(asking), [each for row in asking if (each := wanted[row]) is not None])
+        by_row = dict(zip(asking, found, strict=not failed))
         vectors = [vector if fine else None for vector, fine in zip(embedded.vectors, usable, strict=True)]
-        passed = iter([SeenImage(image, vectors[row], found.get(row)) for row, image in enumerate(images)])
-        return [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
+        passed = iter([SeenImage(image, vectors[row], by_row.get(row)) for row, image in enumerate(images)])
+        seen = [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
+        return [failed if failed and each.wanted else images for each, images in zip(prepared, seen, strict=True)]
 
-    def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage]) -> Answer | GlocalError:
+    def _found(self, images: Embedded, wanted: Sequence[Wanted]) -> tuple[list[Found], GlocalError | None]:
+        """What is wanted of the gallery, or nothing and the error."""
+        try:
+            return self._retriever.find(images, wanted), None
+        except GlocalError as error:
+            return [], error
+
+    def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage] | GlocalError) -> Answer | GlocalError:
+        if isinstance(images, GlocalError):
+            return images
         query = prepared.query
         if query.operation.embeds and any(image.vector is None for image in images):
             return InvalidInput("The network gives this image no embedding that can be compared.", "Send another image.")
@@ -125,7 +139,7 @@ class Engine:
     def _refuse_other_space(self) -> None:
         actual = space_id(self.release.folder)
         if actual != self.release.embedding_space_id:
-            raise InvalidInput(
+            raise Conflict(
                 f"The release says embedding space {self.release.embedding_space_id}, but its weights make {actual}.",
                 "Index the gallery again with these weights.",
             )
@@ -134,9 +148,9 @@ class Engine:
         size = self.release.spec.image_size
         embedding = self._retriever.embed([torch.full((3, size, size), 127, dtype=torch.uint8)])
         check_embeddings(embedding)
-        width = self.release.gallery.vectors.shape[1]
+        width = self.release.gallery.dimensions
         if embedding.shape[1] != width:
-            raise InvalidInput(
+            raise Conflict(
                 f"The network embeds in {embedding.shape[1]} dimensions, the gallery has {width}: two embedding spaces.",
                 "Index the gallery again with these weights.",
             )

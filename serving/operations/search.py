@@ -52,7 +52,7 @@ class Search(Operation[SearchOptions]):
         """See `Operation.wanted`."""
         from model.retrieval.retriever import Wanted
 
-        return Wanted(options.k, gallery.rows(label=options.label, group=options.group), options.rerank)
+        return Wanted(options.k, gallery.entries.rows(label=options.label, group=options.group), options.rerank)
 
     def respond(self, release: "Release", images: Sequence[SeenImage], options: SearchOptions) -> dict[str, Any]:
         """See `Operation.respond`."""

@@ -15,7 +15,8 @@ from model.files import write_json
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import Release, seal_release, space_id
-from model.retrieval.gallery import Gallery
+from model.retrieval.galleries.entries import Entries
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.retriever import Retriever
 from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 from model.schemas.data_pin import DataPin
@@ -104,8 +105,8 @@ def reseal(release: Path, out: Path) -> Release:
     return seal_release(release, out, pin=make_pin(), code_revision="test")
 
 
-def _gallery(vectors: np.ndarray) -> Gallery:
+def _gallery(vectors: np.ndarray) -> LocalGallery:
     numbers = range(len(vectors))
     labels = np.array([number % CLASSES for number in numbers], np.int64)
     ids = np.array([f"drawn/{number}.png" for number in numbers], dtype=str)
-    return Gallery(vectors, labels, ids, tuple(f"class {number}" for number in range(CLASSES)))
+    return LocalGallery(vectors, Entries.of(labels, ids, [f"class {number}" for number in range(CLASSES)]))

@@ -9,13 +9,14 @@ from safetensors.numpy import load_file
 from model.config import ModelConfig, TrainConfig
 from model.data.images import decode_image, to_png
 from model.data.manifest import read_manifest, write_manifest
-from model.errors import InvalidInput
+from model.errors import Conflict, InvalidInput
 from model.evaluation.calibration import calibrate
 from model.files import read_json, write_json
 from model.index import build_release
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import EXEMPLARS, open_release
+from model.retrieval.galleries.local import IndexPlan
 from model.schemas.calibration import Calibration
 from model.training.candidates import Candidate
 from model.training.selection import Choice
@@ -247,5 +248,17 @@ def test_exemplars_of_other_weights_are_refused(shelves, frozen, dataset, tmp_pa
     with pytest.raises(InvalidInput, match="was changed"):
         open_release(other.folder)
     mixed = reseal(other.folder, tmp_path / "mixed")
-    with pytest.raises(InvalidInput, match="of this embedding space"):
+    with pytest.raises(Conflict, match="of this embedding space"):
         _ = mixed.detector
+
+
+def test_a_release_records_the_recall_of_its_lists_and_its_golden_answers_are_theirs(dataset, frozen, tmp_path):
+    checkpoint, work = frozen
+    release = build(dataset, checkpoint, tmp_path / "release", work=work, index=IndexPlan("ivf", min_recall=0.5))
+    assert release.gallery.index.kind == "ivf"
+    assert 0.5 <= release.gallery.index.recall_at_10 <= 1
+    assert {"gallery/ivf/centroids.npy", "gallery/ivf/sizes.npy", "gallery/ivf/lists.bin"} <= set(release.manifest.files)
+    for golden in release.golden:
+        scores, rows = release.gallery.search(np.array([golden.embedding], np.float32), len(golden.neighbours))
+        assert [release.gallery.entries.id_of(row) for row in rows[0]] == [each.id for each in golden.neighbours]
+        assert scores[0] == pytest.approx([each.score for each in golden.neighbours], abs=1e-5)

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from model.detection import stored_exemplars
 from model.detection.labelling import default_labelling
 from model.detection.stored_exemplars import load_exemplars, save_exemplars
-from model.errors import InvalidInput
+from model.errors import Conflict, InvalidInput
 from tests.support.detection import exemplars
 
 SPACE = "s" * 16
@@ -42,7 +42,7 @@ def test_exemplars_are_read_as_they_were_written(stored):
 
 
 def test_exemplars_of_another_space_are_refused(file):
-    with pytest.raises(InvalidInput, match="of this embedding space"):
+    with pytest.raises(Conflict, match="of this embedding space"):
         load_exemplars(file, space="t" * 16)
 
 

@@ -8,6 +8,7 @@ from model.evaluation.card import NOT_STATED, ROWS, render_card
 from model.evaluation.statements import statements, training_story
 from model.schemas.calibration import Calibration
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
+from model.schemas.gallery_record import FlatIndex, IvfIndex
 from model.schemas.report import Licences
 from model.schemas.run_record import RunRecord
 from tests.support.releases import make_pin
@@ -163,3 +164,12 @@ def test_the_gain_is_split_into_init_and_training():
     kept = " ".join(training_story(make_training(0.4, 0.3, best=0)))
     assert "closed-form init 0.4000 (+0.3000), after training 0.4000 (+0.0000)" in kept
     assert "The init was kept: no epoch was better than the closed-form init by more than a standard error." in kept
+
+
+def test_what_an_approximate_search_misses_is_said_and_recorded():
+    index = IvfIndex(lists=2000, probes=9, recall_at_10=0.9874, queries=1000)
+    assert "it finds 98.7 % of an entry's 10 nearest, as measured on 1,000 entries" in limits(index=index)
+    assert report(index=index).recorded()["gallery_recall_at_10"] == 0.9874
+    for exact in (None, FlatIndex()):
+        assert "approximate" not in limits(index=exact)
+        assert "gallery_recall_at_10" not in report(index=exact).recorded()

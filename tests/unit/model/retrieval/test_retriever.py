@@ -5,7 +5,8 @@ import torch
 from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import METHODS
 from model.networks.trunk import LITE0, make_trunk
-from model.retrieval.gallery import Gallery
+from model.retrieval.galleries.entries import Entries
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.geometric_verification import ranking_score
 from model.retrieval.local_features import extract
 from model.retrieval.reranker import Reranker
@@ -79,4 +80,4 @@ def retrievers(network, nearest, limit=30):
 
 def gallery_of(vectors):
     rows = np.arange(len(vectors))
-    return Gallery(vectors, rows, rows.astype(str), tuple("abcd"))
+    return LocalGallery(vectors, Entries.of(rows, rows.astype(str), tuple("abcd")))

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.errors import InvalidInput, NotFound, Unavailable
+from model.errors import Conflict, InvalidInput, NotFound, Unavailable
 from model.files import read_json, write_json
 from model.release import RELEASE_MANIFEST, space_id
+from model.retrieval.galleries.local import IndexPlan, LocalGallery
+from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.retriever import Retriever
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
@@ -101,8 +103,8 @@ def test_a_network_that_yields_nan_does_not_start(release, tmp_path):
     weights = load_file(parts / "weights.safetensors")
     weights["heads.heads.global.projection.bias"].fill_(torch.nan)
     save_file(weights, parts / "weights.safetensors")
-    entries = parts / "gallery" / "entries.json"
-    write_json(entries, {**read_json(entries), "embedding_space_id": space_id(parts)})
+    record = parts / "gallery" / "gallery.json"
+    write_json(record, {**read_json(record), "embedding_space_id": space_id(parts)})
     reseal(parts, tmp_path / "release")
     with pytest.raises(InvalidInput, match="not finite"):
         Engine(tmp_path / "release")
@@ -110,10 +112,10 @@ def test_a_network_that_yields_nan_does_not_start(release, tmp_path):
 
 def test_a_gallery_of_another_space_does_not_start(tmp_path):
     parts = make_parts(tmp_path / "parts")
-    entries = parts / "gallery" / "entries.json"
-    write_json(entries, {**read_json(entries), "embedding_space_id": "0" * 16})
+    record = parts / "gallery" / "gallery.json"
+    write_json(record, {**read_json(record), "embedding_space_id": "0" * 16})
     reseal(parts, tmp_path / "release")
-    with pytest.raises(InvalidInput, match="embedding space 0000000000000000"):
+    with pytest.raises(Conflict, match="embedding space 0000000000000000"):
         Engine(tmp_path / "release")
 
 
@@ -121,23 +123,42 @@ def test_a_gallery_of_another_width_does_not_start(tmp_path):
     parts = make_parts(tmp_path / "parts")
     vectors = np.zeros((ENTRIES, 8), np.float32)
     vectors[:, 0] = 1
-    np.save(parts / "gallery" / "vectors.npy", vectors)
+    stored = load_gallery(parts / "gallery", space_id(parts))
+    LocalGallery(vectors, stored.entries).save(parts / "gallery", space_id(parts))
     reseal(parts, tmp_path / "release")
-    with pytest.raises(InvalidInput, match="two embedding spaces"):
+    with pytest.raises(Conflict, match="two embedding spaces"):
         Engine(tmp_path / "release")
 
 
 def test_a_manifest_that_names_another_space_does_not_start(tmp_path):
     made = make_release(tmp_path / "release")
     write_json(made.folder / RELEASE_MANIFEST, {**read_json(made.folder / RELEASE_MANIFEST), "embedding_space_id": "0" * 16})
-    with pytest.raises(InvalidInput, match="embedding space"):
+    with pytest.raises(Conflict, match="embedding space"):
         Engine(made.folder)
 
 
 def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
     parts = make_parts(tmp_path / "parts")
     write_json(parts / "config.json", {**read_json(parts / "config.json"), "loader": "os.system"})
-    entries = parts / "gallery" / "entries.json"
-    write_json(entries, {**read_json(entries), "embedding_space_id": space_id(parts)})
+    record = parts / "gallery" / "gallery.json"
+    write_json(record, {**read_json(record), "embedding_space_id": space_id(parts)})
     with pytest.raises(InvalidInput, match="does not describe a network"):
         Engine(reseal(parts, tmp_path / "release").folder)
+
+
+def test_a_gallery_whose_server_went_away_makes_its_queries_unavailable_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOCAL_MILVUS_URI", str(tmp_path / "milvus.db"))
+    parts = make_parts(tmp_path / "parts")
+    stored = load_gallery(parts / "gallery", space_id(parts))
+    stored.save(parts / "gallery", space_id(parts), IndexPlan("milvus"))
+    engine = Engine(reseal(parts, tmp_path / "release").folder)
+    found = engine.search(draw_image(3), 2)["neighbours"]
+    assert found[0]["id"] == "drawn/3.png"
+    gallery = engine.release.gallery
+    gallery.client.drop_collection(gallery.index.collection)
+    asked = [("search", draw_image(3)), ("embed", draw_image(3)), ("search", b"no image"), ("identify", draw_image(3))]
+    gone, embedded, bad, unknown = engine.answers([make_query(name, [image], {}) for name, image in asked])
+    assert isinstance(gone, Unavailable)
+    assert isinstance(unknown, Unavailable)
+    assert len(embedded["embedding"]) == gallery.dimensions
+    assert isinstance(bad, InvalidInput)

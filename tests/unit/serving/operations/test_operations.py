@@ -8,7 +8,8 @@ import pytest
 from model.data.images import to_png
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound
 from model.files import write_json
-from model.retrieval.gallery import Gallery
+from model.retrieval.galleries.entries import Entries
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.retriever import Retriever
 from serving.engine.engine import Engine
 from serving.operations import OPERATIONS
@@ -26,7 +27,7 @@ def release(tmp_path_factory):
     write_json(parts / "calibration.json", CALIBRATION.model_dump())
     stored = reseal(parts, parts.with_name("ungrouped")).gallery
     groups = np.array(["even", "odd"])[np.arange(ENTRIES) % 2]
-    grouped = Gallery(stored.vectors, stored.labels, stored.ids, stored.classes, groups)
+    grouped = LocalGallery(stored.vectors, Entries.of(stored.labels, stored.ids, stored.classes, groups))
     grouped.save(parts / "gallery", reseal(parts, parts.with_name("again")).embedding_space_id)
     return reseal(parts, parts.with_name("release"))
 
@@ -177,7 +178,7 @@ def test_options_that_are_not_valid_are_named(options, said):
 def test_an_empty_gallery_finds_nothing_and_knows_nothing(release, tmp_path):
     parts = shutil.copytree(release.folder, tmp_path / "parts")
     stored = release.gallery
-    empty = Gallery(stored.vectors[:0], stored.labels[:0], stored.ids[:0], ())
+    empty = LocalGallery(stored.vectors[:0], Entries.of(stored.labels[:0], [], ()))
     empty.save(parts / "gallery", release.embedding_space_id)
     engine = Engine(reseal(parts, tmp_path / "release").folder)
     assert ask(engine, "search", draw_image(0))["neighbours"] == []

@@ -1,0 +1,57 @@
+"""The record of a stored gallery, as gallery.json holds it."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from model.schemas.document import Document
+from model.schemas.schema import Schema
+
+RECALL_DEPTH = 10
+"""Neighbours of a query of which an approximate search must find a stated share."""
+
+
+class FlatIndex(Schema):
+    """Every query is compared with every entry."""
+
+    kind: Literal["flat"] = "flat"
+
+
+class _ApproximateIndex(Schema):
+    """A search that may miss neighbours."""
+
+    recall_at_10: float = Field(ge=0, le=1, description="Share of the 10 true nearest that it finds, of entries as queries")
+    queries: int = Field(ge=1, description="Number of entries that were these queries, each without itself")
+
+
+class IvfIndex(_ApproximateIndex):
+    """Entries are kept in lists by their nearest centroid; a query is compared with those of some lists."""
+
+    kind: Literal["ivf"] = "ivf"
+    lists: int = Field(ge=1, description="Number of lists")
+    probes: int = Field(ge=1, description="Lists that a query is compared with")
+
+
+class MilvusIndex(_ApproximateIndex):
+    """The vectors lie in a collection of a Milvus server."""
+
+    kind: Literal["milvus"] = "milvus"
+    collection: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$", description="Name of the collection")
+    ef: int = Field(ge=1, description="Entries that a query is compared with along its graph, at least")
+
+
+GalleryIndex = Annotated[FlatIndex | IvfIndex | MilvusIndex, Field(discriminator="kind")]
+
+
+class GalleryRecord(Document):
+    """What a stored gallery is: of which embedding space, how large, and how it is searched."""
+
+    REMEDY: ClassVar[str] = "Fetch the release again, or run the pipeline again."
+    format: Literal[1] = 1
+    embedding_space_id: str = Field(description="Id of the weights, configuration and preprocessing")
+    count: int = Field(ge=0, description="Number of entries")
+    dimensions: int = Field(ge=0, description="Length of a vector")
+    vectors_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of vectors.npy, also where Milvus has the vectors")
+    classes: tuple[str, ...] = Field(description="Class names, by the numbers in labels.npy")
+    groups: tuple[str, ...] | None = Field(None, description="Group names, by the numbers in groups.npy; absent without groups")
+    index: GalleryIndex = Field(description="How it is searched")
