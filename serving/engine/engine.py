@@ -12,7 +12,8 @@ from model.data.images import decode_image
 from model.errors import GlocalError, InvalidInput
 from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings
-from model.retrieval.retriever import Retriever, Wanted
+from model.retrieval.local_features import LocalFeatures
+from model.retrieval.retriever import Embedded, Retriever, Wanted
 from serving.limits import IMAGE_LIMITS
 from serving.operations.operation import SeenImage
 from serving.operations.query import Query, make_query
@@ -86,15 +87,24 @@ class Engine:
 
     def _see(self, prepared: Sequence["_Prepared"]) -> list[list[SeenImage]]:
         """The images of each query, after one pass of all those that the network embeds and a search for those that want one."""
-        images = [image for each in prepared if each.query.operation.embeds for image in each.images]
-        if not images:
+        asking = [(each, image) for each in prepared if each.query.operation.embeds for image in each.images]
+        if not asking:
             return [[SeenImage(image) for image in each.images] for each in prepared]
-        embedded = self._retriever.forward(images)
-        wanted = [each.wanted for each in prepared if each.query.operation.embeds for _ in each.images]
-        asking = [row for row, each in enumerate(wanted) if each is not None]
-        found = dict(zip(asking, self._retriever.find(embedded.select(asking), [each for each in wanted if each]), strict=True))
-        passed = iter([SeenImage(image, embedded.vectors[row], found.get(row)) for row, image in enumerate(images)])
+        embedded = self._retriever.forward([image for _, image in asking])
+        searching = {row: each.wanted for row, (each, _) in enumerate(asking) if each.wanted is not None}
+        found = dict(zip(searching, self._retriever.find(embedded.select([*searching]), [*searching.values()]), strict=True))
+        localised = [row for row, (each, _) in enumerate(asking) if each.query.operation.localises(each.query.options)]
+        features = self._local_features(embedded, localised)
+        passed = iter(
+            [SeenImage(image, embedded.vectors[row], found.get(row), features.get(row)) for row, (_, image) in enumerate(asking)]
+        )
         return [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
+
+    def _local_features(self, embedded: Embedded, rows: Sequence[int]) -> dict[int, LocalFeatures]:
+        """The local features of some of the images, by their numbers; none if the release does not re-rank by them."""
+        if not rows or self.release.reranker is None:
+            return {}
+        return dict(zip(rows, self._retriever.local_features(embedded.select(rows)), strict=True))
 
     def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage]) -> Answer | GlocalError:
         query = prepared.query
