@@ -162,9 +162,10 @@ def _join(draw: ImageDraw.ImageDraw, here: _Box, there: _Box, matches: Places) -
     for number, (x, y, u, v) in enumerate(matches):
         ends = [(box[0] + a * box[2], box[1] + b * box[3]) for box, a, b in ((here, x, y), (there, u, v))]
         colour = _COLOURS[number % len(_COLOURS)]
-        draw.line(ends, fill=colour, width=1)
+        draw.line(ends, fill="white", width=4)
+        draw.line(ends, fill=colour, width=2)
         for end in ends:
-            draw.circle(end, 3, outline=colour, width=2)
+            draw.circle(end, 4, fill=colour, outline="white")
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
