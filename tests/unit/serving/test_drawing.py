@@ -98,10 +98,10 @@ def test_lines_join_the_matches_of_the_query_and_the_best_neighbour_alone(drawn,
     image = drawn(answer("search", neighbours=[best, second]), folders=folders)
     changed = (np.asarray(image) != np.asarray(plain)).any(axis=2)
     rows, columns = np.nonzero(changed)
-    assert (np.abs(rows - (GAP + TILE / 2)) <= 4).all()
+    assert (np.abs(rows - (GAP + TILE / 2)) <= 5).all()
     assert changed[:, GAP + TILE // 2 + 5 : GAP + TILE + GAP + TILE // 2 - 4].any(axis=0).all()
-    assert columns.min() == pytest.approx(GAP + TILE / 2, abs=4)
-    assert columns.max() == pytest.approx(GAP + TILE + GAP + TILE / 2, abs=4)
+    assert columns.min() == pytest.approx(GAP + TILE / 2, abs=5)
+    assert columns.max() == pytest.approx(GAP + TILE + GAP + TILE / 2, abs=5)
 
 
 def test_no_line_leads_to_an_image_that_is_not_there(drawn):
