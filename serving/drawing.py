@@ -1,6 +1,6 @@
 """Answers as images: the boxes of detected objects, the neighbours beside the query, and the local matches of two images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,14 +35,15 @@ class Tile(NamedTuple):
     figures: str
 
 
-def draw_answer(answer: Answer, images: Sequence[Path], out: Path, folders: Sequence[Path]) -> None:
+def draw_answer(answer: Answer, images: Sequence[Path], out: Path, folders: Mapping[str, Path]) -> None:
     """Draw an answer of `detect`, `search` or `verify`.
 
     Args:
         answer: The answer.
         images: The images that were asked about.
         out: The image to write: .png or .jpg.
-        folders: The fetched data sets of the release that answered, where the neighbours' images are looked for.
+        folders: The fetched data of the release that answered, by what the ids of their entries begin with; see
+            `serving.released_data`.
 
     Raises:
         InvalidInput: An answer that cannot be drawn, or another kind of file.
@@ -105,7 +106,7 @@ def _common(one: _Box, other: _Box) -> float:
     return max(0.0, min(one[2], other[2]) - max(one[0], other[0])) * max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
 
 
-def _beside_neighbours(query: Image.Image, answer: SearchAnswer, folders: Sequence[Path]) -> Image.Image:
+def _beside_neighbours(query: Image.Image, answer: SearchAnswer, folders: Mapping[str, Path]) -> Image.Image:
     """The query, and its neighbours with labels and scores; lines join what matches in the query and the best neighbour."""
     tiles = [Tile(query, "query", "")]
     for neighbour in answer.neighbours:
@@ -122,12 +123,13 @@ def _side_by_side(asked: Sequence[Image.Image], answer: VerifyAnswer) -> Image.I
     return _row([Tile(asked[0], said, figures), Tile(asked[1], "", matches)], answer.matches or ())
 
 
-def _found(name: str, folders: Sequence[Path]) -> Image.Image | None:
+def _found(name: str, folders: Mapping[str, Path]) -> Image.Image | None:
     """The image of a gallery entry, or the box in it that the entry is; None if no folder has it."""
-    path, box = split_id(name)
-    for folder in folders:
+    for beginning in sorted(folders, key=len, reverse=True):
+        folder = folders[beginning].resolve()
+        path, box = split_id(name.removeprefix(beginning))
         file = (folder / path).resolve()
-        if file.is_relative_to(folder.resolve()) and file.is_file():
+        if name.startswith(beginning) and file.is_relative_to(folder) and file.is_file():
             image = _opened(file)
             return image if box is None else image.crop(box)
     return None

@@ -12,17 +12,20 @@ from serving.operations.operation import Answer
 from serving.protocol import RELEASE
 
 
-def fetched_data(home: Home, model: str, answer: Answer) -> list[Path]:
-    """Folders of the data sets that the release of an answer was made from, as far as they were fetched.
+def fetched_data(home: Home, model: str, answer: Answer) -> dict[str, Path]:
+    """Folders of the data that the release of an answer was made from, as far as they were fetched.
 
     The release is read from the endpoint's store. Another version's data may hold other images under the same names, so that
     nothing is returned if the store no longer has that release.
+
+    Returns:
+        Each folder by what the ids of its entries begin with: nothing for the data that the network was trained on.
     """
     release = _stored_release(home.serve.store / f"{model}-{answer.model_version}.mar")
     if release is None or release.id != answer.release:
-        return []
-    folders = [home.datasets / pin.md5 for pin in (release.pin,)]
-    return [folder for folder in folders if folder.is_dir()]
+        return {}
+    folders = {beginning: home.datasets / pin.md5 for beginning, pin in {"": release.pin}.items()}
+    return {beginning: folder for beginning, folder in folders.items() if folder.is_dir()}
 
 
 def _stored_release(archive: Path) -> Release | None:

@@ -66,7 +66,7 @@ def query(
         from serving.released_data import fetched_data
 
         images = [image] if other is None else [image, other]
-        draw_answer(answer, images, save, fetched_data(home, chosen, answer) if op is Op.SEARCH else [])
+        draw_answer(answer, images, save, fetched_data(home, chosen, answer) if op is Op.SEARCH else {})
         say(f"drawn in {save}")
 
 

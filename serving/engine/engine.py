@@ -87,21 +87,23 @@ class Engine:
 
     def _see(self, prepared: Sequence["_Prepared"]) -> list[list[SeenImage]]:
         """The images of each query, after one pass of all those that the network embeds and a search for those that want one."""
-        asking = [(each, image) for each in prepared if each.query.operation.embeds for image in each.images]
-        if not asking:
+        images = [image for each in prepared if each.query.operation.embeds for image in each.images]
+        if not images:
             return [[SeenImage(image) for image in each.images] for each in prepared]
-        embedded = self._retriever.forward([image for _, image in asking])
-        searching = {row: each.wanted for row, (each, _) in enumerate(asking) if each.wanted is not None}
-        found = dict(zip(searching, self._retriever.find(embedded.select([*searching]), [*searching.values()]), strict=True))
-        localised = [row for row, (each, _) in enumerate(asking) if each.query.operation.localises(each.query.options)]
-        features = self._local_features(embedded, localised)
+        embedded = self._retriever.forward(images)
+        wanted = [each.wanted for each in prepared if each.query.operation.embeds for _ in each.images]
+        asking = [row for row, each in enumerate(wanted) if each is not None]
+        found = dict(zip(asking, self._retriever.find(embedded.select(asking), [each for each in wanted if each]), strict=True))
+        features = self._local_features(embedded, prepared)
         passed = iter(
-            [SeenImage(image, embedded.vectors[row], found.get(row), features.get(row)) for row, (_, image) in enumerate(asking)]
+            [SeenImage(image, embedded.vectors[row], found.get(row), features.get(row)) for row, image in enumerate(images)]
         )
         return [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
 
-    def _local_features(self, embedded: Embedded, rows: Sequence[int]) -> dict[int, LocalFeatures]:
-        """The local features of some of the images, by their numbers; none if the release does not re-rank by them."""
+    def _local_features(self, embedded: Embedded, prepared: Sequence["_Prepared"]) -> dict[int, LocalFeatures]:
+        """The local features of the images that an operation wants them of, by their numbers; none of a release without any."""
+        owners = [each.query for each in prepared if each.query.operation.embeds for _ in each.images]
+        rows = [row for row, query in enumerate(owners) if query.operation.localises(query.options)]
         if not rows or self.release.reranker is None:
             return {}
         return dict(zip(rows, self._retriever.local_features(embedded.select(rows)), strict=True))

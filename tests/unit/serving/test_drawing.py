@@ -33,15 +33,15 @@ def folders(tmp_path):
     folder.mkdir(parents=True)
     Image.new("RGB", (50, 50), "red").save(folder / "a.png")
     Image.new("RGB", (50, 50), "red").save(tmp_path / "datasets" / "b.png")
-    return [tmp_path / "datasets" / "nothing here", folder]
+    return {"other@1234567/": tmp_path / "datasets" / "nothing here", "": folder}
 
 
 @pytest.fixture
 def drawn(scene, tmp_path):
     """Draw an answer about the scene, or about other images."""
 
-    def draw(found, *images, folders=()):
-        draw_answer(found, images or [scene], tmp_path / "out.png", folders)
+    def draw(found, *images, folders=None):
+        draw_answer(found, images or [scene], tmp_path / "out.png", folders or {})
         return Image.open(tmp_path / "out.png").convert("RGB")
 
     return draw
@@ -82,10 +82,19 @@ def test_neighbours_stand_beside_the_query_and_only_files_of_the_folders_are_rea
     assert middles(image, 3) == [BLACK, RED, WHITE]
 
 
+def test_an_entry_of_other_data_is_looked_for_there_alone(drawn, folders, tmp_path):
+    enrolled = tmp_path / "datasets" / "enrolled"
+    enrolled.mkdir()
+    Image.new("RGB", (50, 50), GREEN).save(enrolled / "a.png")
+    neighbours = [{"id": each, "label": "a", "score": 0.5} for each in ("more@1234567/a.png", "a.png", "other@1234567/a.png")]
+    image = drawn(answer("search", neighbours=neighbours), folders={**folders, "more@1234567/": enrolled})
+    assert middles(image, 4) == [BLACK, GREEN, RED, WHITE]
+
+
 def test_a_neighbour_that_is_a_box_in_an_image_is_shown_as_that_box(drawn, folders):
     whole = Image.new("RGB", (90, 40), "red")
     whole.paste((0, 255, 0), (30, 10, 50, 30))
-    whole.save(folders[1] / "shelf.png")
+    whole.save(folders[""] / "shelf.png")
     image = drawn(answer("search", neighbours=[{"id": "shelf.png#30,10,50,30", "label": "a", "score": 0.5}]), folders=folders)
     tile = np.asarray(image)[GAP : GAP + TILE, 2 * GAP + TILE : 2 * (GAP + TILE)]
     assert (tile == GREEN).all()
@@ -110,7 +119,7 @@ def test_no_line_leads_to_an_image_that_is_not_there(drawn):
 
 
 def test_two_images_stand_side_by_side_with_their_matches(drawn, scene, folders):
-    both = scene, folders[1] / "a.png"
+    both = scene, folders[""] / "a.png"
     plain = drawn(answer("verify", **VERIFIED), *both)
     assert middles(plain, 2) == [BLACK, RED]
     image = drawn(answer("verify", **VERIFIED, matches=[[0.9, 0.2, 0.1, 0.8]]), *both)
@@ -129,5 +138,5 @@ def test_two_images_stand_side_by_side_with_their_matches(drawn, scene, folders)
 )
 def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(scene, tmp_path, operation, fields, out):
     with pytest.raises(InvalidInput):
-        draw_answer(answer(operation, **fields), [scene], tmp_path / out, [])
+        draw_answer(answer(operation, **fields), [scene], tmp_path / out, {})
     assert not (tmp_path / out).exists()

@@ -36,21 +36,21 @@ def answer(release, version="3"):
 
 
 def test_only_the_data_that_the_release_was_made_from_are_named(home, release):
-    assert fetched_data(home, "mugs", answer(release.id)) == [home.datasets / MD5]
+    assert fetched_data(home, "mugs", answer(release.id)) == {"": home.datasets / MD5}
 
 
 def test_data_that_were_not_fetched_are_not_named(home, release):
     shutil.rmtree(home.datasets / MD5)
-    assert fetched_data(home, "mugs", answer(release.id)) == []
+    assert fetched_data(home, "mugs", answer(release.id)) == {}
 
 
 def test_a_release_that_the_store_does_not_hold_has_no_data(home, release):
-    assert fetched_data(home, "mugs", answer("another")) == []
-    assert fetched_data(home, "mugs", answer(release.id, "4")) == []
-    assert fetched_data(home, "cups", answer(release.id)) == []
+    assert fetched_data(home, "mugs", answer("another")) == {}
+    assert fetched_data(home, "mugs", answer(release.id, "4")) == {}
+    assert fetched_data(home, "cups", answer(release.id)) == {}
 
 
 @pytest.mark.parametrize("damaged", [b"", b"no archive"])
 def test_a_damaged_archive_has_no_data(home, release, damaged):
     (home.serve.store / "mugs-3.mar").write_bytes(damaged)
-    assert fetched_data(home, "mugs", answer(release.id)) == []
+    assert fetched_data(home, "mugs", answer(release.id)) == {}
