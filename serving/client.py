@@ -99,6 +99,7 @@ class Client(_Calls):
         label: str | None = None,
         group: str | None = None,
         rerank: bool = True,
+        matches: bool = False,
         model: str = "",
         version: str = "",
     ) -> SearchAnswer:
@@ -110,6 +111,7 @@ class Client(_Calls):
             label: Only neighbours of this class.
             group: Only neighbours of this group.
             rerank: Whether the first answers are sorted again by local features, if the release has them.
+            matches: Whether neighbours that were sorted again say where they match the query.
             model: Name of the served model; default: the only one.
             version: Version of the model; default: the one that serves.
 
@@ -120,14 +122,21 @@ class Client(_Calls):
             Overloaded: The endpoint has as many requests as it can hold, at every try.
             Unavailable: Nothing listens there, or it does not answer in time.
         """
-        options = {"k": k, "label": label, "group": group, "rerank": rerank}
+        options = {"k": k, "label": label, "group": group, "rerank": rerank, "matches": matches or None}
         return self._ask(SearchAnswer, "search", [image], options, model, version)
 
     def verify(
-        self, image: Image, other: Image, *, false_accept_rate: float | None = None, model: str = "", version: str = ""
+        self,
+        image: Image,
+        other: Image,
+        *,
+        false_accept_rate: float | None = None,
+        matches: bool = False,
+        model: str = "",
+        version: str = "",
     ) -> VerifyAnswer:
-        """Whether two images show the same thing. See `search` for arguments and errors."""
-        options = {"false_accept_rate": false_accept_rate}
+        """Whether two images show the same thing, and where they match. See `search` for arguments and errors."""
+        options = {"false_accept_rate": false_accept_rate, "matches": matches or None}
         return self._ask(VerifyAnswer, "verify", [image, other], options, model, version)
 
     def identify(

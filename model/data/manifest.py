@@ -115,6 +115,16 @@ def sample_id(path: str, box: NDArray[np.float32]) -> str:
     return path if np.isnan(box[0]) else f"{path}#" + ",".join(f"{value:g}" for value in box)
 
 
+def split_id(sample: str) -> tuple[str, Box | None]:
+    """The path and the box of a sample's id; the box is None if the sample is the whole image."""
+    path, _, behind = sample.rpartition("#")
+    try:
+        xmin, ymin, xmax, ymax = (float(value) for value in behind.split(","))
+    except ValueError:
+        return sample, None
+    return path, (xmin, ymin, xmax, ymax)
+
+
 def class_names(table: Path) -> frozenset[str]:
     """The class names in a table that `write_manifest` wrote."""
     with table.open(encoding="utf-8", newline="") as stream:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.data.manifest import Box
 from model.detection.keypoints import LENGTH, Keypoints, extract_keypoints
-from model.detection.masks import Pixels, Points, inside, outline, padded
+from model.detection.masks import Pixels, Points, inside, middle, outline_in_box, outline_of_whole, padded
 from model.detection.views import common_outlines, joined
 
 Floats = NDArray[np.float32]
@@ -74,7 +74,7 @@ def cut_out(sample: Sample) -> Cutout:
 def outlines_of(cutouts: Sequence[Cutout]) -> list[Points]:
     """The outline of each object, (CORNERS, 2) in pixels of its cutout.
 
-    Of whole images it is what GrabCut finds together with what the images of a label have in common.
+    Of whole images it is what GrabCut finds, if it is plausible, together with what the images of a label have in common.
     """
     shared: dict[int, Points | None] = {}
     for label in sorted({each.label for each in cutouts}):
@@ -82,8 +82,14 @@ def outlines_of(cutouts: Sequence[Cutout]) -> list[Points]:
         views = [keypoints for row in rows if (keypoints := cutouts[row].keypoints) is not None]
         shared |= dict(zip(rows, common_outlines(views, [max(cutouts[row].pixels.shape[:2]) for row in rows]), strict=True))
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-        found = list(pool.map(lambda each: outline(each.pixels, each.box), cutouts))
-    return [hull if (other := shared.get(row)) is None else padded(joined(hull, other)) for row, hull in enumerate(found)]
+        return list(pool.map(_outline, cutouts, [shared.get(row) for row in range(len(cutouts))]))
+
+
+def _outline(cutout: Cutout, shared: Points | None) -> Points:
+    if cutout.box is not None:
+        return outline_in_box(cutout.pixels, cutout.box)
+    hulls = [hull for hull in (outline_of_whole(cutout.pixels), shared) if hull is not None]
+    return padded(joined(*hulls)) if hulls else middle(cutout.pixels)
 
 
 def keypoints_within(cutout: Cutout, hull: Points, limit: int) -> Keypoints:

@@ -23,34 +23,14 @@ MARGIN = 0.25
 """Background around a box that GrabCut sees, as a share of the box's sides."""
 
 
-def outline(image: Pixels, box: Box | None = None) -> Points:
-    """The convex outline of an image's object, (CORNERS, 2) float32 in pixels of the image; the last corner may be repeated.
+def outline_in_box(image: Pixels, box: Box) -> Points:
+    """The convex outline of the object in a box of an image (H, W, 3) uint8 RGB; that of the box if none is plausible.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        box: Box of the object; None if the image shows one object alone.
+    Outside the box is background, its middle is the object, the rest is decided.
 
     Returns:
-        The outline of the object. If none is plausible, that of the box, or of the image's middle.
+        (CORNERS, 2) float32 in pixels of the image; the last corner may be repeated.
     """
-    return _of_box(image, box) if box is not None else _of_whole(image)
-
-
-def inside(points: Points, width: int, height: int) -> NDArray[np.bool_]:
-    """Whether each pixel is within a convex outline: (height, width) bool."""
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(mask, np.round(points).astype(np.int32), 1)
-    return mask.astype(bool)
-
-
-def rectangle(box: Box) -> Points:
-    """The outline of a box."""
-    x0, y0, x1, y1 = box
-    return padded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32))
-
-
-def _of_box(image: Pixels, box: Box) -> Points:
-    """Outside the box is background, its middle is the object, the rest is decided."""
     x0, y0, x1, y1 = box
     wide, high = x1 - x0, y1 - y0
     left, top = max(0, round(x0 - MARGIN * wide)), max(0, round(y0 - MARGIN * high))
@@ -71,8 +51,11 @@ def _of_box(image: Pixels, box: Box) -> Points:
     return padded(hull / scale + np.array([left, top], np.float32))
 
 
-def _of_whole(image: Pixels) -> Points:
-    """The border is background, the middle is the object, the rest is decided."""
+def outline_of_whole(image: Pixels) -> Points | None:
+    """The convex outline (P, 2) of the one object that an image (H, W, 3) uint8 RGB shows; None if none is plausible.
+
+    The border is background, the middle is the object, the rest is decided.
+    """
     small, scale = _reduced(image)
     height, width = small.shape[:2]
     marks = np.full((height, width), cv2.GC_BGD, np.uint8)
@@ -80,9 +63,27 @@ def _of_whole(image: Pixels) -> Points:
         _fill(marks, (inset * width, inset * height, (1 - inset) * width, (1 - inset) * height), mark)
     hull = _hull(small, marks, 1)
     if hull is None or not 0.12 <= cv2.contourArea(hull) / (width * height) <= 0.95:
-        high, wide = image.shape[:2]
-        return rectangle((0.1 * wide, 0.1 * high, 0.9 * wide, 0.9 * high))
-    return padded(hull / scale)
+        return None
+    return hull / np.float32(scale)
+
+
+def middle(image: Pixels) -> Points:
+    """The outline of an image's middle, (CORNERS, 2) float32 in pixels."""
+    high, wide = image.shape[:2]
+    return rectangle((0.1 * wide, 0.1 * high, 0.9 * wide, 0.9 * high))
+
+
+def inside(points: Points, width: int, height: int) -> NDArray[np.bool_]:
+    """Whether each pixel is within a convex outline: (height, width) bool."""
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillConvexPoly(mask, np.round(points).astype(np.int32), 1)
+    return mask.astype(bool)
+
+
+def rectangle(box: Box) -> Points:
+    """The outline of a box."""
+    x0, y0, x1, y1 = box
+    return padded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32))
 
 
 def _reduced(image: Pixels) -> tuple[Pixels, float]:

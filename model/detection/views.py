@@ -49,9 +49,9 @@ def common_outlines(views: Sequence[Keypoints], sides: Sequence[float]) -> list[
     return [_hull(view, rows) for view, rows in zip(views, shared, strict=True)]
 
 
-def joined(one: Points, other: Points) -> Points:
-    """The convex hull of two outlines."""
-    return np.asarray(cv2.convexHull(np.concatenate([one, other]).astype(np.float32))[:, 0], np.float32)
+def joined(*outlines: Points) -> Points:
+    """The convex hull of outlines."""
+    return np.asarray(cv2.convexHull(np.concatenate(outlines).astype(np.float32))[:, 0], np.float32)
 
 
 def _hull(view: Keypoints, rows: NDArray[np.bool_]) -> Points | None:

@@ -27,6 +27,8 @@ WEIGHT = 0.2
 """What `ENOUGH` inliers add to a candidate's cosine similarity."""
 ENOUGH = 30
 """Number of inliers from which on further ones add nothing."""
+PLACES = 64
+"""Maximum matches of two images whose places are named."""
 _LARGEST_STRETCH = 4.0
 _SEED = 0
 
@@ -126,9 +128,28 @@ def _plausible(linear: NDArray[np.float64]) -> bool:
     return bool(stretch[0] <= _LARGEST_STRETCH and stretch[1] >= 1 / _LARGEST_STRETCH)
 
 
+def inlying(query: LocalFeatures, candidate: LocalFeatures, *, ratio: float = RATIO) -> Matches:
+    """The matches between two images that one affine map fits, in the query's order."""
+    matches = mutual_nearest(query, candidate, ratio=ratio)
+    kept = verify(query, candidate, matches)
+    return Matches(matches.query[kept], matches.candidate[kept], matches.similarity[kept])
+
+
 def count_inliers(query: LocalFeatures, candidate: LocalFeatures, *, ratio: float = RATIO) -> int:
     """Number of matches between two images that one affine map fits."""
-    return int(verify(query, candidate, mutual_nearest(query, candidate, ratio=ratio)).sum())
+    return len(inlying(query, candidate, ratio=ratio))
+
+
+def matched_places(query: LocalFeatures, candidate: LocalFeatures, *, ratio: float = RATIO) -> NDArray[np.float32]:
+    """Where the matches lie that one affine map fits: the `PLACES` most similar ones, best first.
+
+    Returns:
+        (M, 4) float32: x and y in the query, x and y in the candidate, as shares of each image's width and height.
+    """
+    found = inlying(query, candidate, ratio=ratio)
+    best = np.argsort(-found.similarity, kind="stable")[:PLACES]
+    here, there = query.positions[found.query[best]] / query.size, candidate.positions[found.candidate[best]] / candidate.size
+    return np.concatenate([here, there], axis=1)
 
 
 def rerank(

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from model.data.spread import spread
 from model.networks.heads import Head, MultiHead
 from model.retrieval.embedding import MappedImages
-from model.retrieval.geometric_verification import Reranked, rerank
+from model.retrieval.geometric_verification import Reranked, matched_places, rerank
 from model.retrieval.local_features import DIMENSIONS, LocalFeatures, fit_reduction, local_head, local_map
+from model.schemas.golden import Places
 
 RATIOS = (0.8, 0.9, 1.0)
 """Candidates for Lowe's ratio."""
@@ -71,6 +72,11 @@ class Reranker:
             order=np.concatenate([reranked.order, rest]),
             inliers=np.concatenate([reranked.inliers, np.zeros(len(rest), np.int64)]),
         )
+
+    def places(self, query: LocalFeatures, candidate: LocalFeatures) -> Places:
+        """Where two images match, as a release's answers name it: see `matched_places`."""
+        found = matched_places(query, candidate, ratio=self.ratio)
+        return tuple((x, y, u, v) for x, y, u, v in found.astype(float).round(4).tolist())
 
 
 def fitted_rows(labels: NDArray[np.int64], trained: NDArray[np.int64]) -> NDArray[np.int64]:

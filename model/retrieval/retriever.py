@@ -26,11 +26,13 @@ class Wanted:
         k: Number of neighbours, at least 1; clamped to the size of the gallery.
         among: Rows of the gallery that may be neighbours; None for all.
         rerank: Whether the first answers are sorted again, if there is a reranker.
+        matches: Whether re-ranked neighbours say where they match.
     """
 
     k: int
     among: NDArray[np.int64] | None = None
     rerank: bool = True
+    matches: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,22 +122,35 @@ class Retriever:
         depths = [max(each.k, self.reranker.limit if self.reranker and each.rerank else 0) for each in wanted]
         scores, rows = self.gallery.search(images.vectors, max(depths), among=wanted[0].among)
         again = [row for row, each in enumerate(wanted) if each.rerank] if self.reranker else []
-        features = dict(zip(again, self._local_features(images.select(again)), strict=True)) if again else {}
+        features = dict(zip(again, self.local_features(images.select(again)), strict=True)) if again else {}
         return [
-            self._named(scores[row, :depth], rows[row, :depth], wanted[row].k, features.get(row))
+            self._named(scores[row, :depth], rows[row, :depth], wanted[row], features.get(row))
             for row, depth in enumerate(depths)
         ]
 
-    def _local_features(self, images: Embedded) -> list[LocalFeatures]:
+    def local_features(self, images: Embedded) -> list[LocalFeatures]:
+        """The local features of images, as the reranker compares them.
+
+        Raises:
+            InvalidInput: The network has no local head.
+        """
         reduction = self.reranker.reduction if self.reranker else None
         return features_of_images(self.network.heads, *images.mapped, self.image_size, reduction=reduction)
 
-    def _named(self, scores: NDArray[np.float32], rows: NDArray[np.int64], k: int, features: LocalFeatures | None) -> Found:
-        if self.reranker is None or features is None:
+    def _named(
+        self, scores: NDArray[np.float32], rows: NDArray[np.int64], wanted: Wanted, features: LocalFeatures | None
+    ) -> Found:
+        reranker, k = self.reranker, wanted.k
+        if reranker is None or features is None:
             return Found([self._neighbour(*one) for one in zip(scores[:k], rows[:k], strict=True)])
-        again = self.reranker.order(features, rows, scores)
+        again = reranker.order(features, rows, scores)
         order = again.order[:k]
         named = [self._neighbour(*one) for one in zip(scores[order], rows[order], again.inliers[:k], strict=True)]
+        if wanted.matches:
+            named = [
+                one.model_copy(update={"matches": reranker.places(features, reranker.features[int(row)]) if one.inliers else ()})
+                for one, row in zip(named, rows[order], strict=True)
+            ]
         return Found(named, again.ended)
 
     def _neighbour(self, score: float, row: int, inliers: int | None = None) -> Neighbour:

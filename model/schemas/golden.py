@@ -4,6 +4,10 @@ from pydantic import Field
 
 from model.schemas.schema import Schema
 
+Place = tuple[float, float, float, float]
+Places = tuple[Place, ...]
+"""Where two images match: x and y in the one, x and y in the other, as shares of their width and height."""
+
 
 class Neighbour(Schema):
     """One answer to a query."""
@@ -16,6 +20,11 @@ class Neighbour(Schema):
         ge=0,
         description="Local matches with the query that one affine map fits, by which the first answers are re-ranked; "
         "0 if they were not compared; absent if the release does not re-rank",
+    )
+    matches: Places | None = Field(
+        None,
+        description="Where up to 64 of these matches lie, most similar first: x and y in the query, x and y in the entry, as "
+        "shares of width and height; absent unless asked for",
     )
 
 

@@ -37,7 +37,9 @@ def query(
     k: Annotated[int, typer.Option(help="Number of neighbours, for --op search.")] = 5,
     label: Annotated[str | None, typer.Option(help="Only neighbours of this class, for --op search.")] = None,
     name: Annotated[str, typer.Option(help="Name of the served model; default: the only one.")] = "",
-    save: Annotated[Path | None, typer.Option(help="Draw the answer into this file: .png or .jpg.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Draw the answer of search, verify or detect into this file: .png or .jpg.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask the endpoint what an image shows."""
@@ -52,7 +54,7 @@ def query(
     home = Environment().home
     chosen = choose_model(server.status(home), name)
     with local_client(home.serve) as client:
-        answer = _ask(client, op, image, other, k=k, label=label, model=chosen)
+        answer = _ask(client, op, image, other, k=k, label=label, matches=save is not None, model=chosen)
     if as_json:
         print(json.dumps(answer.model_dump(mode="json", exclude_none=True)))
     else:
@@ -61,16 +63,20 @@ def query(
             print(visible(f"  {line}"))
     if save is not None:
         from serving.drawing import draw_answer
+        from serving.released_data import fetched_data
 
-        draw_answer(answer, image, save, home.datasets)
+        images = [image] if other is None else [image, other]
+        draw_answer(answer, images, save, fetched_data(home, chosen, answer) if op is Op.SEARCH else {})
         say(f"drawn in {save}")
 
 
-def _ask(client: "Client", op: Op, image: Path, other: Path | None, *, k: int, label: str | None, model: str) -> "Answer":
+def _ask(
+    client: "Client", op: Op, image: Path, other: Path | None, *, k: int, label: str | None, matches: bool, model: str
+) -> "Answer":
     if op is Op.VERIFY and other is not None:
-        return client.verify(image, other, model=model)
+        return client.verify(image, other, matches=matches, model=model)
     if op is Op.SEARCH:
-        return client.search(image, k, label=label, model=model)
+        return client.search(image, k, label=label, matches=matches, model=model)
     asked: Any = {Op.IDENTIFY: client.identify, Op.DETECT: client.detect, Op.EMBED: client.embed}[op]
     answer: Answer = asked(image, model=model)
     return answer

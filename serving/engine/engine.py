@@ -13,6 +13,7 @@ from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.memory import is_out_of_memory
 from model.release import Release, open_release, space_id
 from model.retrieval.gallery import check_embeddings, usable_embeddings
+from model.retrieval.local_features import LocalFeatures
 from model.retrieval.retriever import Embedded, Found, Retriever, Wanted
 from serving.limits import IMAGE_LIMITS
 from serving.operations.operation import SeenImage
@@ -112,9 +113,18 @@ class Engine:
         found, failed = self._found(embedded.select(asking), [each for row in asking if (each := wanted[row]) is not None])
         by_row = dict(zip(asking, found, strict=not failed))
         vectors = [vector if fine else None for vector, fine in zip(embedded.vectors, usable, strict=True)]
-        passed = iter([SeenImage(image, vectors[row], by_row.get(row)) for row, image in enumerate(images)])
+        features = self._local_features(embedded, prepared)
+        passed = iter(SeenImage(image, vectors[row], by_row.get(row), features.get(row)) for row, image in enumerate(images))
         seen = [[next(passed) if each.query.operation.embeds else SeenImage(image) for image in each.images] for each in prepared]
         return [failed if failed and each.wanted else images for each, images in zip(prepared, seen, strict=True)]
+
+    def _local_features(self, embedded: Embedded, prepared: Sequence["_Prepared"]) -> dict[int, LocalFeatures]:
+        """The local features of the images that an operation wants them of, by their numbers; none of a release without any."""
+        owners = [each.query for each in prepared if each.query.operation.embeds for _ in each.images]
+        rows = [row for row, query in enumerate(owners) if query.operation.localises(query.options)]
+        if not rows or self.release.reranker is None:
+            return {}
+        return dict(zip(rows, self._retriever.local_features(embedded.select(rows)), strict=True))
 
     def _found(self, images: Embedded, wanted: Sequence[Wanted]) -> tuple[list[Found], GlocalError | None]:
         """What is wanted of the gallery, or nothing and the error."""

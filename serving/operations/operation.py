@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from model.release import Release
     from model.retrieval.gallery import Gallery
+    from model.retrieval.local_features import LocalFeatures
     from model.retrieval.retriever import Found, Wanted
     from model.schemas.golden import Neighbour
 
@@ -38,11 +39,13 @@ class SeenImage:
         image: (3, H, W) uint8, upright.
         vector: (D,) float32, L2-normalised; None if the operation needs no embedding.
         found: What the search found; None if the operation wants nothing of the gallery.
+        features: Local features; None if the operation wants none, or the release does not re-rank by them.
     """
 
     image: "Tensor"
     vector: "NDArray[np.float32] | None" = None
     found: "Found | None" = None
+    features: "LocalFeatures | None" = None
 
     @property
     def neighbours(self) -> "Sequence[Neighbour]":
@@ -74,6 +77,10 @@ class Operation(ABC, Generic[Options]):
             InvalidInput: The gallery has no such label or group.
         """
         return None
+
+    def localises(self, options: Options) -> bool:
+        """Whether the local features of each image are wanted."""
+        return False
 
     @abstractmethod
     def respond(self, release: "Release", images: Sequence[SeenImage], options: Options) -> dict[str, Any]:

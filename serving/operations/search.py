@@ -32,6 +32,7 @@ class SearchOptions(Schema):
     label: str | None = Field(None, max_length=MAX_NAME, description="Only neighbours of this class")
     group: str | None = Field(None, max_length=MAX_NAME, description="Only neighbours of this group")
     rerank: bool = Field(True, description="Sort the first answers again by local features, if the release has them")
+    matches: bool = Field(False, description="Say where the neighbours that were sorted again match the query")
 
 
 class SearchAnswer(Answer):
@@ -52,7 +53,8 @@ class Search(Operation[SearchOptions]):
         """See `Operation.wanted`."""
         from model.retrieval.retriever import Wanted
 
-        return Wanted(options.k, gallery.entries.rows(label=options.label, group=options.group), options.rerank)
+        among = gallery.entries.rows(label=options.label, group=options.group)
+        return Wanted(options.k, among, options.rerank, options.matches)
 
     def respond(self, release: "Release", images: Sequence[SeenImage], options: SearchOptions) -> dict[str, Any]:
         """See `Operation.respond`."""

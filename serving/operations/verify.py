@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from model.schemas.golden import Places
 from serving.operations.operation import Answer, Operation, SeenImage
 from serving.operations.thresholds import Accepted, RateOptions, said_of, threshold_at
 
@@ -12,22 +13,37 @@ if TYPE_CHECKING:
     from model.release import Release
 
 
+class VerifyOptions(RateOptions):
+    """Options of `verify`."""
+
+    matches: bool = Field(False, description="Say where the two images match by local features, if the release has them")
+
+
 class VerifyAnswer(Answer, Accepted):
     """Whether two images show the same thing."""
 
     same: bool = Field(description="Whether the similarity is above the threshold")
     score: float = Field(description="Cosine similarity of the two images")
+    matches: Places | None = Field(
+        None,
+        description="Where up to 64 local matches that one affine map fits lie, most similar first: x and y in the first image, "
+        "x and y in the second, as shares of width and height; absent unless asked for, and if the release does not re-rank",
+    )
 
 
-class Verify(Operation[RateOptions]):
+class Verify(Operation[VerifyOptions]):
     """Whether two images show the same thing."""
 
     name = "verify"
     images = 2
-    options = RateOptions
+    options = VerifyOptions
     answer = VerifyAnswer
 
-    def respond(self, release: "Release", images: Sequence[SeenImage], options: RateOptions) -> dict[str, Any]:
+    def localises(self, options: VerifyOptions) -> bool:
+        """See `Operation.localises`."""
+        return options.matches
+
+    def respond(self, release: "Release", images: Sequence[SeenImage], options: VerifyOptions) -> dict[str, Any]:
         """See `Operation.respond`."""
         threshold = threshold_at(release, release.calibration.verify, options.false_accept_rate)
         one, other = (image.vector for image in images)
@@ -36,4 +52,13 @@ class Verify(Operation[RateOptions]):
             "same": score > threshold.threshold,
             "score": round(score, 6),
             **said_of(threshold, options.false_accept_rate),
+            **_matches(release, images),
         }
+
+
+def _matches(release: "Release", images: Sequence[SeenImage]) -> dict[str, Any]:
+    """The field `matches`, if the images' local features were wanted and the release has them."""
+    one, other = (image.features for image in images)
+    if release.reranker is None or one is None or other is None:
+        return {}
+    return {"matches": release.reranker.places(one, other)}

@@ -18,6 +18,7 @@ from serving.limits import MAX_BYTES
 from serving.local import local_client, read_key
 from serving.operations import OPERATIONS
 from serving.registry.store import open_client
+from serving.released_data import fetched_data
 from serving.rollout.deployed import Deployed
 from tests.support.promotions import register, to
 from tests.support.releases import draw_image, make_release
@@ -111,6 +112,16 @@ def test_a_batch_is_answered_in_order_and_a_bad_item_fails_alone(http, served):
     alone = search(http, draw_image(1), headers=BINARY).json()
     assert [each["id"] for each in first["neighbours"]] == [each["id"] for each in alone["neighbours"]]
     assert third["release"] == served.id
+
+
+def test_the_data_of_the_release_that_answered_are_found_by_its_archive(home, served, old_release):
+    folders = {release.pin.md5: home.datasets / release.pin.md5 for release in (served, old_release)}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    with local_client(home.serve) as client:
+        for name, release in (("today", served), ("glocal", old_release)):
+            answer = client.search(draw_image(0), 3, matches=True, model=name)
+            assert fetched_data(home, name, answer) == {"": folders[release.pin.md5]}
 
 
 def test_two_models_are_told_apart_and_a_version_that_is_not_there_is_a_404(http, old_release, served):

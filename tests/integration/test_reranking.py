@@ -1,5 +1,6 @@
 """Re-ranking from training to the endpoint's engine: chosen, stored, evaluated and served."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -8,7 +9,7 @@ from model.errors import InvalidInput
 from model.evaluation.evaluate import evaluate_release
 from model.index import build_release
 from model.release import LOCAL_FEATURES, open_release
-from model.retrieval.geometric_verification import ranking_score
+from model.retrieval.geometric_verification import PLACES, ranking_score
 from model.schemas.report import Report
 from model.training.train import train
 from serving.engine.engine import Engine
@@ -66,6 +67,21 @@ def test_a_blank_image_has_the_answer_of_the_embedding_alone_and_that_is_said(en
     assert scores == sorted(scores, reverse=True)
     assert answer["notes"] == ["The image has no local features: the embedding alone sorts the answers."]
     assert "notes" not in engine.search(draw_scene(0, VIEWS + 1), VIEWS)
+
+
+def test_matches_of_a_search_and_of_two_images_are_named_if_asked(engine):
+    scene = sum(SPLITS.values()) - 1
+    one, other = (draw_scene(scene, VIEWS + view) for view in (1, 2))
+    found = engine.answer(make_query("search", [one], {"matches": True}))["neighbours"][0]
+    assert len(found["matches"]) == min(found["inliers"], PLACES)
+    same = engine.answer(make_query("verify", [one, one], {"matches": True}))["matches"]
+    assert len(same) > 10
+    assert all(here == there for *here, u, v in same for there in [[u, v]])
+    between = np.array(engine.answer(make_query("verify", [one, other], {"matches": True}))["matches"])
+    assert len(between) > 10
+    assert ((between > 0) & (between < 1)).all()
+    assert "matches" not in engine.answer(make_query("verify", [one, other]))
+    assert "matches" not in engine.search(one, 1)["neighbours"][0]
 
 
 def test_it_gives_its_golden_answers_alone_and_in_a_batch(engine):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.detection.cutouts import LONGEST, Sample, cut_out
+from model.detection.cutouts import LONGEST, Sample, cut_out, outlines_of
 from model.detection.enrolment import enrol, source_of
+from model.detection.masks import outline_of_whole
 from model.errors import InvalidInput
 from tests.support.detection import GROUND, NAMES, OBJECT, describer, exemplars, samples, scene, thing
 
@@ -43,6 +44,15 @@ def test_whole_images_of_one_object_agree_on_its_outline():
     found = enrol([Sample(image, None, "cup", f"{n}.png") for n, image in enumerate(mixed)], describer())
     assert len(found) == 3
     assert (found.sizes > 0.75 * OBJECT).all()
+
+
+def test_where_no_outline_is_plausible_in_an_image_alone_that_of_what_the_images_share_is_taken():
+    views = [scene((thing("cup", 60), left, 90), width=240, height=240) for left in (80, 90, 100)]
+    cutouts = [cut_out(Sample(image, None, "cup", f"{n}.png")) for n, image in enumerate(views)]
+    assert [outline_of_whole(cutout.pixels) for cutout in cutouts] == [None] * 3
+    shared, alone = outlines_of(cutouts), outlines_of(cutouts[:1])
+    assert all(np.ptp(hull, axis=0) == pytest.approx([60, 60], abs=15) for hull in shared)
+    assert np.ptp(alone[0], axis=0) == pytest.approx([192, 192])
 
 
 def test_a_large_object_is_enrolled_from_a_reduced_image():

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from model.errors import InvalidInput
-from model.retrieval.geometric_verification import Matches, count_inliers, mutual_nearest, ranking_score, rerank, verify
+from model.retrieval.geometric_verification import (
+    PLACES,
+    Matches,
+    count_inliers,
+    matched_places,
+    mutual_nearest,
+    ranking_score,
+    rerank,
+    verify,
+)
 from model.retrieval.local_features import LocalFeatures
 
 SIZE = 160
@@ -225,3 +234,30 @@ def test_the_same_query_gives_the_same_answer_every_time():
 def test_scores_that_are_not_finite_or_too_few_are_refused(scores):
     with pytest.raises(InvalidInput, match="score"):
         rerank(scene(0), [scene(1), scene(2)], np.float32(scores))
+
+
+def test_places_are_those_of_the_inliers_as_shares_of_each_image():
+    query = scene(0)
+    candidate = moved(query, np.eye(2), (40, 10))
+    halved = LocalFeatures(candidate.positions / 2, candidate.scales, candidate.scores, candidate.descriptors, SIZE // 2)
+    places = matched_places(query, halved)
+    assert places.shape == (len(query), 4)
+    assert places[:, 2:] == pytest.approx(places[:, :2] + np.array([0.25, 0.0625]), abs=1e-5)
+    assert sorted(places[:, 0]) == pytest.approx(sorted(query.positions[:, 0] / SIZE))
+
+
+def test_of_many_matches_the_most_similar_ones_are_named():
+    query = scene(0, count=PLACES + 20)
+    candidate = moved(query, np.eye(2), (4, 4))
+    alike = mutual_nearest(query, candidate)
+    noisy = candidate.descriptors.copy()
+    worse = alike.candidate[:20]
+    noisy[worse] += np.random.default_rng(2).normal(0, 0.02, noisy[worse].shape)
+    places = matched_places(query, features(candidate.positions, noisy))
+    assert len(places) == PLACES
+    assert not np.isin(np.float32(places[:, 0]), query.positions[alike.query[:20], 0] / SIZE).any()
+
+
+def test_images_that_do_not_match_have_no_places():
+    assert matched_places(scene(1), scene(2)).shape == (0, 4)
+    assert matched_places(NOTHING, scene(2)).shape == (0, 4)

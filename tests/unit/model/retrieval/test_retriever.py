@@ -7,10 +7,10 @@ from model.networks.methods import METHODS
 from model.networks.trunk import LITE0, make_trunk
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.local import LocalGallery
-from model.retrieval.geometric_verification import ranking_score
+from model.retrieval.geometric_verification import PLACES, ranking_score
 from model.retrieval.local_features import extract
 from model.retrieval.reranker import Reranker
-from model.retrieval.retriever import Retriever
+from model.retrieval.retriever import Retriever, Wanted
 from tests.support.images import scenery
 
 SIZE = 160
@@ -50,6 +50,20 @@ def test_a_query_without_keypoints_is_answered_in_the_global_order(network):
     (before, _), (after, found) = plain.search([BLANK, QUERY], 4), reranking.search([BLANK, QUERY], 4)
     assert [one.id for one in after] == [one.id for one in before]
     assert found[0].id == "1"
+
+
+def test_neighbours_say_where_they_match_if_asked(network):
+    _, reranking = retrievers(network, nearest=0, limit=2)
+    images = reranking.forward([QUERY])
+    (plain,), (told,) = (reranking.find(images, [Wanted(4, matches=matches)]) for matches in (False, True))
+    assert {one.matches for one in plain.neighbours} == {None}
+    assert [one.model_copy(update={"matches": None}) for one in told.neighbours] == plain.neighbours
+    assert [len(one.matches) for one in told.neighbours] == [min(one.inliers, PLACES) for one in plain.neighbours]
+    first = np.array(told.neighbours[0].matches)
+    assert len(first) > 3
+    assert np.median(first[:, :2] - first[:, 2:], axis=0) * SIZE == pytest.approx([32, 32], abs=8), (
+        "the view is moved by 32 pixels"
+    )
 
 
 def test_embedding_and_local_features_take_one_pass_through_the_trunk(network):

@@ -1,10 +1,14 @@
 import json
+import zipfile
 
 import pytest
+from PIL import Image
 
+from model.home import Home
 from model.schemas.status import ServerStatus
 from serving.client import Client
 from serving.operations import OPERATIONS
+from tests.support.releases import make_release
 
 NAMED = {"release": "r", "embedding_space_id": "s"}
 NEIGHBOUR = {"id": "a\u202eb.jpg", "label": "mug\n\x1b[31m", "score": 0.5}
@@ -29,14 +33,16 @@ SAID = {
 
 @pytest.fixture
 def answering(monkeypatch):
-    """An endpoint that gives the answer it is told to give."""
+    """An endpoint that gives the answer it is told to give, and keeps the options of the last call."""
     served = ServerStatus(running=True, state="serving", log="logs", models={"mugs": {"default": "1", "versions": ()}})
     monkeypatch.setattr("serving.server.status", lambda _: served)
     monkeypatch.setattr("serving.local.local_client", lambda _: Client("http://127.0.0.1:9"))
 
     def answer(operation, **changes):
         given = OPERATIONS[operation].answer.model_validate(ANSWERS[operation] | NAMED | changes)
-        monkeypatch.setattr(Client, operation, lambda *_, **__: given)
+        asked = {}
+        monkeypatch.setattr(Client, operation, lambda *_, **options: asked.update(options) or given)
+        return asked
 
     return answer
 
@@ -75,3 +81,33 @@ def test_what_cannot_be_asked_is_said_before_anything_is_sent(glocal, words):
     code, out, error = glocal("query", *words)
     assert (code, out) == (2, "")
     assert error.startswith("Error: --")
+
+
+def test_a_saved_search_asks_for_matches_and_draws_what_was_fetched_for_the_release_that_answered(glocal, answering, tmp_path):
+    release = make_release(tmp_path / "release")
+    home = Home.at(tmp_path / "home")
+    home.serve.store.mkdir(parents=True)
+    with zipfile.ZipFile(home.serve.store / "mugs-1.mar", "w") as archive:
+        archive.write(release.folder / "manifest.json", "release/manifest.json")
+    for md5, colour in (("0" * 32, "red"), (release.pin.md5, "blue")):
+        (home.datasets / md5).mkdir(parents=True)
+        Image.new("RGB", (60, 60), colour).save(home.datasets / md5 / "a.png")
+    Image.new("RGB", (60, 60), "black").save(tmp_path / "x.png")
+    asked = answering("search", neighbours=[{"id": "a.png", "label": "mug", "score": 0.5}], release=release.id, model_version="1")
+    code, _, error = glocal("query", tmp_path / "x.png", "--save", tmp_path / "out.png")
+    assert code == 0, error
+    assert asked["matches"] is True
+    drawn = Image.open(tmp_path / "out.png")
+    assert [drawn.getpixel((x, 100)) for x in (100, 370)] == [(0, 0, 0), (0, 0, 255)]
+
+
+def test_two_images_are_drawn_side_by_side(glocal, answering, tmp_path):
+    for name in ("x.png", "y.png"):
+        Image.new("RGB", (60, 60), "black").save(tmp_path / name)
+    asked = answering("verify")
+    words = ["query", tmp_path / "x.png", tmp_path / "y.png", "--op", "verify"]
+    assert glocal(*words)[0] == 0
+    assert asked["matches"] is False
+    assert glocal(*words, "--save", tmp_path / "out.png")[0] == 0
+    assert asked["matches"] is True
+    assert Image.open(tmp_path / "out.png").width > 2 * 200

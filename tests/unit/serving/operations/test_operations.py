@@ -88,6 +88,11 @@ def test_an_image_is_the_same_as_itself_and_not_as_another(engine):
     assert (same["threshold"], same["false_accept_rate"], same["false_accept_interval"]) == (THRESHOLD, 0.01, (0.0, 0.02))
 
 
+def test_where_a_release_does_not_re_rank_no_matches_are_named(engine):
+    assert "matches" not in ask(engine, "verify", draw_image(1), draw_image(1), matches=True)
+    assert all("matches" not in one for one in ask(engine, "search", draw_image(1), matches=True)["neighbours"])
+
+
 def test_an_image_of_the_gallery_is_identified_with_its_runner_up(engine):
     answer = ask(engine, "identify", draw_image(7))
     assert (answer["known"], answer["label"], answer["best"]) == (True, "class 2", "class 2")
