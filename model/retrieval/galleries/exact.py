@@ -1,5 +1,7 @@
 """Exact search: every query is compared with every vector, or with those of some rows. Vectors may be memory-mapped."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +27,7 @@ def clamped_k(queries: NDArray[np.float32], k: int, size: int, among: NDArray[np
 
 def in_row_order(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> Nearest:
     """The same answers, of which those with equal scores come in the order of the rows."""
-    if (scores[:, 1:] < scores[:, :-1]).all():
+    if all(one > other for row in scores.tolist() for one, other in pairwise(row)):
         return scores, rows
     order = np.lexsort((rows, -scores), axis=1)
     return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)

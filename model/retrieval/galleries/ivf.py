@@ -51,7 +51,7 @@ class InvertedFile:
         are fewer entries in each.
         """
         if among is None and k <= RECALL_DEPTH:
-            return self.index.search(np.ascontiguousarray(queries), k)  # type: ignore[no-any-return]
+            return self.index.search(queries, k)  # type: ignore[no-any-return]
         faiss, count = _faiss(), self.index.ntotal
         lists = self.probes * max(1, k / RECALL_DEPTH) ** _DEEPER + _ROOM * k * self.index.nlist / count
         wanted = faiss.SearchParametersIVF()

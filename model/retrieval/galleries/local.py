@@ -114,7 +114,7 @@ class LocalGallery:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         if self.inverted is not None and k <= _DEEPEST and (among is None or len(among) > _EXACT_AMONG):
             scores, rows = self.inverted.search(queries, k, among)
-            if (rows >= 0).all():
+            if min(rows[:, -1].tolist(), default=0) >= 0:
                 return in_row_order(scores, rows)
         return in_row_order(*exact_search(self.vectors, queries, k, among))
 
