@@ -1,6 +1,7 @@
 """Answers as pictures: the boxes of detected objects, or the neighbours beside the query."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -71,9 +72,11 @@ def _beside_neighbours(query: Image.Image, answer: SearchAnswer, datasets: Path)
 
 
 def _found(name: str, datasets: Path) -> Image.Image | None:
-    """The image of a gallery entry, if a fetched data set has it."""
-    for folder in sorted(datasets.glob("*/")):
-        file = (folder / name).resolve()
+    """The image of a gallery entry, if a fetched data set has it. An enrolled one's id begins with its data's version."""
+    first, _, rest = name.partition("/")
+    names = (name, rest) if "@" in first and rest else (name,)
+    for folder, each in product(sorted(datasets.glob("*/")), names):
+        file = (folder / each).resolve()
         if file.is_relative_to(folder.resolve()) and file.is_file():
             with Image.open(file) as opened:
                 return ImageOps.exif_transpose(opened).convert("RGB")

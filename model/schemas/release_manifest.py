@@ -22,7 +22,10 @@ class ReleaseManifest(Document):
     REMEDY: ClassVar[str] = "Fetch the release again, or run the pipeline again."
     format: Literal[2] = 2
     embedding_space_id: str = Field(description="Id of the weights, configuration and preprocessing")
-    data: DataPin = Field(description="Pin of the data that the release was made from")
+    data: DataPin = Field(description="Pin of the data that the network was trained on")
+    gallery: tuple[DataPin, ...] | None = Field(
+        None, description="Pins of the data that the gallery comes from, where images were enrolled or removed; null: of `data`"
+    )
     code_revision: str = Field(description="Revision of the code that made the release")
     files: dict[str, StoredFile] = Field(description="All other files of the release by their paths")
 
