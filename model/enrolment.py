@@ -7,6 +7,7 @@ The thresholds are taken over, because they depend on the space alone. `serving.
 import logging
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +25,7 @@ from model.detection.of_manifest import enrol_rows
 from model.detection.references import Describer
 from model.detection.stored_exemplars import load_exemplars, save_exemplars
 from model.errors import InvalidInput
-from model.gallery_entries import Hashes, content, contents, counts_by_label, entry_ids, ids_of, origin
+from model.gallery_entries import Hashes, content, contents, counts_by_label, entries_of, entry_ids, ids_of, origin
 from model.golden import QueryImage, query_image, write_golden
 from model.named_parts import nearest
 from model.progress import Progress
@@ -136,14 +137,20 @@ def add_images(
 
 def replace_gallery(
     release: Release, images: PinnedImages, out: Path, *, code_revision: str, progress: Progress | None = None
-) -> Release:
+) -> Release | None:
     """Give a release a new gallery in place of its own; see `add_images` for the arguments.
+
+    Returns:
+        The new release; None if the gallery holds exactly these entries already.
 
     Raises:
         InvalidInput: There are no images.
     """
     manifest = images.manifest
     new = _New(manifest, entry_ids(manifest.ids, images.pin, release.pin))
+    names = [manifest.classes[label] for label in manifest.labels.tolist()]
+    if entries_of(release.gallery) == Counter(zip(new.ids.tolist(), names, strict=True)):
+        return None
     kept = np.zeros(len(release.gallery), bool)
     return _remade(release, kept, new, out, pins=(images.pin,), code_revision=code_revision, progress=progress)
 
@@ -189,7 +196,7 @@ def _copies(manifest: Manifest, hashes: Mapping[str, str], gallery: Gallery, kno
     Raises:
         InvalidInput: An entry shows the same image under another label.
     """
-    labels = dict(zip(gallery.ids.tolist(), (gallery.classes[label] for label in gallery.labels.tolist()), strict=True))
+    labels = dict(entries_of(gallery).elements())
     found, wrong = {}, []
     for sample, label in zip(manifest.ids.tolist(), manifest.labels.tolist(), strict=True):
         entry = known.get(content(sample, hashes))

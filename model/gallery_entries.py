@@ -80,9 +80,14 @@ def ids_of(gallery: Gallery, label: str) -> list[str]:
     return [str(name) for name in gallery.ids[gallery.labels == gallery.classes.index(label)]]
 
 
+def entries_of(gallery: Gallery) -> Counter[tuple[str, str]]:
+    """Id and label of every entry."""
+    return Counter(zip(gallery.ids.tolist(), (gallery.classes[label] for label in gallery.labels.tolist()), strict=True))
+
+
 def compare_galleries(before: Release, after: Release) -> GalleryDiff:
     """What the gallery of one release holds and that of another one does not."""
-    one, other = _entries(before.gallery), _entries(after.gallery)
+    one, other = entries_of(before.gallery), entries_of(after.gallery)
     labels, others = set(counts_by_label(before.gallery)), set(counts_by_label(after.gallery))
     return GalleryDiff(
         before=_size(before),
@@ -98,10 +103,6 @@ def compare_galleries(before: Release, after: Release) -> GalleryDiff:
 
 def _same_version(one: DataPin, other: DataPin) -> bool:
     return (one.path, one.rev) == (other.path, other.rev)
-
-
-def _entries(gallery: Gallery) -> Counter[tuple[str, str]]:
-    return Counter(zip(gallery.ids.tolist(), (gallery.classes[label] for label in gallery.labels.tolist()), strict=True))
 
 
 def _by_label(entries: Counter[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

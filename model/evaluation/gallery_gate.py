@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from model.data.images import decode_image
 from model.evaluation.gate import rule_result
+from model.gallery_entries import entries_of
 from model.release import Release
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
 from model.text import counted, isolated
@@ -78,9 +79,9 @@ def _golden(candidate: Release, base: Release) -> tuple[RuleResult, int]:
 def _new_rows(candidate: Release, base: Release) -> NDArray[np.int64]:
     """The rows of the candidate's gallery whose entries are not in the other one."""
     one, other = candidate.gallery, base.gallery
-    before = dict(zip(other.ids.tolist(), (other.classes[label] for label in other.labels.tolist()), strict=True))
+    before = entries_of(other)
     now = zip(one.ids.tolist(), (one.classes[label] for label in one.labels.tolist()), strict=True)
-    return np.flatnonzero([before.get(entry) != label for entry, label in now])
+    return np.flatnonzero([entry not in before for entry in now])
 
 
 def _collisions(candidate: Release, new: NDArray[np.int64], allowed: float) -> RuleResult:

@@ -31,6 +31,19 @@ class GalleryDiff(Schema):
     removed: dict[str, tuple[str, ...]] = Field(description="Ids of the first gallery alone, by label")
 
 
+class GalleryBase(Schema):
+    """The version whose gallery is changed, and the champion that the result is to replace."""
+
+    model: str = Field(description="Name of the registered and served model")
+    version: str = Field(description="Version that gives weights, thresholds and, unless it is replaced, the gallery")
+    champion: str = Field("", description="Version that is champion; empty: none is")
+
+    @property
+    def replaced(self) -> str:
+        """The version that the result is compared with."""
+        return self.champion or self.version
+
+
 class GalleryChange(Document):
     """What an enrolment or a removal did to the gallery of a version; counts of entries by label."""
 
@@ -42,4 +55,4 @@ class GalleryChange(Document):
     labels: int = Field(ge=0, description="Number of labels that have an entry now")
     added: dict[str, int] = Field(description="New entries by label")
     removed: dict[str, int] = Field(description="Removed entries by label")
-    copies: int = Field(0, ge=0, description="Images that the gallery held already, and that were not added again")
+    copies: dict[str, str] = Field({}, description="Images that were not added again, by id, and the entries that show the same")

@@ -221,6 +221,8 @@ def test_images_of_the_training_data_keep_the_ids_that_they_had_there(base, tmp_
     images = pinned(tmp_path / "data", drawn("class 1", 1), path="drawn", rev="0" * 40, md5="d" * 32)
     release = replace_gallery(base, images, tmp_path / "release", code_revision="test")
     assert release.gallery.ids.tolist() == ["class 1/1.png"]
+    assert replace_gallery(release, images, tmp_path / "again", code_revision="test") is None
+    assert not (tmp_path / "again").exists()
 
 
 def with_reranker(base, out):
