@@ -14,7 +14,7 @@ from model.text import excerpt
 from pipelines.provenance import gallery_run_name
 from pipelines.runners.local import Listener
 from pipelines.running import Job, locate, run_pipeline
-from serving.enrolment import serve_config
+from serving.galleries import serve_config
 from serving.registry.store import refuse_lost_records
 
 

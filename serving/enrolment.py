@@ -6,20 +6,18 @@ Nothing is trained. `model.enrolment` makes the release; `serving.promotion.prom
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from model.config import DataConfig, GateConfig, ServeConfig
+from model.config import DataConfig, GateConfig
 from model.data.importing.dataset_name import is_reference
 from model.data.importing.pinning import pin_dataset
 from model.data.manifest import read_manifest
 from model.data.versions.fetch import fetch, file_hashes
-from model.enrolment import PinnedImages, add_images, remove_images, replace_gallery
 from model.errors import InvalidInput, NotFound, Unavailable
 from model.evaluation.card import render_gallery_card
-from model.evaluation.gallery_gate import decide_gallery
 from model.evaluation.gate import check_decided
 from model.gallery_entries import compare_galleries, origin
-from model.golden import QueryImage, query_image
-from model.home import Home
+from model.home import DataStore, Home
 from model.progress import Progress
 from model.release import Release, open_release
 from model.schemas.data_pin import DataPin
@@ -28,14 +26,17 @@ from model.schemas.gallery import GalleryBase, GalleryChange
 from model.schemas.model_version import ModelVersion
 from model.schemas.run_record import RunRecord
 from model.scratch import scratch_folder
-from serving.deployment import ModelRecords, fetched_release
+from serving.deployment import fetched_release
 from serving.gating import DECISION
 from serving.promotion import refuse_another_champion
 from serving.reconcile import log_differences, reconcile
 from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
 
-CHANGE = "change.json"
+if TYPE_CHECKING:  # they import torch, which most commands and steps do without
+    from model.enrolment import PinnedImages
+    from model.golden import QueryImage
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -66,8 +67,7 @@ def enrol(
         NotFound: There is no such version, or its files or the data are gone.
         InvalidInput: There are no images, or the gallery holds one of them under another label.
     """
-    folder = fetch(pin, home.data, home.datasets)
-    images = PinnedImages(pin, folder, file_hashes(pin, home.data, home.datasets))
+    images = _pinned(pin, home.data, home.datasets)
     with fetched_release(Registry(tracking_uri, base.model), base.version) as release:
         return _enrolled(release, images, base, out, replace=replace, home=home, code_revision=code_revision, progress=progress)
 
@@ -88,6 +88,8 @@ def remove(
         NotFound: There is no such version, or its files are gone.
         InvalidInput: There is no such label or entry, or nothing would be left.
     """
+    from model.enrolment import remove_images
+
     with fetched_release(Registry(tracking_uri, base.model), base.version) as release:
         made = remove_images(
             release, out, labels=labels, ids=ids, image_of=_images_of(release, home), code_revision=code_revision
@@ -161,12 +163,6 @@ def register_gallery(
     return registry.version(version)
 
 
-def serve_config(home: Home, tracking_uri: str, model: str) -> ServeConfig:
-    """How the next version of a model is served: as the one that serves, by as many workers."""
-    deployed = ModelRecords.open(home, tracking_uri, model).deployed
-    return ServeConfig(name=model, workers=deployed.workers if deployed else 1)
-
-
 def preview_enrolment(
     source: str,
     name: str,
@@ -193,8 +189,7 @@ def preview_enrolment(
         store, datasets = home.data, home.datasets
         if not is_reference(source):
             store, datasets = Home(scratch / "home").data, scratch / "home" / "datasets"
-        pin = pin_dataset(source, name or None, store, data, progress=progress).pin
-        images = PinnedImages(pin, fetch(pin, store, datasets), file_hashes(pin, store, datasets))
+        images = _pinned(pin_dataset(source, name or None, store, data, progress=progress).pin, store, datasets)
         out = scratch / "release"
         change = _enrolled(release, images, base, out, replace=replace, home=home, code_revision=code_revision, progress=progress)
         return change, _decided(open_release(out), base, gate, tracking_uri) if change.release else None
@@ -217,9 +212,15 @@ def preview_removal(
         return change, _decided(open_release(out), base, gate, tracking_uri)
 
 
+def _pinned(pin: DataPin, store: DataStore, datasets: Path) -> "PinnedImages":
+    from model.enrolment import PinnedImages
+
+    return PinnedImages(pin, fetch(pin, store, datasets), file_hashes(pin, store, datasets))
+
+
 def _enrolled(
     release: Release,
-    images: PinnedImages,
+    images: "PinnedImages",
     base: GalleryBase,
     out: Path,
     *,
@@ -228,6 +229,8 @@ def _enrolled(
     code_revision: str,
     progress: Progress | None,
 ) -> GalleryChange:
+    from model.enrolment import add_images, replace_gallery
+
     if replace:
         made = replace_gallery(release, images, out, code_revision=code_revision, progress=progress)
         return _change(base, release, made)
@@ -249,6 +252,8 @@ def _change(base: GalleryBase, before: Release, made: Release | None, copies: Ma
 
 
 def _decided(candidate: Release, base: GalleryBase, config: GateConfig, tracking_uri: str) -> Decision:
+    from model.evaluation.gallery_gate import decide_gallery
+
     with fetched_release(Registry(tracking_uri, base.model), base.replaced) as before:
         champion = ComparedChampion(name=base.model, version=base.champion, data=before.pin.named) if base.champion else None
         return decide_gallery(candidate, before, champion, max_collisions=config.max_collisions)
@@ -267,10 +272,11 @@ def _hashes_in(home: Home) -> Callable[[DataPin], Mapping[str, str]]:
     return hashes
 
 
-def _images_of(release: Release, home: Home) -> Callable[[str], QueryImage]:
+def _images_of(release: Release, home: Home) -> "Callable[[str], QueryImage]":
     """The image of an entry, from the data that it came from."""
+    from model.golden import query_image
 
-    def image(entry: str) -> QueryImage:
+    def image(entry: str) -> "QueryImage":
         pin, sample = origin(entry, release)
         manifest = read_manifest(fetch(pin, home.data, home.datasets))
         return query_image(manifest, manifest.ids.tolist().index(sample))

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from model.config import ServeConfig
 from model.errors import Conflict, InvalidInput, NotFound
 from model.gallery_entries import compare_galleries
+from model.home import Home
 from model.release import Release
 from model.schemas.gallery import GalleryBase, GalleryDiff
-from serving.deployment import fetched_release
+from serving.deployment import ModelRecords, fetched_release
 from serving.registry.models import Registry, champions
 
 
@@ -58,3 +60,9 @@ def compare_versions(tracking_uri: str, name: str, before: str, after: str) -> G
     registry = Registry(tracking_uri, name)
     with fetched_release(registry, before) as one, fetched_release(registry, after) as other:
         return compare_galleries(one, other)
+
+
+def serve_config(home: Home, tracking_uri: str, model: str) -> ServeConfig:
+    """How the next version of a model is served: as the one that serves, by as many workers."""
+    deployed = ModelRecords.open(home, tracking_uri, model).deployed
+    return ServeConfig(name=model, workers=deployed.workers if deployed else 1)

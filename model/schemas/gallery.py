@@ -7,6 +7,9 @@ from pydantic import Field
 from model.schemas.document import Document
 from model.schemas.schema import Schema
 
+CHANGE = "change.json"
+"""File that holds a `GalleryChange` in a folder of its own."""
+
 
 class GallerySize(Schema):
     """One gallery in short."""

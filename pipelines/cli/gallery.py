@@ -79,12 +79,13 @@ def remove(
     config = load_config(None, set_ or ())
     from components.runtime.revision import code_revision
     from pipelines.galleries import run_removal
-    from serving.enrolment import preview_removal
     from serving.galleries import choose_base
 
     environment = Environment()
     base = choose_base(environment.mlflow_uri, name)
     if dry_run:
+        from serving.enrolment import preview_removal
+
         places: dict[str, Any] = {"home": environment.home, "tracking_uri": environment.mlflow_uri}
         _show_preview(*preview_removal(labels, ids, base, gate=config.gate, **places, code_revision=code_revision()), as_json)
         return
@@ -156,12 +157,13 @@ def _enrol(
     from components.runtime.revision import code_revision
     from pipelines.galleries import gallery_data, run_enrolment
     from pipelines.running import locate
-    from serving.enrolment import preview_enrolment
     from serving.galleries import choose_base
 
     environment, console, source = Environment(), Console(), locate(source)
     base = choose_base(environment.mlflow_uri, name, version)
     if dry_run:
+        from serving.enrolment import preview_enrolment
+
         previewed = preview_enrolment(
             source,
             data_name,

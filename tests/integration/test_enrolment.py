@@ -14,8 +14,8 @@ from model.errors import Conflict, GlocalError
 from model.files import read_json, write_json
 from model.gallery_entries import ids_of
 from model.release import open_release, seal_release
-from serving.enrolment import enrol, gate_gallery, register_gallery, remove, serve_config
-from serving.galleries import choose_base, opened_release
+from serving.enrolment import enrol, gate_gallery, register_gallery, remove
+from serving.galleries import choose_base, opened_release, serve_config
 from serving.local import local_client
 from serving.promotion import promote_release
 from serving.registry.models import Registry
