@@ -19,6 +19,8 @@ from serving.operations.envelope import pack, unpack_answers
 from serving.operations.query import Query
 
 _KIND = {"Content-Type": "application/octet-stream"}
+_UNSENT = ("Accept-Encoding", "Accept", "User-Agent")
+"""Headers that are left out. TorchServe compresses an answer to a client that names encodings, for 2 ms a query."""
 _AGAIN = "Try again in a second; glocal serve status tells more."
 
 
@@ -55,6 +57,12 @@ class TorchServe:
         except (GlocalError, ValueError, KeyError, TypeError):
             return False
 
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
     async def _send(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """Status and content of the answer to a request."""
         running, tokens = self._state.value(), self._tokens.value()
@@ -64,7 +72,7 @@ class TorchServe:
         headers = _KIND | bearer(tokens.inference) if is_query else bearer(tokens.management)
         address = running.address if is_query else running.management
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)  # within the loop; on loopback there is no proxy
+            self._session = aiohttp.ClientSession(timeout=self._timeout, skip_auto_headers=_UNSENT)  # within the loop
         try:
             return await self._exchange(self._session, method, address + path, body, headers)
         except TimeoutError as error:
