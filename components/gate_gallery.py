@@ -19,7 +19,7 @@ def gate_gallery(
     Reads:
         base: The model, the version whose gallery was changed, and the champion.
         gate: The `gate` section of the configuration.
-        release: What `enrol` or `withdraw` wrote.
+        release: What `enrol` or `remove` wrote.
 
     Writes:
         decision: Each rule, its figures, and whether it held.

@@ -9,9 +9,9 @@ from components.enrol import enrol
 from components.gate_gallery import gate_gallery
 from components.record import record
 from components.register_gallery import register_gallery
+from components.remove import remove
 from components.smoke_test import smoke_test
 from components.version import version
-from components.withdraw import withdraw
 from model.config import DataConfig, GateConfig, ServeConfig
 from pipelines.nodes import on_gpu, on_node
 
@@ -74,8 +74,8 @@ def removal(
     serve: dict[str, Any] = SERVE,
     why: str = "a removal",
 ) -> None:
-    """Labels, or single images, out of the gallery of a version: `withdraw`, then steps 3 to 6 of the enrolment."""
+    """Labels, or single images, out of the gallery of a version: `remove`, then steps 3 to 6 of the enrolment."""
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
-        withdrawn = _anew(on_node(withdraw(labels=labels, ids=ids, base=base)))
-        _replaces_champion(withdrawn.outputs["release"], base, champion, gate, serve, why)
+        removed = _anew(on_node(remove(labels=labels, ids=ids, base=base)))
+        _replaces_champion(removed.outputs["release"], base, champion, gate, serve, why)

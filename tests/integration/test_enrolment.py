@@ -240,7 +240,7 @@ def test_a_removed_object_is_unknown_again(home, added):
     assert "beaker" not in detected(home, 11)
     assert identified(home, 1).label == "cup"
     record = Runs(home.tracking_uri).run(body["run_id"])
-    assert (record.kind, [step.name for step in record.steps]) == ("removal", ["withdraw", *STEPS[2:]])
+    assert (record.kind, [step.name for step in record.steps]) == ("removal", ["remove", *STEPS[2:]])
 
 
 def test_a_new_gallery_replaces_the_old_one(home, added, tmp_path):

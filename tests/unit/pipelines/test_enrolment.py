@@ -6,7 +6,7 @@ import yaml
 from pipelines.compiled import compile_pipeline
 
 TAIL = {"gate-gallery", "register-gallery", "deploy", "smoke-test", "record"}
-STEPS = {"enrolment": TAIL | {"version", "enrol"}, "removal": TAIL | {"withdraw"}}
+STEPS = {"enrolment": TAIL | {"version", "enrol"}, "removal": TAIL | {"remove"}}
 REQUIRED = {"enrolment": {"source", "base", "champion"}, "removal": {"base", "champion"}}
 
 

@@ -8,7 +8,7 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def withdraw(
+def remove(
     labels: list[str],
     ids: list[str],
     base: dict[str, Any],
@@ -34,10 +34,10 @@ def withdraw(
     from components.runtime.revision import code_revision
     from components.runtime.step import step
     from model.schemas.gallery import GalleryBase
-    from serving.enrolment import remove
+    from serving.enrolment import remove as remove_entries
 
-    with step("withdraw") as current:
-        made = remove(
+    with step("remove") as current:
+        made = remove_entries(
             labels,
             ids,
             GalleryBase(**base),
