@@ -46,5 +46,7 @@ def gate_gallery(
             tracking_uri=current.environment.mlflow_uri,
             home=current.environment.home,
         )
+        for text in (rule.text for rule in decided.rules if rule.name == "look_alikes" and rule.figure):
+            current.warn(text)
         record_decision(current, Path(decision.path), decided)
         return decided.passed

@@ -1,7 +1,7 @@
 """The gate of a changed gallery: whether a release of the champion's weights with another gallery may replace the champion.
 
 Nothing was trained, so nothing is evaluated again. Three rules decide: the embedding space is the same, golden queries still find
-what they found, and the thresholds still mean what they state.
+what they found, and the thresholds still mean what they state. A fourth one names labels that look alike.
 """
 
 from collections import Counter
@@ -39,10 +39,12 @@ def decide_gallery(candidate: Release, base: Release, champion: ComparedChampion
             that the threshold states. Each new image is compared with the entries that were there before; in a gallery of new
             images alone, with all others. The share is above the rate if the lower end of its exact 95 % interval (Clopper and
             Pearson, 1934) is above the upper end of the rate's interval.
+        look_alikes: Always held. It names the new labels most of whose images have their nearest other image under one other
+            label: a strict threshold lets one object under two names pass `max_collisions`.
     """
     golden, asked = _golden(candidate, base)
     new = _new_rows(candidate, base)
-    rules = (_same_space(candidate, base), golden, _collisions(candidate, new, max_collisions))
+    rules = (_same_space(candidate, base), golden, _collisions(candidate, new, max_collisions), _look_alikes(candidate, new))
     return Decision(
         made_at=datetime.now(UTC),
         release=candidate.id,
@@ -103,6 +105,22 @@ def _collisions(candidate: Release, new: NDArray[np.int64], allowed: float) -> R
         f"{_pairs(candidate, new, taken)}; the interval may begin at {most:.4f} at most"
     )
     return rule_result("max_collisions", interval.low <= most, count / len(new), most, text)
+
+
+def _look_alikes(candidate: Release, new: NDArray[np.int64]) -> RuleResult:
+    gallery = candidate.gallery
+    counts = Counter(gallery.labels[new].tolist())
+    rows = _nearest_others(candidate, new)[1] if len(new) else new
+    pairs = Counter(zip(gallery.labels[new].tolist(), gallery.labels[rows].tolist(), strict=True))
+    alike = [(pair, count) for pair, count in pairs.most_common() if pair[0] != pair[1] and 2 * count > counts[pair[0]] > 1]
+    names = [isolated(name) for name in gallery.classes]
+    named = [
+        f"{names[one]} ({count} of {counted(counts[one], 'image')} nearest to {names[other]})"
+        for (one, other), count in alike[:_NAMED]
+    ]
+    said = f"Is this one object under two names? {', '.join(named)}{' ...' if len(alike) > _NAMED else ''}"
+    text = said if alike else "No new label has most of its images nearest to one other label"
+    return RuleResult(name="look_alikes", held=True, figure=len(alike), threshold=None, text=f"{text}: held, it is only said.")
 
 
 def _taken_for(candidate: Release, new: NDArray[np.int64], threshold: float) -> Counter[tuple[str, str]]:

@@ -39,7 +39,7 @@ def test_new_objects_below_the_threshold_pass_and_every_rule_says_its_figures(kn
     decision, rules = decided(grown(base, known, tmp_path, drawn("mug", 20, 21, 22)), base)
     assert decision.passed
     assert decision.champion == CHAMPION
-    assert list(rules) == ["same_space", "golden", "max_collisions"]
+    assert list(rules) == ["same_space", "golden", "max_collisions", "look_alikes"]
     assert base.embedding_space_id in rules["same_space"].text
     assert rules["golden"].text == "2 of the 2 golden queries whose object stays find the same label first: held."
     assert decision.queries == 2 + 3
@@ -69,6 +69,14 @@ def test_one_image_of_many_that_is_taken_for_another_object_is_within_what_the_t
     assert "1 of 10 new images (0.1000, 95 % interval [0.0025," in rules["max_collisions"].text
     assert "mug as class 3 (1 of 10 images)" in rules["max_collisions"].text
     assert rules["max_collisions"].held
+
+
+def test_labels_that_look_alike_are_named_however_strict_the_threshold_is(known, tmp_path):
+    base = make_base(tmp_path / "base", threshold=1.0)
+    candidate = grown(base, known, tmp_path, drawn("mug", 3, 8, size=96) | drawn("cup", 4, size=96))
+    rule = decided(candidate, base)[1]["look_alikes"]
+    assert (rule.held, rule.figure) == (True, 1), "of a label with one image nothing can be said"
+    assert "mug (2 of 2 images nearest to class 3)" in rule.text
 
 
 def test_a_setting_allows_objects_that_look_alike(known, tmp_path):
