@@ -8,7 +8,7 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def deploy(serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], why: str) -> str:
+def deploy(serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], why: str, instead_of: str = "") -> str:
     """Register the archive beside the old one, replay the golden queries, switch over, move the alias.
 
     Reads:
@@ -16,11 +16,13 @@ def deploy(serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], w
         version: The registered version of `release`.
         release: The release folder.
         why: The reason, for the ledger.
+        instead_of: The version that must still be champion; empty: any.
 
     Returns:
         The endpoint's address.
 
-    Fails when a golden query is answered otherwise than it must; the old release then serves on and no alias moves.
+    Fails when a golden query is answered otherwise than it must, or another version became champion; the old release then serves
+    on and no alias moves.
     """
     from pathlib import Path
 
@@ -39,6 +41,7 @@ def deploy(serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], w
             tracking_uri=environment.mlflow_uri,
             by=environment.user,
             why=why,
+            instead_of=instead_of,
         )
         tags = {"model": done.name, "model_version": done.version, "address": done.address}
         current.tags |= tags

@@ -56,8 +56,10 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """How a folder of images becomes a pinned data set."""
 
-    split: Literal["zero-shot", "manifest"] = Field(
-        "zero-shot", description="zero-shot: the first half of the classes trains; manifest: as the CSV's split column says"
+    split: Literal["zero-shot", "manifest", "gallery"] = Field(
+        "zero-shot",
+        description="zero-shot: the first half of the classes trains; manifest: as the CSV's split column says; "
+        "gallery: none trains, all are searched: one class, or one image of a class, is enough; glocal gallery sets it",
     )
     validation_fraction: float = Field(
         0.2,
@@ -250,6 +252,13 @@ class GateConfig(_Section):
         le=1,
         description="Largest drop in MAP@R of a group below the champion's, at its upper bound, corrected for their number; "
         "of a class where the data name no groups",
+    )
+    max_collisions: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Largest share of enrolled images that are taken for another object of the gallery, if it is larger than the "
+        "false-accept rate that the threshold states; glocal gallery alone",
     )
     max_size_mb: float = Field(2048, gt=0, description="Largest size of the release folder, in MiB")
     max_latency_ms: float = Field(

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from model.data.cache.feature_maps import FeatureMaps, known_maps
-from model.data.images import crop, decode_image, to_png
 from model.data.manifest import Manifest, read_manifest
+from model.data.spread import evenly
 from model.detection.of_manifest import has_boxes, make_detector
 from model.detection.references import Describer
 from model.detection.stored_exemplars import save_exemplars
 from model.errors import InvalidInput
 from model.evaluation.calibration import calibrate
 from model.files import read_json, write_json
+from model.golden import query_image, write_golden
 from model.networks.heads import RetrievalNetwork
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
@@ -33,14 +34,10 @@ from model.retrieval.retriever import Retriever
 from model.retrieval.stored_reranker import StoredFeatures, pack, save_reranker
 from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
-from model.schemas.golden import GoldenQuery
 from model.schemas.train_report import read_training
 from model.training.train import HELD_OUT
 
 _LOG = logging.getLogger(__name__)
-
-GOLDEN_NEIGHBOURS = 5
-"""Neighbours that are kept with a golden query."""
 
 
 def build_release(
@@ -92,7 +89,9 @@ def build_release(
             reranker = Reranker(features, reduction, ratio, budget_ms=np.inf)  # golden answers do not depend on the time
         if detection == "always" or (detection == "auto" and has_boxes(manifest)):
             _save_detector(parts, manifest, network, spec.image_size)
-        _golden(parts / "golden", seen, Retriever(network, spec.image_size, gallery, reranker), golden_queries)
+        rows = evenly(len(seen), golden_queries).tolist()
+        retriever = Retriever(network, spec.image_size, gallery, reranker)
+        write_golden(parts / "golden", (query_image(seen, row) for row in rows), retriever)
         return seal_release(parts, out, pin=pin, code_revision=code_revision)
 
 
@@ -128,20 +127,3 @@ def _save_detector(parts: Path, manifest: Manifest, network: RetrievalNetwork, s
         _LOG.warning("The release does not detect: %s", error.headline)
         return
     save_exemplars(parts / EXEMPLARS, detector.exemplars, detector.labelling, space_id(parts))
-
-
-def _golden(folder: Path, manifest: Manifest, retriever: Retriever, count: int) -> None:
-    """Store golden queries: images spread over the whole gallery, each with the answers of this release."""
-    folder.mkdir()
-    answers: list[GoldenQuery] = []
-    for number, row in enumerate(np.unique(np.linspace(0, len(manifest) - 1, count).astype(int))):
-        source, box = manifest.folder / manifest.paths[row], manifest.box(int(row))
-        data = source.read_bytes()
-        if box is not None:
-            data = to_png(crop(decode_image(data), box))
-        file = f"{number}{'.png' if box else source.suffix.lower()}"
-        (folder / file).write_bytes(data)
-        image = decode_image(data)
-        (neighbours,), (vector,) = retriever.search([image], GOLDEN_NEIGHBOURS), retriever.embed([image])
-        answers.append(GoldenQuery(file=file, neighbours=tuple(neighbours), embedding=tuple(map(float, vector.round(7)))))
-    write_json(folder / "answers.json", [answer.model_dump(mode="json", exclude_none=True) for answer in answers])

@@ -58,8 +58,13 @@ class Release:
 
     @property
     def pin(self) -> DataPin:
-        """Pin of the data that the release was made from."""
+        """Pin of the data that the network was trained on."""
         return self.manifest.data
+
+    @property
+    def gallery_pins(self) -> tuple[DataPin, ...]:
+        """Pins of the data that the gallery comes from: the training data, unless images were enrolled or removed."""
+        return (self.pin,) if self.manifest.gallery is None else self.manifest.gallery
 
     @cached_property
     def spec(self) -> "NetworkSpec":
@@ -157,14 +162,17 @@ def space_id(folder: Path) -> str:
     return sha256_json([read_json(folder / "config.json"), sha256_file(folder / "weights.safetensors")])[:16]
 
 
-def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) -> Release:
+def seal_release(
+    parts: Path, out: Path, *, pin: DataPin, code_revision: str, gallery: tuple[DataPin, ...] | None = None
+) -> Release:
     """Copy the parts of a release to `out` and write the manifest that makes it one.
 
     Args:
         parts: Folder with all files but the manifest. Local features and exemplars may be missing.
         out: Folder of the release, which appears whole or not at all.
-        pin: Pin of the data.
+        pin: Pin of the training data.
         code_revision: Revision of the code.
+        gallery: Pins of the data that the gallery comes from; None stands for the training data.
     """
     with atomic_folder(out) as partial:
         for part in (*_PARTS, *(name for name in _OPTIONAL if (parts / name).is_file())):
@@ -173,6 +181,7 @@ def seal_release(parts: Path, out: Path, *, pin: DataPin, code_revision: str) ->
         manifest = ReleaseManifest(
             embedding_space_id=space_id(partial),
             data=pin,
+            gallery=gallery,
             code_revision=code_revision,
             files={name: _stored_file(partial / name) for name in _files(partial)},
         )

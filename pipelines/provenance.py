@@ -8,6 +8,7 @@ from components.runtime.revision import code_revision
 from model.config import RunConfig
 from model.environment import current_user
 from model.nested import flattened
+from model.schemas.gallery import GalleryBase
 from serving.registry.commit import code_commit
 from serving.registry.records import COMMIT, KIND, USER
 
@@ -23,12 +24,17 @@ def run_params(source: str, dataset: str, config: RunConfig) -> dict[str, Any]:
     return {"source": source, "name": dataset, **settings}
 
 
-def run_tags(folder: Path, why: str) -> dict[str, str]:
-    """Tags of a run: the user, the code, and the reason."""
+def gallery_run_name(base: GalleryBase, command: str, when: datetime) -> str:
+    """Name of a run that changes a gallery, such as `grocery gallery add 2026-11-25 04:50`."""
+    return f"{base.model} {command.removeprefix('glocal ')} {when:%Y-%m-%d %H:%M}"
+
+
+def run_tags(folder: Path, why: str, pipeline: str, command: str) -> dict[str, str]:
+    """Tags of a run: the pipeline and the command that started it, the user, the code, and the reason."""
     tags = {
-        KIND: "training",
+        KIND: pipeline,
         USER: current_user(),
-        "mlflow.source.name": "glocal run",
+        "mlflow.source.name": command,
         "mlflow.source.type": "LOCAL",
         "code_revision": code_revision(),
         "folder": str(folder),

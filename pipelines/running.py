@@ -4,13 +4,14 @@ import contextlib
 import signal
 import time
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from components.runtime.revision import code_revision
 from model.claim import claim
-from model.config import ModelConfig, RunConfig
+from model.config import GateConfig, ModelConfig, RunConfig
 from model.data.importing.dataset_name import changed_name, default_name, is_reference
 from model.data.importing.object_store import split_address
 from model.environment import Environment, current_user
@@ -21,6 +22,7 @@ from model.files import write_json
 from model.networks.methods import get_method
 from model.schemas.decision import Decision
 from model.schemas.figures import Figure
+from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.report import Report
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunError, RunResult
@@ -31,6 +33,27 @@ from pipelines.runners.local import Listener, LocalRun, alive, run_local
 from serving.gating import DECISION
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a pipeline.
+
+    Attributes:
+        pipeline: Name of the pipeline; see `pipelines.compiled.PIPELINES`.
+        arguments: The pipeline's parameters.
+        title: Name of the run for people.
+        params: Settings that are recorded with it, by full name.
+        command: The command that starts it, such as `glocal run`.
+        why: The reason, recorded with the run and with the promotion.
+    """
+
+    pipeline: str
+    arguments: dict[str, Any]
+    title: str
+    params: dict[str, Any]
+    command: str
+    why: str
 
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
@@ -94,19 +117,37 @@ def run_training(
 
 
 def _run(source: str, name: str, config: RunConfig, *, environment: Environment, listener: Listener, why: str) -> RunResult:
-    """Run the pipeline on a source that is there, and record how it went. An empty name stands for the default."""
+    """Run the training pipeline on a source that is there. An empty name stands for the default."""
+    dataset = name or default_name(source)
+    job = Job(
+        pipeline="training",
+        arguments=pipeline_arguments(source, name, config, why),
+        title=run_name(dataset, config, datetime.now()),
+        params=run_params(source, dataset, config),
+        command="glocal run",
+        why=why,
+    )
+    return run_pipeline(job, environment=environment, listener=listener)
+
+
+def run_pipeline(job: Job, *, environment: Environment, listener: Listener) -> RunResult:
+    """Run a pipeline on this machine, and record how it went.
+
+    Args:
+        job: The pipeline and its arguments.
+        environment: The home, the registry and the user.
+        listener: Called with every event.
+    """
     folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
     with alive(folder):
-        dataset = name or default_name(source)
-        title = run_name(dataset, config, datetime.now())
-        run_id = runs.start_run(title, run_params(source, dataset, config), run_tags(folder, why))
+        run_id = runs.start_run(job.title, job.params, run_tags(folder, job.why, job.pipeline, job.command))
         write_json(folder / BEGUN, {"run_id": run_id})
         with killed_if_interrupted(runs, run_id, folder):
             done = run_local(
-                compile_pipeline(folder / "pipeline.yaml"),
-                pipeline_arguments(source, name, config, why),
+                compile_pipeline(folder / "pipeline.yaml", job.pipeline),
+                job.arguments,
                 home=environment.home,
                 folder=folder,
                 listener=listener,
@@ -148,6 +189,7 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
         data=recorded.data,
         training=recorded.training,
         report=_report(folder),
+        gallery=_gallery(folder),
         model=recorded.model or None,
         model_version=recorded.model_version or None,
         alias="champion" if recorded.address else "challenger" if recorded.model_version else None,
@@ -158,10 +200,18 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
     )
 
 
+def _gallery(folder: Path) -> GalleryChange | None:
+    file = folder / "gallery" / CHANGE
+    return GalleryChange.load(file) if file.is_file() else None
+
+
 def _decision(folder: Path) -> dict[str, Any]:
-    """The settings of the rules that did not hold, and the path of the decision."""
+    """The settings of the rules that did not hold, and the path of the decision. Rules without a setting are left out."""
     file = folder / "decision" / DECISION
-    return {"refused_rules": Decision.load(file).refused_rules, "decision": str(file)} if file.is_file() else {}
+    if not file.is_file():
+        return {}
+    settings = {f"gate.{name}" for name in GateConfig.model_fields}
+    return {"refused_rules": tuple(rule for rule in Decision.load(file).refused_rules if rule in settings), "decision": str(file)}
 
 
 def _error(done: LocalRun, folder: Path) -> RunError:

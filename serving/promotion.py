@@ -77,7 +77,15 @@ def register_release(
 
 
 def promote_release(
-    release_folder: Path, version: str, config: ServeConfig, *, home: Home, tracking_uri: str, by: str = "", why: str
+    release_folder: Path,
+    version: str,
+    config: ServeConfig,
+    *,
+    home: Home,
+    tracking_uri: str,
+    by: str = "",
+    why: str,
+    instead_of: str = "",
 ) -> Deployment:
     """`promote` a version whose release is at hand, as a run's configuration says.
 
@@ -89,6 +97,7 @@ def promote_release(
         tracking_uri: Address of the registry.
         by: The user who asks for the promotion; default: the user of this process.
         why: The reason, for the ledger.
+        instead_of: The version that must still be champion; empty: any.
     """
     release = open_release(release_folder)
     return promote(
@@ -101,6 +110,7 @@ def promote_release(
         release=release,
         workers=config.workers,
         replace_other_data=config.replace_other_data,
+        instead_of=instead_of,
     )
 
 
@@ -115,7 +125,7 @@ def promote(
     release: Release | None = None,
     workers: int | None = None,
     replace_other_data: bool = False,
-    beside: ModelVersion | None = None,
+    instead_of: str = "",
     lock_wait_s: float = 180,
 ) -> Deployment:
     """Make a registered version the one that serves, and the champion.
@@ -130,14 +140,14 @@ def promote(
         release: The version's release; default: fetched from the registry.
         workers: Number of worker processes; default: as many as the version that serves has.
         replace_other_data: Whether the champion may be of another data set.
-        beside: The champion that whoever asks has compared the version with; default: whichever it is.
+        instead_of: The version that must still be champion; empty: any.
         lock_wait_s: Seconds to wait for another deployment to finish.
 
     Raises:
         NotFound: There is no such version.
         InvalidInput: The release is not whole, or is not the one that was registered; or the history was changed.
-        Conflict: Another deployment does not finish, another version was promoted meanwhile, or the champion was made from
-            another data set.
+        Conflict: Another deployment does not finish, the champion was made from another data set, or another version became
+            champion than `instead_of`.
         StorageFailed: The registry's database is lost or damaged.
         GlocalError: The version cannot be loaded or does not verify; what served before still serves, and no alias moved.
     """
@@ -154,11 +164,8 @@ def promote(
         log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
         refuse_other_data(model.registry, opened.pin, allowed=replace_other_data)
         before, serving = model.registry.alias("champion"), endpoint.serving(name)
-        if beside is not None and before != beside.version:
-            meanwhile = (
-                f"Version {before} of {name} was promoted meanwhile." if before else f"No version of {name} is champion now."
-            )
-            raise Conflict(meanwhile, "Look again at what would change, and decide anew.")
+        if instead_of and before != version:
+            refuse_another_champion(name, before, instead_of)
         workers = workers or (serving.workers if serving else 1)
         if before == version and serving is not None and serving.version == version:
             switch_over(endpoint, opened, version, name=name, workers=workers)
@@ -166,6 +173,17 @@ def promote(
         return deploy_version(
             model, endpoint, wanted, nullcontext(opened), before=before, by=by or current_user(), why=why, workers=workers
         )
+
+
+def refuse_another_champion(name: str, champion: str | None, expected: str) -> None:
+    """Refuse what was made to replace a champion that is none any more.
+
+    Raises:
+        Conflict: Another version, or none, is champion.
+    """
+    if champion != expected:
+        now = f"version {champion} is" if champion else "no version is"
+        raise Conflict(f"Version {expected} of {name} was champion, and {now} now.", "The same command again starts from there.")
 
 
 def smoke(client: Client, release_folder: Path, config: ServeConfig) -> None:

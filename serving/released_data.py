@@ -21,6 +21,7 @@ def fetched_data(home: Home, model: str, answer: Answer) -> dict[str, Path]:
     with contextlib.suppress(InvalidInput):
         stored = stored_manifest(archive_file(home.serve.store, model, answer.model_version or ""))
         if stored.release_id == answer.release:
-            folders = {beginning: home.datasets / pin.md5 for beginning, pin in {"": stored.data}.items()}
+            pins = {"" if pin == stored.data else f"{pin.named}/": pin for pin in stored.gallery or (stored.data,)}
+            folders = {beginning: home.datasets / pin.md5 for beginning, pin in pins.items()}
             return {beginning: folder for beginning, folder in folders.items() if folder.is_dir()}
     return {}

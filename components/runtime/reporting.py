@@ -7,10 +7,14 @@ from components.runtime.record import record_training, recorded_run, run_evidenc
 from components.runtime.step import Step
 from model.evaluation.report import REPORT, render_report
 from model.schemas.decision import Decision
+from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.model_version import ModelVersion
 from model.schemas.report import Report
 from model.scratch import scratch_folder
 from serving.gating import DECISION
+
+_NAMED = 5
+"""Maximum copies that are named one by one."""
 
 
 def show_report(current: Step, report: Path, *, decision: Decision | None = None, version: str | None = None) -> None:
@@ -43,6 +47,11 @@ def show_decision(current: Step, report: Path, folder: Path, decision: Decision)
         decision: Decision of the gate.
     """
     show_report(current, report, decision=decision)
+    record_decision(current, folder, decision)
+
+
+def record_decision(current: Step, folder: Path, decision: Decision) -> None:
+    """Put the decision, given with its folder, on the record of the run."""
     tags = {"passed": str(decision.passed), "refused": "\n".join(decision.refused)}
     current.tags |= tags | {"release": decision.release}
     run_evidence(current.environment, {}, tags, {"decision": folder})
@@ -57,6 +66,33 @@ def show_registered(current: Step, report: Path, folder: Path, registered: Model
         folder: Folder of the decision.
         registered: The version.
     """
+    record_registered(current, registered)
+    show_report(current, report, decision=Decision.load(folder / DECISION), version=registered.label)
+
+
+def record_registered(current: Step, registered: ModelVersion) -> None:
+    """Put the registered version on the record of the run."""
     current.tags |= {"model": registered.model, "version": registered.version}
     run_evidence(current.environment, {}, {"model": registered.model, "model_version": registered.version}, {})
-    show_report(current, report, decision=Decision.load(folder / DECISION), version=registered.label)
+
+
+def show_change(current: Step, folder: Path, change: GalleryChange, model: str) -> None:
+    """Write the change of a gallery into a folder, put it on the record of the run, and say which images were there before.
+
+    Args:
+        current: The step.
+        folder: Folder that is made.
+        change: The change.
+        model: Name of the registered model.
+    """
+    change.save(folder / CHANGE)
+    added, removed = sum(change.added.values()), sum(change.removed.values())
+    current.figures |= {"images": change.images, "labels": change.labels, "added": added, "removed": removed}
+    current.tags |= {"base": f"{model} version {change.version}", "release": change.release or "none"}
+    figures = {"gallery_images": float(change.images), "gallery_labels": float(change.labels)}
+    run_evidence(current.environment, figures, {"model": model}, {"gallery": folder})
+    copies = list(change.copies.items())
+    for sample, entry in copies[:_NAMED]:
+        current.warn(f"{sample} is in the gallery already, as {entry}; it is not added again.")
+    if len(copies) > _NAMED:
+        current.warn(f"{len(copies) - _NAMED} more images are in the gallery already; change.json names them.")

@@ -12,3 +12,8 @@ def spread(labels: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.i
     turn = np.empty(len(rows), np.int64)
     turn[order] = np.arange(len(rows)) - np.searchsorted(grouped, grouped)
     return rows[np.argsort(turn, kind="stable")][:count]
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of `count` rows, ascending, at equal distances."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64)) if count else np.empty(0, np.int64)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.spread import evenly
 from model.detection.cutouts import (
     Cutout,
     Sample,
@@ -19,7 +20,7 @@ from model.detection.cutouts import (
     outlines_of,
 )
 from model.detection.exemplars import DIMENSIONS, FRAME, KEYPOINTS, Exemplars
-from model.detection.keypoints import LENGTH, Keypoints, fit_axes
+from model.detection.keypoints import LENGTH, Axes, Keypoints, fit_axes
 from model.detection.masks import Pixels, Points
 from model.detection.references import Describer, References
 from model.detection.squares import Pyramid
@@ -50,7 +51,14 @@ class _View:
     square: Pixels
 
 
-def enrol(samples: Iterable[Sample], describer: Describer, *, per_label: int = PER_LABEL, total: int = TOTAL) -> Exemplars:
+def enrol(
+    samples: Iterable[Sample],
+    describer: Describer,
+    *,
+    per_label: int = PER_LABEL,
+    total: int = TOTAL,
+    beside: Exemplars | None = None,
+) -> Exemplars:
     """Make exemplars of samples, in their order.
 
     The number of exemplars is bounded, so that a release of thousands of images stays small: at most `per_label` of a label and
@@ -61,11 +69,13 @@ def enrol(samples: Iterable[Sample], describer: Describer, *, per_label: int = P
         describer: The stored network.
         per_label: Maximum exemplars of one label.
         total: Maximum exemplars of all labels together.
+        beside: Exemplars that the new ones will be joined to: they count towards both maxima, and their projection is used.
 
     Raises:
-        InvalidInput: There are no samples, or no sample has a keypoint.
+        InvalidInput: There are no samples, no sample has a keypoint, or there is no room for any.
     """
-    taken: Counter[str] = Counter()
+    taken: Counter[str] = Counter([beside.classes[label] for label in beside.labels] if beside else [])
+    total -= len(beside) if beside else 0
     cutouts: list[Cutout] = []
     background: dict[str, Floats] = {}
     for source, group in groupby(samples, key=lambda sample: source_of(sample.id)):
@@ -85,8 +95,10 @@ def enrol(samples: Iterable[Sample], describer: Describer, *, per_label: int = P
     views = [_view(*each, describer) for each in zip(cutouts, outlines, strict=True)]
     views = [view for view in views if len(view.keypoints)]
     if not views:
-        raise InvalidInput("No object can be enrolled: no image has a keypoint.", "Use images with texture on the objects.")
-    return _joined(views, background, describer)
+        full = "" if cutouts or total > 0 else f" {TOTAL} exemplars are there already, the maximum of a release."
+        headline = full.strip() or "No object can be enrolled: no image has a keypoint."
+        raise InvalidInput(headline, "Remove objects first." if full else "Use images with texture on the objects.")
+    return _joined(views, background, describer, beside.axes if beside else None)
 
 
 def source_of(sample_id: str) -> str:
@@ -115,12 +127,12 @@ def _middle_and_size(hull: Floats) -> tuple[Floats, float]:
     return np.array([moments["m10"] / area, moments["m01"] / area], np.float32), float(np.sqrt(area))
 
 
-def _joined(views: list[_View], around: Mapping[str, Floats], describer: Describer) -> Exemplars:
+def _joined(views: list[_View], around: Mapping[str, Floats], describer: Describer, axes: Axes | None) -> Exemplars:
     classes = tuple(sorted({view.label for view in views}))
     ids = [view.id for view in views]
     keypoints = [view.keypoints for view in views]
     descriptors = np.concatenate([each.descriptors for each in keypoints])
-    axes = fit_axes(descriptors, DIMENSIONS)
+    axes = axes or fit_axes(descriptors, DIMENSIONS)
     background, sources = _spread(around)
     return Exemplars(
         classes=classes,
@@ -152,5 +164,5 @@ def _spread(around: Mapping[str, Floats]) -> tuple[Floats, NDArray[np.str_]]:
     """Background descriptors spread over all images, and the image of each."""
     found = np.concatenate([np.empty((0, LENGTH), np.float32), *around.values()])
     sources = np.repeat(np.array(list(around), dtype=str), [len(each) for each in around.values()])
-    rows = np.unique(np.linspace(0, max(0, len(found) - 1), BACKGROUND).astype(int)) if len(found) else np.empty(0, int)
+    rows = evenly(len(found), BACKGROUND)
     return found[rows], sources[rows].astype(str)

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.spread import evenly
 from model.detection.keypoints import Axes
 from model.detection.references import GRID, References
+from model.errors import InvalidInput
 
 Floats = NDArray[np.float32]
 
@@ -88,16 +90,48 @@ class Exemplars:
 
     def without(self, sources: NDArray[np.str_]) -> "Exemplars":
         """The exemplars and the background of all images but some."""
-        rows = np.flatnonzero(~np.isin(self.sources, sources))
+        return self.select(~np.isin(self.sources, sources), ~np.isin(self.background_sources, sources))
+
+    def select(self, exemplars: NDArray[np.bool_], background: NDArray[np.bool_]) -> "Exemplars":
+        """Some exemplars, as a mask (N,), and some of the background, as a mask (B,). The classes stay."""
+        rows = np.flatnonzero(exemplars)
         kept = np.isin(self.owners, rows)
-        others = ~np.isin(self.background_sources, sources)
         offsets = np.concatenate([[0], np.cumsum(self.counts[rows])])
         heads = {name: vectors[rows] for name, vectors in self.references.heads.items()}
         places = None if self.references.places is None else self.references.places[rows]
         cut = {name: getattr(self, name)[rows] for name in ("labels", "ids", "sources", "sizes", "outlines")}
         cut |= {name: getattr(self, name)[kept] for name in ("positions", "scales", "angles", "descriptors")}
-        cut |= {name: getattr(self, name)[others] for name in ("background", "background_sources")}
+        cut |= {name: getattr(self, name)[background] for name in ("background", "background_sources")}
         return replace(self, **cut, offsets=offsets, references=References(heads, places, self.references.lightness[rows]))
+
+
+def join(one: Exemplars, other: Exemplars, background: int) -> Exemplars:
+    """The exemplars of both; of their background descriptors at most `background`, spread over both.
+
+    Raises:
+        InvalidInput: Their descriptors are not of one projection.
+    """
+    if not np.array_equal(one.axes.directions, other.axes.directions) or not np.array_equal(one.axes.mean, other.axes.mean):
+        raise InvalidInput("Exemplars whose descriptors have two projections cannot be joined.", "Enrol all of them again.")
+    classes = tuple(sorted({*one.classes, *other.classes}))
+    labels = [classes.index(each.classes[label]) for each in (one, other) for label in each.labels]
+    columns = ("ids", "sources", "sizes", "outlines", "positions", "scales", "angles", "descriptors")
+    both = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in columns}
+    around = np.concatenate([one.background, other.background])
+    rows = evenly(len(around), background)
+    heads = {name: np.concatenate([vectors, other.references.heads[name]]) for name, vectors in one.references.heads.items()}
+    places = [each.references.places for each in (one, other) if each.references.places is not None]
+    light = np.concatenate([one.references.lightness, other.references.lightness])
+    return Exemplars(
+        classes=classes,
+        labels=np.array(labels, np.int64),
+        offsets=np.concatenate([one.offsets, one.offsets[-1] + other.offsets[1:]]),
+        axes=one.axes,
+        background=around[rows],
+        background_sources=np.concatenate([one.background_sources, other.background_sources])[rows],
+        references=References(heads, np.concatenate(places) if places else None, light),
+        **both,
+    )
 
 
 def framed(outline: Floats, frame: Floats, side: int) -> NDArray[np.bool_]:

@@ -15,7 +15,8 @@ from model.data.spread import spread
 from model.detection.calibration import fit_labelling
 from model.detection.cutouts import Sample
 from model.detection.detector import Detector
-from model.detection.enrolment import TOTAL, enrol
+from model.detection.enrolment import BACKGROUND, TOTAL, enrol
+from model.detection.exemplars import Exemplars, join
 from model.detection.judging import Scene, judge_scenes
 from model.detection.labelling import default_labelling
 from model.detection.references import Describer
@@ -45,16 +46,34 @@ def make_detector(manifest: Manifest, describer: Describer) -> Detector:
     Raises:
         InvalidInput: No image has a keypoint.
     """
-    exemplars = enrol(_samples(manifest, _enrolled(manifest)), describer)
+    exemplars = enrol(_samples(manifest, _enrolled(manifest, manifest.rows("train", "val", "test"))), describer)
     start = default_labelling(describer.features)
     detector = Detector(exemplars, describer, start)
     scenes = _scenes(manifest)
     return Detector(exemplars, describer, fit_labelling(judge_scenes(detector, scenes), start)) if scenes else detector
 
 
-def _enrolled(manifest: Manifest) -> Rows:
-    """Rows to enrol: a few whole images of each label, and all boxes of as many images as may be needed; ascending."""
-    rows = manifest.rows("train", "val", "test")
+def enrol_rows(
+    manifest: Manifest, rows: Rows, ids: NDArray[np.str_], describer: Describer, *, beside: Exemplars | None
+) -> Exemplars:
+    """Enrol objects of a data set beside those that are enrolled already. Nothing is trained or calibrated.
+
+    Args:
+        manifest: The samples.
+        rows: (R,) ascending rows that may be enrolled; a few whole images of each label are.
+        ids: (N,) ids that the exemplars get, by row of the manifest.
+        describer: The stored network.
+        beside: Exemplars that are there already, which are part of the result; None if there are none.
+
+    Raises:
+        InvalidInput: No object can be enrolled: no image has a keypoint, or there is no room.
+    """
+    found = enrol(_samples(manifest, _enrolled(manifest, rows), ids), describer, beside=beside)
+    return found if beside is None else join(beside, found, BACKGROUND)
+
+
+def _enrolled(manifest: Manifest, rows: Rows) -> Rows:
+    """Of some rows those to enrol, ascending: a few whole images of each label, and all boxes of as many images as are needed."""
     boxed = ~np.isnan(manifest.boxes[rows, 0])
     whole = rows[~boxed]
     whole = _few_of_each(whole[spread(manifest.labels[whole], len(whole))], manifest.labels)[:TOTAL]
@@ -74,14 +93,15 @@ def _few_of_each(rows: Rows, labels: Rows) -> Rows:
     return np.array(kept, np.int64)
 
 
-def _samples(manifest: Manifest, rows: Rows) -> Iterator[Sample]:
+def _samples(manifest: Manifest, rows: Rows, ids: NDArray[np.str_] | None = None) -> Iterator[Sample]:
     """Samples with their images, those of one image one after the other. Each image is decoded once."""
+    names = manifest.ids if ids is None else ids
     known: tuple[str, Tensor] | None = None
     for row in rows[np.argsort(manifest.paths[rows], kind="stable")].tolist():
         path = str(manifest.paths[row])
         if known is None or known[0] != path:
             known = path, _load(manifest.folder / path)
-        yield Sample(known[1], manifest.box(row), manifest.classes[manifest.labels[row]], str(manifest.ids[row]))
+        yield Sample(known[1], manifest.box(row), manifest.classes[manifest.labels[row]], str(names[row]))
 
 
 def _scenes(manifest: Manifest) -> list[Scene]:

@@ -14,11 +14,12 @@ from model.evaluation.metrics import FIGURES
 from model.evaluation.statements import grouped, reranking_story, statements, training_story
 from model.schemas.decision import Decision
 from model.schemas.figures import Figure
+from model.schemas.gallery import GalleryDiff
 from model.schemas.report import Report, Settings
 from model.schemas.run_record import RunRecord
 from model.text import isolated, one_line
 
-CARD = "model_card.md"
+CARD, GALLERY_CARD = "model_card.md", "gallery_card.md"
 NOT_STATED = "not stated; set data.licence"
 ROWS = 20
 """Maximum groups in the card's table, the worst ones. The others are in report.json."""
@@ -41,19 +42,9 @@ def render_card(
         decision: Decision of the gate; None before it is made.
         version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(  # noqa: S701  # no HTML: `finalize` escapes for Markdown
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        finalize=_escaped,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"code": _code, "plain": _plain, "interval": _interval}
     what, groups = grouped(report)
-    return environment.get_template(CARD).render(
+    return _rendered(
+        CARD,
         report=report,
         retrieval=report.retrieval,
         run=run,
@@ -70,6 +61,33 @@ def render_card(
         licences={"weights": report.licences.weights, "code": report.licences.code, "data": report.data.licence or NOT_STATED},
         command=" ".join(["glocal run", f"{report.data.path}@{report.data.rev}", *_changed(report.settings)]),
     )
+
+
+def render_gallery_card(diff: GalleryDiff, base: str, decision: Decision, *, run: RunRecord | None = None) -> str:
+    """The card of a release whose gallery was changed, in Markdown. Its network has a card of its own.
+
+    Args:
+        diff: What was changed.
+        base: Name and version of the registered model whose gallery was changed.
+        decision: Decision of the gate.
+        run: Run that changed it.
+    """
+    return _rendered(GALLERY_CARD, diff=diff, base=base, decision=decision, run=run)
+
+
+def _rendered(template: str, **values: Any) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701  # no HTML: `finalize` escapes for Markdown
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        finalize=_escaped,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"code": _code, "plain": _plain, "interval": _interval}
+    return environment.get_template(template).render(**values)
 
 
 def _changed(settings: Settings) -> list[str]:

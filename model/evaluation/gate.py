@@ -157,7 +157,7 @@ def _regression(candidate: PerQuery, champion: Champion, config: GateConfig, sam
         f"and with {_confidence(config.level)} confidence no lower than {bound:+.4f}"
     )
     if config.comparison == "superior":
-        return _result("comparison", bound > 0, bound, 0.0, f"{text}; more than 0 is asked")  # false for NaN
+        return rule_result("comparison", bound > 0, bound, 0.0, f"{text}; more than 0 is asked")  # false for NaN
     return _at_least("max_regression", bound, -config.max_regression, text)
 
 
@@ -199,14 +199,15 @@ def _confidence(level: float) -> str:
 
 def _at_most(name: str, figure: float, most: float, said: str, unit: str) -> RuleResult:
     held = math.isfinite(figure) and figure <= most + ROUNDING
-    return _result(name, held, figure, most, f"{said} {figure:.1f} {unit}; at most {most:.1f} {unit} is allowed")
+    return rule_result(name, held, figure, most, f"{said} {figure:.1f} {unit}; at most {most:.1f} {unit} is allowed")
 
 
 def _at_least(name: str, figure: float, threshold: float, said: str) -> RuleResult:
     held = math.isfinite(figure) and figure >= threshold - ROUNDING
-    return _result(name, held, figure, threshold, f"{said}; at least {threshold:.4f} is asked")
+    return rule_result(name, held, figure, threshold, f"{said}; at least {threshold:.4f} is asked")
 
 
-def _result(name: str, held: bool, figure: float, threshold: float, text: str) -> RuleResult:
+def rule_result(name: str, held: bool, figure: float, threshold: float, text: str) -> RuleResult:
+    """A rule with its figure and verdict; a figure that is not finite is None."""
     measured, verdict = figure if math.isfinite(figure) else None, "held" if held else "NOT held"
     return RuleResult(name=name, held=held, figure=measured, threshold=threshold, text=f"{text}: {verdict}.")

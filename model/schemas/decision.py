@@ -54,5 +54,5 @@ class Decision(Document):
 
     @property
     def refused_rules(self) -> tuple[str, ...]:
-        """The settings of the rules that did not hold, such as `gate.max_regression`."""
+        """The rules that did not hold, such as `gate.max_regression`: most bear the name of a setting."""
         return tuple(f"gate.{rule.name}" for rule in self.rules if not rule.held)

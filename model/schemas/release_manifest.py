@@ -1,10 +1,11 @@
 """The manifest of a release, as manifest.json holds it."""
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from model.files import sha256_json
+from model.files import sha256_json, write_text
 from model.schemas.data_pin import DataPin
 from model.schemas.document import Document
 from model.schemas.schema import Schema
@@ -26,9 +27,16 @@ class ReleaseManifest(Document):
     REMEDY: ClassVar[str] = "Fetch the release again, or run the pipeline again."
     format: Literal[2] = 2
     embedding_space_id: str = Field(description="Id of the weights, configuration and preprocessing")
-    data: DataPin = Field(description="Pin of the data that the release was made from")
+    data: DataPin = Field(description="Pin of the data that the network was trained on")
+    gallery: tuple[DataPin, ...] | None = Field(
+        None, description="Pins of the data that the gallery comes from, where images were enrolled or removed; absent: of `data`"
+    )
     code_revision: str = Field(description="Revision of the code that made the release")
     files: dict[str, StoredFile] = Field(description="All other files of the release by their paths")
+
+    def save(self, path: Path) -> None:
+        """Write to `path` atomically. A field that says nothing is left out, so that earlier code can read what it knows."""
+        write_text(path, self.model_dump_json(indent=2, exclude_none=True) + "\n")
 
     def stated(self) -> dict[str, Any]:
         """The manifest as a JSON object with its stated fields, without defaults of other fields."""

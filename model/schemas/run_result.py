@@ -5,12 +5,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from model.schemas.data_pin import DataPin
+from model.schemas.gallery import GalleryChange
 from model.schemas.schema import Schema
 from model.schemas.training_gain import TrainingGain
 
 RunStatus = Literal["succeeded", "rejected", "failed", "killed"]
 REJECTED_EXIT_CODE = 6
-_ONLY_WHERE_SET = ("error", "refused", "refused_rules", "decision")
+_ONLY_WHERE_SET = ("gallery", "error", "refused", "refused_rules", "decision")
 
 
 class StepResult(Schema):
@@ -42,6 +43,7 @@ class RunResult(Schema):
     data: DataPin | None = Field(None, description="Version of the data")
     training: TrainingGain | None = Field(None, description="Gain of the training over its init")
     report: dict[str, Any] | None = Field(None, description="Headline figures of model and untrained trunk; verdict; path")
+    gallery: GalleryChange | None = Field(None, description="Change of the gallery; absent if the run trained a model")
     model: str | None = Field(None, description="Name of the registered model")
     model_version: str | None = Field(None, description="Registered version")
     alias: str | None = Field(None, description="Alias of that version")

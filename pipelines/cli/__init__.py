@@ -1,7 +1,7 @@
 """The command line: data on standard output, progress on standard error, one line and a hint for every failure.
 
     app.py       the commands together, and `main`
-    run.py, data.py, query.py, serve.py      the commands
+    run.py, data.py, gallery.py, query.py, serve.py, key.py      the commands
     console.py   what a person sees on standard error
     failures.py  how an error is shown, and which exit code it has
 

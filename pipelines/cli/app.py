@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, key, models, promote, query, run, serve
+from pipelines.cli import data, gallery, key, models, promote, query, run, serve
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
@@ -22,8 +23,17 @@ app.command("rollback")(promote.rollback)
 app.command("models")(models.models)
 app.command("history")(models.history)
 app.add_typer(data.commands, name="data")
+app.add_typer(gallery.commands, name="gallery")
 app.add_typer(serve.commands, name="serve")
 app.add_typer(key.commands, name="key")
+
+
+class Pipeline(StrEnum):
+    """The pipelines."""
+
+    TRAINING = "training"
+    ENROLMENT = "enrolment"
+    REMOVAL = "removal"
 
 
 def main() -> None:
@@ -51,8 +61,12 @@ def options(
 
 
 @app.command("compile")
-def compile_(out: Annotated[Path, typer.Option(help="The file to write: .yaml or .yml.")], as_json: Json = False) -> None:
-    """Compile the pipeline to a YAML file, for Kubeflow Pipelines."""
+def compile_(
+    out: Annotated[Path, typer.Option(help="The file to write: .yaml or .yml.")],
+    pipeline: Annotated[Pipeline, typer.Option(help="The pipeline.")] = Pipeline.TRAINING,
+    as_json: Json = False,
+) -> None:
+    """Compile a pipeline to a YAML file, for Kubeflow Pipelines."""
     if out.suffix.lower() not in {".yaml", ".yml"}:
         raise InvalidInput(
             f"{out} would not be a YAML file.",
@@ -60,5 +74,5 @@ def compile_(out: Annotated[Path, typer.Option(help="The file to write: .yaml or
         )
     from pipelines.compiled import compile_pipeline
 
-    written = compile_pipeline(out)
+    written = compile_pipeline(out, pipeline)
     print(json.dumps({"pipeline": str(written)}) if as_json else written)

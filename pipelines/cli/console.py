@@ -6,12 +6,18 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import typer
+
+from model.errors import InvalidInput
 from model.progress import progress_text
 from model.redaction import redacted
+from model.schemas.gallery import GalleryChange
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
-from model.text import visible
+from model.text import counted, visible
 
+_LABELS = 10
+"""Maximum labels of a change that are named."""
 _PAUSE_S = 10.0
 """Between two lines of progress where the last one cannot be overwritten."""
 
@@ -19,6 +25,20 @@ _PAUSE_S = 10.0
 def say(text: str) -> None:
     """Write a line on standard error."""
     print(redacted(text), file=sys.stderr, flush=True)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask a person at a terminal before something is removed; elsewhere the option --yes must say so.
+
+    Raises:
+        InvalidInput: There is nobody to ask.
+        Abort: The person says no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{question} Nobody can be asked here.", "Say --yes, or look first: --dry-run.")
+    typer.confirm(visible(question), abort=True, err=True)
 
 
 class Console:
@@ -69,17 +89,35 @@ def summarise(result: RunResult) -> None:
         say(f"  training  {result.training}")
     if result.report:
         _show_report(result.report)
-    if result.status == "succeeded":
+    if result.gallery:
+        show_change(result.gallery)
+    if result.model_version and result.status == "succeeded":
         say(f"  model     {result.model} version {result.model_version}, alias {result.alias}")
         say(f"  address   {result.address}")
     for text in result.refused or ():
         say(f"  refused   {visible(text)}")
-    if result.refused_rules:
-        say(f"  hint      Better data or training, or another {_listed(result.refused_rules)}. All rules: {result.decision}")
+    if result.decision:
+        better = "Other labels or images" if result.gallery else "Better data or training"
+        setting = f", or another {_listed(result.refused_rules)}" if result.refused_rules else ""
+        say(f"  hint      {better}{setting}. All rules: {result.decision}")
     if error := result.error:
         say(visible(f"Error: {error.step}: {error.headline}"))
         for line in filter(None, [*error.defects, error.hint, f"Log: {error.log}"]):
             say(visible(f"  {line}"))
+
+
+def show_change(change: GalleryChange) -> None:
+    """Show what was added to a gallery and removed from it, by label."""
+    for what, counts in (("added", change.added), ("removed", change.removed)):
+        if counts:
+            shown = ", ".join(f"{visible(label)} ({count})" for label, count in list(counts.items())[:_LABELS])
+            rest = f" and {len(counts) - _LABELS} more labels" if len(counts) > _LABELS else ""
+            say(f"  {what:<9} {counted(sum(counts.values()), 'image')}: {shown}{rest}")
+    if change.copies:
+        say(f"  copies    {counted(len(change.copies), 'image')} in the gallery already, not added again")
+    if change.release is None:
+        say(f"  gallery   unchanged: there is nothing to do; version {change.version} stays")
+    say(f"  gallery   {counted(change.images, 'image')} of {counted(change.labels, 'label')}")
 
 
 def _listed(names: Sequence[str]) -> str:

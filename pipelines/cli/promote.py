@@ -64,7 +64,7 @@ def _change(model: str, version: str, why: str, *, dry_run: bool, yes: bool, as_
         name=model,
         why=why,
         replace_other_data=True,  # the plan has said so
-        beside=plan.serving,
+        instead_of=plan.serving.version if plan.serving else "",
     )
     if as_json:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": not plan.serves, **done.model_dump(mode="json")}))

@@ -105,8 +105,8 @@ def test_without_anybody_to_say_yes_nothing_changes(home, registry, releases, fi
 def test_what_was_compared_with_another_champion_is_not_promoted(home, registry, releases, first):
     plan = plan_promotion(home.tracking_uri, NAME, "2")
     to(home, "2", NAME)
-    with pytest.raises(Conflict, match="Version 2 of drawn was promoted meanwhile"):
-        to(home, "1", NAME, beside=plan.serving)
+    with pytest.raises(Conflict, match="Version 1 of drawn was champion, and version 2 is now"):
+        to(home, "3", NAME, instead_of=plan.serving.version)
     assert answers(home, NAME) == ("2", releases[1].id)
 
 

@@ -41,7 +41,8 @@ def assemble(
     identity = samples.identity()
     if config.conflicts == "drop":
         drop_conflicts(samples, identity, findings)
-    exclude_singletons(samples, config.singletons, findings)
+    if config.split != "gallery":
+        exclude_singletons(samples, config.singletons, findings)
     _split(samples, config, findings)
     exact_copies(samples, identity, config, findings)
     exclude_singletons(samples, config.singletons, findings)  # dropping a leaked copy may leave a class of one image

@@ -60,7 +60,7 @@ class ImportReport:
             lines.append(other_source.warning(self.pin.path, self.earlier_source, named=self.named))
         lines += shown_with_dropped(self.warnings, self.pin.dropped, self.report) if self.report else []
         present = {split for split, count in self.classes.items() if count}
-        if present - {"scene"} and self.classes.get("train", 0) < 2:
+        if present - {"scene", "distractor"} and self.classes.get("train", 0) < 2:
             lines.append("fewer than two classes to train on. Five classes leave two; or give a CSV with a split column.")
         return lines
 

@@ -51,11 +51,13 @@ def assign(
         given: (N,) side that the source gives: an index into `SPLITS`, or `UNSET`.
         classes: The class names.
         findings: Receives a defect for each class on two sides.
-        mode: Both modes follow the given sides. For a class without a side, `zero-shot` chooses one and `manifest` adds a
-            defect.
+        mode: `gallery` makes distractors of all but scenes. The other modes follow the given sides. For a class without a side,
+            `zero-shot` chooses one and `manifest` adds a defect.
         validation_fraction: Share of the classes that validate; see `zero_shot`.
     """
     scene = given == SCENE
+    if mode == "gallery":
+        return np.where(scene, np.int8(SCENE), np.int8(DISTRACTOR))
     sides = np.full(len(classes), UNSET, dtype=np.int8)
     _follow(labels, given, classes, sides, findings)
     present = np.zeros(len(classes), dtype=bool)

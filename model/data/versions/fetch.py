@@ -70,6 +70,22 @@ def stored_classes(store: DataStore, pin: DataPin) -> frozenset[str]:
         return class_names(table) if table is not None and table.is_file() else frozenset()
 
 
+def file_hashes(pin: DataPin, store: DataStore, out_root: Path) -> dict[str, str]:
+    """The MD5 of every file of a pin, by path: as DVC lists them, or else of the fetched files; see `fetch`.
+
+    Raises:
+        NotFound: The revision or its files are gone.
+        InvalidInput: The files are not those that were pinned.
+    """
+    if has_repository(store):
+        with open_dvc(store) as dvc:
+            listing = Path(dvc.cache.local.oid_to_path(f"{pin.md5}.dir"))
+            if listing.is_file() and file_md5(listing) == pin.md5:
+                return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())}
+    folder = fetch(pin, store, out_root)
+    return {path.relative_to(folder).as_posix(): file_md5(path) for path in folder.rglob("*") if path.is_file()}
+
+
 @contextmanager
 def _alone(pin: DataPin, out_root: Path) -> Iterator[None]:
     """Hold the lock of the version, and remove the folder of a killed fetch."""

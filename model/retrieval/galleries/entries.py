@@ -99,6 +99,16 @@ class Entries:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def id_array(self) -> NDArray[np.str_]:
+        """(N,) str, the ids, in memory."""
+        return self.ids.as_array()
+
+    @cached_property
+    def group_array(self) -> NDArray[np.str_] | None:
+        """(N,) str, the groups, in memory; None if the data have none."""
+        return None if self.groups is None else np.array(self.group_names, dtype=str)[self.groups]
+
     def id_of(self, row: int) -> str:
         """The id of an entry."""
         return self.ids[row]

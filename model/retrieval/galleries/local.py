@@ -9,7 +9,6 @@ ivf/                       the lists of a large gallery, see `model.retrieval.ga
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -91,21 +90,20 @@ class LocalGallery:
         """(N,) int64, indices into `classes`."""
         return self.entries.labels
 
-    @cached_property
+    @property
     def ids(self) -> NDArray[np.str_]:
         """(N,) str, ids of the samples, in memory."""
-        return self.entries.ids.as_array()
+        return self.entries.id_array
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names."""
         return self.entries.classes
 
-    @cached_property
+    @property
     def groups(self) -> NDArray[np.str_] | None:
         """(N,) str, groups by which a search may be narrowed, in memory; None if the data have none."""
-        entries = self.entries
-        return None if entries.groups is None else np.array(entries.group_names, dtype=str)[entries.groups]
+        return self.entries.group_array
 
     def search(self, queries: NDArray[np.float32], k: int, *, among: NDArray[np.int64] | None = None) -> Nearest:
         """See `Gallery.search`. Few rows, and large k, are searched exactly whatever the index is."""

@@ -4,6 +4,7 @@ import torch
 
 from model.detection.cutouts import LONGEST, Sample, cut_out, outlines_of
 from model.detection.enrolment import enrol, source_of
+from model.detection.exemplars import join
 from model.detection.masks import outline_of_whole
 from model.errors import InvalidInput
 from tests.support.detection import GROUND, NAMES, OBJECT, describer, exemplars, samples, scene, thing
@@ -24,6 +25,41 @@ def test_the_number_of_exemplars_is_bounded_by_label_and_in_all():
     many = samples() * 3
     assert np.bincount(enrol(many, describer(), per_label=2).labels).tolist() == [2, 2, 2]
     assert len(enrol(many, describer(), total=4)) == 4
+
+
+def test_exemplars_beside_others_count_with_them_and_use_their_projection():
+    known = exemplars()
+    more = enrol(samples()[:1] * 3, describer(), per_label=2, beside=known)
+    assert more.labels.tolist() == [0], "a second cup, and no third"
+    assert more.axes is known.axes
+    assert len(enrol(samples(), describer(), total=5, beside=known)) == 2
+    with pytest.raises(InvalidInput, match="are there already"):
+        enrol(samples(), describer(), total=3, beside=known)
+
+
+def test_joined_exemplars_are_those_of_both_and_their_background_is_bounded():
+    known = exemplars()
+    other = enrol(
+        [sample._replace(label="urn", id=f"urn{n}.png") for n, sample in enumerate(samples())], describer(), beside=known
+    )
+    both = join(known, other, background=100)
+    assert both.classes == ("cup", "jar", "tin", "urn")
+    assert both.labels.tolist() == [0, 1, 2, 3, 3, 3]
+    assert both.ids.tolist() == [*known.ids, "urn0.png", "urn1.png", "urn2.png"]
+    assert len(both.background) == len(both.background_sources) == 100
+    assert {"cup.png", "urn2.png"} <= set(both.background_sources)
+    for one in (4, 5):
+        cut = slice(both.offsets[one], both.offsets[one + 1])
+        np.testing.assert_array_equal(both.descriptors[cut], other.descriptors[other.offsets[one - 3] : other.offsets[one - 2]])
+        np.testing.assert_array_equal(both.references.lightness[one], other.references.lightness[one - 3])
+        np.testing.assert_array_equal(both.references.heads["local"][one], other.references.heads["local"][one - 3])
+    back = both.select(both.ids == "jar.png#30,40", both.background_sources == "jar.png")
+    np.testing.assert_array_equal(back.descriptors, known.descriptors[known.offsets[1] : known.offsets[2]])
+
+
+def test_exemplars_of_two_projections_are_not_joined():
+    with pytest.raises(InvalidInput, match="two projections"):
+        join(exemplars(), enrol(samples()[:1], describer()), background=100)
 
 
 def test_objects_beside_one_another_are_no_background():

@@ -272,3 +272,29 @@ def test_a_link_within_the_folder_is_stored_as_the_image_it_leads_to(source):
     assert survey.defects == []
     assert not (survey.out / "ant/0.png").is_symlink()
     assert survey.warnings == ["copy"]
+
+
+def test_one_class_of_one_image_is_enough_for_a_gallery_and_none_of_it_is_trained_on(tmp_path):
+    root = tmp_path / "source"
+    (root / "mug").mkdir(parents=True)
+    image(1).save(root / "mug" / "0.png")
+    assert {kind for kind, _ in Survey(root).defects} == {"class of one", "one class"}
+    survey = Survey(root, split="gallery")
+    assert survey.defects == survey.warnings == []
+    manifest = read_manifest(survey.out)
+    assert manifest.splits.tolist() == ["distractor"]
+    assert manifest.classified.paths.tolist() == ["mug/0.png"]
+
+
+def test_the_split_column_of_data_for_a_gallery_only_tells_scenes(source):
+    (source / "manifest.csv").write_text(
+        "file,label,split\nant/0.png,ant,train\nant/1.png,ant,test\nbee/0.png,bee,scene\nbee/1.png,bee,\n"
+    )
+    survey = Survey(source, split="gallery")
+    assert survey.defects == []
+    assert read_manifest(survey.out).splits.tolist() == ["distractor", "distractor", "scene", "distractor"]
+
+
+def test_one_image_in_two_classes_is_a_defect_in_data_for_a_gallery_too(source):
+    (source / "ant" / "9.png").write_bytes((source / "bee" / "0.png").read_bytes())
+    assert {kind for kind, _ in Survey(source, split="gallery").defects} == {"in two classes"}

@@ -73,9 +73,9 @@ def test_a_configuration_without_ports_has_none(tmp_path, text):
 def test_workers_know_the_server_of_their_gallery_where_one_is_set(tmp_path, monkeypatch):
     for name in ("GLOCAL_MILVUS_URI", "GLOCAL_MILVUS_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    folder, limits = Home.at(tmp_path).serve, configuration.Limits()
-    assert not any("MILVUS" in name for name in configuration.environment(folder, "/tmp/x", limits))
+    folder = Home.at(tmp_path).serve
+    assert not any("MILVUS" in name for name in configuration.environment(folder, "/tmp/x"))
     monkeypatch.setenv("GLOCAL_MILVUS_URI", "http://milvus:19530")
     monkeypatch.setenv("GLOCAL_MILVUS_TOKEN", "reader:password")
-    found = configuration.environment(folder, "/tmp/x", limits)
+    found = configuration.environment(folder, "/tmp/x")
     assert (found["GLOCAL_MILVUS_URI"], found["GLOCAL_MILVUS_TOKEN"]) == ("http://milvus:19530", "reader:password")

@@ -1,0 +1,101 @@
+"""Runs that change the gallery of a served model: the pipelines of `pipelines.enrolment`, started on this machine."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from model.claim import claim
+from model.config import RunConfig
+from model.environment import Environment
+from model.nested import flattened
+from model.schemas.gallery import GalleryBase
+from model.schemas.run_result import RunResult
+from model.text import excerpt
+from pipelines.provenance import gallery_run_name
+from pipelines.runners.local import Listener
+from pipelines.running import Job, locate, run_pipeline
+from serving.galleries import serve_config
+from serving.registry.store import refuse_lost_records
+
+
+def run_enrolment(
+    source: str,
+    base: GalleryBase,
+    config: RunConfig,
+    *,
+    replace: bool,
+    name: str = "",
+    environment: Environment,
+    listener: Listener,
+    why: str,
+) -> RunResult:
+    """Add images to the gallery of a version, or make its gallery of them alone.
+
+    Args:
+        source: A folder, a CSV, an `s3://` prefix or `name@revision`.
+        base: The version, and the champion that the result is to replace.
+        config: The settings, of which those of `data` and `gate` count.
+        replace: Whether the gallery is made of these images alone.
+        name: Name of the data set; empty: after the source.
+        environment: The home, the registry and the user.
+        listener: Called with every event.
+        why: The reason, recorded with the promotion.
+
+    Raises:
+        InvalidInput: There is no such source. Nothing was started.
+        StorageFailed: The registry's database is lost or damaged. Nothing was started.
+    """
+    arguments = {"source": locate(source), "name": name, "replace": replace, "data": gallery_data(config).model_dump(mode="json")}
+    command = "glocal gallery build" if replace else "glocal gallery add"
+    return _run("enrolment", command, arguments, base, config, environment=environment, listener=listener, why=why)
+
+
+def run_removal(
+    labels: Sequence[str],
+    ids: Sequence[str],
+    base: GalleryBase,
+    config: RunConfig,
+    *,
+    environment: Environment,
+    listener: Listener,
+    why: str,
+) -> RunResult:
+    """Remove labels and single entries from the gallery of a version; see `run_enrolment` for the other arguments."""
+    arguments = {"labels": list(labels), "ids": list(ids)}
+    return _run("removal", "glocal gallery remove", arguments, base, config, environment=environment, listener=listener, why=why)
+
+
+def gallery_data(config: RunConfig) -> Any:
+    """The settings of an import whose images are searched and never trained on."""
+    return config.data.model_copy(update={"split": "gallery"})
+
+
+def _run(
+    pipeline: str,
+    command: str,
+    arguments: dict[str, Any],
+    base: GalleryBase,
+    config: RunConfig,
+    *,
+    environment: Environment,
+    listener: Listener,
+    why: str,
+) -> RunResult:
+    claim(environment.home)
+    refuse_lost_records(environment.mlflow_uri, environment.home)
+    serve = serve_config(environment.home, environment.mlflow_uri, base.model)
+    given = {
+        **arguments,
+        "base": base.model_dump(mode="json"),
+        "gate": config.gate.model_dump(mode="json"),
+        "serve": serve.model_dump(mode="json"),
+    }
+    job = Job(
+        pipeline=pipeline,
+        arguments={**given, "champion": base.champion, "why": why},
+        title=gallery_run_name(base, command, datetime.now()),
+        params={key: excerpt(str(value)) for key, value in flattened(given)},
+        command=command,
+        why=why,
+    )
+    return run_pipeline(job, environment=environment, listener=listener)
