@@ -43,6 +43,8 @@ from serving.rollout.switch import switch_over
 
 Ask = Callable[[bytes], Any]
 NAME = "bench"
+_TURN = 5
+"""Requests of one way before it is the next one's turn; one more before them, which is not counted."""
 GATEWAY, OTHER, LITSERVE, ENGINE = "gateway + TorchServe", "gateway + LitServe", "LitServe", "engine"
 PIN = {"repo": "data", "rev": "0" * 40, "path": "catalogue", "md5": "7" * 32, "files": 128, "bytes": 1, "classes": 16}
 
@@ -140,6 +142,16 @@ def one_at_a_time(ask: Ask, images: list[bytes], count: int) -> list[float]:
     return taken
 
 
+def by_turns(asks: Mapping[str, Ask], images: list[bytes], count: int) -> dict[str, list[float]]:
+    """`one_at_a_time` of each way, a few requests each in turn, since a shared machine changes its speed within a round."""
+    taken: dict[str, list[float]] = {name: [] for name in asks}
+    while len(min(taken.values(), key=len)) < count:
+        for name, ask in asks.items():
+            one_at_a_time(ask, images, 1)
+            taken[name] += one_at_a_time(ask, images, _TURN)
+    return taken
+
+
 def at_once(client: Callable[[], Ask], images: list[bytes], clients: int, seconds: float) -> tuple[float, list[float]]:
     """Requests a second of several clients that ask without a pause, and the milliseconds of each request."""
     until = time.perf_counter() + seconds
@@ -171,14 +183,16 @@ def measure(
     seconds: float,
 ) -> dict[str, Any]:
     """Let the ways take turns; returns figures and ratios."""
-    singles = {name: client() for name, client in ways.items()}
-    singles[ENGINE] = lambda image: engine.answer(make_query("search", [image]))
+
+    def bare() -> Ask:
+        return lambda image: engine.answer(make_query("search", [image]))
+
+    singles = {**ways, ENGINE: bare}
     found: dict[str, dict[str, list[float]]] = {name: {"p50_ms": [], "per_second": [], "p99_ms": []} for name in singles}
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
-        for name, ask in singles.items():
-            one_at_a_time(ask, images, 5)
-            found[name]["p50_ms"].append(float(np.median(one_at_a_time(ask, images, queries))))
+        for name, taken in by_turns({name: client() for name, client in singles.items()}, images, queries).items():
+            found[name]["p50_ms"].append(float(np.median(taken)))
         for name, client in ways.items():
             rate, taken = at_once(client, images, clients, seconds)
             found[name]["per_second"].append(rate)
