@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-import aiohttp
 import orjson
 
 from model.errors import GlocalError, NotFound, Overloaded, Unavailable
 from model.files import Watched
 from model.home import ServeFolder
+from serving.backends.exchange import Exchange
 from serving.backends.litserve.door import PREDICT, STATE
 from serving.backends.litserve.process import Place, Running, recorded
 from serving.backends.port import RESPONSE_S, Served
@@ -18,8 +18,6 @@ from serving.operations.query import Query
 from serving.protocol import bearer
 
 _KIND = {"Content-Type": "application/octet-stream"}
-_UNSENT = ("Accept-Encoding", "Accept", "User-Agent")
-"""Headers that are left out. LitServe compresses an answer to a client that names encodings."""
 _AGAIN = "Try again in a second; glocal serve status tells more."
 
 
@@ -33,8 +31,7 @@ class LitServe:
     def __init__(self, folder: ServeFolder) -> None:
         self._folder = folder
         self._known: dict[Place, Watched[Running | None]] = {}
-        self._timeout = aiohttp.ClientTimeout(total=RESPONSE_S + 5)
-        self._session: aiohttp.ClientSession | None = None
+        self._exchange = Exchange(RESPONSE_S + 5)
 
     async def ask(self, served: Served, queries: Sequence[Query]) -> list[dict[str, Any] | GlocalError]:
         """See `Asking.ask`."""
@@ -56,26 +53,16 @@ class LitServe:
         except (GlocalError, ValueError, KeyError, TypeError):
             return False
 
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
     async def _send(self, served: Served, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """Status and content of the answer to a request."""
         running = self._running(Place.of(self._folder, served.name, served.version))
         if running is None:
             raise NotFound(f"There is no version {served.version} of {served.name}.", "glocal serve status shows what serves.")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout, skip_auto_headers=_UNSENT)  # within the loop
-        headers = _KIND | bearer(running.token)
         try:
-            async with self._session.request(method, running.address + path, data=body, headers=headers) as answer:
-                return answer.status, await answer.read()
+            return await self._exchange.send(method, running.address, path, _KIND | bearer(running.token), body)
         except TimeoutError as error:
             raise Unavailable("No worker answered in time.", _AGAIN) from error
-        except aiohttp.ClientError as error:
+        except OSError as error:
             raise Unavailable("The server of models does not answer.", _AGAIN) from error
 
     def _running(self, place: Place) -> Running | None:

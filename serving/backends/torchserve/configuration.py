@@ -7,6 +7,7 @@ from pathlib import Path
 
 from model.errors import Unavailable
 from model.home import ServeFolder
+from serving.backends.exchange import MAX_ANSWER
 from serving.backends.port import QUEUE, RESPONSE_S, STARTUP_S
 from serving.limits import MAX_BODY
 from serving.operations.envelope import MAX_HEAD
@@ -21,8 +22,6 @@ DIRECT_MB = 1536
 """Maximum megabytes of the JVM outside its heap, where blocks lie while they arrive and go to a worker."""
 _TOKEN_MINUTES = 10 * 365 * 24 * 60
 """Minutes that a token lasts. A server has new ones at each start."""
-_MAX_ANSWER = 64 * 2**20
-"""Maximum bytes of the answers to one block of queries."""
 _APPENDER = """
 <RollingFile name="{name}" fileName="{logs}/{name}.log" filePattern="{logs}/{name}.%i.log">
 <PatternLayout pattern="%d{{ISO8601}} [%-5p] %t - %m%n"/>
@@ -103,7 +102,7 @@ def properties(folder: ServeFolder, ports: Ports) -> str:
         "default_startup_timeout": STARTUP_S,
         "job_queue_size": QUEUE,
         "max_request_size": MAX_BODY + MAX_HEAD + 4096,
-        "max_response_size": _MAX_ANSWER,
+        "max_response_size": MAX_ANSWER,
         "number_of_netty_threads": 4,
         "netty_client_threads": 2,
         "prefer_direct_buffer": "false",

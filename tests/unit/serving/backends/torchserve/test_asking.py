@@ -49,12 +49,8 @@ def ask(folder, answer):
     """What comes back of one block of queries, and the requests that the server got."""
 
     async def run():
-        backend = TorchServe(folder)
         async with server(folder, answer) as seen:
-            try:
-                return await backend.ask(SERVED, QUERIES), seen
-            finally:
-                await backend.close()
+            return await TorchServe(folder).ask(SERVED, QUERIES), seen
 
     return asyncio.run(run())
 
