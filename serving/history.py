@@ -1,6 +1,6 @@
 """What served when: the history of promotions, read from the ledger and checked against its file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from model.errors import InvalidInput
@@ -37,8 +37,12 @@ def served_at(history: Sequence[Promotion], moment: datetime) -> list[Promotion]
 
 def history_faults(home: Home, tracking_uri: str) -> list[str]:
     """What was changed in the history of a home, in sentences: in its ledger's file, or in MLflow."""
-    place = serving_place(home)
-    return LedgerFile(home.ledger).faults(entry for entry in read_ledger(tracking_uri) if entry.place in {"", place})
+
+    def recorded() -> Iterator[Promotion]:
+        place = serving_place(home)
+        yield from (entry for entry in read_ledger(tracking_uri) if entry.place in {"", place})
+
+    return LedgerFile(home.ledger).faults(recorded())
 
 
 def refuse_changed_history(home: Home, tracking_uri: str) -> None:

@@ -16,6 +16,8 @@ _LONGEST = 4000
 """Maximum characters of a reason that are kept."""
 _SEARCHED = 1000
 """Maximum entries searched for the last attempt of each version."""
+_KEPT = "kept"
+"""Tag of the entries that have a line in the ledger's file."""
 _STATUS: dict[PromotionOutcome, str] = {"failed": "FAILED", "killed": "KILLED"}
 
 
@@ -46,9 +48,10 @@ class Ledger:
             place: The machine and the GLOCAL_HOME that serve.
         """
         tags = {"by": by, "why": why[:_LONGEST], "from": before, "to": version, "release": release_id, "place": place}
-        tags |= {"model": self.model, "outcome": "begun", "kept": "yes"}
+        tags |= {"model": self.model, "outcome": "begun"}
         run = self._client.create_run(self._experiment, run_name=f"{self.model} {before or 'nothing'} to {version}", tags=tags)
-        self.file.append(read_entry(run))
+        self.file.append(read_entry(run).model_copy(update={"kept": True}))
+        self._client.set_tag(run.info.run_id, _KEPT, "yes")  # after its line: a kill between the two is no change of the history
         return str(run.info.run_id)
 
     def close(self, entry: str, outcome: PromotionOutcome, *, why: str = "", ended: int | None = None) -> None:
@@ -62,8 +65,8 @@ class Ledger:
         """
         begun, ended = read_entry(self._client.get_run(entry)), ended or round(1000 * time.time())
         changed = {"why": why[:_LONGEST] or begun.why, "outcome": outcome, "ended": ended}
-        self.file.append(begun.model_copy(update=changed))
-        for tag, value in changed.items():
+        self.file.append(begun.model_copy(update=changed | {"kept": True}))
+        for tag, value in {_KEPT: "yes", **changed}.items():
             self._client.set_tag(entry, tag, str(value))
         self._client.set_terminated(entry, _STATUS.get(outcome, "FINISHED"))
 
@@ -101,7 +104,7 @@ def read_entry(run: "Run") -> Promotion:
         outcome=_outcome(tags.get("outcome", "begun")),
         place=tags.get("place", ""),
         ended=int(ended) if ended.isdigit() else run.info.end_time,
-        kept="kept" in tags,
+        kept=_KEPT in tags,
     )
 
 

@@ -1,8 +1,9 @@
 """The copy of the ledger in a file to which lines are only added, each with the hash of the line before it.
 
 MLflow lets anyone who may write to it change an entry; a changed, removed or inserted line of this file does not fit the lines
-around it, and an entry in MLflow that was changed does not fit its line. A line is written before MLflow is told how an attempt
-ended, so that a kill between the two leaves a line that is ahead of MLflow, which the next reconciliation closes.
+around it, and an entry in MLflow that was changed does not fit its line. A line is written before MLflow is told that there is
+one, and how the attempt ended, so that a kill between the two leaves a line that is ahead of MLflow, which the next
+reconciliation closes.
 """
 
 import os
@@ -63,11 +64,14 @@ class LedgerFile:
     def faults(self, recorded: Iterable[Promotion]) -> list[str]:
         """What does not fit, in sentences: lines among themselves, and MLflow's entries with their last lines.
 
+        The file is read before and after MLflow, so that an attempt that is begun or ends meanwhile is no fault.
+
         Args:
-            recorded: MLflow's entries of this home, of all models.
+            recorded: MLflow's entries of this home, of all models; read from MLflow when they are iterated over.
         """
-        found, last = list(self._broken()), self.entries()
+        earlier = self.entries()
         entries = list(recorded)
+        found, last = list(self._broken()), self.entries()
         for entry in entries:
             line = last.get(entry.id)
             if line is None and entry.kept:
@@ -77,8 +81,8 @@ class LedgerFile:
                 if changed:
                     differ = ", ".join(changed)
                     found.append(f"The promotion of {entry.label} ({entry.id}) was changed in MLflow: {differ}.")
-        missing = last.keys() - {entry.id for entry in entries}
-        found += [f"The promotion of {last[gone].label} ({gone}) was removed from MLflow." for gone in sorted(missing)]
+        missing = earlier.keys() - {entry.id for entry in entries}
+        found += [f"The promotion of {earlier[gone].label} ({gone}) was removed from MLflow." for gone in sorted(missing)]
         return found
 
     def entries(self) -> dict[str, Promotion]:

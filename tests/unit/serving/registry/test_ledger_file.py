@@ -81,6 +81,15 @@ def test_a_line_that_is_ahead_of_mlflow_is_no_fault(ledger):
     assert ledger.faults(RECORDED) == []
 
 
+def test_what_is_begun_or_ends_while_mlflow_is_read_is_no_fault(ledger):
+    def recorded():
+        yield from RECORDED
+        ledger.append(entry("c"))
+        ledger.append(entry("d", "begun"))
+
+    assert ledger.faults(recorded()) == []
+
+
 def test_a_line_cut_short_by_a_kill_is_replaced_by_the_next(ledger, file):
     whole = file.read_bytes()
     file.write_bytes(whole + b'{"number": 5, "prev')
