@@ -96,7 +96,7 @@ def verify_archive(path: Path, sha256: str | None = None) -> Archive:
     """
     if not path.is_file() or not _hash_file(path).is_file():
         raise NotFound(f"There is no archive {path} with its hash beside it.", "Run the pipeline again: glocal run DIR.")
-    declared = _hash_file(path).read_text(encoding="utf-8").split()[:1]
+    declared = _hash_file(path).read_text(encoding="utf-8", errors="replace").split()[:1]
     actual = sha256_file(path)
     if declared != [actual] or sha256 not in {None, actual}:
         raise InvalidInput(f"The archive {path.name} was changed.", "Run the pipeline again: glocal run DIR.")

@@ -92,6 +92,14 @@ def test_an_archive_other_than_the_recorded_one_is_refused(archive, tmp_path):
         verify_archive(_copy(archive, tmp_path), "0" * 64)
 
 
+def test_an_archive_whose_hash_was_damaged_is_refused(archive, tmp_path):
+    copy = _copy(archive, tmp_path)
+    side = copy.with_name(copy.name + ".sha256")
+    side.write_bytes(b"\xff" + side.read_bytes()[1:])  # no UTF-8
+    with pytest.raises(InvalidInput, match="was changed"):
+        verify_archive(copy)
+
+
 def test_an_archive_without_its_hash_is_not_found(archive, tmp_path):
     copy = _copy(archive, tmp_path)
     copy.with_name(copy.name + ".sha256").unlink()
