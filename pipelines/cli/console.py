@@ -28,17 +28,17 @@ def say(text: str) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask a person at a terminal before something is removed; elsewhere the option --yes must say so.
+    """Ask a person at a terminal before something is changed; elsewhere the option --yes must say so.
 
     Raises:
-        InvalidInput: There is nobody to ask.
-        Abort: The person says no.
+        InvalidInput: There is nobody to ask, or the answer is no.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidInput(f"{question} Nobody can be asked here.", "Say --yes, or look first: --dry-run.")
-    typer.confirm(visible(question), abort=True, err=True)
+        raise InvalidInput(f"{question} Nobody can be asked here.", "Add --yes, or look first: --dry-run.")
+    if not typer.confirm(visible(question), err=True):
+        raise InvalidInput("Nothing was changed.", "The answer was no.")
 
 
 class Console:

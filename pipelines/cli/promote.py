@@ -1,7 +1,6 @@
 """`glocal promote` and `glocal rollback`: another version serves, after a look at what changes."""
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,16 +8,14 @@ import typer
 from model.environment import Environment
 from model.errors import InvalidInput
 from model.text import visible
-from pipelines.cli.console import say
-from pipelines.cli.options import Json
+from pipelines.cli.console import confirm, say
+from pipelines.cli.options import DryRun, Json, Yes
 
 if TYPE_CHECKING:
     from model.schemas.promotion_plan import FigureChange, PromotionPlan
 
 Name = Annotated[str, typer.Option("--name", help="Name of the model; default: the only one.", show_default=False)]
 Why = Annotated[str, typer.Option(help="The reason, for the history.", show_default=False)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def promote(
@@ -53,8 +50,7 @@ def _change(model: str, version: str, why: str, *, dry_run: bool, yes: bool, as_
     if dry_run:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
         return
-    if not yes:
-        _ask(plan)
+    confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", yes=yes)
     from serving.promotion import promote as make_it_serve
 
     done = make_it_serve(
@@ -111,15 +107,3 @@ def _figure(figure: "FigureChange") -> str:
     if figure.before is None or figure.after is None:
         return f"{before} -> {after}"
     return f"{before} -> {after} ({figure.after - figure.before:+.4g})"
-
-
-def _ask(plan: "PromotionPlan") -> None:
-    """Ask for a yes.
-
-    Raises:
-        InvalidInput: There is nobody to ask, or the answer is no.
-    """
-    if not sys.stdin.isatty():
-        raise InvalidInput("Nobody is there to say yes.", "Add --yes, or --dry-run to look only.")
-    if not typer.confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", err=True):
-        raise InvalidInput("Nothing was changed.", "The answer was no.")

@@ -1,10 +1,12 @@
+import io
 import sys
 
 import pytest
 
+from model.errors import InvalidInput
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
-from pipelines.cli.console import Console, summarise
+from pipelines.cli.console import Console, confirm, summarise
 
 
 def test_events_are_lines_on_standard_error(capsys):
@@ -33,6 +35,26 @@ def test_nothing_moves_where_the_terminal_cannot(monkeypatch):
     assert not Console().live
     monkeypatch.setenv("TERM", "xterm")
     assert Console().live
+
+
+@pytest.mark.parametrize(("typed", "is_refused"), [("y\n", False), ("n\n", True), ("\n", True)])
+def test_a_person_at_a_terminal_is_asked_and_a_no_changes_nothing(monkeypatch, capsys, typed, is_refused):
+    terminal = io.StringIO(typed)
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdin", terminal)
+    if is_refused:
+        with pytest.raises(InvalidInput, match="Nothing was changed"):
+            confirm("Remove mugs?", yes=False)
+    else:
+        confirm("Remove mugs?", yes=False)
+    assert "Remove mugs?" in capsys.readouterr().err
+
+
+def test_where_nobody_can_be_asked_the_option_must_say_yes(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    with pytest.raises(InvalidInput, match=r"Remove mugs\? Nobody can be asked here"):
+        confirm("Remove mugs?", yes=False)
+    confirm("Remove mugs?", yes=True)
 
 
 GAIN = {"epochs": 12, "best_epoch": 7, "untrained": 0.99, "init": 0.812, "best": 0.845, "saturated": False}

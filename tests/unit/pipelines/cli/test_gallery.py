@@ -45,7 +45,7 @@ def test_images_are_added_without_a_question_and_the_change_is_shown(glocal, ask
 def test_nothing_is_removed_unless_a_person_or_an_option_says_so(glocal, asked, words):
     code, out, error = glocal("gallery", *words)
     assert (code, out, asked) == (2, "", [])
-    assert "Say --yes, or look first: --dry-run." in error
+    assert "Add --yes, or look first: --dry-run." in error
     assert glocal("gallery", *words, "--yes")[0] == 0
     assert len(asked) == 1
 
