@@ -1,5 +1,6 @@
 """The engine: a stored model that turns the bytes of an image into an answer. It knows no server."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from serving.operations.operation import SeenImage
 from serving.operations.query import Query, make_query
 
 Answer = dict[str, Any]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,12 @@ class Engine:
         return dict(zip(rows, self._retriever.local_features(embedded.select(rows)), strict=True))
 
     def _found(self, images: Embedded, wanted: Sequence[Wanted]) -> tuple[list[Found], GlocalError | None]:
-        """What is wanted of the gallery, or nothing and the error."""
+        """What is wanted of the gallery, or nothing and the error. Where the gallery's server is, the log alone says."""
         try:
             return self._retriever.find(images, wanted), None
+        except Unavailable as error:
+            _log.warning("%s", error)
+            return [], Unavailable("The gallery cannot be searched now.", "Send the query again later.")
         except GlocalError as error:
             return [], error
 

@@ -146,7 +146,7 @@ def test_a_config_with_an_unknown_key_does_not_start(tmp_path):
         Engine(reseal(parts, tmp_path / "release").folder)
 
 
-def test_a_gallery_whose_server_went_away_makes_its_queries_unavailable_and_no_others(tmp_path, monkeypatch):
+def test_a_gallery_whose_server_went_away_makes_its_queries_unavailable_and_no_others(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("GLOCAL_MILVUS_URI", str(tmp_path / "milvus.db"))
     parts = make_parts(tmp_path / "parts")
     stored = load_gallery(parts / "gallery", space_id(parts))
@@ -160,5 +160,7 @@ def test_a_gallery_whose_server_went_away_makes_its_queries_unavailable_and_no_o
     gone, embedded, bad, unknown = engine.answers([make_query(name, [image], {}) for name, image in asked])
     assert isinstance(gone, Unavailable)
     assert isinstance(unknown, Unavailable)
+    assert "milvus" not in f"{gone.headline} {gone.hint}".lower()  # a caller is not told where it is
+    assert "Milvus at" in caplog.text
     assert len(embedded["embedding"]) == gallery.dimensions
     assert isinstance(bad, InvalidInput)
