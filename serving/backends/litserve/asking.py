@@ -6,19 +6,16 @@ from typing import Any
 
 import orjson
 
-from model.errors import GlocalError, NotFound, Overloaded, Unavailable
+from model.errors import GlocalError
 from model.files import Watched
 from model.home import ServeFolder
+from serving.backends.blocks import no_version, queue_full, send, unpacked
 from serving.backends.exchange import Exchange
 from serving.backends.litserve.door import PREDICT, STATE
 from serving.backends.litserve.process import Place, Running, recorded
 from serving.backends.port import RESPONSE_S, Served
-from serving.operations.envelope import pack, unpack_answers
+from serving.operations.envelope import pack
 from serving.operations.query import Query
-from serving.protocol import bearer
-
-_KIND = {"Content-Type": "application/octet-stream"}
-_AGAIN = "Try again in a second; glocal serve status tells more."
 
 
 class LitServe:
@@ -37,13 +34,8 @@ class LitServe:
         """See `Asking.ask`."""
         status, content = await self._send(served, "POST", PREDICT, pack(queries))
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise Overloaded("As many queries wait as may.", _AGAIN)
-        if status != HTTPStatus.OK:
-            raise Unavailable("No worker can answer now.", _AGAIN)
-        try:
-            return unpack_answers(content, len(queries))
-        except ValueError as error:
-            raise Unavailable("A worker's answer cannot be read.", _AGAIN) from error
+            raise queue_full()
+        return unpacked(status, content, len(queries))
 
     async def ready(self, served: Served) -> bool:
         """See `Asking.ready`."""
@@ -57,13 +49,8 @@ class LitServe:
         """Status and content of the answer to a request."""
         running = self._running(Place.of(self._folder, served.name, served.version))
         if running is None:
-            raise NotFound(f"There is no version {served.version} of {served.name}.", "glocal serve status shows what serves.")
-        try:
-            return await self._exchange.send(method, running.address, path, _KIND | bearer(running.token), body)
-        except TimeoutError as error:
-            raise Unavailable("No worker answered in time.", _AGAIN) from error
-        except OSError as error:
-            raise Unavailable("The server of models does not answer.", _AGAIN) from error
+            raise no_version(served)
+        return await send(self._exchange, method, running.address, path, token=running.token, body=body)
 
     def _running(self, place: Place) -> Running | None:
         """The process on record. Only versions that are loaded are kept in mind: a client may name any."""

@@ -6,19 +6,16 @@ from typing import Any
 
 import orjson
 
-from model.errors import GlocalError, NotFound, Overloaded, Unavailable
+from model.errors import GlocalError, Unavailable
 from model.files import Watched
 from model.home import ServeFolder
+from serving.backends.blocks import no_version, queue_full, send, unpacked
 from serving.backends.exchange import Exchange
 from serving.backends.port import RESPONSE_S, Served
 from serving.backends.torchserve.discovery import recorded
 from serving.backends.torchserve.tokens import read_tokens
-from serving.operations.envelope import pack, unpack_answers
+from serving.operations.envelope import pack
 from serving.operations.query import Query
-from serving.protocol import bearer
-
-_KIND = {"Content-Type": "application/octet-stream"}
-_AGAIN = "Try again in a second; glocal serve status tells more."
 
 
 class TorchServe:
@@ -37,15 +34,10 @@ class TorchServe:
         """See `Asking.ask`."""
         status, content = await self._send("POST", f"/predictions/{served.name}/{served.version}", pack(queries))
         if status == HTTPStatus.NOT_FOUND:
-            raise NotFound(f"There is no version {served.version} of {served.name}.", "glocal serve status shows what serves.")
+            raise no_version(served)
         if status == HTTPStatus.SERVICE_UNAVAILABLE and await self.ready(served):  # it says the same of a full queue
-            raise Overloaded("As many queries wait as may.", _AGAIN)
-        if status != HTTPStatus.OK:
-            raise Unavailable("No worker can answer now.", _AGAIN)
-        try:
-            return unpack_answers(content, len(queries))
-        except ValueError as error:
-            raise Unavailable("A worker's answer cannot be read.", _AGAIN) from error
+            raise queue_full()
+        return unpacked(status, content, len(queries))
 
     async def ready(self, served: Served) -> bool:
         """See `Asking.ready`."""
@@ -61,11 +53,6 @@ class TorchServe:
         if running is None or tokens is None:
             raise Unavailable("No server of models runs.", "Start it: glocal serve start.")
         is_query = method == "POST"
-        headers = _KIND | bearer(tokens.inference) if is_query else bearer(tokens.management)
         address = running.address if is_query else running.management
-        try:
-            return await self._exchange.send(method, address, path, headers, body)
-        except TimeoutError as error:
-            raise Unavailable("No worker answered in time.", _AGAIN) from error
-        except OSError as error:
-            raise Unavailable("The server of models does not answer.", _AGAIN) from error
+        token = tokens.inference if is_query else tokens.management
+        return await send(self._exchange, method, address, path, token=token, body=body)
