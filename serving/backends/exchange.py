@@ -60,6 +60,7 @@ class Exchange:
                 except ConnectionResetError:
                     if kept.has_begun:
                         raise
+            self._idle = {each: kept for each, kept in self._idle.items() if any(one.is_open for one in kept)}
             return await self._ask(await _connect(address), address, request)
 
     async def _ask(self, connection: "_Connection", address: str, request: bytes) -> tuple[int, bytes]:

@@ -1,4 +1,5 @@
-"""The engine, which answers queries from a release without a server. Stored archives import `Engine` from here."""
+"""The engine, which answers queries from a release without a server. Versions that earlier revisions registered
+import `Engine` from here."""
 
 from serving.engine.engine import Engine
 

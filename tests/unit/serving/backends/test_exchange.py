@@ -138,3 +138,17 @@ def test_nothing_that_listens_is_an_error():
 def test_nothing_can_be_smuggled_into_a_head(path):
     with pytest.raises(ValueError, match="printable ASCII"):
         asyncio.run(Exchange(1).send("GET", "http://127.0.0.1:1", path, {}))
+
+
+def test_nothing_is_kept_of_a_server_that_has_ended():
+    async def run():
+        asking = Exchange(5)
+        for _ in range(3):  # as versions come and go, each at a port of its own
+            async with Server(Ending(GOOD)) as server:
+                assert await asking.send("GET", server.address, "/", {}) == (200, b"hello")
+            await asyncio.sleep(0)
+            while any(one.is_open for kept in asking._idle.values() for one in kept):
+                await asyncio.sleep(0.01)
+        return len(asking._idle)
+
+    assert asyncio.run(run()) == 1
