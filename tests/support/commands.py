@@ -25,7 +25,7 @@ def begin(home, words, **streams):
     return subprocess.Popen(words, env=os.environ | {"GLOCAL_HOME": str(home)}, text=True, **streams)
 
 
-def glocal(home, words, timeout=240):
+def glocal(home, words, timeout=480):
     """Run a command to its end: exit code, standard output, standard error. No stack trace may be in either."""
     with begin(home, words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
