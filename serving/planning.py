@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from model.errors import NotFound
+from model.errors import Conflict, NotFound
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion_plan import FigureChange, PromotionPlan, TextChange
 from serving.registry.models import Registry
@@ -29,16 +29,21 @@ def plan_promotion(tracking_uri: str, name: str, version: str) -> PromotionPlan:
     )
 
 
-def version_before(tracking_uri: str, name: str) -> str:
-    """The version that served before the champion: what a rollback brings back.
+def plan_rollback(tracking_uri: str, name: str) -> PromotionPlan:
+    """The version that served before the champion, beside the champion.
 
     Raises:
         NotFound: There is none.
+        Conflict: Another version was promoted meanwhile.
     """
-    version = Registry(tracking_uri, name).alias("previous")
+    registry = Registry(tracking_uri, name)
+    version = registry.alias("previous")
     if version is None:
         raise NotFound(f"No version of {name} served before the one that serves.", f"Its versions: glocal models {name}.")
-    return version
+    plan = plan_promotion(tracking_uri, name, version)
+    if registry.alias("previous") != version:
+        raise Conflict(f"Another version of {name} was promoted meanwhile.", "The same command again starts from there.")
+    return plan
 
 
 def _figures(serving: ModelVersion | None, wanted: ModelVersion) -> dict[str, FigureChange]:

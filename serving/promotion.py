@@ -110,7 +110,7 @@ def promote_release(
         release=release,
         workers=config.workers,
         replace_other_data=config.replace_other_data,
-        instead_of=instead_of,
+        instead_of=instead_of or None,
     )
 
 
@@ -125,7 +125,7 @@ def promote(
     release: Release | None = None,
     workers: int | None = None,
     replace_other_data: bool = False,
-    instead_of: str = "",
+    instead_of: str | None = None,
     lock_wait_s: float = 180,
 ) -> Deployment:
     """Make a registered version the one that serves, and the champion.
@@ -140,7 +140,7 @@ def promote(
         release: The version's release; default: fetched from the registry.
         workers: Number of worker processes; default: as many as the version that serves has.
         replace_other_data: Whether the champion may be of another data set.
-        instead_of: The version that must still be champion; empty: any.
+        instead_of: The version that must still be champion; empty: none may be; None: any.
         lock_wait_s: Seconds to wait for another deployment to finish.
 
     Raises:
@@ -164,7 +164,7 @@ def promote(
         log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
         refuse_other_data(model.registry, opened.pin, allowed=replace_other_data)
         before, serving = model.registry.alias("champion"), endpoint.serving(name)
-        if instead_of and before != version:
+        if instead_of is not None and before != version:
             refuse_another_champion(name, before, instead_of)
         workers = workers or (serving.workers if serving else 1)
         if before == version and serving is not None and serving.version == version:
@@ -178,12 +178,18 @@ def promote(
 def refuse_another_champion(name: str, champion: str | None, expected: str) -> None:
     """Refuse what was made to replace a champion that is none any more.
 
+    Args:
+        name: Name of the model.
+        champion: The champion; None if there is none.
+        expected: The version that it should be; empty for none.
+
     Raises:
         Conflict: Another version, or none, is champion.
     """
-    if champion != expected:
+    if (champion or "") != expected:
+        was = f"Version {expected} of {name}" if expected else f"No version of {name}"
         now = f"version {champion} is" if champion else "no version is"
-        raise Conflict(f"Version {expected} of {name} was champion, and {now} now.", "The same command again starts from there.")
+        raise Conflict(f"{was} was champion, and {now} now.", "The same command again starts from there.")
 
 
 def smoke(client: Client, release_folder: Path, config: ServeConfig) -> None:

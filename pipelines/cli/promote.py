@@ -27,25 +27,24 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a registered version the one that serves, once it has answered its golden queries; shows first what changes."""
-    _change(_model(name), version, why, dry_run=dry_run, yes=yes, as_json=as_json)
+    from serving.planning import plan_promotion
+
+    plan = plan_promotion(Environment().mlflow_uri, _model(name), version)
+    _change(plan, why, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
     """Bring back the version that served before."""
-    from serving.planning import version_before
+    from serving.planning import plan_rollback
 
-    model = _model(name)
-    before = version_before(Environment().mlflow_uri, model)
-    _change(model, before, why, dry_run=dry_run, yes=yes, as_json=as_json)
+    plan = plan_rollback(Environment().mlflow_uri, _model(name))
+    _change(plan, why, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
-def _change(model: str, version: str, why: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    from serving.planning import plan_promotion
-
+def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     if not why.strip():
         raise InvalidInput("A promotion needs a reason.", "Say why it should serve: --why 'better on birds'.")
     environment = Environment()
-    plan = plan_promotion(environment.mlflow_uri, model, version)
     _show(plan)
     if dry_run:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
@@ -54,10 +53,10 @@ def _change(model: str, version: str, why: str, *, dry_run: bool, yes: bool, as_
     from serving.promotion import promote as make_it_serve
 
     done = make_it_serve(
-        version,
+        plan.wanted.version,
         home=environment.home,
         tracking_uri=environment.mlflow_uri,
-        name=model,
+        name=plan.model,
         why=why,
         replace_other_data=True,  # the plan has said so
         instead_of=plan.serving.version if plan.serving else "",
