@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 
 import httpx
 import psutil
@@ -77,22 +76,12 @@ def first(load, releases):
     return load(releases[0], "1")
 
 
-@asynccontextmanager
-async def closing(backend, folder):
-    """The side that answers, whose connections are closed at the end."""
-    asking = backend.asking(folder)
-    try:
-        yield asking
-    finally:
-        await asking.close()
-
-
 def together(backend, folder, *asked):
     """The outcome of each of some blocks of queries that are asked at once: the answers, or the error."""
 
     async def ask_all():
-        async with closing(backend, folder) as asking:
-            return await asyncio.gather(*(asking.ask(served, queries) for served, queries in asked), return_exceptions=True)
+        asking = backend.asking(folder)
+        return await asyncio.gather(*(asking.ask(served, queries) for served, queries in asked), return_exceptions=True)
 
     return asyncio.run(ask_all())
 
@@ -106,8 +95,8 @@ def ask(backend, folder, served, *queries):
 
 def is_ready(backend, folder, served):
     async def ready():
-        async with closing(backend, folder) as asking:
-            return await asking.ready(served)
+        asking = backend.asking(folder)
+        return await asking.ready(served)
 
     return asyncio.run(ready())
 
@@ -193,16 +182,16 @@ def test_a_full_queue_is_overloaded_and_what_waits_is_answered(backend, folder, 
     over = 4
 
     async def overload():
-        async with closing(backend, folder) as asking:
-            waiting = {asyncio.create_task(asking.ask(first, [search()])) for _ in range(QUEUE + 1 + over)}
-            refused, waiting = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
-            while len(refused) < over:
-                more, waiting = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
-                refused |= more
-            with backend.loading(folder) as server:
-                queued = await asyncio.to_thread(server.waiting, NAME, "1")
-            worker.resume()
-            return refused, queued, await asyncio.gather(*waiting)
+        asking = backend.asking(folder)
+        waiting = {asyncio.create_task(asking.ask(first, [search()])) for _ in range(QUEUE + 1 + over)}
+        refused, waiting = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        while len(refused) < over:
+            more, waiting = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+            refused |= more
+        with backend.loading(folder) as server:
+            queued = await asyncio.to_thread(server.waiting, NAME, "1")
+        worker.resume()
+        return refused, queued, await asyncio.gather(*waiting)
 
     worker.suspend()
     try:
@@ -218,11 +207,11 @@ def test_what_waits_for_a_version_that_is_unloaded_is_refused_or_answered_and_ne
     third = load(releases[1], "3")
 
     async def unload_meanwhile():
-        async with closing(backend, folder) as asking:
-            waiting = [asyncio.create_task(asking.ask(third, [search(number)] * 8)) for number in range(8)]
-            await asyncio.sleep(0.05)
-            await asyncio.to_thread(unload, backend, folder, "3")
-            return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 60)
+        asking = backend.asking(folder)
+        waiting = [asyncio.create_task(asking.ask(third, [search(number)] * 8)) for number in range(8)]
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(unload, backend, folder, "3")
+        return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 60)
 
     outcomes = asyncio.run(unload_meanwhile())
     assert {type(each) for each in outcomes} <= {list, Unavailable, NotFound}
