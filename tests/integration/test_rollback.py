@@ -28,7 +28,7 @@ class Polling(threading.Thread):
     def run(self):
         image = draw_image(1)
         with local_client(self._home.serve) as client:
-            while not self._ended.is_set():
+            while not self._ended.wait(0.05):
                 began = time.time()
                 try:
                     answer = client.search(image, 1, model=NAME)
