@@ -24,7 +24,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from benchmarks.private_memory import PrivatePeak
 from model.progress import print_progress
 from model.retrieval.galleries.arrays import blocks, map_array
 from model.retrieval.galleries.entries import Entries
@@ -98,26 +98,11 @@ def build(file: Path, folder: Path) -> dict[str, float]:
     entries = Entries.of(np.arange(count) % classes, ids, names)
     gallery = LocalGallery(vectors, entries)
     exact_search(vectors[:K], vectors[:1], 1)  # libraries are loaded
-    before, peak, done = _private(), [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.01):
-            peak[0] = max(peak[0], _private())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    began = time.perf_counter()
-    try:
+    with PrivatePeak() as peak:
+        began = time.perf_counter()
         gallery.save(folder, SPACE, IndexPlan("ivf"))
-    finally:
-        done.set()
-        watcher.join()
-    return {"seconds": time.perf_counter() - began, "bytes": max(0, peak[0] - before)}
-
-
-def _private() -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("RssAnon:")[2].split()[0]) * 1024
+        seconds = time.perf_counter() - began
+    return {"seconds": seconds, "bytes": peak.bytes - peak.before}
 
 
 def serve(folder: Path, queries: Path) -> None:

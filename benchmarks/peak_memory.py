@@ -2,17 +2,16 @@
 
     python -m benchmarks.peak_memory frozen DATASET     # MB, of a training of one epoch on a folder with a manifest
 
-Private memory (RssAnon) is measured. Pages of memory-mapped files are not counted, because the system reclaims them when it needs
-memory. `benchmarks.training` reports the ratio.
+Private memory is measured (`benchmarks.private_memory`). `benchmarks.training` reports the ratio.
 """
 
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from benchmarks.drawn_images import draw_data
+from benchmarks.private_memory import PrivatePeak
 from model.config import ModelConfig, TrainConfig
 from model.progress import print_progress
 from model.training.train import train
@@ -34,27 +33,10 @@ def memory_ratio(mode: str, folder: Path, images: int) -> dict[str, float | str]
 
 def peak_of(mode: str, dataset: Path) -> float:
     """Peak private memory, in MB, of a training of one epoch in this process."""
-    peak, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], _private_mb())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     config = TrainConfig(trunk=mode, epochs=1, warmup_epochs=0, device="cpu")
-    try:
-        with tempfile.TemporaryDirectory() as work:
-            train(dataset, ModelConfig(image_size=64), config, data_md5=str(dataset), work=Path(work), out=Path(work) / "out")
-    finally:
-        done.set()
-        watcher.join()
-    return peak[0]
-
-
-def _private_mb() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("RssAnon:")[2].split()[0]) / 1024
+    with PrivatePeak() as peak, tempfile.TemporaryDirectory() as work:
+        train(dataset, ModelConfig(image_size=64), config, data_md5=str(dataset), work=Path(work), out=Path(work) / "out")
+    return peak.bytes / 2**20
 
 
 if __name__ == "__main__":

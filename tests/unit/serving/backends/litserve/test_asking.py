@@ -5,19 +5,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from model.errors import NotFound, Overloaded, Unavailable
 from model.files import write_json
 from model.home import Home
 from serving.backends.litserve.asking import LitServe
 from serving.backends.litserve.process import Place
-from serving.backends.port import Served
 from serving.operations.envelope import pack, pack_answers
-from serving.operations.query import make_query
-
-SERVED = Served("demo", "3")
-QUERIES = [make_query("embed", [b"an image"])]
+from tests.support.recording import QUERIES, SERVED, recording
 
 
 @pytest.fixture
@@ -28,18 +23,10 @@ def folder(tmp_path):
 @asynccontextmanager
 async def process(folder, answer):
     """A server in the place of a version's process, which answers with `answer` and yields the requests that it got."""
-    seen = []
-
-    async def respond(request):
-        seen.append((request.method, request.path, dict(request.headers), await request.read()))
-        return answer
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", respond)
     place = Place.of(folder, SERVED.name, SERVED.version)
     place.root.mkdir(parents=True)
-    async with TestServer(app) as running:
-        write_json(place.state, {"pid": 1, "port": running.port, "token": "to ask", "workers": 1})
+    async with recording(answer) as (port, seen):
+        write_json(place.state, {"pid": 1, "port": port, "token": "to ask", "workers": 1})
         yield seen
 
 

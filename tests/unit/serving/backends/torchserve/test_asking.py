@@ -6,18 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from model.errors import NotFound, Unavailable
 from model.files import write_json
 from model.home import Home
-from serving.backends.port import Served
 from serving.backends.torchserve.asking import TorchServe
 from serving.operations.envelope import pack, pack_answers
-from serving.operations.query import make_query
-
-SERVED = Served("demo", "3")
-QUERIES = [make_query("embed", [b"an image"])]
+from tests.support.recording import QUERIES, SERVED, recording
 
 
 @pytest.fixture
@@ -31,16 +26,8 @@ def folder(tmp_path):
 @asynccontextmanager
 async def server(folder, answer):
     """A server in TorchServe's place, which answers with `answer` and yields the requests that it got."""
-    seen = []
-
-    async def respond(request):
-        seen.append((request.method, request.path, dict(request.headers), await request.read()))
-        return answer
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", respond)
-    async with TestServer(app) as running:
-        ports = dict.fromkeys(("inference", "management", "metrics", "grpc_inference", "grpc_management"), running.port)
+    async with recording(answer) as (port, seen):
+        ports = dict.fromkeys(("inference", "management", "metrics", "grpc_inference", "grpc_management"), port)
         write_json(folder.state, {"pid": 1, "ports": ports, "scratch": ""})
         yield seen
 
