@@ -1,5 +1,6 @@
 """Exact search: every query is compared with every vector, or with those of some rows. Vectors may be memory-mapped."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -33,6 +34,15 @@ def in_row_order(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> Neares
     return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
 
 
+def merged(parts: Iterable[Nearest], queries: int, k: int) -> Nearest:
+    """The k best of the answers to some queries that were found part by part."""
+    scores, rows = np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64)
+    for found in parts:
+        scores, rows = in_row_order(np.hstack([scores, found[0]]), np.hstack([rows, found[1]]))
+        scores, rows = scores[:, :k], rows[:, :k]
+    return scores, rows
+
+
 def exact_search(
     vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None
 ) -> Nearest:
@@ -44,11 +54,11 @@ def exact_search(
 
     queries = np.ascontiguousarray(queries)
     if among is None:
-        return faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)  # type: ignore[no-any-return]
-    scores, rows = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-    for block in blocks(len(among), vectors.shape[1]):
-        part = among[block]
-        nearest, places = faiss.knn(queries, vectors[part], min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
-        scores, rows = in_row_order(np.hstack([scores, nearest]), np.hstack([rows, part[places]]))
-        scores, rows = scores[:, :k], rows[:, :k]
-    return scores, rows
+        found: Nearest = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+        return found
+
+    def within(part: NDArray[np.int64]) -> Nearest:
+        scores, places = faiss.knn(queries, vectors[part], min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
+        return scores, part[places]
+
+    return merged((within(among[block]) for block in blocks(len(among), vectors.shape[1])), len(queries), k)

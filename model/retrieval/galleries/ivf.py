@@ -51,7 +51,8 @@ class InvertedFile:
         are fewer entries in each.
         """
         if among is None and k <= RECALL_DEPTH:
-            return self.index.search(queries, k)  # type: ignore[no-any-return]
+            found: Nearest = self.index.search(queries, k)
+            return found
         faiss, count = _faiss(), self.index.ntotal
         lists = self.probes * max(1, k / RECALL_DEPTH) ** _DEEPER + _ROOM * k * self.index.nlist / count
         wanted = faiss.SearchParametersIVF()
@@ -124,7 +125,8 @@ def _centroids(vectors: NDArray[np.float32], held_out: NDArray[np.int64]) -> NDA
     clustering.niter, clustering.seed, clustering.spherical = _ITERATIONS, 1, True
     clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, 2 * _PER_LIST
     clustering.train(vectors[others], faiss.IndexFlatIP(vectors.shape[1]))
-    return faiss.vector_to_array(clustering.centroids).reshape(lists, -1)  # type: ignore[no-any-return]
+    centroids: NDArray[np.float32] = faiss.vector_to_array(clustering.centroids).reshape(lists, -1)
+    return centroids
 
 
 def _nearest(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from model.environment import Environment
 from model.errors import Conflict, InvalidInput, NotFound, Unavailable
 from model.retrieval.galleries.arrays import blocks
 from model.retrieval.galleries.entries import Entries
-from model.retrieval.galleries.exact import Nearest, clamped_k, in_row_order
+from model.retrieval.galleries.exact import Nearest, clamped_k, merged
 from model.retrieval.galleries.recall import fewest, hold_out, sampled_rows
 from model.schemas.gallery_record import GalleryRecord, MilvusIndex
 
@@ -64,15 +64,11 @@ class MilvusGallery:
         k = clamped_k(queries, k, len(self), among)
         if k > MOST_NEIGHBOURS:
             raise InvalidInput(f"A gallery in Milvus is searched for at most {MOST_NEIGHBOURS} neighbours, not {k}.")
-        scores, rows = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        if k == 0 or not len(queries):
-            return scores, rows
         parts = [None] if among is None else [among[start : start + _AT_ONCE] for start in range(0, len(among), _AT_ONCE)]
-        for part in parts:
-            found = _search(self.client, self.index.collection, self.space, queries, k, self.index.ef, part)
-            scores, rows = in_row_order(np.hstack([scores, found[0]]), np.hstack([rows, found[1]]))
-            scores, rows = scores[:, :k], rows[:, :k]
-        return scores, rows
+        asked = parts if k and len(queries) else []
+        name, ef = self.index.collection, self.index.ef
+        found = (_search(self.client, name, self.space, queries, k, ef, part) for part in asked)
+        return merged(found, len(queries), k)
 
     def embeddings(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """See `Gallery.embeddings`."""
