@@ -25,21 +25,23 @@ class Origin(NamedTuple):
     sample: str
 
 
-def entry_ids(samples: NDArray[np.str_], pin: DataPin, trained_on: DataPin) -> NDArray[np.str_]:
-    """Ids of gallery entries from those of samples: the same for the training data, behind `name@revision/` for other data.
+def id_beginning(pin: DataPin, trained_on: DataPin) -> str:
+    """What the ids of a pin's gallery entries begin with, so that no two data sets give one id: nothing for the training data."""
+    return "" if (pin.path, pin.rev) == (trained_on.path, trained_on.rev) else f"{pin.named}/"
 
-    So no two data sets give one id, and an id says where its image is.
-    """
-    if _same_version(pin, trained_on):
-        return samples
-    return np.array([f"{pin.named}/{sample}" for sample in samples], dtype=str)
+
+def entry_ids(samples: NDArray[np.str_], pin: DataPin, trained_on: DataPin) -> NDArray[np.str_]:
+    """Ids of gallery entries from those of samples, which say where each image is; see `id_beginning`."""
+    beginning = id_beginning(pin, trained_on)
+    return np.array([f"{beginning}{sample}" for sample in samples], dtype=str)
 
 
 def origin(entry: str, release: Release) -> Origin:
     """Where an entry of a release's gallery comes from."""
     for pin in release.gallery_pins:
-        if not _same_version(pin, release.pin) and entry.startswith(f"{pin.named}/"):
-            return Origin(pin, entry.removeprefix(f"{pin.named}/"))
+        beginning = id_beginning(pin, release.pin)
+        if beginning and entry.startswith(beginning):
+            return Origin(pin, entry.removeprefix(beginning))
     return Origin(release.pin, entry)
 
 
@@ -103,10 +105,6 @@ def compare_galleries(before: Release, after: Release) -> GalleryDiff:
         added=_by_label(other - one),
         removed=_by_label(one - other),
     )
-
-
-def _same_version(one: DataPin, other: DataPin) -> bool:
-    return (one.path, one.rev) == (other.path, other.rev)
 
 
 def _by_label(entries: Counter[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

@@ -158,8 +158,7 @@ def register_gallery(
     }
     card = render_gallery_card(diff, before.label, decision, run=run)
     version = registry.register(release, evidence, run.id if run else None, card=card)
-    if registry.alias("champion") != version:
-        registry.set_alias(version, "challenger")
+    registry.make_challenger(version)
     return registry.version(version)
 
 

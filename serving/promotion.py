@@ -70,8 +70,7 @@ def register_release(
     refuse_other_data(registry, release.pin, allowed=config.replace_other_data)
     card = render_card(report, run=run, decision=decision)
     version = registry.register(release, report.recorded(), run.id if run else None, card=card)
-    if registry.alias("champion") != version:
-        registry.set_alias(version, "challenger")
+    if registry.make_challenger(version):
         registry.replace_card(version, render_card(report, run=run, decision=decision, version=registry.version(version).label))
     return registry.version(version)
 

@@ -30,7 +30,7 @@ from serving.rebuilding import rebuild_record
 from serving.registry.models import Registry, champions
 from serving.registry.store import refuse_lost_records, sqlite_file
 from serving.rollout.challenge import restore_challengers
-from serving.rollout.deployed import Deployed, damage, read_deployed
+from serving.rollout.deployed import Deployed, damage, read_deployed, readable_deployed
 from serving.rollout.endpoint import Endpoint, connect
 from serving.rollout.leftovers import clear_store, stored_models
 from serving.rollout.restoring import restore, strays, tidy
@@ -184,7 +184,7 @@ def _unread(error: GlocalError, lost: str = "") -> Difference:
 
 def _not_on_record(folder: ServeFolder) -> str:
     """A damaged deployed.json, and the models whose archives are stored and not on record, in sentences; empty without them."""
-    damaged, lost = damage(folder.deployed), stored_models(folder) - _recorded(folder)
+    damaged, lost = damage(folder.deployed), stored_models(folder) - readable_deployed(folder.deployed).keys()
     sentences = [damaged.headline] if damaged else []
     if lost:
         sentences.append(f"Stored, but not on record: {', '.join(sorted(lost))}.")
@@ -211,7 +211,7 @@ def _champions(home: Home, tracking_uri: str) -> dict[str, str]:
     Raises:
         GlocalError: The registry cannot be read, or its file is missing although it had records.
     """
-    served = _recorded(home.serve) | stored_models(home.serve)
+    served = readable_deployed(home.serve.deployed).keys() | stored_models(home.serve)
     refuse_lost_records(tracking_uri, home)
     file = sqlite_file(tracking_uri)
     if file is not None and not os.path.lexists(file):
@@ -220,10 +220,6 @@ def _champions(home: Home, tracking_uri: str) -> dict[str, str]:
     if _is_own(home, tracking_uri):
         return known
     return {name: version for name, version in known.items() if name in served}
-
-
-def _recorded(folder: ServeFolder) -> set[str]:
-    return set(read_deployed(folder.deployed)) if damage(folder.deployed) is None else set()
 
 
 def _is_own(home: Home, tracking_uri: str) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 from model.errors import InvalidInput
+from model.gallery_entries import id_beginning
 from model.home import Home
 from serving.archive import archive_file, stored_manifest
 from serving.operations.operation import Answer
@@ -21,7 +22,7 @@ def fetched_data(home: Home, model: str, answer: Answer) -> dict[str, Path]:
     with contextlib.suppress(InvalidInput):
         stored = stored_manifest(archive_file(home.serve.store, model, answer.model_version or ""))
         if stored.release_id == answer.release:
-            pins = {"" if pin == stored.data else f"{pin.named}/": pin for pin in stored.gallery or (stored.data,)}
-            folders = {beginning: home.datasets / pin.md5 for beginning, pin in pins.items()}
+            pins = stored.gallery or (stored.data,)
+            folders = {id_beginning(pin, stored.data): home.datasets / pin.md5 for pin in pins}
             return {beginning: folder for beginning, folder in folders.items() if folder.is_dir()}
     return {}

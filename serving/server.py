@@ -12,7 +12,7 @@ from serving.backends.port import Backend
 from serving.gateway import process as gateway
 from serving.gateway.aborted import reason_of
 from serving.rollout.challengers import read_challengers
-from serving.rollout.deployed import damage, read_deployed
+from serving.rollout.deployed import damage, readable_deployed
 from serving.rollout.leftovers import stored_models
 
 _LOCK_WAIT_S = 180.0
@@ -110,7 +110,7 @@ def _with_server(known: ServerStatus, folder: ServeFolder, backend: Backend) -> 
 
 def _models(folder: ServeFolder, held: Mapping[str, Sequence[ServedVersion]]) -> dict[str, ServedModel]:
     """What is loaded, and which version of it serves: that on record; without a record, the only one that is loaded."""
-    recorded = {} if damage(folder.deployed) else read_deployed(folder.deployed)
+    recorded = readable_deployed(folder.deployed)
     found = {}
     for name, versions in held.items():
         serving = recorded[name].version if name in recorded else versions[0].version if len(versions) == 1 else None
@@ -119,7 +119,7 @@ def _models(folder: ServeFolder, held: Mapping[str, Sequence[ServedVersion]]) ->
 
 
 def _missing(folder: ServeFolder, models: Mapping[str, ServedModel]) -> tuple[str, ...]:
-    recorded = {} if damage(folder.deployed) else read_deployed(folder.deployed)
+    recorded = readable_deployed(folder.deployed)
     return tuple(name for name in recorded if name not in models or not models[name].ready)
 
 

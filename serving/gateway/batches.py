@@ -9,7 +9,7 @@ from typing import Any
 from model.errors import GlocalError
 from serving.backends.port import Asking, Served
 from serving.limits import MAX_BODY
-from serving.operations.query import Query
+from serving.operations.query import Query, size_of
 
 MAX_BATCH = 8
 """Maximum queries that go together, unless one request alone has more."""
@@ -27,7 +27,7 @@ class _Request:
     @property
     def size(self) -> int:
         """Bytes of the images."""
-        return sum(len(image) for query in self.queries for image in query.images)
+        return size_of(self.queries)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from serving.gateway.challenge_metrics import ChallengeMetrics, Share
 from serving.gateway.comparison import compare
 from serving.gateway.room import Room
 from serving.gateway.trial import MAX_PATIENCE_S, Challenger, Like, Trial
-from serving.operations.query import Query
+from serving.operations.query import Query, size_of
 
 MAX_MIRRORED = 4
 """Maximum requests that are asked of challengers in the background at a time; beyond, a request is not mirrored."""
@@ -123,7 +123,7 @@ class Challenges:
         """Count the bytes of an attempt for which no caller waits until nothing holds them any more."""
         if attempt.done():
             return
-        size = _size(queries)
+        size = size_of(queries)
         self._room.background += size
 
         def give_back(_: Attempt) -> None:
@@ -155,7 +155,7 @@ class Challenges:
         return answers
 
     def _mirror(self, trial: Trial, queries: Sequence[Query], ours: Answers) -> None:
-        if len(self._mirrored) >= MAX_MIRRORED or not self._room.has_spare(_size(queries)):
+        if len(self._mirrored) >= MAX_MIRRORED or not self._room.has_spare(size_of(queries)):
             self.metrics.skipped(trial.challenger.served, _like(queries)[0])
             return
         attempt = self._begin(trial, queries)
@@ -220,11 +220,6 @@ def is_chosen(key: str, name: str, share: float) -> bool:
 
 def _is_error(answer: object) -> bool:
     return isinstance(answer, GlocalError)
-
-
-def _size(queries: Sequence[Query]) -> int:
-    """Bytes of the images."""
-    return sum(len(image) for query in queries for image in query.images)
 
 
 def _like(queries: Sequence[Query]) -> Like:

@@ -1,6 +1,6 @@
 """A query to the engine: an operation, its images, its options."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,11 @@ class Query:
     operation: Operation[Any]
     images: tuple[bytes, ...]
     options: Schema
+
+
+def size_of(queries: Iterable[Query]) -> int:
+    """Bytes of the images of queries."""
+    return sum(len(image) for query in queries for image in query.images)
 
 
 def make_query(operation: str, images: Sequence[bytes], options: Mapping[str, Any] | None = None) -> Query:

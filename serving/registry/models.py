@@ -91,6 +91,13 @@ class Registry:
         self._get(version)
         self._client.set_registered_model_alias(self.name, alias, version)
 
+    def make_challenger(self, version: str) -> bool:
+        """Point `challenger` at a version, unless it is the champion; returns whether it is the challenger."""
+        if self.alias("champion") == version:
+            return False
+        self.set_alias(version, "challenger")
+        return True
+
     def drop_alias(self, alias: Alias) -> None:
         """Point an alias at nothing."""
         self._client.delete_registered_model_alias(self.name, alias)

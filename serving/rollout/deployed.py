@@ -6,7 +6,9 @@ from pydantic import Field, TypeAdapter
 
 from model.errors import InvalidInput
 from model.files import read_json, write_json
+from model.schemas.release_manifest import ReleaseManifest
 from model.schemas.schema import Schema
+from serving.archive import Archive
 
 _ARCHIVE = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.mar$"
 
@@ -45,6 +47,26 @@ def read_deployed(file: Path) -> dict[str, Deployed]:
         raise InvalidInput(f"{file} is a folder.", _REMEDY) from error
     except ValueError as error:
         raise InvalidInput(f"{file} is damaged.", _REMEDY) from error
+
+
+def record_of(archive: Archive, manifest: ReleaseManifest, version: str, workers: int) -> Deployed:
+    """The record of a version whose archive holds the release of this manifest."""
+    return Deployed(
+        version=version,
+        archive=archive.path.name,
+        sha256=archive.sha256,
+        release=manifest.release_id,
+        embedding_space_id=manifest.embedding_space_id,
+        workers=workers,
+    )
+
+
+def readable_deployed(file: Path) -> dict[str, Deployed]:
+    """`read_deployed`; empty as well if the file is damaged."""
+    try:
+        return read_deployed(file)
+    except InvalidInput:
+        return {}
 
 
 def damage(file: Path) -> InvalidInput | None:

@@ -11,7 +11,7 @@ from serving.archive import build_archive, is_wrapped, pack_again, stored_archiv
 from serving.backends.port import Backend, Loading, Stored
 from serving.client import Client
 from serving.local import local_client
-from serving.rollout.deployed import Deployed, read_deployed
+from serving.rollout.deployed import Deployed, read_deployed, record_of
 
 E = TypeVar("E", bound=Deployed)
 
@@ -66,14 +66,7 @@ def pack(endpoint: Endpoint, release: Release, version: str, *, name: str, worke
     archive = stored_archive(release, store, name=name, version=version, wrapping=wrapping)
     if archive is None:
         archive = build_archive(release, store, name=name, version=version, wrapping=wrapping)
-    return Deployed(
-        version=version,
-        archive=archive.path.name,
-        sha256=archive.sha256,
-        release=release.id,
-        embedding_space_id=release.embedding_space_id,
-        workers=workers,
-    )
+    return record_of(archive, release.manifest, version, workers)
 
 
 def checked(endpoint: Endpoint, name: str, entry: E) -> E:

@@ -8,7 +8,7 @@ from model.home import ServeFolder
 from model.schemas.status import Difference
 from serving.archive import archive_file, remove_archive, stored_manifest, verify_archive
 from serving.rollout.challengers import kept_archives
-from serving.rollout.deployed import Deployed, damage, write_deployed
+from serving.rollout.deployed import Deployed, damage, record_of, write_deployed
 
 _ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)-(?P<version>[A-Za-z0-9._]+)\.mar")
 
@@ -76,14 +76,7 @@ def record_from_store(
         manifest = stored_manifest(archive.path)
     except (GlocalError, OSError, ValueError):
         return None
-    entry = Deployed(
-        version=version,
-        archive=archive.path.name,
-        sha256=archive.sha256,
-        release=manifest.release_id,
-        embedding_space_id=manifest.embedding_space_id,
-        workers=workers,
-    )
+    entry = record_of(archive, manifest, version, workers)
     if release_id not in {None, entry.release}:
         return None
     write_deployed(folder.deployed, name, entry)

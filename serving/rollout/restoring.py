@@ -20,9 +20,9 @@ def restore(endpoint: Endpoint, redeploy: Callable[[str, Deployed], None]) -> li
     Returns:
         The models whose archives were damaged, and those that could not be brought back, and why.
     """
-    differences = []
+    differences, held = [], endpoint.server.held()
     for name, entry in read_deployed(endpoint.folder.deployed).items():
-        is_loaded = entry.version in endpoint.loaded(name)
+        is_loaded = any(each.version == entry.version for each in held.get(name, ()))
         try:
             if is_loaded:
                 bring_up(endpoint, name, entry)
