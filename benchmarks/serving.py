@@ -8,6 +8,8 @@ The same weights, images and threads a worker; ways take turns in every round, s
 import contextlib
 import json
 import os
+import re
+import socket
 import sys
 import tempfile
 import time
@@ -15,8 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from http import HTTPStatus
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +43,7 @@ from serving.rollout.switch import switch_over
 
 Ask = Callable[[bytes], Any]
 NAME = "bench"
+_LENGTH = re.compile(rb"(?i)content-length: *([0-9]+)")
 _TURN = 5
 """Requests of one way before it is the next one's turn; one more before them, which is not counted."""
 GATEWAY, OTHER, LITSERVE, ENGINE = "gateway + TorchServe", "gateway + LitServe", "LitServe", "engine"
@@ -113,16 +114,35 @@ def connected(port: int, path: str, request_of: Callable[[bytes], tuple[bytes, M
         path: Where images are sent.
         request_of: Body and headers of an image's request.
     """
-    connection = HTTPConnection(LOOPBACK, port, timeout=60)
+    connection = socket.create_connection((LOOPBACK, port), timeout=60)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @cache
+    def request(image: bytes) -> bytes:
+        body, headers = request_of(image)
+        named = {"Host": LOOPBACK, "Content-Length": str(len(body)), **headers}
+        return (
+            "\r\n".join([f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items()), "", ""]).encode() + body
+        )
 
     def ask(image: bytes) -> None:
-        body, headers = request_of(image)
-        connection.request("POST", path, body, dict(headers))
-        answer = connection.getresponse()
-        if answer.read() and answer.status != HTTPStatus.OK:
-            raise SystemExit(f"{path} answered {answer.status}")
+        connection.sendall(request(image))
+        answer = connection.recv(2**16)
+        while not is_whole(answer):
+            if not (more := connection.recv(2**16)):
+                raise SystemExit(f"{path} closed the connection")
+            answer += more
+        if not answer.startswith(b"HTTP/1.1 200 "):
+            raise SystemExit(f"{path} answered {answer[:200]!r}")
 
     return ask
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether an answer has its head, and a body of the length that the head states."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    stated = _LENGTH.search(head)
+    return stated is not None and len(body) >= int(stated[1])
 
 
 @cache

@@ -8,15 +8,17 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def deploy(serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], why: str, instead_of: str = "") -> str:
+def deploy(
+    serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], decision: dsl.Input[dsl.Artifact], why: str
+) -> str:
     """Register the archive beside the old one, replay the golden queries, switch over, move the alias.
 
     Reads:
         serve: The `serve` section of the configuration.
         version: The registered version of `release`.
         release: The release folder.
+        decision: What the gate wrote. The champion that it compared with must still be champion.
         why: The reason, for the ledger.
-        instead_of: The version that must still be champion; empty: any.
 
     Returns:
         The endpoint's address.
@@ -29,6 +31,8 @@ def deploy(serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], w
     from components.runtime.record import run_evidence
     from components.runtime.step import step
     from model.config import ServeConfig
+    from model.schemas.decision import Decision
+    from serving.gating import DECISION
     from serving.promotion import promote_release
 
     with step("deploy") as current:
@@ -41,7 +45,7 @@ def deploy(serve: dict[str, Any], version: str, release: dsl.Input[dsl.Model], w
             tracking_uri=environment.mlflow_uri,
             by=environment.user,
             why=why,
-            instead_of=instead_of,
+            instead_of=Decision.load(Path(decision.path) / DECISION).replaces,
         )
         tags = {"model": done.name, "model_version": done.version, "address": done.address}
         current.tags |= tags

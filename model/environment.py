@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.disk import temporary_folder
+from model.errors import InvalidInput
 from model.home import Home
 
 _SCRATCH_BYTES = 512 * 2**20
@@ -34,6 +35,9 @@ class Environment(BaseSettings):
     )
     milvus_token: str = Field(
         "", repr=False, description="Token for it, or `user:password`; empty for a server that asks for none"
+    )
+    milvus_token_file: Path | None = Field(
+        None, description="File that holds this token instead, as a mounted secret; so workers get it, whose environment has none"
     )
     run_id: str = Field("", description="MLflow run that the steps of this process belong to; set by `glocal run`")
     run_folder: Path | None = Field(None, description="Folder of the run's logs and reports; set by `glocal run`")
@@ -61,6 +65,20 @@ class Environment(BaseSettings):
     @classmethod
     def _upper(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
+
+    @property
+    def milvus_credential(self) -> str:
+        """The token for the Milvus server, from the variable or the file; empty if there is none.
+
+        Raises:
+            InvalidInput: The file cannot be read.
+        """
+        if self.milvus_token or self.milvus_token_file is None:
+            return self.milvus_token
+        try:
+            return self.milvus_token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"The token of Milvus cannot be read: {error}", "See GLOCAL_MILVUS_TOKEN_FILE.") from error
 
     @property
     def mlflow_uri(self) -> str:

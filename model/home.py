@@ -99,6 +99,11 @@ class ServeFolder:
         return self.root / "key_file.json"
 
     @property
+    def milvus_token(self) -> Path:
+        """File with the token for Milvus that workers read, readable by its owner alone."""
+        return self.root / "milvus_token"
+
+    @property
     def loaded(self) -> Path:
         """Folder with a subfolder for each loaded version, where a version has a server of its own."""
         return self.root / "loaded"

@@ -24,12 +24,13 @@ def _anew(task: dsl.PipelineTask) -> dsl.PipelineTask:
     return task.set_caching_options(False)
 
 
-def _replaces_champion(release: Any, base: Any, champion: Any, gate: Any, serve: Any, why: Any) -> None:
+def _replaces_champion(release: Any, base: Any, gate: Any, serve: Any, why: Any) -> None:
     """The steps from the gate on, which both pipelines have."""
     gated = _anew(on_node(gate_gallery(base=base, gate=gate, release=release)))
     with dsl.If(gated.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition
-        registered = _anew(on_node(register_gallery(base=base, release=release, decision=gated.outputs["decision"])))
-        deployed = _anew(on_node(deploy(serve=serve, version=registered.output, release=release, why=why, instead_of=champion)))
+        decision = gated.outputs["decision"]
+        registered = _anew(on_node(register_gallery(base=base, release=release, decision=decision)))
+        deployed = _anew(on_node(deploy(serve=serve, version=registered.output, release=release, decision=decision, why=why)))
         _anew(on_node(smoke_test(address=deployed.output, serve=serve, release=release)))
 
 
@@ -37,7 +38,6 @@ def _replaces_champion(release: Any, base: Any, champion: Any, gate: Any, serve:
 def enrolment(
     source: str,
     base: dict[str, Any],
-    champion: str,
     replace: bool = False,
     name: str = "",
     data: dict[str, Any] = DATA,
@@ -45,13 +45,13 @@ def enrolment(
     serve: dict[str, Any] = SERVE,
     why: str = "an enrolment",
 ) -> None:
-    """Images of new objects, or more images of known ones, into the gallery of a version, by `base` and `champion`.
+    """Images of new objects, or more images of known ones, into the gallery of the version that `base` names.
 
     1. version: import the folder, or resolve name@revision, to a pin.
     2. enrol: embed the images; a release of the same embedding space. What follows only if one is new.
     3. gate: the space, the champion's golden queries, and what its thresholds state.
     4. register: a model version, alias challenger. Only if the gate was passed, as all that follows.
-    5. deploy: beside the old one, golden queries replayed, switched over, alias champion; only in place of `champion`.
+    5. deploy: beside the old one, golden queries replayed, switched over, alias champion; only in place of `base.champion`.
     6. smoke-test: the endpoint, asked from outside.
 
     However it ends, `record` closes the run's record.
@@ -61,13 +61,12 @@ def enrolment(
         pinned = _anew(on_node(version(source=source, name=name, data=data), minutes=240))
         enrolled = _anew(on_gpu(enrol(pin=pinned.output, base=base, replace=replace)))
         with dsl.If(enrolled.outputs["Output"] == True, name="changed"):  # noqa: E712  # builds a condition
-            _replaces_champion(enrolled.outputs["release"], base, champion, gate, serve, why)
+            _replaces_champion(enrolled.outputs["release"], base, gate, serve, why)
 
 
 @dsl.pipeline(name="glocal-removal", description="Remove entries of a gallery, gate, register, deploy, query.")
 def removal(
     base: dict[str, Any],
-    champion: str,
     labels: list[str] = [],
     ids: list[str] = [],
     gate: dict[str, Any] = GATE,
@@ -78,4 +77,4 @@ def removal(
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
         removed = _anew(on_node(remove(labels=labels, ids=ids, base=base)))
-        _replaces_champion(removed.outputs["release"], base, champion, gate, serve, why)
+        _replaces_champion(removed.outputs["release"], base, gate, serve, why)

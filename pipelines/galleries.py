@@ -92,7 +92,7 @@ def _run(
     }
     job = Job(
         pipeline=pipeline,
-        arguments={**given, "champion": base.champion, "why": why},
+        arguments={**given, "why": why},
         title=gallery_run_name(base, command, datetime.now()),
         params={key: excerpt(str(value)) for key, value in flattened(given)},
         command=command,

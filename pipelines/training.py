@@ -40,7 +40,7 @@ def training(
     4. evaluate: the test classes, beside the untrained trunk; the report.
     5. gate: floors, budgets, and the champion on the same queries.
     6. register: a model version with its evidence, alias challenger. Only if the gate was passed, as all that follows.
-    7. deploy: beside the old one, golden queries replayed, switched over, alias champion.
+    7. deploy: beside the old one, golden queries replayed, switched over, alias champion; only in place of the champion of 5.
     8. smoke-test: the endpoint, asked from outside.
 
     However it ends, `record` closes the run's record.
@@ -61,9 +61,10 @@ def training(
         gated = on_node(gate_step(pin=pin, gate=gate, serve=serve, release=release, report=report))
         gated.set_caching_options(False)  # the champion may have changed
         with dsl.If(gated.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition, compares nothing
-            registered = on_node(register(serve=serve, release=release, report=report, decision=gated.outputs["decision"]))
+            decision = gated.outputs["decision"]
+            registered = on_node(register(serve=serve, release=release, report=report, decision=decision))
             registered.set_caching_options(False)  # the registry may have changed
-            deployed = on_node(deploy(serve=serve, version=registered.output, release=release, why=why))
+            deployed = on_node(deploy(serve=serve, version=registered.output, release=release, decision=decision, why=why))
             deployed.set_caching_options(False)  # another version may serve now
             smoked = on_node(smoke_test(address=deployed.output, serve=serve, release=release))
             smoked.set_caching_options(False)

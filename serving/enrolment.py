@@ -118,8 +118,7 @@ def gate_gallery(
     candidate = open_release(release_folder)
     log_differences(reconcile(home, tracking_uri))
     registry = Registry(tracking_uri, base.model)
-    if base.champion:
-        refuse_another_champion(base.model, registry.alias("champion"), base.champion)
+    refuse_another_champion(base.model, registry.alias("champion"), base.champion)
     decision = _decided(candidate, base, config, tracking_uri)
     decision.save(out / DECISION)
     return decision

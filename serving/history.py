@@ -53,5 +53,8 @@ def refuse_changed_history(home: Home, tracking_uri: str) -> None:
     """
     if faults := history_faults(home, tracking_uri):
         more = f" {len(faults) - 1} more." if len(faults) > 1 else ""
-        remedy = f"glocal history --verify lists all. Restore {home.ledger} and MLflow from copies of one moment."
+        remedy = (
+            f"glocal history --verify lists all. Restore {home.ledger} and MLflow from copies of one moment. "
+            "If MLflow began anew: move the file away."
+        )
         raise InvalidInput(f"The history of promotions was changed: {faults[0]}{more}", remedy)

@@ -24,6 +24,7 @@ def refuse_other_data(registry: Registry, pin: DataPin, *, allowed: bool) -> Non
         revision = f"@{champion.data_rev[:7]}" if champion.data_rev else ""
         raise Conflict(
             f"The champion of {registry.name} is version {champion.version}, trained on {name or 'unknown data'}{revision}; "
-            f"this run's data are {pin.named}.",
-            "Register the model under another name with serve.name, or set serve.replace_other_data=true.",
+            f"the data here are {pin.named}.",
+            "Register the model under another name with serve.name. To replace it: serve.replace_other_data=true for a run, "
+            "--replace-other-data for glocal promote.",
         )

@@ -23,6 +23,7 @@ def plan_promotion(tracking_uri: str, name: str, version: str) -> PromotionPlan:
         wanted=wanted,
         figures=_figures(serving, wanted),
         data=_changed(_data(serving), _data(wanted)),
+        other_data=serving is not None and registry.data_name(serving) != registry.data_name(wanted),
         settings=_settings(tracking_uri, serving, wanted),
         same_space=serving is None or serving.embedding_space_id == wanted.embedding_space_id,
         serves=serving is not None and serving.version == wanted.version,

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 
 from model.environment import Environment
+from model.files import write_text
+from model.home import ServeFolder
 from serving.protocol import LOOPBACK
 
 THREADS = 1
@@ -28,14 +30,25 @@ def clean_environment() -> dict[str, str]:
     return {**kept, **_UTF_8, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
 
 
-def worker_environment() -> dict[str, str]:
+def worker_environment(folder: ServeFolder) -> dict[str, str]:
     """`clean_environment` of a server whose workers run the engine: their threads, and the memory that each may take.
 
-    If there is a Milvus server, its address and token are kept, since a worker's gallery may lie there.
+    If there is a Milvus server, where a worker's gallery may lie, its address is kept; its token lies in a file of the endpoint.
     """
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
-    milvus = {name: os.environ[name] for name in ("GLOCAL_MILVUS_URI", "GLOCAL_MILVUS_TOKEN") if os.environ.get(name)}
-    return {**clean_environment(), **threads, **milvus, _MEMORY: str(Environment().worker_memory_mb)}
+    return {**clean_environment(), **threads, **_milvus(folder), _MEMORY: str(Environment().worker_memory_mb)}
+
+
+def _milvus(folder: ServeFolder) -> dict[str, str]:
+    """The variables by which workers find the Milvus server, with the token in the file as it is now."""
+    environment = Environment()
+    if not environment.milvus_uri:
+        return {}
+    if not (token := environment.milvus_credential):
+        folder.milvus_token.unlink(missing_ok=True)
+        return {"GLOCAL_MILVUS_URI": environment.milvus_uri}
+    write_text(folder.milvus_token, token, mode=0o600)
+    return {"GLOCAL_MILVUS_URI": environment.milvus_uri, "GLOCAL_MILVUS_TOKEN_FILE": str(folder.milvus_token)}
 
 
 def limit_memory() -> None:

@@ -34,7 +34,7 @@ from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
 from serving.rollout.endpoint import connect
-from serving.rollout.switch import deployment, switch_over
+from serving.rollout.switch import deployment, refuse_two_releases, switch_over
 
 
 def register_release(
@@ -84,7 +84,7 @@ def promote_release(
     tracking_uri: str,
     by: str = "",
     why: str,
-    instead_of: str = "",
+    instead_of: str | None = None,
 ) -> Deployment:
     """`promote` a version whose release is at hand, as a run's configuration says.
 
@@ -96,7 +96,7 @@ def promote_release(
         tracking_uri: Address of the registry.
         by: The user who asks for the promotion; default: the user of this process.
         why: The reason, for the ledger.
-        instead_of: The version that must still be champion; empty: any.
+        instead_of: The version that must still be champion; empty: none may be; None: any.
     """
     release = open_release(release_folder)
     return promote(
@@ -109,7 +109,7 @@ def promote_release(
         release=release,
         workers=config.workers,
         replace_other_data=config.replace_other_data,
-        instead_of=instead_of or None,
+        instead_of=instead_of,
     )
 
 
@@ -152,7 +152,6 @@ def promote(
     """
     claim(home)
     refuse_lost_records(tracking_uri, home)
-    refuse_changed_history(home, tracking_uri)
     model = ModelRecords.open(home, tracking_uri, name)
     wanted = model.registry.version(version)
     with (
@@ -161,8 +160,11 @@ def promote(
         connect(home.serve, server.ensure(home)) as endpoint,
     ):
         log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
-        refuse_other_data(model.registry, opened.pin, allowed=replace_other_data)
         before, serving = model.registry.alias("champion"), endpoint.serving(name)
+        if serving is not None and serving.version == version:
+            refuse_two_releases(endpoint, name, serving, wanted.release)
+        refuse_changed_history(home, tracking_uri)
+        refuse_other_data(model.registry, opened.pin, allowed=replace_other_data)
         if instead_of is not None and before != version:
             refuse_another_champion(name, before, instead_of)
         workers = workers or (serving.workers if serving else 1)

@@ -48,6 +48,11 @@ class Decision(Document):
         return self
 
     @property
+    def replaces(self) -> str:
+        """The version that was champion when the gate decided; empty if none was."""
+        return self.champion.version if self.champion else ""
+
+    @property
     def refused(self) -> tuple[str, ...]:
         """The sentences of the rules that did not hold."""
         return tuple(rule.text for rule in self.rules if not rule.held)

@@ -28,6 +28,7 @@ class PromotionPlan(Schema):
     wanted: ModelVersion = Field(description="The version that is to serve")
     figures: dict[str, FigureChange] = Field(description="Figures by name")
     data: TextChange | None = Field(description="Data, as name@revision, if they differ")
+    other_data: bool = Field(description="Whether the data are another data set, not another revision of the same one")
     settings: dict[str, TextChange] = Field(description="Settings of the runs that differ, by name")
     same_space: bool = Field(description="Whether both embed in one space, so that vectors and thresholds of callers stay valid")
     serves: bool = Field(description="Whether the wanted version is the champion already, so that nothing would change")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from model.schemas.promotion_plan import FigureChange, PromotionPlan
 
 Name = Annotated[str, typer.Option("--name", help="Name of the model; default: the only one.", show_default=False)]
+OtherData = Annotated[bool, typer.Option("--replace-other-data", help="With --yes: replace a version of another data set.")]
 Why = Annotated[str, typer.Option(help="The reason, for the history.", show_default=False)]
 
 
@@ -24,13 +25,15 @@ def promote(
     name: Name = "",
     dry_run: DryRun = False,
     yes: Yes = False,
+    replace_other_data: OtherData = False,
     as_json: Json = False,
 ) -> None:
     """Make a registered version the one that serves, once it has answered its golden queries; shows first what changes."""
     from serving.planning import plan_promotion
 
     plan = plan_promotion(Environment().mlflow_uri, _model(name), version)
-    _change(plan, why, dry_run=dry_run, yes=yes, as_json=as_json)
+    # a person who is asked has read which data are replaced
+    _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=replace_other_data or not yes, as_json=as_json)
 
 
 def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
@@ -38,10 +41,10 @@ def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = Fals
     from serving.planning import plan_rollback
 
     plan = plan_rollback(Environment().mlflow_uri, _model(name))
-    _change(plan, why, dry_run=dry_run, yes=yes, as_json=as_json)
+    _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json)  # it served before
 
 
-def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replace_other_data: bool, as_json: bool) -> None:
     if not why.strip():
         raise InvalidInput("A promotion needs a reason.", "Say why it should serve: --why 'better on birds'.")
     environment = Environment()
@@ -58,7 +61,7 @@ def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, as_jso
         tracking_uri=environment.mlflow_uri,
         name=plan.model,
         why=why,
-        replace_other_data=True,  # the plan has said so
+        replace_other_data=replace_other_data,
         instead_of=plan.serving.version if plan.serving else "",
     )
     if as_json:
@@ -93,7 +96,8 @@ def _show(plan: "PromotionPlan") -> None:
     for name, figure in plan.figures.items():
         say(visible(f"  {name:<24} {_figure(figure)}"))
     if plan.data:
-        say(visible(f"  data                     {plan.data.before or 'none'} -> {plan.data.after}"))
+        other = " (another data set)" if plan.other_data else ""
+        say(visible(f"  data                     {plan.data.before or 'none'} -> {plan.data.after}{other}"))
     for name, setting in plan.settings.items():
         say(visible(f"  {name:<24} {setting.before or 'unset'} -> {setting.after or 'unset'}"))
     if not plan.same_space:

@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
@@ -99,12 +101,26 @@ def make_app(models: Models, keys: KeyFile, room: Room | None = None, challenges
         extra = described(operation)
         endpoint = _endpoint(operation, models, challenges, room, metrics, drift)
         for address in _ADDRESSES:
-            app.add_api_route(
-                address.format(operation.name), endpoint, methods=["POST"], response_model=None, openapi_extra=extra
+            app.router.add_api_route(
+                address.format(operation.name),
+                endpoint,
+                methods=["POST"],
+                response_model=None,
+                openapi_extra=extra,
+                route_class_override=_Direct,
             )
     _add_states(app, models, metrics)
     add_document(app)
     return app
+
+
+class _Direct(APIRoute):
+    """A route whose endpoint reads the request itself: FastAPI, which describes it, has nothing to parse or to inject."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint."""
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
 
 
 def _endpoint(
@@ -169,16 +185,24 @@ async def _unless_gone(request: Request, answering: Coroutine[Any, Any, Answers]
     Raises:
         ClientDisconnect: It has hung up.
     """
-    asking, gone = asyncio.create_task(answering), asyncio.ensure_future(request.receive())
+    asking, has_gone = asyncio.current_task(), False
+
+    async def cancel_when_gone() -> None:
+        nonlocal has_gone
+        await request.receive()
+        has_gone = True
+        if asking is not None:
+            asking.cancel()
+
+    watching = asyncio.create_task(cancel_when_gone())
     try:
-        await asyncio.wait({asking, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if asking.done():
-            return asking.result()
-        raise ClientDisconnect
+        return await answering  # cancelled, it ends once nothing holds the images
+    except asyncio.CancelledError:
+        if has_gone and asking is not None and not asking.uncancel():
+            raise ClientDisconnect from None
+        raise
     finally:
-        gone.cancel()
-        asking.cancel()
-        await asyncio.wait({asking})  # until nothing holds the images
+        watching.cancel()
 
 
 def _options(request: Request) -> dict[str, str]:
@@ -196,11 +220,15 @@ async def _answers(ask: Callable[[Sequence[Query]], Awaitable[Answers]], asked: 
 
 def _response(answers: Answers, *, is_batch: bool) -> Response:
     if is_batch:
-        return JSONResponse({"answers": [{"error": problem(one)} if isinstance(one, GlocalError) else one for one in answers]})
+        return _json({"answers": [{"error": problem(one)} if isinstance(one, GlocalError) else one for one in answers]})
     (answer,) = answers
     if isinstance(answer, GlocalError):
         raise answer
-    return JSONResponse(answer)
+    return _json(answer)
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")
 
 
 def _add_states(app: FastAPI, models: Models, metrics: Metrics) -> None:

@@ -61,6 +61,7 @@ def check_database(file: Path) -> None:
 
 def _remedies(file: Path, serve: ServeFolder) -> str:
     """Both ways on from a database that is lost or damaged: a backup, or new records without what refers to the old ones."""
-    referring = [str(each) for each in (file, serve.root, file.with_name("mlartifacts")) if os.path.lexists(each)]
+    ledger = Home(serve.root.parent).ledger
+    referring = [str(each) for each in (file, serve.root, file.with_name("mlartifacts"), ledger) if os.path.lexists(each)]
     anew = f"glocal serve stop, then move {' and '.join(referring)} away" if referring else "glocal serve stop"
     return f"Restore it from a backup. Without one: {anew}; the next run begins new records."

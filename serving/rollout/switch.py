@@ -9,7 +9,7 @@ import contextlib
 import time
 
 from model.errors import Conflict, GlocalError
-from model.home import ServeFolder
+from model.home import Home, ServeFolder
 from model.release import Release
 from model.schemas.promotion import Deployment
 from serving.archive import stored_image
@@ -39,11 +39,20 @@ def switch_over(endpoint: Endpoint, release: Release, version: str, *, name: str
     if old is None or old.version != version:
         _replace(endpoint, release, version, name=name, workers=workers)
         return old
-    if old.release != release.id:
-        clash = two_releases(endpoint.folder, old, release.id)
-        raise Conflict(f"{name}: {clash.headline}", clash.hint)
+    refuse_two_releases(endpoint, name, old, release.id)
     replay_golden(release, endpoint.client, name, version)
     return None
+
+
+def refuse_two_releases(endpoint: Endpoint, name: str, serving: Deployed, registered: str) -> None:
+    """Refuse to go on where the version that serves is registered with another release.
+
+    Raises:
+        Conflict: See `two_releases`.
+    """
+    if serving.release != registered:
+        clash = two_releases(endpoint.folder, serving, registered)
+        raise Conflict(f"{name}: {clash.headline}", clash.hint)
 
 
 def two_releases(folder: ServeFolder, serving: Deployed, registered: str) -> Conflict:
@@ -57,7 +66,7 @@ def two_releases(folder: ServeFolder, serving: Deployed, registered: str) -> Con
     return Conflict(
         f"Version {serving.version} serves release {serving.release}, and the registry has release {registered} by that number.",
         "Restore the registry that the version came from. To keep this registry instead: glocal serve stop, move "
-        f"{folder.root} away, and run the pipeline again: glocal run DIR.",
+        f"{folder.root} and {Home(folder.root.parent).ledger} away, and run the pipeline again: glocal run DIR.",
     )
 
 

@@ -80,7 +80,7 @@ def test_nothing_runs_gates_registers_or_deploys_while_the_database_is_lost(home
         )
     assert refused.value.exit_code == 1
     assert "Restore it from a backup" in refused.value.hint
-    assert f"glocal serve stop, then move {home.serve.root} away" in refused.value.hint
+    assert f"glocal serve stop, then move {home.serve.root} and {home.ledger} away" in refused.value.hint
     with pytest.raises(StorageFailed, match="is missing"):
         gate_release(
             releases[1].pin,
@@ -120,6 +120,7 @@ def test_the_second_way_out_begins_new_records_that_agree(home, releases, record
     code, _, error = glocal(home.root, command("serve", "stop"))
     assert code == 0, error
     home.serve.root.rename(tmp_path / "serve")
+    home.ledger.rename(tmp_path / "ledger")
     try:  # in another process, because MLflow keeps a connection to the file that was moved away
         done = glocal(home.root, [sys.executable, "-c", REGISTER_AND_PROMOTE, home.root, releases[1].folder, tmp_path / "report"])
         assert done[0] == 0, done[2]
@@ -131,6 +132,7 @@ def test_the_second_way_out_begins_new_records_that_agree(home, releases, record
         server.stop(home)
         shutil.rmtree(home.serve.root, ignore_errors=True)
         (tmp_path / "serve").rename(home.serve.root)
+        (tmp_path / "ledger").rename(home.ledger)
 
 
 def test_a_database_that_was_replaced_is_reported_by_every_look_with_exit_code_1(home, releases, records, other):
@@ -165,7 +167,8 @@ def test_the_number_that_serves_with_another_release_is_reported_and_gets_no_ali
         found = look(home, other.tracking_uri)
         assert found.fault.exit_code == 1
         assert found.fault.headline == f"{NAME}: {clash(releases)}"
-        assert f"glocal serve stop, move {home.serve.root} away, and run the pipeline again: glocal run DIR." in found.fault.hint
+        away = f"glocal serve stop, move {home.serve.root} and {home.ledger} away, and run the pipeline again: glocal run DIR."
+        assert away in found.fault.hint
         assert "no alias was moved" in found.fault.hint
         assert (registry.alias("champion"), registry.alias("previous")) == (alias, None)
     assert answers(home, NAME) == ("1", releases[0].id)

@@ -263,7 +263,7 @@ def test_models_of_two_data_sets_serve_side_by_side_and_come_back_alone(home, re
 def test_a_model_of_other_data_is_replaced_only_where_a_setting_says_so(home, registry, releases, first, tmp_path):
     other = make_release_of("cups", tmp_path, seed=5)
     with pytest.raises(
-        Conflict, match=r"champion of drawn is version 1, trained on drawn@0000000; this run's data are cups@0000000\."
+        Conflict, match=r"champion of drawn is version 1, trained on drawn@0000000; the data here are cups@0000000\."
     ):
         register(other, home, tmp_path / "report", name=NAME)
     registered = register(other, home, tmp_path / "report", name=NAME, replace_other_data=True)

@@ -10,7 +10,7 @@ from model.errors import Conflict, GlocalError
 from serving.local import local_client
 from serving.planning import plan_promotion
 from tests.support.commands import command, glocal, last_line
-from tests.support.promotions import answers, assert_one_truth, to
+from tests.support.promotions import answers, assert_one_truth, make_release_of, register, to
 from tests.support.releases import draw_image
 
 pytestmark = pytest.mark.integration
@@ -89,6 +89,20 @@ def test_a_dry_run_shows_what_would_change_and_changes_nothing(home, registry, r
     assert set(plan["figures"]["map_at_r"]) == {"before", "after"}
     assert "embedding space" in error
     assert told(home, "history") == entries
+    assert answers(home, NAME) == ("1", releases[0].id)
+
+
+def test_a_version_of_another_data_set_replaces_the_champion_only_if_that_is_said(home, registry, releases, first, tmp_path):
+    other = make_release_of("cups", tmp_path, seed=5)
+    version = register(other, home, tmp_path / "report", name=NAME, replace_other_data=True).version
+    code, _, error = glocal(home.root, command("promote", version, "--why", "cups", "--yes"))
+    assert code == 4
+    assert "drawn@0000000 -> cups@0000000 (another data set)" in error
+    assert "--replace-other-data for glocal promote" in error
+    assert answers(home, NAME) == ("1", releases[0].id)
+    told(home, "promote", version, "--why", "cups", "--yes", "--replace-other-data")
+    assert answers(home, NAME) == (version, other.id)
+    told(home, "rollback", "--why", "it was drawn", "--yes")
     assert answers(home, NAME) == ("1", releases[0].id)
 
 

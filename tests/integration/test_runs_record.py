@@ -57,7 +57,7 @@ def whole(runs, home):
     name = run_name("grocery", config, datetime(2026, 11, 25, 4, 50))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLOCAL_USER", "ann")
-        tags = run_tags(home / "runs" / "1", "spring")
+        tags = run_tags(home / "runs" / "1", "spring", "training", "glocal run")
     run_id = runs.start_run(name, run_params("/images", "grocery", config), tags)
     step = runs.start_step(run_id, "train")
     for each in (run_id, step):

@@ -32,7 +32,7 @@ def glocal(home, words, timeout=480):
             out, error = process.communicate(timeout=timeout)
         finally:
             process.kill()
-    assert "Traceback" not in out + error
+    assert "Traceback" not in out + error, (out + error)[-4000:]
     return process.returncode, out, error
 
 

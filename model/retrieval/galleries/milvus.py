@@ -162,7 +162,7 @@ def connect() -> Any:
         raise InvalidInput("pymilvus is not installed.", "Install glocal[cluster].") from error
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs a stack trace for each error that it raises as well
     with _asked():
-        return MilvusClient(uri=environment.milvus_uri, token=environment.milvus_token, timeout=_TIMEOUT_S)
+        return MilvusClient(uri=environment.milvus_uri, token=environment.milvus_credential, timeout=_TIMEOUT_S)
 
 
 def _create(client: Any, name: str, field: str, dimensions: int) -> None:

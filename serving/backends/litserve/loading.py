@@ -14,6 +14,8 @@ from serving.backends.port import STARTUP_S, Stored
 from serving.processes import wait_until
 from serving.protocol import bearer
 
+_ATTEMPTS = 3
+
 
 class LitServeLoading:
     """`serving.backends.port.Loading` over the processes of a home.
@@ -38,18 +40,16 @@ class LitServeLoading:
     def load(self, stored: Stored) -> None:
         """See `Loading.load`."""
         place = Place.of(self._folder, stored.name, stored.version)
-        running = find(place)
-        if running is None or running.workers != stored.workers:
-            end(place)
-            launch(self._folder, stored)
-        failed = place.noted("failed")
-
-        def is_settled() -> bool:
-            return not is_alive(place) or place.noted("failed") != failed or self._ready(place) >= stored.workers
-
-        if not wait_until(is_settled, deadline_s=STARTUP_S, pause_s=0.25) or self._ready(place) < stored.workers:
-            hint = f"See {place.log(self._folder)}."
-            raise Unavailable(f"No worker of {stored.name} {stored.version} became ready.", hint)
+        for _ in range(_ATTEMPTS):  # a free port may be taken before LitServe binds it
+            running = find(place)
+            if running is None or running.workers != stored.workers:
+                end(place)
+                launch(self._folder, stored)
+            if self._await_workers(place, stored.workers):
+                return
+            if is_alive(place) or place.noted("failed"):
+                break
+        raise Unavailable(f"No worker of {stored.name} {stored.version} became ready.", f"See {place.log(self._folder)}.")
 
     def unload(self, name: str, version: str) -> None:
         """See `Loading.unload`."""
@@ -59,6 +59,15 @@ class LitServeLoading:
         """See `Loading.waiting`."""
         running = find(Place.of(self._folder, name, version))
         return int(self._state(running)["waiting"]) if running else 0
+
+    def _await_workers(self, place: Place, workers: int) -> bool:
+        """Wait until all workers are ready, one of them fails, or the process ends; returns whether they are ready."""
+        failed = place.noted("failed")
+
+        def is_settled() -> bool:
+            return not is_alive(place) or place.noted("failed") != failed or self._ready(place) >= workers
+
+        return wait_until(is_settled, deadline_s=STARTUP_S, pause_s=0.25) and self._ready(place) >= workers
 
     def _ready(self, place: Place) -> int:
         running = find(place)

@@ -132,7 +132,7 @@ def launch(folder: ServeFolder, stored: Stored) -> Place:
     unpack_release(stored.archive, place.root)
     command = [sys.executable, "-m", MODULE, str(place.root), str(stored.workers)]
     try:
-        start_detached(command, folder=place.root, environment=worker_environment(), log=place.log(folder))
+        start_detached(command, folder=place.root, environment=worker_environment(folder), log=place.log(folder))
     except OSError as error:
         raise Unavailable("LitServe cannot be started.", f"{command[0]}: {error.strerror}") from error
     return place

@@ -22,6 +22,9 @@ DIRECT_MB = 1536
 """Maximum megabytes of the JVM outside its heap, where blocks lie while they arrive and go to a worker."""
 _TOKEN_MINUTES = 10 * 365 * 24 * 60
 """Minutes that a token lasts. A server has new ones at each start."""
+_SILENT = ("ACCESS_LOG", "TS_METRICS", "MODEL_METRICS", "org.apache")
+_OF_QUERIES = ("org.pytorch.serve.wlm.WorkerThread", "org.pytorch.serve.wlm.BatchAggregator", "org.pytorch.serve.job")
+"""Loggers that have several lines for each query."""
 _APPENDER = """
 <RollingFile name="{name}" fileName="{logs}/{name}.log" filePattern="{logs}/{name}.%i.log">
 <PatternLayout pattern="%d{{ISO8601}} [%-5p] %t - %m%n"/>
@@ -62,18 +65,20 @@ def java_program() -> str:
 
 
 def logging_xml(folder: ServeFolder) -> str:
-    """TorchServe's logs: three files of bounded size, and nothing on the console, whose size has no bound.
+    """TorchServe's logs: two files of bounded size, and nothing on the console, whose size has no bound.
 
-    Their paths are relative to the server's folder, since a `%` or `$` in a path would be taken for a pattern.
+    None has a line for each query, which the gateway's log has. Their paths are relative to the server's folder, since a `%` or
+    `$` in a path would be taken for a pattern.
     """
     relative = os.path.relpath(logs(folder), folder.root)
-    named = {"ts_log": "org.pytorch.serve", "model_log": "MODEL_LOG", "access_log": "ACCESS_LOG"}
+    named = {"ts_log": "org.pytorch.serve", "model_log": "MODEL_LOG"}
     appenders = "".join(_APPENDER.format(name=name, logs=relative) for name in named)
     loggers = "".join(
         f'<Logger name="{logger}" level="info" additivity="false"><AppenderRef ref="{name}"/></Logger>'
         for name, logger in named.items()
     )
-    quiet = "".join(f'<Logger name="{logger}" level="off"/>' for logger in ("TS_METRICS", "MODEL_METRICS", "org.apache"))
+    levels = {**dict.fromkeys(_SILENT, "off"), **dict.fromkeys(_OF_QUERIES, "warn")}
+    quiet = "".join(f'<Logger name="{logger}" level="{level}"/>' for logger, level in levels.items())
     root = '<Root level="warn"><AppenderRef ref="ts_log"/></Root>'
     return f"<Configuration><Appenders>{appenders}</Appenders><Loggers>{loggers}{quiet}{root}</Loggers></Configuration>\n"
 
@@ -132,7 +137,7 @@ def read_ports(folder: ServeFolder) -> Ports | None:
 def environment(folder: ServeFolder, scratch: str) -> dict[str, str]:
     """The environment of the server and its workers."""
     return {
-        **worker_environment(),  # without TS_*, which would override the configuration
+        **worker_environment(folder),  # without TS_*, which would override the configuration
         "TMPDIR": scratch,
         "LOG_LOCATION": str(logs(folder)),
         "METRICS_LOCATION": str(logs(folder)),

@@ -16,6 +16,9 @@ from serving.backends.port import STARTUP_S, Stored
 from serving.backends.torchserve.tokens import read_tokens
 from serving.protocol import bearer
 
+_PAGE = 100
+"""Models that TorchServe lists at a time."""
+
 
 class Management:
     """`serving.backends.port.Loading` of one server.
@@ -54,8 +57,7 @@ class Management:
 
     def held(self) -> Mapping[str, Sequence[ServedVersion]]:
         """See `Loading.held`."""
-        listed = self._ask("GET", "/models", params={"limit": 100})
-        return {name: self._versions(name) for name in (str(model["modelName"]) for model in listed["models"])}
+        return {name: self._versions(name) for name in self._names()}
 
     def load(self, stored: Stored) -> None:
         """See `Loading.load`."""
@@ -78,6 +80,16 @@ class Management:
     def waiting(self, name: str, version: str) -> int:
         """See `Loading.waiting`."""
         return sum(served.waiting for served in self._versions(name) if served.version == version)
+
+    def _names(self) -> list[str]:
+        """The names of all registered models, which come a page at a time."""
+        names: list[str] = []
+        page: str | None = "0"
+        while page is not None:
+            listed = self._ask("GET", "/models", params={"limit": _PAGE, "next_page_token": page})
+            names += (str(model["modelName"]) for model in listed["models"])
+            page = listed.get("nextPageToken")
+        return names
 
     def _versions(self, name: str) -> list[ServedVersion]:
         answer = self._send("GET", f"/models/{name}/all")

@@ -105,7 +105,7 @@ def _command(folder: ServeFolder, scratch: str) -> list[str]:
         "-XX:+UseSerialGC",
         "-Dio.netty.allocator.type=unpooled",  # a pool keeps the memory of large bodies, and is full before its limit
         "-XX:-UsePerfData",
-        "-XX:TieredStopAtLevel=1",
+        *("-XX:TieredStopAtLevel=1", "-XX:CompileThresholdScaling=0.05"),  # compiled after some dozens of queries
         f"-Djava.io.tmpdir={scratch}",
         f"-Dlog4j.configurationFile={folder.logging.as_uri()}",
         f"-Dmodel_server_home={_torchserve().parent}",

@@ -7,7 +7,7 @@ from pipelines.compiled import compile_pipeline
 
 TAIL = {"gate-gallery", "register-gallery", "deploy", "smoke-test", "record"}
 STEPS = {"enrolment": TAIL | {"version", "enrol"}, "removal": TAIL | {"remove"}}
-REQUIRED = {"enrolment": {"source", "base", "champion"}, "removal": {"base", "champion"}}
+REQUIRED = {"enrolment": {"source", "base"}, "removal": {"base"}}
 
 
 @pytest.fixture(scope="module", params=sorted(STEPS))

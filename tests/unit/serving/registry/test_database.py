@@ -30,7 +30,8 @@ def recorded(home):
 
 
 def all_of_them(home):
-    return [*deployed(home), *recorded(home)]
+    write_text(home.ledger, "")
+    return [*deployed(home), *recorded(home), home.ledger]
 
 
 @pytest.mark.parametrize("refer", [deployed, stored, recorded, all_of_them])

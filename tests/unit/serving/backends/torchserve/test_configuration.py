@@ -1,9 +1,11 @@
 """What TorchServe is told."""
 
+import stat
 from pathlib import Path
 
 import pytest
 
+from model.environment import Environment
 from model.errors import Unavailable
 from model.home import Home
 from serving.backends.torchserve import configuration
@@ -74,8 +76,16 @@ def test_workers_know_the_server_of_their_gallery_where_one_is_set(tmp_path, mon
     for name in ("GLOCAL_MILVUS_URI", "GLOCAL_MILVUS_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     folder = Home.at(tmp_path).serve
+    folder.root.mkdir()
     assert not any("MILVUS" in name for name in configuration.environment(folder, "/tmp/x"))
     monkeypatch.setenv("GLOCAL_MILVUS_URI", "http://milvus:19530")
     monkeypatch.setenv("GLOCAL_MILVUS_TOKEN", "reader:password")
     found = configuration.environment(folder, "/tmp/x")
-    assert (found["GLOCAL_MILVUS_URI"], found["GLOCAL_MILVUS_TOKEN"]) == ("http://milvus:19530", "reader:password")
+    assert found["GLOCAL_MILVUS_URI"] == "http://milvus:19530"
+    assert "reader:password" not in found.values()
+    file = Path(found["GLOCAL_MILVUS_TOKEN_FILE"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert Environment(milvus_token="", milvus_token_file=file).milvus_credential == "reader:password"
+    monkeypatch.delenv("GLOCAL_MILVUS_TOKEN")
+    assert "GLOCAL_MILVUS_TOKEN_FILE" not in configuration.environment(folder, "/tmp/x")
+    assert not file.exists()
