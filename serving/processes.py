@@ -131,11 +131,38 @@ def end_processes(processes: Iterable[psutil.Process], *, wait_s: float) -> None
     for process in asked:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(asked, timeout=wait_s)
-    for process in alive:
+    kill_processes(_await_end(asked, wait_s), wait_s=wait_s)
+
+
+def kill_processes(processes: Iterable[psutil.Process], *, wait_s: float) -> None:
+    """Kill processes, and wait until they have ended."""
+    killed = list(processes)
+    for process in killed:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=wait_s)
+    _await_end(killed, wait_s)
+
+
+def _await_end(processes: Iterable[psutil.Process], wait_s: float) -> list[psutil.Process]:
+    """Wait until processes have ended; returns those that have not done so in time.
+
+    A zombie has ended: it waits for the process that started it to take note, which may be one that never does.
+    """
+    alive = list(processes)
+
+    def ended() -> bool:
+        alive[:] = [process for process in alive if _lives(process)]
+        return not alive
+
+    wait_until(ended, deadline_s=wait_s, pause_s=0.02)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(done: Callable[[], bool], *, deadline_s: float, pause_s: float = 0.1) -> bool:

@@ -2,14 +2,11 @@
 
 import contextlib
 import shutil
-import signal
 import sys
 import tempfile
 from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
-
-import psutil
 
 from model.errors import Unavailable
 from model.files import set_aside, write_json, write_text
@@ -26,11 +23,12 @@ from serving.backends.torchserve.configuration import (
     read_ports,
 )
 from serving.backends.torchserve.discovery import MAIN, Running, last_ports, members, recorded, scratch_of, server_pids
-from serving.processes import bind_loopback, start_detached
+from serving.processes import bind_loopback, kill_processes, start_detached
 
 _SCRATCH_PREFIX = "glocal-serve-"
 _HOME_NOTE = ".home"
 _LONGEST_SOCKET_FOLDER = 80
+_END_S = 15.0
 
 
 def launch(folder: ServeFolder) -> Running:
@@ -64,30 +62,26 @@ def remember(folder: ServeFolder, running: Running) -> None:
         _write_state(folder, {"pid": running.pid, "ports": asdict(running.ports), "scratch": running.scratch})
 
 
-def end(folder: ServeFolder, *, wait_s: float = 15) -> bool:
-    """End every server of this home with its workers, and remove their temporary folders; returns whether there was one.
+def end(folder: ServeFolder) -> bool:
+    """Kill every server of this home with its workers, and remove their temporary folders; returns whether there was one.
 
-    The state file stays, without a process, so that the next server listens on the same ports.
+    Asked to end, TorchServe takes five seconds, and there is nothing that it keeps: the gateway before it has let all queries be
+    answered. The state file stays, without a process, so that the next server listens on the same ports.
     """
     known, servers = recorded(folder), set(server_pids(folder))
     pids = servers | ({known.pid} if known else set())
     scratches = {scratch_of(pid) for pid in servers} | ({known.scratch} if known else set())
     ports = last_ports(folder) or read_ports(folder)
-    processes = members(pids, folder)
-    for pid in servers:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=wait_s)
-    for process in {*alive, *members(pids, folder)}:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs([*alive, *members(pids, folder)], timeout=wait_s)
+    ended = False
+    while processes := members(pids, folder):  # again: a worker may have been started meanwhile
+        kill_processes(processes, wait_s=_END_S)
+        ended = True
     for scratch in scratches:
         if scratch and _is_scratch(Path(scratch), folder):
             shutil.rmtree(scratch, ignore_errors=True)
     if ports is not None:
         _write_state(folder, {"ports": asdict(ports)})
-    return bool(processes)
+    return ended
 
 
 def _write_state(folder: ServeFolder, state: dict[str, object]) -> None:
