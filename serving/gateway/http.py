@@ -5,14 +5,18 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from model.errors import Overloaded
+from serving.gateway.problems import problem_response
 
 HEAD_S = 20.0
 """Seconds after which a connection without a whole request head is closed."""
 MAX_HEAD = 64 * 2**10
 """Maximum bytes of a request head, and of what stands round the parts of a body, such as trailers."""
 CONNECTIONS = 256
-"""Maximum connections; further ones get a 503."""
+"""Maximum connections; requests on further ones are refused."""
 GRACE_S = 30
 """Seconds that requests under way get when the gateway ends."""
 
@@ -47,6 +51,7 @@ class Protocol(HttpToolsProtocol):
         """A head is whole."""
         self._unread = 0
         self._stop_waiting()
+        self.app = _too_many if len(self.connections) > CONNECTIONS else self.config.loaded_app
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -77,6 +82,11 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response("The head of the request is too large.")
 
 
+async def _too_many(scope: Scope, receive: Receive, send: Send) -> None:
+    error = Overloaded("As many connections are open as may.", "Try again in a second, or ask over connections that are kept.")
+    await problem_response(error, "")(scope, receive, send)
+
+
 def make_config(app: FastAPI, **settings: Any) -> uvicorn.Config:
     """The configuration of uvicorn for the gateway's application."""
     return uvicorn.Config(
@@ -89,7 +99,6 @@ def make_config(app: FastAPI, **settings: Any) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
         **settings,
     )

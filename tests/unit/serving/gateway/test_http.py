@@ -85,6 +85,20 @@ def test_a_connection_without_a_request_is_closed(served, data):
     assert b"[open]" not in send(port, data)
 
 
+def test_a_request_over_one_connection_too_many_is_told_when_to_come_back(served, monkeypatch):
+    monkeypatch.setattr(http, "CONNECTIONS", 1)
+    port, _ = served
+    asked, once = (b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n" for more in (b"", b"Connection: close\r\n"))
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as first:
+        first.sendall(asked)
+        assert first.recv(2**16).startswith(b"HTTP/1.1 200")
+        refused = send(port, once)
+        assert refused.startswith(b"HTTP/1.1 429")
+        assert b"retry-after: 1" in refused.lower()
+        assert b"urn:glocal:overloaded" in refused
+    assert wait_until(lambda: send(port, once).startswith(b"HTTP/1.1 200"), deadline_s=3)
+
+
 def test_a_second_request_on_a_connection_gets_no_more_time_than_the_first(served):
     port, _ = served
     with socket.create_connection(("127.0.0.1", port), timeout=3) as raw:
