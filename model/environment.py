@@ -49,6 +49,12 @@ class Environment(BaseSettings):
     worker_memory_mb: int = Field(
         4096, ge=2048, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
     )
+    sample_share: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Share of the queries whose images the gateway keeps, with the answers; counts when it is started",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")

@@ -124,6 +124,11 @@ class ServeFolder:
         return self.root / "key"
 
     @property
+    def samples(self) -> Path:
+        """Folder of the images that the gateway keeps."""
+        return self.root / "samples"
+
+    @property
     def gateway_logs(self) -> Path:
         """Folder of the gateway's logs."""
         return self.logs / "gateway"

@@ -1,4 +1,4 @@
-"""The process of the gateway: `python -m serving.gateway GLOCAL_HOME PORT BACKEND`. `serving.gateway.process` starts it."""
+"""The gateway's process: `python -m serving.gateway GLOCAL_HOME PORT SAMPLE_SHARE BACKEND`. `process` starts it."""
 
 import logging
 import os
@@ -19,18 +19,19 @@ from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
 from serving.gateway.record import Record
 from serving.gateway.room import Room
+from serving.gateway.samples import Samples
 from serving.processes import bind_loopback
 
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
 
 
-def main(home: Path, port: int, backend: str) -> None:
+def main(home: Path, port: int, sample_share: float, backend: str) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
     _write_logs(folder.gateway_logs)
     asking, record, room = Batches(named(backend).asking(folder)), Record(folder), Room()
     challenges = Challenges(asking, record.challengers, folder.aborted, room)
-    app = make_app(Models(asking, record.served), KeyFile(folder.keys), room, challenges)
+    app = make_app(Models(asking, record.served), KeyFile(folder.keys), room, challenges, Samples(folder.samples, sample_share))
     with bind_loopback(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
         uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))
@@ -48,4 +49,4 @@ def _write_logs(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4])

@@ -32,6 +32,7 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.openapi import add_document, described, page
 from serving.gateway.problems import problem
 from serving.gateway.room import Body, Room
+from serving.gateway.samples import Samples
 from serving.operations import OPERATIONS, Operation
 from serving.operations.query import Query
 from serving.protocol import MODEL_NAME, MODEL_VERSION
@@ -81,7 +82,13 @@ class Models:
         return Served(name, str(version))
 
 
-def make_app(models: Models, keys: KeyFile, room: Room | None = None, challenges: Challenges | None = None) -> FastAPI:
+def make_app(
+    models: Models,
+    keys: KeyFile,
+    room: Room | None = None,
+    challenges: Challenges | None = None,
+    samples: Samples | None = None,
+) -> FastAPI:
     """The application, with its guard before it.
 
     Args:
@@ -89,6 +96,7 @@ def make_app(models: Models, keys: KeyFile, room: Room | None = None, challenges
         keys: The keys that admit callers.
         room: Requests and bytes that may be held.
         challenges: Who answers where no version is named; default: the version that serves.
+        samples: What keeps a share of the images; default: none is kept.
     """
     room = room or Room()
     drift = Drift()
@@ -99,7 +107,7 @@ def make_app(models: Models, keys: KeyFile, room: Room | None = None, challenges
     app.add_exception_handler(405, _raise_not_allowed)
     for operation in OPERATIONS.values():
         extra = described(operation)
-        endpoint = _endpoint(operation, models, challenges, room, metrics, drift)
+        endpoint = _endpoint(operation, models, challenges, room, metrics, drift, samples)
         for address in _ADDRESSES:
             app.router.add_api_route(
                 address.format(operation.name),
@@ -124,7 +132,13 @@ class _Direct(APIRoute):
 
 
 def _endpoint(
-    operation: Operation[Any], models: Models, challenges: Challenges | None, room: Room, metrics: Metrics, drift: Drift
+    operation: Operation[Any],
+    models: Models,
+    challenges: Challenges | None,
+    room: Room,
+    metrics: Metrics,
+    drift: Drift,
+    samples: Samples | None,
 ) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         request.state.operation = operation.name
@@ -152,6 +166,8 @@ def _endpoint(
         good = [answer for answer in answers if not isinstance(answer, GlocalError)]
         metrics.answered(operation.name, good)
         drift.note(served, operation.name, good)
+        if samples is not None:
+            samples.note(asked.queries, answers)
         return _response(answers, is_batch=asked.is_batch)
 
     return endpoint

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
+from model.environment import Environment
 from model.errors import GlocalError, Unavailable
 from model.files import read_json, write_json, write_text
 from model.home import ServeFolder
@@ -64,7 +65,7 @@ def ensure(folder: ServeFolder, backend: str) -> RunningGateway:
     port = _last_port(folder)
     end(folder)
     log = folder.gateway_logs / "console.log"
-    command = [sys.executable, "-m", _MODULE, str(folder.root.parent), str(port), backend]
+    command = [sys.executable, "-m", _MODULE, str(folder.root.parent), str(port), str(Environment().sample_share), backend]
     started = start_detached(command, folder=folder.root, environment=clean_environment(), log=log)
 
     def is_up() -> bool:

@@ -14,6 +14,7 @@ from serving.engine.engine import Engine
 from serving.gateway.app import Models, make_app
 from serving.gateway.keys import KeyFile, Scope, create_key
 from serving.gateway.room import Room
+from serving.gateway.samples import Samples
 from serving.operations import OPERATIONS
 from tests.support.detection import add_exemplars
 from tests.support.releases import draw_image, make_parts, reseal
@@ -88,6 +89,17 @@ def test_every_operation_answers_at_every_address_and_names_its_model(client, en
     assert answer.status_code == 200
     found = OPERATIONS[name].answer.model_validate(answer.json())
     assert (found.release, found.model_version) == (engine.release.id, "2")
+
+
+def test_an_image_is_kept_only_where_a_share_is_set(backend, served, keys, tmp_path):
+    _, secret = create_key(keys, "shop", [Scope.CALLER])
+    for share in (0, 1):
+        samples = Samples(tmp_path / "samples", share)
+        app = make_app(Models(backend, lambda: served), KeyFile(keys), samples=samples)
+        with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
+            assert client.post("/v1/search", content=IMAGE).status_code == 200
+            client.portal.call(samples.finish)
+        assert [file.read_bytes() for file in tmp_path.glob("samples/*.image")] == [IMAGE] * share
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "application/octet-stream", None])
