@@ -6,13 +6,15 @@ import tempfile
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from model.disk import disk_error
 from model.errors import InvalidInput, NotFound
-from model.files import atomic_folder
+from model.files import atomic_folder, sha256_folder
 from model.locks import hold
 from model.release import Release, open_release
+from model.schemas.approval import ApprovalRule
 from model.schemas.model_version import Alias, ModelVersion
 from model.scratch import scratch_folder
 from serving.registry.store import experiment_id, open_client, sqlite_file
@@ -24,10 +26,21 @@ if TYPE_CHECKING:
 ALIASES: tuple[Alias, ...] = get_args(Alias)
 RELEASES = "glocal-releases"
 _MODEL = "model"
+_EVIDENCE = "evidence"
 _CARD = "model_card.md"
 _DESCRIPTION = 5000
 """Maximum characters that MLflow keeps of a description."""
-_TEXTS = ("release", "embedding_space_id", "data_name", "data_md5", "data_rev", "code_revision", "run_id")
+_TEXTS = (
+    "release",
+    "embedding_space_id",
+    "data_name",
+    "data_md5",
+    "data_rev",
+    "code_revision",
+    "run_id",
+    "starter",
+    "evidence_sha256",
+)
 _WAIT_S = 300.0
 _PATIENCE_S = 60
 _LISTED = 10_000
@@ -50,7 +63,15 @@ class Registry:
         self._client = open_client(tracking_uri)
 
     def register(
-        self, release: Release, evidence: Mapping[str, str | float], run_id: str | None = None, *, card: str = ""
+        self,
+        release: Release,
+        evidence: Mapping[str, str | float],
+        run_id: str | None = None,
+        *,
+        card: str = "",
+        documents: Mapping[str, Path] = MappingProxyType({}),
+        approval: ApprovalRule | None = None,
+        starter: str = "",
     ) -> str:
         """Keep a release as a new model version; one that is registered already keeps the version it has.
 
@@ -60,13 +81,19 @@ class Registry:
             run_id: The run that made the release.
             card: The model card in Markdown. It becomes the version's description, as far as MLflow's field is long; the whole
                 card is kept beside the release.
+            documents: Folders that are kept with the version, by name: the report, the decision.
+            approval: Whose word the version needs before it serves; None: nobody's.
+            starter: Who started the run.
 
         Returns:
             The version.
         """
         with self._alone():
             known = self.find(release.id)
-            return known if known is not None else self._register(release, evidence, run_id, card)
+            if known is not None:
+                return known
+            said = {"starter": starter, "approval": approval.model_dump_json() if approval else ""}
+            return self._register(release, {**evidence, **said}, run_id, card, documents)
 
     def replace_card(self, version: str, card: str) -> None:
         """Replace the model card of a version.
@@ -181,6 +208,24 @@ class Registry:
                 shutil.copytree(stored.folder, partial, dirs_exist_ok=True)
         return open_release(out)
 
+    def evidence(self, version: str, out: Path) -> Path:
+        """Copy the documents that are kept with a version into `out`: a folder for each, by name.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+        """
+        row = self._get(version)
+        return self._copied(row, str(row.source).removesuffix(_MODEL) + _EVIDENCE, out)
+
+    def evidence_sha256(self, version: str) -> str:
+        """SHA-256 of the documents that are kept with a version, as they are now.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+        """
+        with scratch_folder("evidence") as scratch:
+            return sha256_folder(self.evidence(version, scratch))
+
     def remove_unfinished(self) -> int:
         """Remove the stored releases whose registration was cut short; returns their number.
 
@@ -201,7 +246,14 @@ class Registry:
                 removed += 1
         return removed
 
-    def _register(self, release: Release, evidence: Mapping[str, str | float], run_id: str | None, card: str) -> str:
+    def _register(
+        self,
+        release: Release,
+        evidence: Mapping[str, str | float],
+        run_id: str | None,
+        card: str,
+        documents: Mapping[str, Path],
+    ) -> str:
         from mlflow.exceptions import MlflowException
 
         own = self._client.create_run(
@@ -212,6 +264,12 @@ class Registry:
         with scratch_folder("register") as scratch:
             save_model(release, scratch / _MODEL)
             self._client.log_artifacts(own.info.run_id, str(scratch / _MODEL), _MODEL)
+            kept = scratch / _EVIDENCE
+            for name, folder in documents.items():
+                shutil.copytree(folder, kept / name)
+            if documents:
+                self._client.log_artifacts(own.info.run_id, str(kept), _EVIDENCE)
+                evidence = {**evidence, "evidence_sha256": sha256_folder(kept)}
         if card:
             self._client.log_text(own.info.run_id, card, _CARD)
         try:
@@ -230,11 +288,14 @@ class Registry:
         return str(made.version)
 
     def _downloaded(self, row: "Row", out: Path) -> Path:
+        return self._copied(row, str(row.source), out)
+
+    def _copied(self, row: "Row", source: str, out: Path) -> Path:
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
         try:
-            return Path(download_artifacts(artifact_uri=row.source, dst_path=str(out), tracking_uri=self._uri))
+            return Path(download_artifacts(artifact_uri=source, dst_path=str(out), tracking_uri=self._uri))
         except (MlflowException, OSError) as error:
             if disk := disk_error(error, out):
                 raise disk from error
@@ -261,12 +322,14 @@ class Registry:
     def _typed(self, row: "Row", aliases: Mapping[str, str]) -> ModelVersion:
         version, tags = str(row.version), dict(row.tags)
         texts = {name: tags.pop(name, "") for name in _TEXTS}
+        approval = tags.pop("approval", "")
         return ModelVersion(
             model=self.name,
             version=version,
             created=row.creation_timestamp,
             aliases=tuple(alias for alias, at in aliases.items() if at == version),
             figures=_figures(tags),
+            approval=ApprovalRule.model_validate_json(approval) if approval else None,
             **texts,
         )
 
