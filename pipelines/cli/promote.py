@@ -103,8 +103,10 @@ def _tell(said: "Approval", *, as_json: bool) -> None:
 def _operator(environment: Environment) -> str:
     """Name of the operator who acts: of the key in GLOCAL_KEY, else, by the key of this home's owner, of this user."""
     from serving.gateway.keys import KeyFile, Scope
-    from serving.local import read_key
+    from serving.local import ensure_key, read_key
 
+    if not environment.key:
+        ensure_key(environment.home.serve)
     own = read_key(environment.home.serve)
     key = KeyFile(environment.home.serve.keys).admit(environment.key or own, Scope.OPERATOR)
     return key.name if environment.key and environment.key != own else current_user()
