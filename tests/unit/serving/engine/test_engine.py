@@ -12,6 +12,7 @@ from model.release import RELEASE_MANIFEST, space_id
 from model.retrieval.galleries.local import IndexPlan, LocalGallery
 from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.retriever import Retriever
+from serving.engine import engine as module
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
 from serving.operations.query import make_query
@@ -89,6 +90,22 @@ def test_where_a_batch_needs_too_much_memory_its_queries_go_alone_and_one_that_n
     assert isinstance(large, Unavailable)
     assert large.retry
     assert small["release"] == engine.release.id
+
+
+def test_images_that_take_too_long_to_decode_leave_no_time_to_those_behind_them(engine, monkeypatch):
+    """A server of models kills a worker that does not answer a batch in time, and everybody waits for another one."""
+    clock, decode = [0.0], module.decode_image
+
+    def slow(data, limits):
+        clock[0] += 0.6 * module.DECODING_S
+        return decode(data, limits)
+
+    monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(module, "decode_image", slow)
+    first, second, late = engine.answers([make_query("embed", [draw_image(number)]) for number in range(3)])
+    assert first["release"] == second["release"] == engine.release.id
+    assert isinstance(late, Unavailable)
+    assert engine.answer(make_query("embed", [draw_image(2)]))["release"] == engine.release.id
 
 
 def test_a_missing_release_is_not_found(tmp_path):
