@@ -15,6 +15,7 @@ from model.retrieval.retriever import Retriever
 from serving.engine import engine as module
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
+from serving.operations import search
 from serving.operations.query import make_query
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
@@ -47,6 +48,15 @@ def test_k_beyond_the_gallery_is_clamped_and_k_below_one_is_refused(engine):
     assert len(engine.search(draw_image(0), 10 * ENTRIES)["neighbours"]) == ENTRIES
     with pytest.raises(InvalidInput, match="'k' of search is not valid"):
         engine.search(draw_image(0), 0)
+
+
+def test_a_query_for_more_neighbours_than_an_answer_may_hold_is_refused_alone(engine, monkeypatch):
+    monkeypatch.setattr(search, "MAX_NEIGHBOURS", ENTRIES - 1)
+    wanted = ({"k": 10 * ENTRIES}, {"k": ENTRIES - 1}, {"k": 10 * ENTRIES, "label": "class 3"})
+    refused, most, few = engine.answers([make_query("search", [draw_image(3)], options) for options in wanted])
+    assert isinstance(refused, InvalidInput)
+    assert len(most["neighbours"]) == ENTRIES - 1
+    assert few["neighbours"][0]["label"] == "class 3"
 
 
 @pytest.mark.parametrize(
