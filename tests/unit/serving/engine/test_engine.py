@@ -9,9 +9,10 @@ import torch
 from model.errors import Conflict, InvalidInput, NotFound, Unavailable
 from model.files import read_json, write_json
 from model.release import RELEASE_MANIFEST, space_id
-from model.retrieval.galleries.local import IndexPlan, LocalGallery
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.retriever import Retriever
+from model.schemas.gallery_record import IndexPlan
 from serving.engine import engine as module
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
