@@ -36,6 +36,7 @@ class Pipeline(StrEnum):
     TRAINING = "training"
     ENROLMENT = "enrolment"
     REMOVAL = "removal"
+    PROMOTION = "promotion"
 
 
 def main() -> None:

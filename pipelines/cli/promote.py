@@ -148,22 +148,9 @@ def _promote(plan: "PromotionPlan", why: str, *, by: str, replace_other_data: bo
 
 
 def _model(name: str) -> str:
-    """The model that is meant.
+    from serving.registry.models import choose_model
 
-    Raises:
-        InvalidInput: None is named, and there is none or several.
-    """
-    from serving.registry.models import registered_models
-
-    known = registered_models(Environment().mlflow_uri)
-    if name:
-        return name
-    if len(known) != 1:
-        raise InvalidInput(
-            "Several models are registered." if known else "No model is registered.",
-            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
-        )
-    return known[0]
+    return choose_model(Environment().mlflow_uri, name)
 
 
 def _show(plan: "PromotionPlan") -> None:

@@ -161,6 +161,17 @@ class Registry:
         """
         return self._typed(self._get(version), self._aliases())
 
+    def resolve(self, version: str) -> ModelVersion:
+        """The version with this number, or with this alias.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        aliases = self._aliases()
+        if version in ALIASES and version not in aliases:
+            raise NotFound(f"No version of {self.name} is {version}.", f"Its versions: glocal models {self.name}.")
+        return self._typed(self._get(aliases.get(version, version)), aliases)
+
     def versions(self) -> list[ModelVersion]:
         """All versions that hold releases, newest first."""
         aliases = self._aliases()
@@ -375,6 +386,23 @@ def _figures(tags: Mapping[str, str]) -> dict[str, float]:
 def registered_models(tracking_uri: str) -> list[str]:
     """The names of all registered models, in order."""
     return sorted(str(model.name) for model in open_client(tracking_uri).search_registered_models(max_results=1000))
+
+
+def choose_model(tracking_uri: str, name: str) -> str:
+    """The model that is meant: the named one, else the only one.
+
+    Raises:
+        InvalidInput: None is named, and there is none or several.
+    """
+    if name:
+        return name
+    known = registered_models(tracking_uri)
+    if len(known) != 1:
+        raise InvalidInput(
+            "Several models are registered." if known else "No model is registered.",
+            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
+        )
+    return known[0]
 
 
 def champions(tracking_uri: str) -> dict[str, str]:
