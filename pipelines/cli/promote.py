@@ -1,4 +1,4 @@
-"""`glocal promote` and `glocal rollback`: another version serves, after a look at what changes."""
+"""`glocal promote` and `glocal rollback`: another version serves, after a look at what changes. `glocal sign`: it may."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +42,18 @@ def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = Fals
 
     plan = plan_rollback(Environment().mlflow_uri, _model(name))
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json)  # it served before
+
+
+def sign(version: Annotated[str, typer.Argument(help="The registered version.")], name: Name = "", as_json: Json = False) -> None:
+    """Sign a registered version with the key of GLOCAL_SIGNING_KEY, in place of the signature that it may have.
+
+    A run signs what it registers, where the key is set: this is for versions of before, and for another key.
+    """
+    from serving.registry.models import Registry
+
+    model = _model(name)
+    Registry(Environment().mlflow_uri, model).sign(version)
+    print(json.dumps({"signed": {"model": model, "version": version}}) if as_json else f"signed version {version} of {model}")
 
 
 def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replace_other_data: bool, as_json: bool) -> None:

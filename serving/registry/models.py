@@ -4,19 +4,22 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from model.disk import disk_error
 from model.errors import InvalidInput, NotFound
-from model.files import atomic_folder
+from model.files import atomic_folder, write_text
 from model.locks import hold
 from model.release import Release, open_release
 from model.schemas.model_version import Alias, ModelVersion
 from model.scratch import scratch_folder
+from serving.protocol import SIGNATURE
 from serving.registry.store import experiment_id, open_client, sqlite_file
 from serving.registry.stored import release_in, save_model
+from serving.signatures import sign_release
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as Row
@@ -52,7 +55,7 @@ class Registry:
     def register(
         self, release: Release, evidence: Mapping[str, str | float], run_id: str | None = None, *, card: str = ""
     ) -> str:
-        """Keep a release as a new model version; one that is registered already keeps the version it has.
+        """Keep a release as a new model version, signed if a key is set; one that is registered already keeps the version it has.
 
         Args:
             release: The release.
@@ -63,6 +66,9 @@ class Registry:
 
         Returns:
             The version.
+
+        Raises:
+            InvalidInput: The signing key cannot be used.
         """
         with self._alone():
             known = self.find(release.id)
@@ -78,6 +84,33 @@ class Registry:
         with self._alone():
             self._client.log_text(str(stored.run_id), card, _CARD)
             self._client.update_model_version(self.name, version, description=_shortened(card))
+
+    def sign(self, version: str) -> None:
+        """Sign the release of a version, in place of the signature that it may have.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+            InvalidInput: The stored release was changed, no signing key is set, or it cannot be used.
+        """
+        with scratch_folder("sign") as scratch:
+            signature = sign_release(self.fetch(version, scratch / "release"))
+        if not signature:
+            raise InvalidInput("No key to sign with is set.", "Set GLOCAL_SIGNING_KEY to the file of a private key.")
+        with self._alone():
+            self._client.log_text(str(self._get(version).run_id), signature, f"{_MODEL}/{SIGNATURE}")
+
+    def signature(self, version: str) -> str:
+        """The signature of a version's release; empty if it has none.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+        """
+        row = self._get(version)
+        stored = f"{_MODEL}/{SIGNATURE}"
+        if stored not in {each.path for each in self._client.list_artifacts(str(row.run_id), _MODEL)}:
+            return ""
+        with scratch_folder("signature") as scratch:
+            return self._downloaded(row, scratch, SIGNATURE).read_text(encoding="utf-8")
 
     def set_alias(self, version: str, alias: Alias) -> None:
         """Point an alias at a version.
@@ -165,7 +198,7 @@ class Registry:
         return ""
 
     def fetch(self, version: str, out: Path) -> Release:
-        """Copy a version's release to `out`, whole or not at all, and open the copy.
+        """Copy a version's release to `out`, whole or not at all, and open the copy, with the signature that is stored.
 
         Raises:
             NotFound: There is no such version, or its files are gone.
@@ -179,7 +212,8 @@ class Registry:
                 raise InvalidInput(f"What is stored as {self.name} {version} is another release than was registered.")
             with atomic_folder(out) as partial:
                 shutil.copytree(stored.folder, partial, dirs_exist_ok=True)
-        return open_release(out)
+            signature = (model / SIGNATURE).read_text(encoding="utf-8") if (model / SIGNATURE).is_file() else ""
+        return replace(open_release(out), signature=signature)
 
     def remove_unfinished(self) -> int:
         """Remove the stored releases whose registration was cut short; returns their number.
@@ -204,6 +238,7 @@ class Registry:
     def _register(self, release: Release, evidence: Mapping[str, str | float], run_id: str | None, card: str) -> str:
         from mlflow.exceptions import MlflowException
 
+        signature = sign_release(release)
         own = self._client.create_run(
             experiment_id(self._client, self._uri, RELEASES),
             run_name=f"release {release.id}",
@@ -211,6 +246,8 @@ class Registry:
         )
         with scratch_folder("register") as scratch:
             save_model(release, scratch / _MODEL)
+            if signature:
+                write_text(scratch / _MODEL / SIGNATURE, signature)
             self._client.log_artifacts(own.info.run_id, str(scratch / _MODEL), _MODEL)
         if card:
             self._client.log_text(own.info.run_id, card, _CARD)
@@ -229,12 +266,14 @@ class Registry:
         self._client.set_terminated(own.info.run_id)  # last: a run that has not ended is not whole
         return str(made.version)
 
-    def _downloaded(self, row: "Row", out: Path) -> Path:
+    def _downloaded(self, row: "Row", out: Path, part: str = "") -> Path:
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
         try:
-            return Path(download_artifacts(artifact_uri=row.source, dst_path=str(out), tracking_uri=self._uri))
+            return Path(
+                download_artifacts(artifact_uri=f"{row.source}/{part}".rstrip("/"), dst_path=str(out), tracking_uri=self._uri)
+            )
         except (MlflowException, OSError) as error:
             if disk := disk_error(error, out):
                 raise disk from error

@@ -14,6 +14,7 @@ COMMANDS = [
     ["query"],
     ["promote"],
     ["rollback"],
+    ["sign"],
     ["models"],
     ["history"],
     ["data"],
