@@ -61,6 +61,9 @@ class Environment(BaseSettings):
     verifying_key: Path | None = Field(
         None, description="File of the public key; where it is set, a version without a valid signature is not loaded"
     )
+    retention_days: int = Field(
+        90, ge=0, description="Days for which `glocal gc` keeps what served, was made or was used, and is not needed any more"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")

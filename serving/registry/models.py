@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from model.disk import disk_error
 from model.errors import InvalidInput, NotFound
-from model.files import atomic_folder, write_text
+from model.files import atomic_folder, remove_whole, write_text
 from model.locks import hold
 from model.release import Release, open_release
 from model.schemas.model_version import Alias, ModelVersion
@@ -31,6 +31,8 @@ _CARD = "model_card.md"
 _DESCRIPTION = 5000
 """Maximum characters that MLflow keeps of a description."""
 _TEXTS = ("release", "embedding_space_id", "data_name", "data_md5", "data_rev", "code_revision", "run_id")
+_REMOVED = "files_removed"
+"""Tag of a version whose files housekeeping removed."""
 _WAIT_S = 300.0
 _PATIENCE_S = 60
 _LISTED = 10_000
@@ -72,7 +74,12 @@ class Registry:
         """
         with self._alone():
             known = self.find(release.id)
-            return known if known is not None else self._register(release, evidence, run_id, card)
+            if known is None:
+                return self._register(release, evidence, run_id, card)
+            if _REMOVED in (row := self._get(known)).tags:
+                self._store(release, sign_release(release), str(row.run_id))
+                self._client.delete_model_version_tag(self.name, known, _REMOVED)
+            return known
 
     def replace_card(self, version: str, card: str) -> None:
         """Replace the model card of a version.
@@ -215,6 +222,28 @@ class Registry:
             signature = (model / SIGNATURE).read_text(encoding="utf-8") if (model / SIGNATURE).is_file() else ""
         return replace(open_release(out), signature=signature)
 
+    def files(self, version: str) -> Path | None:
+        """The folder in which the release of a version is stored; None if it is not on this machine, or was removed.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        from mlflow.utils.file_utils import local_file_uri_to_path as path_of
+
+        source, database = self._get(version).source, sqlite_file(self._uri)
+        if database is None:
+            return None
+        folder = Path(path_of(source)).resolve()  # type: ignore[no-untyped-call]
+        return folder if folder.is_dir() and folder.is_relative_to(database.parent.resolve()) else None
+
+    def remove_files(self, version: str) -> None:
+        """Remove the stored release of a version. Its record, figures and card stay; the same release may be registered again."""
+        with self._alone():
+            folder = self.files(version)
+            if folder is not None:
+                self._client.set_model_version_tag(self.name, version, _REMOVED, "yes")  # before: a kill leaves it to be removed
+                remove_whole(folder)
+
     def remove_unfinished(self) -> int:
         """Remove the stored releases whose registration was cut short; returns their number.
 
@@ -238,17 +267,13 @@ class Registry:
     def _register(self, release: Release, evidence: Mapping[str, str | float], run_id: str | None, card: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        signature = sign_release(release)
+        signature = sign_release(release)  # first: a key that cannot be used leaves nothing behind
         own = self._client.create_run(
             experiment_id(self._client, self._uri, RELEASES),
             run_name=f"release {release.id}",
             tags={"release": release.id},
         )
-        with scratch_folder("register") as scratch:
-            save_model(release, scratch / _MODEL)
-            if signature:
-                write_text(scratch / _MODEL / SIGNATURE, signature)
-            self._client.log_artifacts(own.info.run_id, str(scratch / _MODEL), _MODEL)
+        self._store(release, signature, own.info.run_id)
         if card:
             self._client.log_text(own.info.run_id, card, _CARD)
         try:
@@ -265,6 +290,14 @@ class Registry:
         )
         self._client.set_terminated(own.info.run_id)  # last: a run that has not ended is not whole
         return str(made.version)
+
+    def _store(self, release: Release, signature: str, run_id: str) -> None:
+        """Write a release, and its signature if it has one, to the files of the run that keeps it."""
+        with scratch_folder("register") as scratch:
+            save_model(release, scratch / _MODEL)
+            if signature:
+                write_text(scratch / _MODEL / SIGNATURE, signature)
+            self._client.log_artifacts(run_id, str(scratch / _MODEL), _MODEL)
 
     def _downloaded(self, row: "Row", out: Path, part: str = "") -> Path:
         from mlflow.artifacts import download_artifacts
@@ -305,6 +338,7 @@ class Registry:
             version=version,
             created=row.creation_timestamp,
             aliases=tuple(alias for alias, at in aliases.items() if at == version),
+            removed=_REMOVED in tags,
             figures=_figures(tags),
             **texts,
         )

@@ -17,6 +17,7 @@ COMMANDS = [
     ["sign"],
     ["models"],
     ["history"],
+    ["gc"],
     ["data"],
     ["data", "import"],
     ["data", "list"],
