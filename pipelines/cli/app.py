@@ -21,6 +21,8 @@ app.command("query")(query.query)
 app.command("promote")(promote.promote)
 app.command("rollback")(promote.rollback)
 app.command("sign")(promote.sign)
+app.command("approve")(promote.approve)
+app.command("refuse")(promote.refuse)
 app.command("models")(models.models)
 app.command("history")(models.history)
 app.command("gc")(gc.gc)
@@ -36,6 +38,7 @@ class Pipeline(StrEnum):
     TRAINING = "training"
     ENROLMENT = "enrolment"
     REMOVAL = "removal"
+    PROMOTION = "promotion"
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def _version_line(name: str, version: "ModelVersion", champion: "ModelVersion | 
 
 
 def _entry_line(entry: "Promotion") -> str:
-    change = f"{entry.before or 'nothing'} -> {entry.version}"
+    change = f"version {entry.version}" if entry.evidence else f"{entry.before or 'nothing'} -> {entry.version}"
     return f"{_time(entry.ended or entry.when)}  {entry.model}  {change}  {entry.outcome}  by {entry.by}  {entry.why}"
 
 

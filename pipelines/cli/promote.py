@@ -1,17 +1,19 @@
-"""`glocal promote` and `glocal rollback`: another version serves, after a look at what changes. `glocal sign`: it may."""
+"""`glocal promote`, `rollback`, `approve`, `refuse` and `sign`: another version serves, or may, after a look at what changes."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.environment import Environment
+from model.environment import Environment, current_user
 from model.errors import InvalidInput
 from model.text import visible
 from pipelines.cli.console import confirm, say
 from pipelines.cli.options import DryRun, Json, Yes
 
 if TYPE_CHECKING:
+    from model.schemas.approval import Approval
+    from model.schemas.promotion import Word
     from model.schemas.promotion_plan import FigureChange, PromotionPlan
 
 Name = Annotated[str, typer.Option("--name", help="Name of the model; default: the only one.", show_default=False)]
@@ -56,22 +58,97 @@ def sign(version: Annotated[str, typer.Argument(help="The registered version.")]
     print(json.dumps({"signed": {"model": model, "version": version}}) if as_json else f"signed version {version} of {model}")
 
 
-def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replace_other_data: bool, as_json: bool) -> None:
-    if not why.strip():
-        raise InvalidInput("A promotion needs a reason.", "Say why it should serve: --why 'better on birds'.")
+def approve(
+    version: Annotated[str, typer.Argument(help="The registered version that awaits approval.")],
+    why: Why,
+    name: Name = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Approve a version as an operator; once as many have as it needs, it serves. Shows first what changes."""
+    from serving.planning import plan_promotion
+
+    environment, model = Environment(), _model(name)
+    plan = plan_promotion(environment.mlflow_uri, model, version)
+    by = _operator(environment)
+    _check_reason(why)
+    _show(plan)
+    confirm(f"Approve version {version} of {model} as {by}?", yes=yes)
+    said = _say(environment, model, version, "approved", by=by, why=why)
+    if not said.may_serve:
+        _tell(said, as_json=as_json)
+        return
+    _promote(plan, f"{why} (approved by {', '.join(said.approved)})", by=by, replace_other_data=True, as_json=as_json)
+
+
+def refuse(
+    version: Annotated[str, typer.Argument(help="The registered version that awaits approval.")],
+    why: Why,
+    name: Name = "",
+    as_json: Json = False,
+) -> None:
+    """Refuse a version as an operator: it does not serve, whoever approves it, until you approve it."""
     environment = Environment()
+    _check_reason(why)
+    said = _say(environment, _model(name), version, "refused", by=_operator(environment), why=why)
+    _tell(said, as_json=as_json)
+
+
+def _say(environment: Environment, model: str, version: str, word: "Word", *, by: str, why: str) -> "Approval":
+    from serving.approval import give_word
+    from serving.deployment import ModelRecords
+
+    records = ModelRecords.open(environment.home, environment.mlflow_uri, model)
+    return give_word(records.registry, records.ledger, version, word, by=by, why=why)
+
+
+def _tell(said: "Approval", *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**said.model_dump(mode="json"), "missing": said.missing, "may_serve": said.may_serve}))
+        return
+    words = [f"approved by {', '.join(said.approved)}"] if said.approved else []
+    words += [f"refused by {', '.join(said.refused)}"] if said.refused else []
+    waits = f"; {said.missing} more must approve it" if said.missing and not said.refused else ""
+    print(visible(f"{said.model} version {said.version}: {', '.join(words)}{waits}"))
+
+
+def _operator(environment: Environment) -> str:
+    """Name of the operator who acts: of the key in GLOCAL_KEY, else, by the key of this home's owner, of this user."""
+    from serving.gateway.keys import KeyFile, Scope
+    from serving.local import ensure_key, read_key
+
+    if not environment.key:
+        ensure_key(environment.home.serve)
+    own = read_key(environment.home.serve)
+    key = KeyFile(environment.home.serve.keys).admit(environment.key or own, Scope.OPERATOR)
+    return key.name if environment.key and environment.key != own else current_user()
+
+
+def _check_reason(why: str) -> None:
+    if not why.strip():
+        raise InvalidInput("This needs a reason.", "Say why: --why 'better on birds'.")
+
+
+def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replace_other_data: bool, as_json: bool) -> None:
+    _check_reason(why)
     _show(plan)
     if dry_run:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
         return
     confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", yes=yes)
+    _promote(plan, why, by=current_user(), replace_other_data=replace_other_data, as_json=as_json)
+
+
+def _promote(plan: "PromotionPlan", why: str, *, by: str, replace_other_data: bool, as_json: bool) -> None:
     from serving.promotion import promote as make_it_serve
 
+    environment = Environment()
     done = make_it_serve(
         plan.wanted.version,
         home=environment.home,
         tracking_uri=environment.mlflow_uri,
         name=plan.model,
+        by=by,
         why=why,
         replace_other_data=replace_other_data,
         instead_of=plan.serving.version if plan.serving else "",
@@ -83,22 +160,9 @@ def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replac
 
 
 def _model(name: str) -> str:
-    """The model that is meant.
+    from serving.registry.models import choose_model
 
-    Raises:
-        InvalidInput: None is named, and there is none or several.
-    """
-    from serving.registry.models import registered_models
-
-    known = registered_models(Environment().mlflow_uri)
-    if name:
-        return name
-    if len(known) != 1:
-        raise InvalidInput(
-            "Several models are registered." if known else "No model is registered.",
-            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
-        )
-    return known[0]
+    return choose_model(Environment().mlflow_uri, name)
 
 
 def _show(plan: "PromotionPlan") -> None:

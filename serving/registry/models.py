@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from model.disk import disk_error
 from model.errors import InvalidInput, NotFound
-from model.files import atomic_folder, remove_whole, write_text
+from model.files import atomic_folder, remove_whole, sha256_folder, write_text
 from model.locks import hold
 from model.release import Release, open_release
+from model.schemas.approval import ApprovalRule
 from model.schemas.model_version import Alias, ModelVersion
 from model.scratch import scratch_folder
 from serving.protocol import SIGNATURE
@@ -27,10 +29,21 @@ if TYPE_CHECKING:
 ALIASES: tuple[Alias, ...] = get_args(Alias)
 RELEASES = "glocal-releases"
 _MODEL = "model"
+_EVIDENCE = "evidence"
 _CARD = "model_card.md"
 _DESCRIPTION = 5000
 """Maximum characters that MLflow keeps of a description."""
-_TEXTS = ("release", "embedding_space_id", "data_name", "data_md5", "data_rev", "code_revision", "run_id")
+_TEXTS = (
+    "release",
+    "embedding_space_id",
+    "data_name",
+    "data_md5",
+    "data_rev",
+    "code_revision",
+    "run_id",
+    "starter",
+    "evidence_sha256",
+)
 _REMOVED = "files_removed"
 """Tag of a version whose files housekeeping removed."""
 _WAIT_S = 300.0
@@ -55,7 +68,15 @@ class Registry:
         self._client = open_client(tracking_uri)
 
     def register(
-        self, release: Release, evidence: Mapping[str, str | float], run_id: str | None = None, *, card: str = ""
+        self,
+        release: Release,
+        evidence: Mapping[str, str | float],
+        run_id: str | None = None,
+        *,
+        card: str = "",
+        documents: Mapping[str, Path] = MappingProxyType({}),
+        approval: ApprovalRule | None = None,
+        starter: str = "",
     ) -> str:
         """Keep a release as a new model version, signed if a key is set; one that is registered already keeps the version it has.
 
@@ -65,6 +86,9 @@ class Registry:
             run_id: The run that made the release.
             card: The model card in Markdown. It becomes the version's description, as far as MLflow's field is long; the whole
                 card is kept beside the release.
+            documents: Folders that are kept with the version, by name: the report, the decision.
+            approval: Whose word the version needs before it serves; None: nobody's.
+            starter: Who started the run.
 
         Returns:
             The version.
@@ -74,8 +98,9 @@ class Registry:
         """
         with self._alone():
             known = self.find(release.id)
+            said = {"starter": starter, "approval": approval.model_dump_json() if approval else ""}
             if known is None:
-                return self._register(release, evidence, run_id, card)
+                return self._register(release, {**evidence, **said}, run_id, card, documents)
             if _REMOVED in (row := self._get(known)).tags:
                 self._store(release, sign_release(release), str(row.run_id))
                 self._client.delete_model_version_tag(self.name, known, _REMOVED)
@@ -117,7 +142,7 @@ class Registry:
         if stored not in {each.path for each in self._client.list_artifacts(str(row.run_id), _MODEL)}:
             return ""
         with scratch_folder("signature") as scratch:
-            return self._downloaded(row, scratch, SIGNATURE).read_text(encoding="utf-8")
+            return self._copied(row, f"{row.source}/{SIGNATURE}", scratch).read_text(encoding="utf-8")
 
     def set_alias(self, version: str, alias: Alias) -> None:
         """Point an alias at a version.
@@ -173,6 +198,17 @@ class Registry:
             NotFound: There is no such version.
         """
         return self._typed(self._get(version), self._aliases())
+
+    def resolve(self, version: str) -> ModelVersion:
+        """The version with this number, or with this alias.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        aliases = self._aliases()
+        if version in ALIASES and version not in aliases:
+            raise NotFound(f"No version of {self.name} is {version}.", f"Its versions: glocal models {self.name}.")
+        return self._typed(self._get(aliases.get(version, version)), aliases)
 
     def versions(self) -> list[ModelVersion]:
         """All versions that hold releases, newest first."""
@@ -244,6 +280,24 @@ class Registry:
                 self._client.set_model_version_tag(self.name, version, _REMOVED, "yes")  # before: a kill leaves it to be removed
                 remove_whole(folder)
 
+    def evidence(self, version: str, out: Path) -> Path:
+        """Copy the documents that are kept with a version into `out`: a folder for each, by name.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+        """
+        row = self._get(version)
+        return self._copied(row, str(row.source).removesuffix(_MODEL) + _EVIDENCE, out)
+
+    def evidence_sha256(self, version: str) -> str:
+        """SHA-256 of the documents that are kept with a version, as they are now.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+        """
+        with scratch_folder("evidence") as scratch:
+            return sha256_folder(self.evidence(version, scratch))
+
     def remove_unfinished(self) -> int:
         """Remove the stored releases whose registration was cut short; returns their number.
 
@@ -264,7 +318,14 @@ class Registry:
                 removed += 1
         return removed
 
-    def _register(self, release: Release, evidence: Mapping[str, str | float], run_id: str | None, card: str) -> str:
+    def _register(
+        self,
+        release: Release,
+        evidence: Mapping[str, str | float],
+        run_id: str | None,
+        card: str,
+        documents: Mapping[str, Path],
+    ) -> str:
         from mlflow.exceptions import MlflowException
 
         signature = sign_release(release)  # first: a key that cannot be used leaves nothing behind
@@ -274,6 +335,13 @@ class Registry:
             tags={"release": release.id},
         )
         self._store(release, signature, own.info.run_id)
+        with scratch_folder("register") as scratch:
+            kept = scratch / _EVIDENCE
+            for name, folder in documents.items():
+                shutil.copytree(folder, kept / name)
+            if documents:
+                self._client.log_artifacts(own.info.run_id, str(kept), _EVIDENCE)
+                evidence = {**evidence, "evidence_sha256": sha256_folder(kept)}
         if card:
             self._client.log_text(own.info.run_id, card, _CARD)
         try:
@@ -299,14 +367,15 @@ class Registry:
                 write_text(scratch / _MODEL / SIGNATURE, signature)
             self._client.log_artifacts(run_id, str(scratch / _MODEL), _MODEL)
 
-    def _downloaded(self, row: "Row", out: Path, part: str = "") -> Path:
+    def _downloaded(self, row: "Row", out: Path) -> Path:
+        return self._copied(row, str(row.source), out)
+
+    def _copied(self, row: "Row", source: str, out: Path) -> Path:
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
         try:
-            return Path(
-                download_artifacts(artifact_uri=f"{row.source}/{part}".rstrip("/"), dst_path=str(out), tracking_uri=self._uri)
-            )
+            return Path(download_artifacts(artifact_uri=source, dst_path=str(out), tracking_uri=self._uri))
         except (MlflowException, OSError) as error:
             if disk := disk_error(error, out):
                 raise disk from error
@@ -333,6 +402,7 @@ class Registry:
     def _typed(self, row: "Row", aliases: Mapping[str, str]) -> ModelVersion:
         version, tags = str(row.version), dict(row.tags)
         texts = {name: tags.pop(name, "") for name in _TEXTS}
+        approval = tags.pop("approval", "")
         return ModelVersion(
             model=self.name,
             version=version,
@@ -340,6 +410,7 @@ class Registry:
             aliases=tuple(alias for alias, at in aliases.items() if at == version),
             removed=_REMOVED in tags,
             figures=_figures(tags),
+            approval=ApprovalRule.model_validate_json(approval) if approval else None,
             **texts,
         )
 
@@ -385,6 +456,23 @@ def _figures(tags: Mapping[str, str]) -> dict[str, float]:
 def registered_models(tracking_uri: str) -> list[str]:
     """The names of all registered models, in order."""
     return sorted(str(model.name) for model in open_client(tracking_uri).search_registered_models(max_results=1000))
+
+
+def choose_model(tracking_uri: str, name: str) -> str:
+    """The model that is meant: the named one, else the only one.
+
+    Raises:
+        InvalidInput: None is named, and there is none or several.
+    """
+    if name:
+        return name
+    known = registered_models(tracking_uri)
+    if len(known) != 1:
+        raise InvalidInput(
+            "Several models are registered." if known else "No model is registered.",
+            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
+        )
+    return known[0]
 
 
 def champions(tracking_uri: str) -> dict[str, str]:

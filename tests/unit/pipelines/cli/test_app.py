@@ -15,6 +15,8 @@ COMMANDS = [
     ["promote"],
     ["rollback"],
     ["sign"],
+    ["approve"],
+    ["refuse"],
     ["models"],
     ["history"],
     ["gc"],
