@@ -58,6 +58,15 @@ class Environment(BaseSettings):
         le=1,
         description="Share of the queries whose images the gateway keeps, with the answers; counts when it is started",
     )
+    signing_key: Path | None = Field(
+        None, description="File of the private key (PEM, EC) that releases are signed with when they are registered"
+    )
+    verifying_key: Path | None = Field(
+        None, description="File of the public key; where it is set, a version without a valid signature is not loaded"
+    )
+    retention_days: int = Field(
+        90, ge=0, description="Days for which `glocal gc` keeps what served, was made or was used, and is not needed any more"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")
@@ -69,6 +78,11 @@ class Environment(BaseSettings):
             return Home.at(home or ".glocal")
         except (RuntimeError, OSError) as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("signing_key", "verifying_key", mode="before")
+    @classmethod
+    def _unset(cls, key: object) -> object:
+        return None if key == "" else key
 
     @field_validator("log_level", mode="before")
     @classmethod

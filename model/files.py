@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+REMOVED = ".removed"
+"""End of the name of what `remove_whole` was killed over; such a name begins with a dot."""
 T = TypeVar("T")
 
 
@@ -71,6 +73,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_whole(path: Path) -> None:
+    """Remove a file or folder at one moment: it is renamed, and what has the other name is deleted. See `REMOVED`."""
+    aside = path.with_name(f".{path.name}{REMOVED}")
+    _delete(aside)
+    os.replace(path, aside)
+    _delete(aside)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> Path:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+ALIVE = "alive"
+"""Name of the file in a run's folder whose lock the run holds while it is under way."""
+
 
 @dataclass(frozen=True)
 class DataStore:

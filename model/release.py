@@ -41,10 +41,17 @@ _OPTIONAL = (LOCAL_FEATURES, EXEMPLARS)
 
 @dataclass(frozen=True)
 class Release:
-    """A release folder whose files were checked against its manifest."""
+    """A release folder whose files were checked against its manifest.
+
+    Attributes:
+        folder: The folder.
+        manifest: What it holds.
+        signature: Its signature, which the registry keeps beside it: see `serving.signatures`; empty if it has none.
+    """
 
     folder: Path
     manifest: ReleaseManifest
+    signature: str = ""
 
     @property
     def id(self) -> str:

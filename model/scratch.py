@@ -33,14 +33,22 @@ def scratch_folder(use: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_abandoned() -> list[Path]:
-    """Remove the scratch folders whose owners are dead; returns them."""
-    removed = []
+def abandoned() -> list[Path]:
+    """The scratch folders of this user whose owners are dead."""
+    found = []
     for owner in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_OWNER}"):
         with contextlib.suppress(OSError):  # another user owns it, or it is gone
             folder = owner.parent
-            ours = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
-            if ours and not is_held(owner):
-                shutil.rmtree(folder)
-                removed.append(folder)
+            if folder.lstat().st_uid == os.getuid() and not folder.is_symlink() and not is_held(owner):
+                found.append(folder)
+    return found
+
+
+def remove_abandoned() -> list[Path]:
+    """Remove the scratch folders whose owners are dead; returns them."""
+    removed = []
+    for folder in abandoned():
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+            removed.append(folder)
     return removed

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from model.errors import GlocalError, NotFound
 from model.files import read_json, write_json
-from model.home import Home
-from pipelines.runners.local import ALIVE, is_alive
+from model.home import ALIVE, Home
+from pipelines.runners.local import is_alive
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
 

@@ -6,7 +6,7 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from model.files import atomic_file, sha256_file, write_text
 from model.schemas.calibration import Calibration, Reference
 from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import scratch_folder
-from serving.protocol import MODEL_NAME, MODEL_VERSION, RELEASE
+from serving.protocol import MODEL_NAME, MODEL_VERSION, RELEASE, SIGNATURE
 
 if TYPE_CHECKING:
     from model.release import Release
@@ -38,7 +38,7 @@ class Archive:
 
 
 def build_archive(release: "Release", store: Path, *, name: str, version: str, wrapping: Wrapping) -> Archive:
-    """Pack a whole release: the same release, name, version and wrapping give the same bytes.
+    """Pack a whole release with its signature: the same release, signature, name, version and wrapping give the same bytes.
 
     Args:
         release: The release; the copy that is packed is verified.
@@ -59,7 +59,8 @@ def build_archive(release: "Release", store: Path, *, name: str, version: str, w
             raise InvalidInput(f"The release at {release.folder} was changed.", "Fetch it again, or run the pipeline again.")
         _remove_folders(target, _hash_file(target))
         with atomic_file(target) as partial:
-            _zip(copied, wrapping, partial)
+            signature = {SIGNATURE: release.signature.encode()} if release.signature else {}
+            _zip(copied, {**wrapping, **signature}, partial)
     archive = Archive(target, sha256_file(target))
     write_text(_hash_file(target), f"{archive.sha256}  {target.name}\n")
     check_archive(target)
@@ -84,7 +85,7 @@ def stored_archive(release: "Release", store: Path, *, name: str, version: str, 
         is_it = stored_manifest(archive.path).release_id == release.id and is_wrapped(archive, wrapping)
     except (InvalidInput, NotFound):
         return None
-    return archive if is_it else None
+    return archive if is_it and _signature(archive.path) == release.signature else None
 
 
 def verify_archive(path: Path, sha256: str | None = None) -> Archive:
@@ -150,7 +151,7 @@ def pack_again(archive: Archive, *, name: str, version: str, wrapping: Wrapping)
     from model.release import open_release
 
     with scratch_folder("archive") as scratch:
-        release = open_release(unpack_release(archive.path, scratch))
+        release = replace(open_release(unpack_release(archive.path, scratch)), signature=_signature(archive.path))
         return build_archive(release, archive.path.parent, name=name, version=version, wrapping=wrapping)
 
 
@@ -158,6 +159,13 @@ def unpack_release(path: Path, folder: Path) -> Path:
     """Unpack the release of a verified archive, and nothing else of it; returns the release's folder."""
     with zipfile.ZipFile(path) as packed:
         packed.extractall(folder, [entry for entry in packed.namelist() if entry.startswith(f"{RELEASE}/")])
+    return folder / RELEASE
+
+
+def unpack_signed(path: Path, folder: Path) -> Path:
+    """Unpack the manifest of a verified archive's release, and its signature if it has one; returns the release's folder."""
+    with zipfile.ZipFile(path) as packed:
+        packed.extractall(folder, {f"{RELEASE}/{RELEASE_MANIFEST}", SIGNATURE}.intersection(packed.namelist()))
     return folder / RELEASE
 
 
@@ -185,6 +193,12 @@ def remove_archive(path: Path) -> None:
     _remove_folders(path, _hash_file(path))
     path.unlink(missing_ok=True)
     _hash_file(path).unlink(missing_ok=True)
+
+
+def _signature(path: Path) -> str:
+    """The signature in a verified archive; empty if it has none."""
+    with zipfile.ZipFile(path) as packed:
+        return packed.read(SIGNATURE).decode(errors="replace") if SIGNATURE in packed.namelist() else ""
 
 
 def _remove_folders(*paths: Path) -> None:

@@ -6,6 +6,7 @@ rolls back a promotion that was cut short.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from model.claim import claim
@@ -218,7 +219,7 @@ def smoke(client: Client, release_folder: Path, config: ServeConfig) -> None:
 
 @contextmanager
 def _release_of(registry: Registry, version: ModelVersion, release: Release | None) -> Iterator[Release]:
-    """The release of a version: the one that is given, or a fetched copy for the duration of the block.
+    """The release of a version, with its signature: the one that is given, or a fetched copy for the duration of the block.
 
     Raises:
         InvalidInput: The given release is not the registered one.
@@ -230,4 +231,4 @@ def _release_of(registry: Registry, version: ModelVersion, release: Release | No
     if release.id != version.release:
         headline = f"{registry.name} {version.version} is release {version.release}, not {release.id}."
         raise InvalidInput(headline, "Promote the version that holds this release, or register it as a new one.")
-    yield release
+    yield replace(release, signature=registry.signature(version.version))

@@ -10,6 +10,8 @@ MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Pattern of the version of a served model."""
 RELEASE = "release"
 """Name of the folder in an archive that holds the release."""
+SIGNATURE = "release.sig"
+"""Name of the file beside a stored or packed release that holds its signature."""
 TYPE = "urn:glocal:"
 """Beginning of the type of a problem document; the kind of the error follows."""
 

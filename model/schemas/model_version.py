@@ -25,6 +25,7 @@ class ModelVersion(Schema):
     code_revision: str = Field("", description="Revision of the code that made the release")
     figures: dict[str, float] = Field({}, description="Figures of the report by name")
     run_id: str = Field("", description="Id of the run that made the version")
+    removed: bool = Field(False, description="Whether housekeeping removed its files; the record stays")
     starter: str = Field("", description="Who started that run")
     evidence_sha256: str = Field("", description="SHA-256 of the report and the decision as they were registered")
     approval: ApprovalRule | None = Field(None, description="Whose word it needs before it serves; None: nobody's")

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, gallery, key, models, promote, query, run, serve
+from pipelines.cli import data, gallery, gc, key, models, promote, query, run, serve
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
@@ -20,10 +20,12 @@ app.command("run")(run.run)
 app.command("query")(query.query)
 app.command("promote")(promote.promote)
 app.command("rollback")(promote.rollback)
+app.command("sign")(promote.sign)
 app.command("approve")(promote.approve)
 app.command("refuse")(promote.refuse)
 app.command("models")(models.models)
 app.command("history")(models.history)
+app.command("gc")(gc.gc)
 app.add_typer(data.commands, name="data")
 app.add_typer(gallery.commands, name="gallery")
 app.add_typer(serve.commands, name="serve")

@@ -83,7 +83,9 @@ def _version_line(name: str, version: "ModelVersion", champion: "ModelVersion | 
             figures.append(f"{figure} {value:.3f}" + (f" ({value - than:+.3f})" if than is not None else ""))
     aliases = ", ".join(version.aliases)
     data = f"{version.data_name}@{version.data_rev[:7]}" if version.data_name else ""
-    parts = (f"{name} {version.version}", aliases, _time(version.created), "  ".join(figures), data, f"release {version.release}")
+    files = "files removed" if version.removed else ""
+    made, release = _time(version.created), f"release {version.release}"
+    parts = (f"{name} {version.version}", aliases, files, made, "  ".join(figures), data, release)
     return "  ".join(filter(None, parts))
 
 

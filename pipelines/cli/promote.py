@@ -1,4 +1,4 @@
-"""`glocal promote`, `rollback`, `approve` and `refuse`: another version serves, or may not, after a look at what changes."""
+"""`glocal promote`, `rollback`, `approve`, `refuse` and `sign`: another version serves, or may, after a look at what changes."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +44,18 @@ def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = Fals
 
     plan = plan_rollback(Environment().mlflow_uri, _model(name))
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json)  # it served before
+
+
+def sign(version: Annotated[str, typer.Argument(help="The registered version.")], name: Name = "", as_json: Json = False) -> None:
+    """Sign a registered version with the key of GLOCAL_SIGNING_KEY, in place of the signature that it may have.
+
+    A run signs what it registers, where the key is set: this is for versions of before, and for another key.
+    """
+    from serving.registry.models import Registry
+
+    model = _model(name)
+    Registry(Environment().mlflow_uri, model).sign(version)
+    print(json.dumps({"signed": {"model": model, "version": version}}) if as_json else f"signed version {version} of {model}")
 
 
 def approve(

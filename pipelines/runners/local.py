@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from components.runtime.events import emit, follow
 from components.runtime.revision import code_revision
-from model.home import Home
+from model.home import ALIVE, Home
 from model.locks import hold, is_held
 from model.redaction import redacted
 from model.schemas.run_event import RunEvent
@@ -31,7 +31,6 @@ from pipelines.runners.group import end_group, end_with
 from pipelines.runners.killed_steps import watch_steps
 from pipelines.signals import SIGNALLED, signal_of
 
-ALIVE = "alive"
 """File in a run's folder that is locked as long as the process that started the run lives."""
 Listener = Callable[[RunEvent], None]
 """Called with every event of a run."""

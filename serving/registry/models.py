@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from model.disk import disk_error
 from model.errors import InvalidInput, NotFound
-from model.files import atomic_folder, sha256_folder
+from model.files import atomic_folder, remove_whole, sha256_folder, write_text
 from model.locks import hold
 from model.release import Release, open_release
 from model.schemas.approval import ApprovalRule
 from model.schemas.model_version import Alias, ModelVersion
 from model.scratch import scratch_folder
+from serving.protocol import SIGNATURE
 from serving.registry.store import experiment_id, open_client, sqlite_file
 from serving.registry.stored import release_in, save_model
+from serving.signatures import sign_release
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as Row
@@ -41,6 +44,8 @@ _TEXTS = (
     "starter",
     "evidence_sha256",
 )
+_REMOVED = "files_removed"
+"""Tag of a version whose files housekeeping removed."""
 _WAIT_S = 300.0
 _PATIENCE_S = 60
 _LISTED = 10_000
@@ -73,7 +78,7 @@ class Registry:
         approval: ApprovalRule | None = None,
         starter: str = "",
     ) -> str:
-        """Keep a release as a new model version; one that is registered already keeps the version it has.
+        """Keep a release as a new model version, signed if a key is set; one that is registered already keeps the version it has.
 
         Args:
             release: The release.
@@ -87,13 +92,19 @@ class Registry:
 
         Returns:
             The version.
+
+        Raises:
+            InvalidInput: The signing key cannot be used.
         """
         with self._alone():
             known = self.find(release.id)
-            if known is not None:
-                return known
             said = {"starter": starter, "approval": approval.model_dump_json() if approval else ""}
-            return self._register(release, {**evidence, **said}, run_id, card, documents)
+            if known is None:
+                return self._register(release, {**evidence, **said}, run_id, card, documents)
+            if _REMOVED in (row := self._get(known)).tags:
+                self._store(release, sign_release(release), str(row.run_id))
+                self._client.delete_model_version_tag(self.name, known, _REMOVED)
+            return known
 
     def replace_card(self, version: str, card: str) -> None:
         """Replace the model card of a version.
@@ -105,6 +116,33 @@ class Registry:
         with self._alone():
             self._client.log_text(str(stored.run_id), card, _CARD)
             self._client.update_model_version(self.name, version, description=_shortened(card))
+
+    def sign(self, version: str) -> None:
+        """Sign the release of a version, in place of the signature that it may have.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+            InvalidInput: The stored release was changed, no signing key is set, or it cannot be used.
+        """
+        with scratch_folder("sign") as scratch:
+            signature = sign_release(self.fetch(version, scratch / "release"))
+        if not signature:
+            raise InvalidInput("No key to sign with is set.", "Set GLOCAL_SIGNING_KEY to the file of a private key.")
+        with self._alone():
+            self._client.log_text(str(self._get(version).run_id), signature, f"{_MODEL}/{SIGNATURE}")
+
+    def signature(self, version: str) -> str:
+        """The signature of a version's release; empty if it has none.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+        """
+        row = self._get(version)
+        stored = f"{_MODEL}/{SIGNATURE}"
+        if stored not in {each.path for each in self._client.list_artifacts(str(row.run_id), _MODEL)}:
+            return ""
+        with scratch_folder("signature") as scratch:
+            return self._copied(row, f"{row.source}/{SIGNATURE}", scratch).read_text(encoding="utf-8")
 
     def set_alias(self, version: str, alias: Alias) -> None:
         """Point an alias at a version.
@@ -203,7 +241,7 @@ class Registry:
         return ""
 
     def fetch(self, version: str, out: Path) -> Release:
-        """Copy a version's release to `out`, whole or not at all, and open the copy.
+        """Copy a version's release to `out`, whole or not at all, and open the copy, with the signature that is stored.
 
         Raises:
             NotFound: There is no such version, or its files are gone.
@@ -217,7 +255,30 @@ class Registry:
                 raise InvalidInput(f"What is stored as {self.name} {version} is another release than was registered.")
             with atomic_folder(out) as partial:
                 shutil.copytree(stored.folder, partial, dirs_exist_ok=True)
-        return open_release(out)
+            signature = (model / SIGNATURE).read_text(encoding="utf-8") if (model / SIGNATURE).is_file() else ""
+        return replace(open_release(out), signature=signature)
+
+    def files(self, version: str) -> Path | None:
+        """The folder in which the release of a version is stored; None if it is not on this machine, or was removed.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        from mlflow.utils.file_utils import local_file_uri_to_path as path_of
+
+        source, database = self._get(version).source, sqlite_file(self._uri)
+        if database is None:
+            return None
+        folder = Path(path_of(source)).resolve()  # type: ignore[no-untyped-call]
+        return folder if folder.is_dir() and folder.is_relative_to(database.parent.resolve()) else None
+
+    def remove_files(self, version: str) -> None:
+        """Remove the stored release of a version. Its record, figures and card stay; the same release may be registered again."""
+        with self._alone():
+            folder = self.files(version)
+            if folder is not None:
+                self._client.set_model_version_tag(self.name, version, _REMOVED, "yes")  # before: a kill leaves it to be removed
+                remove_whole(folder)
 
     def evidence(self, version: str, out: Path) -> Path:
         """Copy the documents that are kept with a version into `out`: a folder for each, by name.
@@ -267,14 +328,14 @@ class Registry:
     ) -> str:
         from mlflow.exceptions import MlflowException
 
+        signature = sign_release(release)  # first: a key that cannot be used leaves nothing behind
         own = self._client.create_run(
             experiment_id(self._client, self._uri, RELEASES),
             run_name=f"release {release.id}",
             tags={"release": release.id},
         )
+        self._store(release, signature, own.info.run_id)
         with scratch_folder("register") as scratch:
-            save_model(release, scratch / _MODEL)
-            self._client.log_artifacts(own.info.run_id, str(scratch / _MODEL), _MODEL)
             kept = scratch / _EVIDENCE
             for name, folder in documents.items():
                 shutil.copytree(folder, kept / name)
@@ -297,6 +358,14 @@ class Registry:
         )
         self._client.set_terminated(own.info.run_id)  # last: a run that has not ended is not whole
         return str(made.version)
+
+    def _store(self, release: Release, signature: str, run_id: str) -> None:
+        """Write a release, and its signature if it has one, to the files of the run that keeps it."""
+        with scratch_folder("register") as scratch:
+            save_model(release, scratch / _MODEL)
+            if signature:
+                write_text(scratch / _MODEL / SIGNATURE, signature)
+            self._client.log_artifacts(run_id, str(scratch / _MODEL), _MODEL)
 
     def _downloaded(self, row: "Row", out: Path) -> Path:
         return self._copied(row, str(row.source), out)
@@ -339,6 +408,7 @@ class Registry:
             version=version,
             created=row.creation_timestamp,
             aliases=tuple(alias for alias, at in aliases.items() if at == version),
+            removed=_REMOVED in tags,
             figures=_figures(tags),
             approval=ApprovalRule.model_validate_json(approval) if approval else None,
             **texts,

@@ -12,6 +12,7 @@ from serving.backends.port import Backend, Loading, Stored
 from serving.client import Client
 from serving.local import local_client
 from serving.rollout.deployed import Deployed, read_deployed, record_of
+from serving.signatures import check_signature
 
 E = TypeVar("E", bound=Deployed)
 
@@ -86,8 +87,13 @@ def checked(endpoint: Endpoint, name: str, entry: E) -> E:
 def bring_up(endpoint: Endpoint, name: str, entry: Deployed) -> None:
     """Load a version that comes from `pack` or `checked`, and wait for its workers.
 
+    The signature is checked here and nowhere else: every version comes up by this function. What is loaded is not checked.
+
     Raises:
+        InvalidInput: A verifying key is set, and the version has no valid signature.
         Unavailable: Its workers do not get ready.
     """
     stored = Stored(name, entry.version, endpoint.folder.store / entry.archive, entry.workers)
+    if entry.version not in endpoint.loaded(name):
+        check_signature(stored.archive, name, entry.version)
     endpoint.server.load(stored)

@@ -48,7 +48,8 @@ def _bring_back(endpoint: Endpoint, name: str, entry: Deployed, redeploy: Callab
             redeploy(name, entry)
         except GlocalError as error:
             hint = error.hint if isinstance(error, StorageFailed) else damage.hint
-            raise InvalidInput(f"{damage.headline} {error.headline}", hint) from error
+            headlines = dict.fromkeys((damage.headline, error.headline))  # one, where both say that the version is not signed
+            raise InvalidInput(" ".join(headlines), hint) from error
         done = f"It was packed again from the registry, and version {entry.version} serves."
         return [Difference(model=name, found=damage.headline, done=done)]
     return []

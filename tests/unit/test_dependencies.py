@@ -32,7 +32,8 @@ def imported(packages):
 
 
 def test_no_core_dependency_is_never_imported():
-    assert {name(each) for each in PROJECT["dependencies"]} <= set().union(*imported(PACKAGES).values())
+    needed_by_others = {"pyopenssl"}  # model-signing imports it and does not declare it
+    assert {name(each) for each in PROJECT["dependencies"]} - needed_by_others <= set().union(*imported(PACKAGES).values())
 
 
 def test_whatever_is_imported_is_declared():
