@@ -7,6 +7,9 @@ from pydantic import AwareDatetime, Field, model_validator
 from model.schemas.document import Document
 from model.schemas.schema import Schema
 
+DECISION = "decision.json"
+"""File that holds a `Decision` in a folder of its own."""
+
 
 class RuleResult(Schema):
     """One rule with the measured figure, and whether it held."""

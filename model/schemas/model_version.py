@@ -24,6 +24,7 @@ class ModelVersion(Schema):
     code_revision: str = Field("", description="Revision of the code that made the release")
     figures: dict[str, float] = Field({}, description="Figures of the report by name")
     run_id: str = Field("", description="Id of the run that made the version")
+    base_version: str = Field("", description="Version whose gallery was changed to make this one; empty if it was trained")
 
     @property
     def label(self) -> str:

@@ -68,11 +68,44 @@ def history(
         )
         return
     for entry in entries:
-        print(visible(_entry_line(entry)))
+        print(visible(entry_line(entry)))
     if not entries:
         say(f"Nothing served at {at}." if at else "Nothing was promoted here yet.")
     if verify:
         say("The history is intact: every line fits the line before it, and MLflow has the same entries.")
+
+
+def one_model(name: str) -> str:
+    """The model that is meant.
+
+    Args:
+        name: Its name; empty: the only one.
+
+    Raises:
+        InvalidInput: None is named, and there is none or several.
+    """
+    from serving.registry.models import registered_models
+
+    known = registered_models(Environment().mlflow_uri)
+    if name:
+        return name
+    if len(known) != 1:
+        raise InvalidInput(
+            "Several models are registered." if known else "No model is registered.",
+            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
+        )
+    return known[0]
+
+
+def local_time(milliseconds: int) -> str:
+    """A time in milliseconds since 1970, for people of this machine's time zone."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def entry_line(entry: "Promotion") -> str:
+    """An entry of the history for people."""
+    change = f"{entry.before or 'nothing'} -> {entry.version}"
+    return f"{local_time(entry.ended or entry.when)}  {entry.model}  {change}  {entry.outcome}  by {entry.by}  {entry.why}"
 
 
 def _version_line(name: str, version: "ModelVersion", champion: "ModelVersion | None") -> str:
@@ -83,17 +116,15 @@ def _version_line(name: str, version: "ModelVersion", champion: "ModelVersion | 
             figures.append(f"{figure} {value:.3f}" + (f" ({value - than:+.3f})" if than is not None else ""))
     aliases = ", ".join(version.aliases)
     data = f"{version.data_name}@{version.data_rev[:7]}" if version.data_name else ""
-    parts = (f"{name} {version.version}", aliases, _time(version.created), "  ".join(figures), data, f"release {version.release}")
+    parts = (
+        f"{name} {version.version}",
+        aliases,
+        local_time(version.created),
+        "  ".join(figures),
+        data,
+        f"release {version.release}",
+    )
     return "  ".join(filter(None, parts))
-
-
-def _entry_line(entry: "Promotion") -> str:
-    change = f"{entry.before or 'nothing'} -> {entry.version}"
-    return f"{_time(entry.ended or entry.when)}  {entry.model}  {change}  {entry.outcome}  by {entry.by}  {entry.why}"
-
-
-def _time(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _moment(text: str) -> datetime:

@@ -9,12 +9,12 @@ from model.environment import Environment
 from model.errors import InvalidInput
 from model.text import visible
 from pipelines.cli.console import confirm, say
-from pipelines.cli.options import DryRun, Json, Yes
+from pipelines.cli.models import one_model
+from pipelines.cli.options import DryRun, Json, ModelName, Yes
 
 if TYPE_CHECKING:
     from model.schemas.promotion_plan import FigureChange, PromotionPlan
 
-Name = Annotated[str, typer.Option("--name", help="Name of the model; default: the only one.", show_default=False)]
 OtherData = Annotated[bool, typer.Option("--replace-other-data", help="With --yes: replace a version of another data set.")]
 Why = Annotated[str, typer.Option(help="The reason, for the history.", show_default=False)]
 
@@ -22,7 +22,7 @@ Why = Annotated[str, typer.Option(help="The reason, for the history.", show_defa
 def promote(
     version: Annotated[str, typer.Argument(help="The registered version that is to serve.")],
     why: Why,
-    name: Name = "",
+    name: ModelName = "",
     dry_run: DryRun = False,
     yes: Yes = False,
     replace_other_data: OtherData = False,
@@ -31,16 +31,16 @@ def promote(
     """Make a registered version the one that serves, once it has answered its golden queries; shows first what changes."""
     from serving.planning import plan_promotion
 
-    plan = plan_promotion(Environment().mlflow_uri, _model(name), version)
+    plan = plan_promotion(Environment().mlflow_uri, one_model(name), version)
     # a person who is asked has read which data are replaced
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=replace_other_data or not yes, as_json=as_json)
 
 
-def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
+def rollback(why: Why, name: ModelName = "", dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
     """Bring back the version that served before."""
     from serving.planning import plan_rollback
 
-    plan = plan_rollback(Environment().mlflow_uri, _model(name))
+    plan = plan_rollback(Environment().mlflow_uri, one_model(name))
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json)  # it served before
 
 
@@ -70,31 +70,12 @@ def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replac
     print(visible(f"{done.name} version {done.version} serves at {done.address}, {done.golden} golden queries answered"))
 
 
-def _model(name: str) -> str:
-    """The model that is meant.
-
-    Raises:
-        InvalidInput: None is named, and there is none or several.
-    """
-    from serving.registry.models import registered_models
-
-    known = registered_models(Environment().mlflow_uri)
-    if name:
-        return name
-    if len(known) != 1:
-        raise InvalidInput(
-            "Several models are registered." if known else "No model is registered.",
-            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
-        )
-    return known[0]
-
-
 def _show(plan: "PromotionPlan") -> None:
     """The plan on standard error, a line for each thing that changes."""
     now = f"version {plan.serving.version}" if plan.serving else "nothing"
     say(visible(f"{plan.model}: {now} serves, version {plan.wanted.version} is to serve (release {plan.wanted.release})"))
     for name, figure in plan.figures.items():
-        say(visible(f"  {name:<24} {_figure(figure)}"))
+        say(visible(f"  {name:<24} {figure_text(figure)}"))
     if plan.data:
         other = " (another data set)" if plan.other_data else ""
         say(visible(f"  data                     {plan.data.before or 'none'} -> {plan.data.after}{other}"))
@@ -105,7 +86,8 @@ def _show(plan: "PromotionPlan") -> None:
         say("                           the version brings the gallery of its own space")
 
 
-def _figure(figure: "FigureChange") -> str:
+def figure_text(figure: "FigureChange") -> str:
+    """A figure of two versions and its difference, for people."""
     before, after = (f"{value:.4g}" if value is not None else "none" for value in (figure.before, figure.after))
     if figure.before is None or figure.after is None:
         return f"{before} -> {after}"

@@ -14,6 +14,7 @@ from model.files import atomic_folder
 from model.locks import hold
 from model.release import Release, open_release
 from model.schemas.model_version import Alias, ModelVersion
+from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import scratch_folder
 from serving.registry.store import experiment_id, open_client, sqlite_file
 from serving.registry.stored import release_in, save_model
@@ -27,7 +28,7 @@ _MODEL = "model"
 _CARD = "model_card.md"
 _DESCRIPTION = 5000
 """Maximum characters that MLflow keeps of a description."""
-_TEXTS = ("release", "embedding_space_id", "data_name", "data_md5", "data_rev", "code_revision", "run_id")
+_TEXTS = ("release", "embedding_space_id", "data_name", "data_md5", "data_rev", "code_revision", "run_id", "base_version")
 _WAIT_S = 300.0
 _PATIENCE_S = 60
 _LISTED = 10_000
@@ -160,9 +161,25 @@ class Registry:
         """The data set that a version was made from; read from its release if it was not recorded; empty if unreadable."""
         if version.data_name:
             return version.data_name
-        with contextlib.suppress(Exception), scratch_folder("manifest") as scratch:  # it is unknown then, whatever the error
-            return self.fetch(version.version, scratch / "release").pin.path
+        with contextlib.suppress(Exception):  # it is unknown then, whatever the error
+            return self.manifest(version.version).data.path
         return ""
+
+    def manifest(self, version: str) -> ReleaseManifest:
+        """The manifest of a version's release, without a copy of its other files.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+            InvalidInput: The stored manifest was changed.
+        """
+        row = self._get(version)
+        with scratch_folder("manifest") as scratch:
+            self._downloaded(row, scratch, "MLmodel")
+            folder = release_in(scratch).relative_to(scratch.resolve())
+            stored = ReleaseManifest.load(self._downloaded(row, scratch, f"{folder.as_posix()}/{RELEASE_MANIFEST}"))
+        if stored.release_id != row.tags.get("release"):
+            raise InvalidInput(f"The manifest that is stored as {self.name} {version} is another one than was registered.")
+        return stored
 
     def fetch(self, version: str, out: Path) -> Release:
         """Copy a version's release to `out`, whole or not at all, and open the copy.
@@ -229,12 +246,14 @@ class Registry:
         self._client.set_terminated(own.info.run_id)  # last: a run that has not ended is not whole
         return str(made.version)
 
-    def _downloaded(self, row: "Row", out: Path) -> Path:
+    def _downloaded(self, row: "Row", out: Path, file: str = "") -> Path:
+        """Copy the stored model, or one file of it, into a folder."""
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
         try:
-            return Path(download_artifacts(artifact_uri=row.source, dst_path=str(out), tracking_uri=self._uri))
+            source = f"{row.source}/{file}" if file else row.source
+            return Path(download_artifacts(artifact_uri=source, dst_path=str(out), tracking_uri=self._uri))
         except (MlflowException, OSError) as error:
             if disk := disk_error(error, out):
                 raise disk from error

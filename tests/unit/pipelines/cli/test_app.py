@@ -16,6 +16,7 @@ COMMANDS = [
     ["rollback"],
     ["models"],
     ["history"],
+    ["lineage"],
     ["data"],
     ["data", "import"],
     ["data", "list"],
