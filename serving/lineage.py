@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from model.config import RunConfig, setting_texts
-from model.errors import InvalidInput, NotFound
+from model.errors import GlocalError
 from model.home import Home
 from model.schemas.lineage import Lineage
 from model.schemas.promotion_plan import TextChange
@@ -37,24 +37,24 @@ def lineage_of(home: Home, tracking_uri: str, name: str, version: str) -> Lineag
     """
     registry, runs, notes = Registry(tracking_uri, name), Runs(tracking_uri), list[str]()
     found = registry.version(version)
-    manifest = _readable(lambda: registry.manifest(version), notes)
+    manifest = readable(lambda: registry.manifest(version), notes)
     run = run_of(runs, found)
     pipeline = run if run is not None and run.kind else None
     if pipeline is None:
         notes.append(f"No run is on record that made {found.label}.")
-    trained = _readable(lambda: trained_version(registry, found), notes)
-    report = _readable(lambda: report_of(runs, trained), notes) if trained and trained.run_id and pipeline else None
+    trained = readable(lambda: trained_version(registry, found), notes)
+    report = readable(lambda: report_of(runs, trained), notes) if trained and trained.run_id and pipeline else None
     return Lineage(
         version=found,
         serves=serving_versions(home).get(name) == version,
         data=manifest.data if manifest else None,
         gallery=(manifest.gallery or ()) if manifest else (),
         run=pipeline,
-        change=_readable(lambda: change_of(runs, found), notes) if pipeline and found.base_version else None,
+        change=readable(lambda: change_of(runs, found), notes) if pipeline and found.base_version else None,
         settings=changed_from_default(pipeline) if pipeline else {},
         evaluated=trained.version if trained and report else "",
         figures=report.retrieval.figures if report else {},
-        decision=_readable(lambda: decision_of(runs, found), notes) if pipeline else None,
+        decision=readable(lambda: decision_of(runs, found), notes) if pipeline else None,
         promotions=tuple(entry for entry in read_history(tracking_uri, name=name) if entry.version == version),
         notes=tuple(notes),
     )
@@ -78,10 +78,10 @@ def changed_from_default(run: RunRecord) -> dict[str, TextChange]:
     }
 
 
-def _readable(read: Callable[[], T], notes: list[str]) -> T | None:
-    """What is read; None, and a note, if it was not kept or is damaged."""
+def readable(read: Callable[[], T], notes: list[str]) -> T | None:
+    """What is read; None, and a note, if it was not kept, is damaged, or does not fit."""
     try:
         return read()
-    except (NotFound, InvalidInput) as error:
+    except GlocalError as error:
         notes.append(error.headline)
         return None

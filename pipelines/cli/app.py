@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, gallery, key, lineage, models, promote, query, run, serve
+from pipelines.cli import data, diff, gallery, key, lineage, models, promote, query, run, serve
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
@@ -23,6 +23,7 @@ app.command("rollback")(promote.rollback)
 app.command("models")(models.models)
 app.command("history")(models.history)
 app.command("lineage")(lineage.lineage)
+app.command("diff")(diff.diff)
 app.add_typer(data.commands, name="data")
 app.add_typer(gallery.commands, name="gallery")
 app.add_typer(serve.commands, name="serve")

@@ -17,6 +17,7 @@ COMMANDS = [
     ["models"],
     ["history"],
     ["lineage"],
+    ["diff"],
     ["data"],
     ["data", "import"],
     ["data", "list"],
