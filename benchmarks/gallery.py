@@ -38,8 +38,9 @@ from model.progress import print_progress
 from model.retrieval.galleries.arrays import blocks, map_array
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.exact import exact_search
-from model.retrieval.galleries.local import IndexPlan, LocalGallery
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.galleries.stored import load_gallery
+from model.schemas.gallery_record import IndexPlan
 
 SPACE = "benchmarkgallery"
 K = 10

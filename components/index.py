@@ -33,7 +33,7 @@ def index(
     from components.runtime.step import step
     from model.config import IndexConfig
     from model.index import build_release
-    from model.retrieval.galleries.local import IndexPlan
+    from model.schemas.gallery_record import IndexPlan
 
     with step("index") as current:
         settings = IndexConfig(**index)

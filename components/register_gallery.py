@@ -1,6 +1,6 @@
 """Step of enrolment and removal: a version of the registered model, alias challenger."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -8,7 +8,11 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def register_gallery(base: dict[str, Any], release: dsl.Input[dsl.Model], decision: dsl.Input[dsl.Artifact]) -> str:
+def register_gallery(
+    base: dict[str, Any],
+    release: dsl.Input[dsl.Model],
+    decision: dsl.Input[dsl.Artifact],
+) -> NamedTuple("Registered", [("version", str), ("may_serve", bool)]):  # type: ignore[valid-type] # as KFP reads it
     """Keep the release in the registry, with the evidence of the version whose gallery was changed.
 
     Reads:
@@ -16,7 +20,8 @@ def register_gallery(base: dict[str, Any], release: dsl.Input[dsl.Model], decisi
         release, decision: What the steps before wrote.
 
     Returns:
-        The version.
+        version: The version.
+        may_serve: Whether it needs nobody's approval, or has it.
 
     Fails when the release is not whole, when the decision is on another release, when the gate refused it, or when the
     registry does not answer.
@@ -24,7 +29,7 @@ def register_gallery(base: dict[str, Any], release: dsl.Input[dsl.Model], decisi
     from pathlib import Path
 
     from components.runtime.record import recorded_run
-    from components.runtime.reporting import record_registered
+    from components.runtime.reporting import record_approval, record_registered
     from components.runtime.step import step
     from model.schemas.gallery import GalleryBase
     from serving.enrolment import register_gallery as register
@@ -38,4 +43,4 @@ def register_gallery(base: dict[str, Any], release: dsl.Input[dsl.Model], decisi
             run=recorded_run(current.environment),
         )
         record_registered(current, registered)
-        return registered.version
+        return registered.version, record_approval(current, registered)

@@ -19,6 +19,7 @@ from model.named_parts import nearest
 from model.nested import flattened
 from model.networks.attention import ATTENTION
 from model.networks.methods import method_names
+from model.schemas.approval import ApprovalRule
 from model.text import excerpt
 
 SEVERAL_FOLDS = 3
@@ -261,10 +262,20 @@ class GateConfig(_Section):
         description="Largest share of enrolled images that are taken for another object of the gallery, if it is larger than the "
         "false-accept rate that the threshold states; glocal gallery alone",
     )
+    approval: Literal["none", "required"] = Field(
+        "none", description="Whether operators must approve a version that passed before it serves: glocal approve"
+    )
+    approvers: int = Field(1, ge=1, description="Number of operators who must approve it")
+    own_approval: bool = Field(False, description="Whether who started the run may be one of them")
     max_size_mb: float = Field(2048, gt=0, description="Largest size of the release folder, in MiB")
     max_latency_ms: float = Field(
         5000, gt=0, description="Longest time of a query, the fastest of 20 on the evaluating machine, in milliseconds"
     )
+
+    @property
+    def approval_rule(self) -> ApprovalRule | None:
+        """Whose word a version needs before it serves; None: nobody's."""
+        return ApprovalRule(approvers=self.approvers, own=self.own_approval) if self.approval == "required" else None
 
 
 class ServeConfig(_Section):

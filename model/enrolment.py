@@ -32,7 +32,7 @@ from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.galleries.entries import Entries
-from model.retrieval.galleries.local import BY_SIZE, IndexPlan, LocalGallery
+from model.retrieval.galleries.local import RECORD, LocalGallery
 from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.gallery import Gallery
 from model.retrieval.local_features import LocalFeatures, features_of_images
@@ -40,7 +40,7 @@ from model.retrieval.reranker import Reranker
 from model.retrieval.retriever import Retriever
 from model.retrieval.stored_reranker import pack, save_reranker
 from model.schemas.data_pin import DataPin
-from model.schemas.gallery_record import MilvusIndex
+from model.schemas.gallery_record import GalleryRecord
 from model.schemas.golden import GoldenQuery, Neighbour
 from model.text import counted, visible
 
@@ -243,7 +243,7 @@ def _remade(
         parts = Path(folder)
         for name in ("weights.safetensors", "config.json", "calibration.json"):
             shutil.copy2(release.folder / name, parts)
-        plan = IndexPlan("milvus") if isinstance(release.gallery.index, MilvusIndex) else BY_SIZE
+        plan = GalleryRecord.load(release.folder / "gallery" / RECORD).plan
         _gallery(release, kept, new, progress).save(parts / "gallery", space, plan)
         gallery = load_gallery(parts / "gallery", space)  # golden answers are those of the index
         reranker = None

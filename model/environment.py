@@ -43,6 +43,9 @@ class Environment(BaseSettings):
     run_folder: Path | None = Field(None, description="Folder of the run's logs and reports; set by `glocal run`")
     code_revision: str = Field("", description="Revision of the code of the whole run; set by `glocal run`")
     user: str = Field("", description="Name of who acts, as the ledger of promotions shows it; empty: the login name")
+    key: str = Field(
+        "", repr=False, description="API key of the operator who approves or refuses; empty: that of this home's owner"
+    )
     backend: Literal["torchserve", "litserve"] = Field(
         "torchserve", description="Server of models behind the gateway; `glocal serve start` replaces another one that runs"
     )

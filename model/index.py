@@ -26,7 +26,7 @@ from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release, space_id
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.galleries.entries import Entries
-from model.retrieval.galleries.local import BY_SIZE, IndexPlan, LocalGallery
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.local_features import features_of_images
 from model.retrieval.reranker import Reranker, fitted_rows, reduction_for
@@ -34,6 +34,7 @@ from model.retrieval.retriever import Retriever
 from model.retrieval.stored_reranker import StoredFeatures, pack, save_reranker
 from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
+from model.schemas.gallery_record import BY_SIZE, IndexPlan
 from model.schemas.train_report import read_training
 from model.training.train import HELD_OUT
 

@@ -9,9 +9,10 @@ from kfp import compiler
 
 from model.files import atomic_file
 from pipelines.enrolment import enrolment, removal
+from pipelines.promotion import promotion
 from pipelines.training import training
 
-PIPELINES: dict[str, Any] = {"training": training, "enrolment": enrolment, "removal": removal}
+PIPELINES: dict[str, Any] = {"training": training, "enrolment": enrolment, "removal": removal, "promotion": promotion}
 """Every pipeline by its name."""
 
 

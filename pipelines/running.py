@@ -25,7 +25,7 @@ from model.schemas.figures import Figure
 from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.report import Report
 from model.schemas.run_event import RunEvent
-from model.schemas.run_result import RunError, RunResult
+from model.schemas.run_result import RunError, RunResult, RunStatus
 from pipelines.compiled import compile_pipeline
 from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
@@ -179,9 +179,10 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
     if error:
         runs.close(run_id, succeeded=False, headline=error.headline)  # also if the exit handler could not
     recorded = runs.run(run_id)
-    rejected = error is None and recorded.state == "rejected"
+    ended: RunStatus = recorded.state if recorded.state in {"rejected", "awaiting"} else "succeeded"
+    rejected = error is None and ended == "rejected"
     return RunResult(
-        status="failed" if error else "rejected" if rejected else "succeeded",
+        status="failed" if error else ended,
         run_id=run_id,
         log=str(done.log),
         steps=tuple(done.steps),

@@ -210,20 +210,28 @@ class AsyncClient(_Calls):
         """See `Client.detect`."""
         return await self._ask(DetectAnswer, "detect", [image], options, model, version)
 
+    async def release(self, model: str = "") -> dict[str, str]:
+        """See `Client.release`."""
+        answer: dict[str, str] = _checked(await self._send("GET", _path("release", model, ""), {}, {})).json()
+        return answer
+
     async def _ask(self, kind: type[A], operation: str, images: Sequence[Image], options: Mapping[str, Any], *model: str) -> A:
         request = _request(operation, images, options, *model)
-        if self._http is None:
-            self._http = _made(httpx.AsyncClient, self._settings)
         for tried in range(self._retries + 1):
-            try:
-                answer = await self._http.request("POST", request.path, params=request.params, **request.body)
-            except httpx.TransportError as error:
-                raise self._nothing_answers() from error
+            answer = await self._send("POST", request.path, request.params, request.body)
             pause = self._pause(answer, tried)
             if pause is None:
                 break
             await asyncio.sleep(pause)
         return kind.model_validate_json(_checked(answer).content)
+
+    async def _send(self, method: str, path: str, params: dict[str, str], body: dict[str, Any]) -> httpx.Response:
+        if self._http is None:
+            self._http = _made(httpx.AsyncClient, self._settings)
+        try:
+            return await self._http.request(method, path, params=params, **body)
+        except httpx.TransportError as error:
+            raise self._nothing_answers() from error
 
 
 def choose_model(state: ServerStatus, name: str) -> str:

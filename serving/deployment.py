@@ -15,6 +15,7 @@ from model.release import Release
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.scratch import scratch_folder
+from serving.approval import refuse_unapproved
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 from serving.rollout.challenge import end_challenge
@@ -75,8 +76,10 @@ def deploy_version(
         workers: Number of worker processes.
 
     Raises:
+        Conflict: The version needs an approval which it has not.
         GlocalError: The version cannot be loaded or does not verify. What served before still serves, and no alias moved.
     """
+    refuse_unapproved(model.registry, model.ledger, version)
     end_challenge(endpoint, model.name)
     place = serving_place(model.home)
     entry = model.ledger.begin(

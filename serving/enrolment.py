@@ -104,7 +104,7 @@ def gate_gallery(
     Args:
         release_folder: Folder of the release.
         base: The version whose gallery was changed, and the champion.
-        config: The thresholds; `max_collisions` alone counts.
+        config: The thresholds; `max_collisions` counts, and whose approval is needed.
         out: Folder of the decision; made if it is missing.
         tracking_uri: Address of the registry.
         home: GLOCAL_HOME.
@@ -155,7 +155,15 @@ def register_gallery(
         "gallery_data": " ".join(diff.after.data),
     }
     card = render_gallery_card(diff, before.label, decision, run=run)
-    version = registry.register(release, evidence, run.id if run else None, card=card)
+    version = registry.register(
+        release,
+        evidence,
+        run.id if run else None,
+        card=card,
+        documents={"decision": decision_folder},
+        approval=decision.approval,
+        starter=run.user if run else "",
+    )
     registry.make_challenger(version)
     return registry.version(version)
 
@@ -253,7 +261,7 @@ def _decided(candidate: Release, base: GalleryBase, config: GateConfig, tracking
 
     with fetched_release(Registry(tracking_uri, base.model), base.replaced) as before:
         champion = ComparedChampion(name=base.model, version=base.champion, data=before.pin.named) if base.champion else None
-        return decide_gallery(candidate, before, champion, max_collisions=config.max_collisions)
+        return decide_gallery(candidate, before, champion, config)
 
 
 def _hashes_in(home: Home) -> Callable[[DataPin], Mapping[str, str]]:

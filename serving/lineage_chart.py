@@ -60,6 +60,6 @@ def _promotion(entry: Promotion) -> list[str]:
     moment = datetime.fromtimestamp((entry.ended or entry.when) / 1000, UTC)
     return [
         f"{entry.outcome} {moment:%Y-%m-%d %H:%M UTC}",
-        f"{entry.before or 'nothing'} to {entry.version}, by {entry.by}",
+        f"{entry.label}, by {entry.by}",
         entry.why,
     ]

@@ -1,9 +1,12 @@
 """The endpoint of this machine as its own user finds it: the gateway's address and the owner's key, from the home."""
 
-from model.errors import Unavailable
-from model.files import read_json
+import contextlib
+
+from model.errors import GlocalError, Unavailable
+from model.files import read_json, write_text
 from model.home import ServeFolder
 from serving.client import Client
+from serving.gateway.keys import KeyFile, Scope, create_key
 from serving.protocol import local_address
 
 
@@ -13,6 +16,15 @@ def read_key(folder: ServeFolder) -> str | None:
         return folder.key.read_text(encoding="utf-8").strip()
     except OSError:
         return None
+
+
+def ensure_key(folder: ServeFolder) -> None:
+    """Make a key of the home's owner, unless there is one that is admitted."""
+    with contextlib.suppress(GlocalError):
+        KeyFile(folder.keys).admit(read_key(folder), Scope.OPERATOR)
+        return
+    _, secret = create_key(folder.keys, "owner of this home", [Scope.CALLER, Scope.OPERATOR])
+    write_text(folder.key, secret + "\n", mode=0o600)
 
 
 def local_client(folder: ServeFolder) -> Client:

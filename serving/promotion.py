@@ -68,7 +68,15 @@ def register_release(
     registry = Registry(tracking_uri, served_name(config, release.pin.path))
     refuse_other_data(registry, release.pin, allowed=config.replace_other_data)
     card = render_card(report, run=run, decision=decision)
-    version = registry.register(release, report.recorded(), run.id if run else None, card=card)
+    version = registry.register(
+        release,
+        report.recorded(),
+        run.id if run else None,
+        card=card,
+        documents={"report": report_folder, "decision": decision_folder},
+        approval=decision.approval,
+        starter=run.user if run else "",
+    )
     if registry.make_challenger(version):
         registry.replace_card(version, render_card(report, run=run, decision=decision, version=registry.version(version).label))
     return registry.version(version)

@@ -75,6 +75,21 @@ def record_registered(current: Step, registered: ModelVersion) -> None:
     run_evidence(current.environment, {}, {"model": registered.model, "model_version": registered.version}, {})
 
 
+def record_approval(current: Step, registered: ModelVersion) -> bool:
+    """Put on the record of the run whether the version waits for an approval; returns whether it may serve."""
+    from serving.approval import read_approval
+    from serving.deployment import ModelRecords
+
+    environment = current.environment
+    model = ModelRecords.open(environment.home, environment.mlflow_uri, registered.model)
+    said = read_approval(model.registry, model.ledger, registered)
+    may_serve = said is None or said.may_serve
+    if not may_serve:
+        current.warn(f"{registered.label} does not serve before operators have approved it: glocal approve {registered.version}.")
+    run_evidence(environment, {}, {"awaiting_approval": str(not may_serve)}, {})
+    return may_serve
+
+
 def show_change(current: Step, folder: Path, change: GalleryChange, model: str) -> None:
     """Write the change of a gallery into a folder, put it on the record of the run, and say which images were there before.
 

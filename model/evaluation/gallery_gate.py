@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from model.config import GateConfig
 from model.data.images import decode_image
 from model.evaluation.gate import rule_result
 from model.gallery_entries import entries_of
@@ -21,14 +22,14 @@ _NAMED = 5
 """Maximum pairs of labels, and golden queries, that a rule names."""
 
 
-def decide_gallery(candidate: Release, base: Release, champion: ComparedChampion | None, *, max_collisions: float) -> Decision:
+def decide_gallery(candidate: Release, base: Release, champion: ComparedChampion | None, config: GateConfig) -> Decision:
     """Compare a release with the one whose gallery was changed.
 
     Args:
         candidate: The release with the changed gallery.
         base: The champion, or the version that was changed where there is none.
         champion: Name and version of the champion; None if there is none.
-        max_collisions: Share of new images that may be taken for another object, where it is larger than the stated rate.
+        config: The thresholds, of which `max_collisions` counts, and whose approval the release needs.
 
     Returns:
         The decision. Its rules:
@@ -44,12 +45,18 @@ def decide_gallery(candidate: Release, base: Release, champion: ComparedChampion
     """
     golden, asked = _golden(candidate, base)
     new = _new_rows(candidate, base)
-    rules = (_same_space(candidate, base), golden, _collisions(candidate, new, max_collisions), _look_alikes(candidate, new))
+    rules = (
+        _same_space(candidate, base),
+        golden,
+        _collisions(candidate, new, config.max_collisions),
+        _look_alikes(candidate, new),
+    )
     return Decision(
         made_at=datetime.now(UTC),
         release=candidate.id,
         passed=all(rule.held for rule in rules),
         champion=champion,
+        approval=config.approval_rule,
         queries=asked + len(new),
         rules=rules,
     )

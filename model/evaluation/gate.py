@@ -130,6 +130,7 @@ def decide(evidence: Evidence, champion: Champion | None, config: GateConfig, *,
         release=evidence.release,
         passed=all(rule.held for rule in rules),
         champion=champion.identity if champion else None,
+        approval=config.approval_rule,
         queries=int(evidence.candidate.has_match.sum()),
         rules=tuple(rules),
     )

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from model.schemas.approval import ApprovalRule
 from model.schemas.document import Document
 from model.schemas.schema import Schema
 
@@ -41,6 +42,7 @@ class Decision(Document):
     release: str = Field(description="Id of the candidate's release")
     passed: bool = Field(description="Whether every rule held")
     champion: ComparedChampion | None = Field(description="The champion that was compared with; None if there was none")
+    approval: ApprovalRule | None = Field(None, description="Whose word it needs before it serves; None: nobody's")
     queries: int = Field(ge=0, description="Number of queries that the decision is based on: those with a possible match")
     rules: tuple[RuleResult, ...] = Field(min_length=1, description="Every rule")
 

@@ -1,5 +1,6 @@
 """The record of a stored gallery, as gallery.json holds it."""
 
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -9,6 +10,29 @@ from model.schemas.schema import Schema
 
 RECALL_DEPTH = 10
 """Neighbours of a query of which an approximate search must find a stated share."""
+
+
+@dataclass(frozen=True)
+class IndexPlan:
+    """How a gallery is to be searched.
+
+    Attributes:
+        kind: `flat` compares a query with every entry, `ivf` with those of some lists; `milvus` leaves it to a Milvus server;
+            `auto`: flat or ivf, by the size of the gallery.
+        flat_up_to: Most entries of a gallery that `auto` searches flat.
+        min_recall: Least recall@10 of an approximate search against the exact one.
+    """
+
+    kind: Literal["auto", "flat", "ivf", "milvus"] = "auto"
+    flat_up_to: int = 50_000
+    min_recall: float = 0.98
+
+    def has_lists(self, count: int) -> bool:
+        """Whether a gallery of `count` entries gets lists."""
+        return count > 0 and (self.kind == "ivf" or (self.kind == "auto" and count > self.flat_up_to))
+
+
+BY_SIZE = IndexPlan()
 
 
 class FlatIndex(Schema):
@@ -55,3 +79,4 @@ class GalleryRecord(Document):
     classes: tuple[str, ...] = Field(description="Class names, by the numbers in labels.npy")
     groups: tuple[str, ...] | None = Field(None, description="Group names, by the numbers in groups.npy; absent without groups")
     index: GalleryIndex = Field(description="How it is searched")
+    plan: IndexPlan = Field(BY_SIZE, description="How it was to be searched: a gallery with more entries is searched likewise")

@@ -28,7 +28,9 @@ class Lineage(Schema):
     evaluated: str = Field(description="Version with the same network that the figures were measured on; empty without a report")
     figures: dict[str, Figure] = Field(description="Figures of that version's report with their intervals")
     decision: Decision | None = Field(description="The gate's decision on it; None if none was kept")
-    promotions: tuple[Promotion, ...] = Field(description="Attempts to let it serve, oldest first")
+    promotions: tuple[Promotion, ...] = Field(
+        description="Entries of the ledger on it, oldest first: attempts to let it serve, and operators' words"
+    )
     notes: tuple[str, ...] = Field(description="What could not be read, and why, in sentences")
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from model.schemas.approval import ApprovalRule
 from model.schemas.schema import Schema
 
 Alias = Literal["challenger", "champion", "previous"]
@@ -24,6 +25,9 @@ class ModelVersion(Schema):
     code_revision: str = Field("", description="Revision of the code that made the release")
     figures: dict[str, float] = Field({}, description="Figures of the report by name")
     run_id: str = Field("", description="Id of the run that made the version")
+    starter: str = Field("", description="Who started that run")
+    evidence_sha256: str = Field("", description="SHA-256 of the report and the decision as they were registered")
+    approval: ApprovalRule | None = Field(None, description="Whose word it needs before it serves; None: nobody's")
     base_version: str = Field("", description="Version whose gallery was changed to make this one; empty if it was trained")
 
     @property

@@ -1,16 +1,18 @@
 """Entries of the ledger of promotions, and the result of a deployment."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from model.schemas.schema import Schema
 
-PromotionOutcome = Literal["begun", "promoted", "failed", "killed"]
+Word = Literal["approved", "refused"]
+"""What an operator says of a version."""
+PromotionOutcome = Literal["begun", "promoted", "failed", "killed", "approved", "refused"]
 
 
 class Promotion(Schema):
-    """One attempt to change the served version."""
+    """An entry of the ledger: one attempt to change the served version, or an operator's word on a version."""
 
     id: str = Field(description="Id of the ledger's run")
     model: str = Field(description="Name of the registered and served model")
@@ -21,17 +23,20 @@ class Promotion(Schema):
     version: str = Field(description="Version that was to serve")
     release: str = Field(description="Id of that version's release")
     outcome: PromotionOutcome = Field(
-        description="How it ended; begun: it has not; killed: it was stopped before the version was verified"
+        description="How it ended; begun: it has not; killed: it was stopped before the version was verified. Or the word"
     )
     place: str = Field("", description="Machine and GLOCAL_HOME that served")
     ended: int | None = Field(
         None, description="Time at which it ended, in milliseconds since 1970; of a promotion: since when the version serves"
     )
+    evidence: str = Field("", description="SHA-256 of the report and the decision that a word is on; else empty")
     kept: bool = Field(True, description="Whether the ledger's file has it; entries of earlier revisions are in MLflow alone")
 
     @property
     def label(self) -> str:
         """The change for people."""
+        if self.outcome in get_args(Word):
+            return f"{self.model} version {self.version}"
         return f"{self.model} {self.before or 'nothing'} to {self.version}"
 
 

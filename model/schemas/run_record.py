@@ -8,8 +8,9 @@ from model.schemas.data_pin import DataPin
 from model.schemas.schema import Schema
 from model.schemas.training_gain import TrainingGain
 
-RunState = Literal["running", "succeeded", "rejected", "failed", "killed"]
-"""`rejected`: the gate refused the model. `killed`: the run was stopped or ended from outside."""
+RunState = Literal["running", "succeeded", "rejected", "awaiting", "failed", "killed"]
+"""`rejected`: the gate refused the model. `awaiting`: it is registered, and serves once operators have approved it. `killed`: the
+run was stopped or ended from outside."""
 
 
 class Failure(Schema):

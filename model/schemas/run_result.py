@@ -9,7 +9,7 @@ from model.schemas.gallery import GalleryChange
 from model.schemas.schema import Schema
 from model.schemas.training_gain import TrainingGain
 
-RunStatus = Literal["succeeded", "rejected", "failed", "killed"]
+RunStatus = Literal["succeeded", "awaiting", "rejected", "failed", "killed"]
 REJECTED_EXIT_CODE = 6
 _ONLY_WHERE_SET = ("gallery", "error", "refused", "refused_rules", "decision")
 
@@ -36,7 +36,9 @@ class RunError(Schema):
 class RunResult(Schema):
     """The result of a run, as `glocal run --json` prints it and `result.json` keeps it."""
 
-    status: RunStatus = Field(description="succeeded; rejected by the gate; failed; killed: stopped or ended from outside")
+    status: RunStatus = Field(
+        description="succeeded; awaiting approval; rejected by the gate; failed; killed: stopped or ended from outside"
+    )
     run_id: str = Field("", description="Id of the run in MLflow")
     log: str = Field("", description="Path of the log of the whole run")
     steps: tuple[StepResult, ...] = Field((), description="Finished steps in their order")
@@ -59,7 +61,7 @@ class RunResult(Schema):
         """Exit code of the command line."""
         if self.error:
             return self.error.exit_code
-        return {"succeeded": 0, "rejected": REJECTED_EXIT_CODE}.get(self.status, 1)
+        return {"succeeded": 0, "awaiting": 0, "rejected": REJECTED_EXIT_CODE}.get(self.status, 1)
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object. Fields of a failure or a refusal are left out if there was none."""

@@ -20,6 +20,8 @@ app.command("run")(run.run)
 app.command("query")(query.query)
 app.command("promote")(promote.promote)
 app.command("rollback")(promote.rollback)
+app.command("approve")(promote.approve)
+app.command("refuse")(promote.refuse)
 app.command("models")(models.models)
 app.command("history")(models.history)
 app.command("lineage")(lineage.lineage)
@@ -36,6 +38,7 @@ class Pipeline(StrEnum):
     TRAINING = "training"
     ENROLMENT = "enrolment"
     REMOVAL = "removal"
+    PROMOTION = "promotion"
 
 
 def main() -> None:

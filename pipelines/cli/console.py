@@ -94,6 +94,9 @@ def summarise(result: RunResult) -> None:
     if result.model_version and result.status == "succeeded":
         say(f"  model     {result.model} version {result.model_version}, alias {result.alias}")
         say(f"  address   {result.address}")
+    if result.status == "awaiting":
+        say(f"  model     {result.model} version {result.model_version}, awaiting approval; what served serves on")
+        say(f"  hint      An operator: glocal approve {result.model_version} --name {result.model} --why REASON")
     for text in result.refused or ():
         say(f"  refused   {visible(text)}")
     if result.decision:

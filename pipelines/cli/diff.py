@@ -11,7 +11,6 @@ from model.environment import Environment
 from model.errors import InvalidInput
 from model.text import counted, visible
 from pipelines.cli.console import say
-from pipelines.cli.models import one_model
 from pipelines.cli.options import Json, ModelName
 from pipelines.cli.promote import figure_text
 
@@ -28,14 +27,16 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Compare two versions: settings, data, figures, and queries won and lost."""
+    from serving.registry.models import choose_model
     from serving.version_diff import diff_versions, save_queries
 
     if save is not None and save.suffix.lower() not in {".html", ".htm"}:
         raise InvalidInput(f"{save} would not be an HTML file.", "Name it .html.")
     environment = Environment()
-    found = diff_versions(environment.home, environment.mlflow_uri, one_model(name), before, after)
+    uri = environment.mlflow_uri
+    found = diff_versions(environment.home, uri, choose_model(uri, name), before, after)
     if save is not None:
-        save_queries(environment.home, environment.mlflow_uri, found.before, found.after, save)
+        save_queries(environment.home, uri, found.before, found.after, save)
     if as_json:
         print(json.dumps({**found.model_dump(mode="json"), "page": str(save) if save else None}))
         return

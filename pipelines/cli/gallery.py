@@ -1,12 +1,13 @@
 """`glocal gallery`: the objects that a served model knows. Nothing is trained."""
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.config import load_config
+from model.config import RunConfig, load_config
 from model.environment import Environment
 from model.errors import InvalidInput
 from model.text import counted, visible
@@ -76,7 +77,7 @@ def remove(
     labels, ids = label or [], identity or []
     if not labels and not ids:
         raise InvalidInput("Nothing is named that should be removed.", "Name labels or images: --label LABEL, --id ID.")
-    config = load_config(None, set_ or ())
+    config = _settings(set_, "gate")
     from components.runtime.revision import code_revision
     from pipelines.galleries import run_removal
     from serving.galleries import choose_base
@@ -153,7 +154,7 @@ def _enrol(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    config = load_config(None, settings or ())
+    config = _settings(settings, "data", "gate")
     from components.runtime.revision import code_revision
     from pipelines.galleries import gallery_data, run_enrolment
     from pipelines.running import locate
@@ -186,6 +187,19 @@ def _enrol(
         ),
         as_json,
     )
+
+
+def _settings(given: list[str] | None, *sections: str) -> RunConfig:
+    """The settings of a change, which are of some sections alone: weights, index and thresholds stay as they are.
+
+    Raises:
+        InvalidInput: A setting is of another section, or is none.
+    """
+    config = load_config(None, given or ())
+    for setting in given or ():
+        if re.split(r"[.=]", setting, maxsplit=1)[0].strip() not in sections:
+            raise InvalidInput(f"{setting} changes nothing here.", f"Settings that count: those of {' and '.join(sections)}.")
+    return config
 
 
 def _run(start: "Callable[[], RunResult]", as_json: bool) -> None:

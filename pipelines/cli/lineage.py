@@ -11,7 +11,7 @@ from model.environment import Environment
 from model.errors import InvalidInput
 from model.text import counted, visible
 from pipelines.cli.console import say
-from pipelines.cli.models import entry_line, local_time, one_model
+from pipelines.cli.models import entry_line, local_time
 from pipelines.cli.options import Json, ModelName
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ def lineage(
     environment = Environment()
     if version:
         from serving.lineage import lineage_of
+        from serving.registry.models import choose_model
 
-        found = lineage_of(environment.home, environment.mlflow_uri, one_model(name), version)
+        uri = environment.mlflow_uri
+        found = lineage_of(environment.home, uri, choose_model(uri, name), version)
         _show_lineage(found, mermaid=mermaid, as_json=as_json)
         return
     from serving.data_uses import uses_of_data, uses_of_image

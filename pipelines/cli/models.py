@@ -75,28 +75,6 @@ def history(
         say("The history is intact: every line fits the line before it, and MLflow has the same entries.")
 
 
-def one_model(name: str) -> str:
-    """The model that is meant.
-
-    Args:
-        name: Its name; empty: the only one.
-
-    Raises:
-        InvalidInput: None is named, and there is none or several.
-    """
-    from serving.registry.models import registered_models
-
-    known = registered_models(Environment().mlflow_uri)
-    if name:
-        return name
-    if len(known) != 1:
-        raise InvalidInput(
-            "Several models are registered." if known else "No model is registered.",
-            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
-        )
-    return known[0]
-
-
 def local_time(milliseconds: int) -> str:
     """A time in milliseconds since 1970, for people of this machine's time zone."""
     return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
@@ -104,7 +82,7 @@ def local_time(milliseconds: int) -> str:
 
 def entry_line(entry: "Promotion") -> str:
     """An entry of the history for people."""
-    change = f"{entry.before or 'nothing'} -> {entry.version}"
+    change = f"version {entry.version}" if entry.evidence else f"{entry.before or 'nothing'} -> {entry.version}"
     return f"{local_time(entry.ended or entry.when)}  {entry.model}  {change}  {entry.outcome}  by {entry.by}  {entry.why}"
 
 

@@ -1,18 +1,19 @@
-"""`glocal promote` and `glocal rollback`: another version serves, after a look at what changes."""
+"""`glocal promote`, `rollback`, `approve` and `refuse`: another version serves, or may not, after a look at what changes."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.environment import Environment
+from model.environment import Environment, current_user
 from model.errors import InvalidInput
 from model.text import visible
 from pipelines.cli.console import confirm, say
-from pipelines.cli.models import one_model
 from pipelines.cli.options import DryRun, Json, ModelName, Yes
 
 if TYPE_CHECKING:
+    from model.schemas.approval import Approval
+    from model.schemas.promotion import Word
     from model.schemas.promotion_plan import FigureChange, PromotionPlan
 
 OtherData = Annotated[bool, typer.Option("--replace-other-data", help="With --yes: replace a version of another data set.")]
@@ -31,7 +32,7 @@ def promote(
     """Make a registered version the one that serves, once it has answered its golden queries; shows first what changes."""
     from serving.planning import plan_promotion
 
-    plan = plan_promotion(Environment().mlflow_uri, one_model(name), version)
+    plan = plan_promotion(Environment().mlflow_uri, _model(name), version)
     # a person who is asked has read which data are replaced
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=replace_other_data or not yes, as_json=as_json)
 
@@ -40,26 +41,101 @@ def rollback(why: Why, name: ModelName = "", dry_run: DryRun = False, yes: Yes =
     """Bring back the version that served before."""
     from serving.planning import plan_rollback
 
-    plan = plan_rollback(Environment().mlflow_uri, one_model(name))
+    plan = plan_rollback(Environment().mlflow_uri, _model(name))
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json)  # it served before
 
 
-def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replace_other_data: bool, as_json: bool) -> None:
-    if not why.strip():
-        raise InvalidInput("A promotion needs a reason.", "Say why it should serve: --why 'better on birds'.")
+def approve(
+    version: Annotated[str, typer.Argument(help="The registered version that awaits approval.")],
+    why: Why,
+    name: ModelName = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Approve a version as an operator; once as many have as it needs, it serves. Shows first what changes."""
+    from serving.planning import plan_promotion
+
+    environment, model = Environment(), _model(name)
+    plan = plan_promotion(environment.mlflow_uri, model, version)
+    by = _operator(environment)
+    _check_reason(why)
+    _show(plan)
+    confirm(f"Approve version {version} of {model} as {by}?", yes=yes)
+    said = _say(environment, model, version, "approved", by=by, why=why)
+    if not said.may_serve:
+        _tell(said, as_json=as_json)
+        return
+    _promote(plan, f"{why} (approved by {', '.join(said.approved)})", by=by, replace_other_data=True, as_json=as_json)
+
+
+def refuse(
+    version: Annotated[str, typer.Argument(help="The registered version that awaits approval.")],
+    why: Why,
+    name: ModelName = "",
+    as_json: Json = False,
+) -> None:
+    """Refuse a version as an operator: it does not serve, whoever approves it, until you approve it."""
     environment = Environment()
+    _check_reason(why)
+    said = _say(environment, _model(name), version, "refused", by=_operator(environment), why=why)
+    _tell(said, as_json=as_json)
+
+
+def _say(environment: Environment, model: str, version: str, word: "Word", *, by: str, why: str) -> "Approval":
+    from serving.approval import give_word
+    from serving.deployment import ModelRecords
+
+    records = ModelRecords.open(environment.home, environment.mlflow_uri, model)
+    return give_word(records.registry, records.ledger, version, word, by=by, why=why)
+
+
+def _tell(said: "Approval", *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**said.model_dump(mode="json"), "missing": said.missing, "may_serve": said.may_serve}))
+        return
+    words = [f"approved by {', '.join(said.approved)}"] if said.approved else []
+    words += [f"refused by {', '.join(said.refused)}"] if said.refused else []
+    waits = f"; {said.missing} more must approve it" if said.missing and not said.refused else ""
+    print(visible(f"{said.model} version {said.version}: {', '.join(words)}{waits}"))
+
+
+def _operator(environment: Environment) -> str:
+    """Name of the operator who acts: of the key in GLOCAL_KEY, else, by the key of this home's owner, of this user."""
+    from serving.gateway.keys import KeyFile, Scope
+    from serving.local import ensure_key, read_key
+
+    if not environment.key:
+        ensure_key(environment.home.serve)
+    own = read_key(environment.home.serve)
+    key = KeyFile(environment.home.serve.keys).admit(environment.key or own, Scope.OPERATOR)
+    return key.name if environment.key and environment.key != own else current_user()
+
+
+def _check_reason(why: str) -> None:
+    if not why.strip():
+        raise InvalidInput("This needs a reason.", "Say why: --why 'better on birds'.")
+
+
+def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replace_other_data: bool, as_json: bool) -> None:
+    _check_reason(why)
     _show(plan)
     if dry_run:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
         return
     confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", yes=yes)
+    _promote(plan, why, by=current_user(), replace_other_data=replace_other_data, as_json=as_json)
+
+
+def _promote(plan: "PromotionPlan", why: str, *, by: str, replace_other_data: bool, as_json: bool) -> None:
     from serving.promotion import promote as make_it_serve
 
+    environment = Environment()
     done = make_it_serve(
         plan.wanted.version,
         home=environment.home,
         tracking_uri=environment.mlflow_uri,
         name=plan.model,
+        by=by,
         why=why,
         replace_other_data=replace_other_data,
         instead_of=plan.serving.version if plan.serving else "",
@@ -68,6 +144,12 @@ def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replac
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": not plan.serves, **done.model_dump(mode="json")}))
         return
     print(visible(f"{done.name} version {done.version} serves at {done.address}, {done.golden} golden queries answered"))
+
+
+def _model(name: str) -> str:
+    from serving.registry.models import choose_model
+
+    return choose_model(Environment().mlflow_uri, name)
 
 
 def _show(plan: "PromotionPlan") -> None:

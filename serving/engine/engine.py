@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ from serving.operations.operation import SeenImage
 from serving.operations.query import Query, make_query
 
 Answer = dict[str, Any]
+DECODING_S = 8.0
+"""Seconds after which no further query of a batch is decoded. The slowest image within the limits, a PNG of 16 bits with alpha,
+takes 7: a batch of them would take longer than a server of models waits for a worker, which it then kills."""
 _log = logging.getLogger(__name__)
 
 
@@ -77,23 +81,29 @@ class Engine:
         Returns:
             For each query its answer, or the error of this query alone: `InvalidInput` for an image that cannot be decoded within
             the limits or has no embedding, and for an option that does not fit the release, `Conflict` for what the release does
-            not offer, `Unavailable` where there is too little memory for it or the server of the gallery does not answer.
+            not offer, `Unavailable` where there is too little memory or time for it or the server of the gallery does not answer.
         """
+        return self._answers_by(monotonic() + DECODING_S, queries)
+
+    def _answers_by(self, deadline: float, queries: Sequence[Query]) -> list[Answer | GlocalError]:
+        """The answers to queries that are decoded before the deadline."""
         try:
-            return self._answers(queries)
+            return self._answers(deadline, queries)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
         if len(queries) > 1:
-            return [answer for query in queries for answer in self.answers([query])]
+            return [answer for query in queries for answer in self._answers_by(deadline, [query])]
         return [Unavailable("There is too little memory for this query now.", "Send it again later.")] * len(queries)
 
-    def _answers(self, queries: Sequence[Query]) -> list[Answer | GlocalError]:
-        prepared = [self._prepare(query) for query in queries]
+    def _answers(self, deadline: float, queries: Sequence[Query]) -> list[Answer | GlocalError]:
+        prepared = [self._prepare(deadline, query) for query in queries]
         seen = iter(self._see([each for each in prepared if isinstance(each, _Prepared)]))
         return [self._respond(each, next(seen)) if isinstance(each, _Prepared) else each for each in prepared]
 
-    def _prepare(self, query: Query) -> "_Prepared | GlocalError":
+    def _prepare(self, deadline: float, query: Query) -> "_Prepared | GlocalError":
+        if monotonic() > deadline:
+            return Unavailable("The images that came together take too long to decode.", "Send this query again, alone.")
         try:
             wanted = query.operation.wanted(self.release.gallery, query.options)
             return _Prepared(query, tuple(decode_image(image, IMAGE_LIMITS) for image in query.images), wanted)

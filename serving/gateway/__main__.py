@@ -38,7 +38,7 @@ def main(home: Path, port: int, sample_share: float, backend: str) -> None:
 
 
 def _write_logs(folder: Path) -> None:
-    """Logs of bounded size: one of all that happens, and one of refused and changing calls alone."""
+    """Logs of bounded size: one of all that happens, and one of calls without a valid key alone."""
     folder.mkdir(parents=True, exist_ok=True)
     for logger, name in ((logging.getLogger(), "gateway"), (logging.getLogger("glocal.gateway.audit"), "audit")):
         handler = RotatingFileHandler(folder / f"{name}.log", maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")

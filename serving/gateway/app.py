@@ -27,7 +27,7 @@ from serving.gateway.bodies import Asked, parse_body
 from serving.gateway.challenge import Challenges
 from serving.gateway.drift import Drift
 from serving.gateway.guard import Guard
-from serving.gateway.keys import KeyFile
+from serving.gateway.keys import Key, KeyFile, Scope
 from serving.gateway.metrics import Metrics
 from serving.gateway.openapi import add_document, described, page
 from serving.gateway.problems import problem
@@ -41,6 +41,8 @@ _ADDRESSES = ("/v1/{}", "/v1/models/{{name}}/{}", "/v1/models/{{name}}/versions/
 _MAX_OPTIONS = 16
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _DIGITS = 15
+READY_S = 5.0
+"""Seconds after which a model that does not say so is not ready."""
 BODY_S = 60.0
 """Seconds that the body of a request may take to arrive."""
 
@@ -158,8 +160,10 @@ def _endpoint(
                 )
                 raise Unavailable(said, "Try again in a second; glocal serve status tells more.") from error
 
-        with room.request() as body:
-            data = await _read(request, body)
+        key: Key = request.state.key
+        with room.request(for_operator=Scope.OPERATOR in key.scopes) as body:
+            with room.arrival(key.id):
+                data = await _read(request, body)
             asked = parse_body(operation, request.headers.get("content-type", ""), data, _options(request))
             del data
             answers = await _unless_gone(request, _answers(ask, asked))
@@ -256,9 +260,14 @@ def _add_states(app: FastAPI, models: Models, metrics: Metrics) -> None:
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
         """Whether a worker of every served model answers."""
-        ready = {name: await models.backend.ready(served) for name, served in models.served().items()}
-        is_ready = bool(ready) and all(ready.values())
-        return JSONResponse({"ready": is_ready, "models": ready}, 200 if is_ready else 503)
+        served = models.served().values()
+        try:
+            async with asyncio.timeout(READY_S):
+                ready = await asyncio.gather(*(models.backend.ready(each) for each in served))
+        except TimeoutError:
+            ready = [False]
+        is_ready = bool(ready) and all(ready)
+        return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     @app.get("/v1/release")
     @app.get("/v1/models/{name}/release")

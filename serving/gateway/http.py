@@ -19,12 +19,15 @@ CONNECTIONS = 256
 """Maximum connections; requests on further ones are refused."""
 GRACE_S = 30
 """Seconds that requests under way get when the gateway ends."""
+SEND_S = 60.0
+"""Seconds in which a client must read what it is answered; what it has not read by then is dropped with its connection."""
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 of uvicorn, which itself waits for a request head for ever and keeps one of any size."""
+    """HTTP/1.1 of uvicorn, which itself waits for ever for a head and for a client to read, and keeps a head of any size."""
 
     _timer: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
     _unread = 0
     """Bytes since the last head or part of a body was complete."""
 
@@ -36,7 +39,18 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._stop_waiting()
+        self._has_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give a client that reads more slowly than it is answered its time."""
+        super().pause_writing()
+        self._reading = self.loop.call_later(SEND_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read nearly all."""
+        self._has_read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. Between two requests it begins the next one, which gets its time as well."""
@@ -69,6 +83,11 @@ class Protocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _has_read(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def _close_if_silent(self) -> None:
         self._timer = None

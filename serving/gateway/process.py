@@ -8,11 +8,10 @@ import httpx
 import psutil
 
 from model.environment import Environment
-from model.errors import GlocalError, Unavailable
-from model.files import read_json, write_json, write_text
+from model.errors import Unavailable
+from model.files import read_json, write_json
 from model.home import ServeFolder
-from serving.gateway.keys import KeyFile, Scope, create_key
-from serving.local import read_key
+from serving.local import ensure_key
 from serving.processes import clean_environment, command_line, end_processes, start_detached, wait_until
 from serving.protocol import local_address
 
@@ -58,7 +57,7 @@ def ensure(folder: ServeFolder, backend: str) -> RunningGateway:
     Raises:
         Unavailable: It does not come up; the hint names its log.
     """
-    _ensure_key(folder)
+    ensure_key(folder)
     running = find(folder)
     if running is not None and running.address and command_line(running.pid)[-1:] == [backend] and answers(running):
         return running
@@ -88,15 +87,6 @@ def end(folder: ServeFolder) -> bool:
     if processes:
         write_json(folder.gateway, {"port": _last_port(folder)})
     return bool(processes)
-
-
-def _ensure_key(folder: ServeFolder) -> None:
-    """Make a key of the home's owner, unless there is one that is admitted."""
-    with contextlib.suppress(GlocalError):
-        KeyFile(folder.keys).admit(read_key(folder), Scope.OPERATOR)
-        return
-    _, secret = create_key(folder.keys, "owner of this home", [Scope.CALLER, Scope.OPERATOR])
-    write_text(folder.key, secret + "\n", mode=0o600)
 
 
 def _last_port(folder: ServeFolder) -> int:

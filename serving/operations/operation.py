@@ -74,7 +74,7 @@ class Operation(ABC, Generic[Options]):
         """What is wanted of the gallery for each image; None for nothing.
 
         Raises:
-            InvalidInput: The gallery has no such label or group.
+            InvalidInput: The gallery has no such label or group, or more is wanted than an answer may hold.
         """
         return None
 

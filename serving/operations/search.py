@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from model.errors import InvalidInput
 from model.schemas.golden import Neighbour
 from model.schemas.schema import Schema
 from serving.operations.operation import Answer, Operation, SeenImage
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_K = 10**9
 """Largest k that is accepted, and then clamped to the size of the gallery."""
+MAX_NEIGHBOURS = 10_000
+"""Maximum neighbours of an answer. The answers to a block of queries, which may be several callers', must find room together."""
 MAX_NAME = 300
 """Maximum characters of a label or group: those of a folder's name, and some."""
 _NOTES = {
@@ -28,7 +31,7 @@ _NOTES = {
 class SearchOptions(Schema):
     """Options of `search`."""
 
-    k: int = Field(5, ge=1, le=MAX_K, description="Number of neighbours; clamped to the size of the gallery")
+    k: int = Field(5, ge=1, le=MAX_K, description="Number of neighbours, at most 10,000; clamped to the size of the gallery")
     label: str | None = Field(None, max_length=MAX_NAME, description="Only neighbours of this class")
     group: str | None = Field(None, max_length=MAX_NAME, description="Only neighbours of this group")
     rerank: bool = Field(True, description="Sort the first answers again by local features, if the release has them")
@@ -54,6 +57,8 @@ class Search(Operation[SearchOptions]):
         from model.retrieval.retriever import Wanted
 
         among = gallery.entries.rows(label=options.label, group=options.group)
+        if min(options.k, len(gallery) if among is None else len(among)) > MAX_NEIGHBOURS:
+            raise InvalidInput(f"search answers with at most {MAX_NEIGHBOURS} neighbours.", "Ask for fewer: k.")
         return Wanted(options.k, among, options.rerank, options.matches)
 
     def respond(self, release: "Release", images: Sequence[SeenImage], options: SearchOptions) -> dict[str, Any]:

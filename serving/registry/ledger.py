@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from model.schemas.promotion import Promotion, PromotionOutcome
+from model.schemas.promotion import Promotion, PromotionOutcome, Word
 from serving.registry.ledger_file import LedgerFile
 from serving.registry.store import experiment_id, open_client
 
@@ -70,6 +70,32 @@ class Ledger:
             self._client.set_tag(entry, tag, str(value))
         self._client.set_terminated(entry, _STATUS.get(outcome, "FINISHED"))
 
+    def note(self, word: Word, *, by: str, why: str, version: str, release_id: str, evidence: str) -> None:
+        """Record an operator's word on a version.
+
+        Args:
+            word: What the operator says.
+            by: Name of the operator.
+            why: The reason.
+            version: The version.
+            release_id: Id of its release.
+            evidence: SHA-256 of its report and decision.
+        """
+        tags = {"by": by, "why": why[:_LONGEST], "to": version, "release": release_id, "evidence": evidence}
+        tags |= {"model": self.model, "outcome": word, "ended": str(round(1000 * time.time()))}
+        run = self._client.create_run(self._experiment, run_name=f"{self.model} version {version} {word}", tags=tags)
+        self.file.append(read_entry(run).model_copy(update={"kept": True}))
+        self._client.set_tag(run.info.run_id, _KEPT, "yes")
+        self._client.set_terminated(run.info.run_id)
+
+    def words(self, version: str) -> list[Promotion]:
+        """What operators have said of a version, oldest first."""
+        condition = f"tags.model = '{self.model}' and tags.to = '{version}'"
+        runs = self._client.search_runs(
+            [self._experiment], condition, order_by=["attributes.start_time ASC"], max_results=_SEARCHED
+        )
+        return [entry for entry in map(read_entry, runs) if entry.outcome in get_args(Word)]
+
     def outcomes(self, place: str) -> dict[str, str]:
         """The outcome of the last attempt to deploy each version in a place, by version; `begun` if no one closed it."""
         found: dict[str, str] = {}
@@ -77,7 +103,7 @@ class Ledger:
             [self._experiment], f"tags.model = '{self.model}'", order_by=["attributes.start_time DESC"], max_results=_SEARCHED
         )
         for entry in map(read_entry, runs):
-            if entry.place in {"", place}:
+            if entry.place in {"", place} and entry.outcome not in get_args(Word):
                 found.setdefault(entry.version, entry.outcome)
         return found
 
@@ -103,6 +129,7 @@ def read_entry(run: "Run") -> Promotion:
         release=tags.get("release", ""),
         outcome=_outcome(tags.get("outcome", "begun")),
         place=tags.get("place", ""),
+        evidence=tags.get("evidence", ""),
         ended=int(ended) if ended.isdigit() else run.info.end_time,
         kept=_KEPT in tags,
     )

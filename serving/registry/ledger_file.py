@@ -20,7 +20,7 @@ from model.schemas.schema import Schema
 
 _FIRST = "0" * 64
 _WAIT_S = 60.0
-_COMPARED = ("model", "by", "why", "before", "version", "release", "place", "outcome")
+_COMPARED = ("model", "by", "why", "before", "version", "release", "place", "outcome", "evidence")
 
 
 class LedgerLine(Schema):
@@ -33,7 +33,10 @@ class LedgerLine(Schema):
 
     def expected_hash(self) -> str:
         """The hash that the other fields have."""
-        return sha256_json(self.model_dump(mode="json", exclude={"hash"}))
+        content = self.model_dump(mode="json", exclude={"hash"})
+        if not content["entry"]["evidence"]:
+            del content["entry"]["evidence"]  # lines of earlier revisions have none
+        return sha256_json(content)
 
 
 class LedgerFile:

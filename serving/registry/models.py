@@ -6,13 +6,15 @@ import tempfile
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from model.disk import disk_error
 from model.errors import InvalidInput, NotFound
-from model.files import atomic_folder
+from model.files import atomic_folder, sha256_folder
 from model.locks import hold
 from model.release import Release, open_release
+from model.schemas.approval import ApprovalRule
 from model.schemas.model_version import Alias, ModelVersion
 from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import scratch_folder
@@ -25,10 +27,22 @@ if TYPE_CHECKING:
 ALIASES: tuple[Alias, ...] = get_args(Alias)
 RELEASES = "glocal-releases"
 _MODEL = "model"
+_EVIDENCE = "evidence"
 _CARD = "model_card.md"
 _DESCRIPTION = 5000
 """Maximum characters that MLflow keeps of a description."""
-_TEXTS = ("release", "embedding_space_id", "data_name", "data_md5", "data_rev", "code_revision", "run_id", "base_version")
+_TEXTS = (
+    "release",
+    "embedding_space_id",
+    "data_name",
+    "data_md5",
+    "data_rev",
+    "code_revision",
+    "run_id",
+    "base_version",
+    "starter",
+    "evidence_sha256",
+)
 _WAIT_S = 300.0
 _PATIENCE_S = 60
 _LISTED = 10_000
@@ -51,7 +65,15 @@ class Registry:
         self._client = open_client(tracking_uri)
 
     def register(
-        self, release: Release, evidence: Mapping[str, str | float], run_id: str | None = None, *, card: str = ""
+        self,
+        release: Release,
+        evidence: Mapping[str, str | float],
+        run_id: str | None = None,
+        *,
+        card: str = "",
+        documents: Mapping[str, Path] = MappingProxyType({}),
+        approval: ApprovalRule | None = None,
+        starter: str = "",
     ) -> str:
         """Keep a release as a new model version; one that is registered already keeps the version it has.
 
@@ -61,13 +83,19 @@ class Registry:
             run_id: The run that made the release.
             card: The model card in Markdown. It becomes the version's description, as far as MLflow's field is long; the whole
                 card is kept beside the release.
+            documents: Folders that are kept with the version, by name: the report, the decision.
+            approval: Whose word the version needs before it serves; None: nobody's.
+            starter: Who started the run.
 
         Returns:
             The version.
         """
         with self._alone():
             known = self.find(release.id)
-            return known if known is not None else self._register(release, evidence, run_id, card)
+            if known is not None:
+                return known
+            said = {"starter": starter, "approval": approval.model_dump_json() if approval else ""}
+            return self._register(release, {**evidence, **said}, run_id, card, documents)
 
     def replace_card(self, version: str, card: str) -> None:
         """Replace the model card of a version.
@@ -135,6 +163,17 @@ class Registry:
         """
         return self._typed(self._get(version), self._aliases())
 
+    def resolve(self, version: str) -> ModelVersion:
+        """The version with this number, or with this alias.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        aliases = self._aliases()
+        if version in ALIASES and version not in aliases:
+            raise NotFound(f"No version of {self.name} is {version}.", f"Its versions: glocal models {self.name}.")
+        return self._typed(self._get(aliases.get(version, version)), aliases)
+
     def versions(self) -> list[ModelVersion]:
         """All versions that hold releases, newest first."""
         aliases = self._aliases()
@@ -174,9 +213,9 @@ class Registry:
         """
         row = self._get(version)
         with scratch_folder("manifest") as scratch:
-            self._downloaded(row, scratch, "MLmodel")
+            self._copied(row, f"{row.source}/MLmodel", scratch)
             folder = release_in(scratch).relative_to(scratch.resolve())
-            stored = ReleaseManifest.load(self._downloaded(row, scratch, f"{folder.as_posix()}/{RELEASE_MANIFEST}"))
+            stored = ReleaseManifest.load(self._copied(row, f"{row.source}/{folder.as_posix()}/{RELEASE_MANIFEST}", scratch))
         if stored.release_id != row.tags.get("release"):
             raise InvalidInput(f"The manifest that is stored as {self.name} {version} is another one than was registered.")
         return stored
@@ -198,6 +237,24 @@ class Registry:
                 shutil.copytree(stored.folder, partial, dirs_exist_ok=True)
         return open_release(out)
 
+    def evidence(self, version: str, out: Path) -> Path:
+        """Copy the documents that are kept with a version into `out`: a folder for each, by name.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+        """
+        row = self._get(version)
+        return self._copied(row, str(row.source).removesuffix(_MODEL) + _EVIDENCE, out)
+
+    def evidence_sha256(self, version: str) -> str:
+        """SHA-256 of the documents that are kept with a version, as they are now.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+        """
+        with scratch_folder("evidence") as scratch:
+            return sha256_folder(self.evidence(version, scratch))
+
     def remove_unfinished(self) -> int:
         """Remove the stored releases whose registration was cut short; returns their number.
 
@@ -218,7 +275,14 @@ class Registry:
                 removed += 1
         return removed
 
-    def _register(self, release: Release, evidence: Mapping[str, str | float], run_id: str | None, card: str) -> str:
+    def _register(
+        self,
+        release: Release,
+        evidence: Mapping[str, str | float],
+        run_id: str | None,
+        card: str,
+        documents: Mapping[str, Path],
+    ) -> str:
         from mlflow.exceptions import MlflowException
 
         own = self._client.create_run(
@@ -229,6 +293,12 @@ class Registry:
         with scratch_folder("register") as scratch:
             save_model(release, scratch / _MODEL)
             self._client.log_artifacts(own.info.run_id, str(scratch / _MODEL), _MODEL)
+            kept = scratch / _EVIDENCE
+            for name, folder in documents.items():
+                shutil.copytree(folder, kept / name)
+            if documents:
+                self._client.log_artifacts(own.info.run_id, str(kept), _EVIDENCE)
+                evidence = {**evidence, "evidence_sha256": sha256_folder(kept)}
         if card:
             self._client.log_text(own.info.run_id, card, _CARD)
         try:
@@ -246,13 +316,15 @@ class Registry:
         self._client.set_terminated(own.info.run_id)  # last: a run that has not ended is not whole
         return str(made.version)
 
-    def _downloaded(self, row: "Row", out: Path, file: str = "") -> Path:
-        """Copy the stored model, or one file of it, into a folder."""
+    def _downloaded(self, row: "Row", out: Path) -> Path:
+        return self._copied(row, str(row.source), out)
+
+    def _copied(self, row: "Row", source: str, out: Path) -> Path:
+        """Copy what is stored with a version at an address into a folder."""
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
         try:
-            source = f"{row.source}/{file}" if file else row.source
             return Path(download_artifacts(artifact_uri=source, dst_path=str(out), tracking_uri=self._uri))
         except (MlflowException, OSError) as error:
             if disk := disk_error(error, out):
@@ -280,12 +352,14 @@ class Registry:
     def _typed(self, row: "Row", aliases: Mapping[str, str]) -> ModelVersion:
         version, tags = str(row.version), dict(row.tags)
         texts = {name: tags.pop(name, "") for name in _TEXTS}
+        approval = tags.pop("approval", "")
         return ModelVersion(
             model=self.name,
             version=version,
             created=row.creation_timestamp,
             aliases=tuple(alias for alias, at in aliases.items() if at == version),
             figures=_figures(tags),
+            approval=ApprovalRule.model_validate_json(approval) if approval else None,
             **texts,
         )
 
@@ -331,6 +405,23 @@ def _figures(tags: Mapping[str, str]) -> dict[str, float]:
 def registered_models(tracking_uri: str) -> list[str]:
     """The names of all registered models, in order."""
     return sorted(str(model.name) for model in open_client(tracking_uri).search_registered_models(max_results=1000))
+
+
+def choose_model(tracking_uri: str, name: str) -> str:
+    """The model that is meant: the named one, else the only one.
+
+    Raises:
+        InvalidInput: None is named, and there is none or several.
+    """
+    if name:
+        return name
+    known = registered_models(tracking_uri)
+    if len(known) != 1:
+        raise InvalidInput(
+            "Several models are registered." if known else "No model is registered.",
+            f"Name one with --name: {', '.join(known)}." if known else "Train one: glocal run DIR.",
+        )
+    return known[0]
 
 
 def champions(tracking_uri: str) -> dict[str, str]:

@@ -54,6 +54,9 @@ def ending_note(record: RunRecord) -> str:
         return f"**Failed{where}.** {failure.headline}\n\n{failure.hint}".strip()
     if record.state == "killed":
         return "**Killed.** The run was stopped or ended from outside. The same command resumes."
+    if record.state == "awaiting":
+        needed = f"glocal approve {record.model_version} --name {record.model} --why REASON"
+        return f"**Awaiting approval.** {record.model} {record.model_version} does not serve before operators say so: {needed}"
     served = f"{record.model} {record.model_version}" + (f" at {record.address}" if record.address else "")
     return f"**Succeeded.** {served}".strip()
 
@@ -64,7 +67,7 @@ def _common(run: "Run") -> dict[str, Any]:
     return {
         "id": info.run_id,
         "name": info.run_name,
-        "state": "rejected" if state == "succeeded" and tags.get("passed") == "False" and PARENT not in tags else state,
+        "state": _ended(tags) if state == "succeeded" and PARENT not in tags else state,
         "started": _time(info.start_time),
         "ended": _time(info.end_time) if info.end_time else None,
         "params": dict(run.data.params),
@@ -73,6 +76,13 @@ def _common(run: "Run") -> dict[str, Any]:
         "artifacts": info.artifact_uri or "",
         "failure": _failure(info.run_name, tags),
     }
+
+
+def _ended(tags: dict[str, str]) -> RunState:
+    """The state of a pipeline run all of whose steps succeeded."""
+    if tags.get("passed") == "False":
+        return "rejected"
+    return "awaiting" if tags.get("awaiting_approval") == "True" else "succeeded"
 
 
 def _failure(name: str, tags: dict[str, str]) -> Failure | None:

@@ -115,7 +115,7 @@ def test_a_run_that_would_replace_a_model_of_other_data_is_refused_and_nothing_t
     assert code == 4, error
     assert (body["status"], body["error"]["step"]) == ("failed", "gate")
     pins = {name: f"{name}@{pinned['data']['rev'][:7]}" for name, pinned in (("first", first[0]), ("second", second))}
-    said = f"The champion of first is version 1, trained on {pins['first']}; this run's data are {pins['second']}."
+    said = f"The champion of first is version 1, trained on {pins['first']}; the data here are {pins['second']}."
     assert body["error"]["headline"] == said
     assert "serve.name" in body["error"]["hint"]
     assert said in error

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.retrieval.galleries.local import IndexPlan
+from model.schemas.gallery_record import IndexPlan
 from tests.support.galleries import SPACE, clustered
 
 pytestmark = pytest.mark.integration

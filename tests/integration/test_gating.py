@@ -101,7 +101,7 @@ def test_a_champion_of_another_data_set_is_not_replaced_without_a_setting(home, 
     with pytest.raises(Conflict) as caught:
         gated(home, pin, candidate, tmp_path, "other")
     assert caught.value.headline == (
-        "The champion of other is version 1, trained on mugs@4f2c1ab; this run's data are drawn@0000000."
+        "The champion of other is version 1, trained on mugs@4f2c1ab; the data here are drawn@0000000."
     )
     assert "serve.replace_other_data=true" in caught.value.hint
     assert not (tmp_path / "decision.json").exists()

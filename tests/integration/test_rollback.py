@@ -2,11 +2,15 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from model.environment import Environment
 from model.errors import Conflict, GlocalError
+from pipelines.running import Job, run_pipeline
+from serving.history import read_history
 from serving.local import local_client
 from serving.planning import plan_promotion
 from tests.support.commands import command, glocal, last_line
@@ -137,3 +141,15 @@ def test_a_ledger_that_was_changed_stops_every_promotion_until_it_is_put_back(ho
         home.ledger.write_bytes(content)
     told(home, "promote", "2", "--why", "better", "--yes")
     assert answers(home, NAME) == ("2", releases[1].id)
+
+
+def test_a_promotion_is_a_pipeline_as_well(home, registry, releases, first):
+    registry.set_alias("2", "challenger")
+    job = Job("promotion", {"why": "from a page"}, title="promotion", params={}, command="a page", why="from a page")
+    done = run_pipeline(job, environment=Environment(home=home), listener=lambda event: None)
+    assert (done.status, done.model_version, [step.name for step in done.steps]) == ("succeeded", "2", ["promote", "record"])
+    assert answers(home, NAME) == ("2", releases[1].id)
+    assert read_history(home.tracking_uri, name=NAME)[-1].why == "from a page"
+    rollback = replace(job, arguments={"model": NAME, "version": "previous", "why": "back"})
+    assert run_pipeline(rollback, environment=Environment(home=home), listener=lambda event: None).model_version == "1"
+    assert answers(home, NAME) == ("1", releases[0].id)

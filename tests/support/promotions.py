@@ -28,11 +28,13 @@ def make_release_of(data_name, root, *, seed=0):
     return seal_release(parts, root / "release", pin=make_pin(path=data_name), code_revision="test")
 
 
-def write_evidence(folder, release, **changes):
+def write_evidence(folder, release, *, approval=None, **changes):
     """A report on a release and a decision that passed it, as `evaluate` and `gate` leave them."""
     make_report(release=release.id, data=release.pin, **changes).save(folder / "report" / "report.json")
     rule = RuleResult(name="max_size_mb", held=True, figure=1.0, threshold=2.0, text="The release takes 1.0 MB: held.")
-    decision = Decision(made_at=MOMENT, release=release.id, passed=True, champion=None, queries=1, rules=(rule,))
+    decision = Decision(
+        made_at=MOMENT, release=release.id, passed=True, champion=None, queries=1, rules=(rule,), approval=approval
+    )
     decision.save(folder / "decision" / "decision.json")
     return folder / "report", folder / "decision"
 

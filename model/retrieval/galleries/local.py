@@ -10,7 +10,6 @@ ivf/                       the lists of a large gallery, see `model.retrieval.ga
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from model.retrieval.galleries.exact import Nearest, clamped_k, exact_search, in
 from model.retrieval.galleries.ivf import InvertedFile, build_ivf
 from model.retrieval.galleries.milvus import store_in_milvus
 from model.retrieval.gallery import check_embeddings
-from model.schemas.gallery_record import FlatIndex, GalleryRecord, IvfIndex, MilvusIndex
+from model.schemas.gallery_record import BY_SIZE, FlatIndex, GalleryRecord, IndexPlan, IvfIndex, MilvusIndex
 
 RECORD = "gallery.json"
 VECTORS = "vectors.npy"
@@ -31,29 +30,6 @@ _EXACT_AMONG = 20_000
 """Rows up to which a search among some rows is exact."""
 _DEEPEST = 200
 """Largest k that lists are searched for; for more, every entry is compared."""
-
-
-@dataclass(frozen=True)
-class IndexPlan:
-    """How a gallery is to be searched.
-
-    Attributes:
-        kind: `flat` compares a query with every entry, `ivf` with those of some lists; `milvus` leaves it to a Milvus server;
-            `auto`: flat or ivf, by the size of the gallery.
-        flat_up_to: Most entries of a gallery that `auto` searches flat.
-        min_recall: Least recall@10 of an approximate search against the exact one.
-    """
-
-    kind: Literal["auto", "flat", "ivf", "milvus"] = "auto"
-    flat_up_to: int = 50_000
-    min_recall: float = 0.98
-
-    def has_lists(self, count: int) -> bool:
-        """Whether a gallery of `count` entries gets lists."""
-        return count > 0 and (self.kind == "ivf" or (self.kind == "auto" and count > self.flat_up_to))
-
-
-BY_SIZE = IndexPlan()
 
 
 @dataclass(frozen=True)
@@ -151,6 +127,7 @@ class LocalGallery:
                 classes=self.classes,
                 groups=None if self.entries.groups is None else self.entries.group_names,
                 index=index,
+                plan=plan,
             )
             record.save(partial / RECORD)
         return record

@@ -16,8 +16,8 @@ from model.index import build_release
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import EXEMPLARS, open_release
-from model.retrieval.galleries.local import IndexPlan
 from model.schemas.calibration import Calibration
+from model.schemas.gallery_record import IndexPlan
 from model.training.candidates import Candidate
 from model.training.selection import Choice
 from model.training.train import HELD_OUT, train

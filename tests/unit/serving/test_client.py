@@ -78,14 +78,22 @@ class Endpoint(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     full = 0
     seen = ()
+    asked = ()
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        self._answer(200, {"release": "r"})
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.seen.append((self.path, self.headers.get("Authorization"), body, self.client_address))
         no_room = len(self.seen) <= self.full
-        text = json.dumps({"type": "urn:glocal:overloaded", "title": "Full."} if no_room else ANSWER).encode()
-        self.send_response(429 if no_room else 200)
-        if no_room:
+        self._answer(429 if no_room else 200, {"type": "urn:glocal:overloaded", "title": "Full."} if no_room else ANSWER)
+
+    def _answer(self, status, content):
+        text = json.dumps(content).encode()
+        self.send_response(status)
+        if status == 429:
             self.send_header("Retry-After", "0")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -97,7 +105,7 @@ class Endpoint(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def endpoint():
-    handler = type("Handler", (Endpoint,), {"seen": []})
+    handler = type("Handler", (Endpoint,), {"seen": [], "asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -126,6 +134,14 @@ def test_a_request_without_room_is_sent_again(endpoint, full):
     handler.seen.clear()
     assert asyncio.run(AsyncClient(address).search(draw_image(1))).release == "r"
     assert len(handler.seen) == full + 1
+
+
+def test_both_clients_have_the_same_methods_and_say_which_release_serves(endpoint):
+    handler, address = endpoint
+    of = [{name for name in vars(kind) if not name.startswith("_")} for kind in (Client, AsyncClient)]
+    assert of[0] == of[1]
+    assert Client(address).release("mugs") == asyncio.run(AsyncClient(address).release("mugs")) == {"release": "r"}
+    assert handler.asked == ["/v1/models/mugs/release"] * 2
 
 
 def test_after_the_last_try_the_refusal_is_the_error(endpoint):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from model.config import GateConfig
 from model.enrolment import add_images, remove_images, replace_gallery
 from model.evaluation.gallery_gate import decide_gallery
 from model.schemas.decision import ComparedChampion
@@ -18,7 +19,7 @@ def known(tmp_path_factory):
 
 
 def decided(candidate, base, max_collisions=0.0):
-    decision = decide_gallery(candidate, base, CHAMPION, max_collisions=max_collisions)
+    decision = decide_gallery(candidate, base, CHAMPION, GateConfig(max_collisions=max_collisions))
     return decision, {rule.name: rule for rule in decision.rules}
 
 

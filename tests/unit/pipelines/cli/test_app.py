@@ -14,6 +14,8 @@ COMMANDS = [
     ["query"],
     ["promote"],
     ["rollback"],
+    ["approve"],
+    ["refuse"],
     ["models"],
     ["history"],
     ["lineage"],

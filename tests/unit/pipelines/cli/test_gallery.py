@@ -30,6 +30,16 @@ def asked(monkeypatch):
     return calls
 
 
+@pytest.mark.parametrize(
+    ("command", "setting"), [(("add", "."), "index.min_recall=0.9"), (("remove", "--label", "mug"), "data.split=gallery")]
+)
+def test_a_setting_that_would_change_nothing_is_refused(glocal, asked, command, setting):
+    code, _, error = glocal("gallery", *command, "--set", setting)
+    assert code == 2
+    assert f"{setting} changes nothing here." in error
+    assert not asked
+
+
 def test_images_are_added_without_a_question_and_the_change_is_shown(glocal, asked, tmp_path):
     (tmp_path / "mugs").mkdir()
     code, out, error = glocal("gallery", "add", tmp_path / "mugs", "--data-name", "mine", "--why", "new", "--set",

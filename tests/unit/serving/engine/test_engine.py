@@ -9,11 +9,14 @@ import torch
 from model.errors import Conflict, InvalidInput, NotFound, Unavailable
 from model.files import read_json, write_json
 from model.release import RELEASE_MANIFEST, space_id
-from model.retrieval.galleries.local import IndexPlan, LocalGallery
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.retriever import Retriever
+from model.schemas.gallery_record import IndexPlan
+from serving.engine import engine as module
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
+from serving.operations import search
 from serving.operations.query import make_query
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
@@ -46,6 +49,15 @@ def test_k_beyond_the_gallery_is_clamped_and_k_below_one_is_refused(engine):
     assert len(engine.search(draw_image(0), 10 * ENTRIES)["neighbours"]) == ENTRIES
     with pytest.raises(InvalidInput, match="'k' of search is not valid"):
         engine.search(draw_image(0), 0)
+
+
+def test_a_query_for_more_neighbours_than_an_answer_may_hold_is_refused_alone(engine, monkeypatch):
+    monkeypatch.setattr(search, "MAX_NEIGHBOURS", ENTRIES - 1)
+    wanted = ({"k": 10 * ENTRIES}, {"k": ENTRIES - 1}, {"k": 10 * ENTRIES, "label": "class 3"})
+    refused, most, few = engine.answers([make_query("search", [draw_image(3)], options) for options in wanted])
+    assert isinstance(refused, InvalidInput)
+    assert len(most["neighbours"]) == ENTRIES - 1
+    assert few["neighbours"][0]["label"] == "class 3"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +101,22 @@ def test_where_a_batch_needs_too_much_memory_its_queries_go_alone_and_one_that_n
     assert isinstance(large, Unavailable)
     assert large.retry
     assert small["release"] == engine.release.id
+
+
+def test_images_that_take_too_long_to_decode_leave_no_time_to_those_behind_them(engine, monkeypatch):
+    """A server of models kills a worker that does not answer a batch in time, and everybody waits for another one."""
+    clock, decode = [0.0], module.decode_image
+
+    def slow(data, limits):
+        clock[0] += 0.6 * module.DECODING_S
+        return decode(data, limits)
+
+    monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(module, "decode_image", slow)
+    first, second, late = engine.answers([make_query("embed", [draw_image(number)]) for number in range(3)])
+    assert first["release"] == second["release"] == engine.release.id
+    assert isinstance(late, Unavailable)
+    assert engine.answer(make_query("embed", [draw_image(2)]))["release"] == engine.release.id
 
 
 def test_a_missing_release_is_not_found(tmp_path):

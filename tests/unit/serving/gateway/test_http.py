@@ -50,6 +50,7 @@ def backend():
 def served(tmp_path, monkeypatch, room, backend):
     """A gateway that is soon out of patience: its port, and a request head with a key."""
     monkeypatch.setattr(http, "HEAD_S", 0.3)
+    monkeypatch.setattr(http, "SEND_S", 0.3)
     monkeypatch.setattr(application, "BODY_S", 0.3)
     _, secret = create_key(tmp_path / "keys.json", "x", [Scope.CALLER])
     models = Models(Batches(backend), lambda: {"mugs": Served("mugs", "1")})
@@ -97,6 +98,19 @@ def test_a_request_over_one_connection_too_many_is_told_when_to_come_back(served
         assert b"retry-after: 1" in refused.lower()
         assert b"urn:glocal:overloaded" in refused
     assert wait_until(lambda: send(port, once).startswith(b"HTTP/1.1 200"), deadline_s=3)
+
+
+def test_a_client_that_does_not_read_what_it_is_answered_does_not_keep_its_connection(served, monkeypatch):
+    monkeypatch.setattr(http, "CONNECTIONS", 1)
+    port, _ = served
+    asked = b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", port))
+        deaf.sendall(1000 * asked)
+        once = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        assert send(port, once).startswith(b"HTTP/1.1 429")
+        assert wait_until(lambda: send(port, once).startswith(b"HTTP/1.1 200"), deadline_s=5)
 
 
 def test_a_second_request_on_a_connection_gets_no_more_time_than_the_first(served):

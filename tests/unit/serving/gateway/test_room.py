@@ -35,3 +35,22 @@ def test_one_body_has_a_limit_of_its_own():
         with pytest.raises(TooLarge):
             body.grow(1)
     assert room.bytes == 0
+
+
+def test_operators_find_room_where_callers_do_not():
+    room = Room(max_requests=1, reserved=1)
+    with room.request():
+        with pytest.raises(Overloaded), room.request():
+            pass
+        with room.request(for_operator=True), pytest.raises(Overloaded), room.request(for_operator=True):
+            pass
+
+
+def test_the_bodies_of_one_key_that_arrive_slowly_leave_room_for_those_of_others():
+    room = Room(max_requests=4)
+    with room.arrival("slow"), room.arrival("slow"):
+        with pytest.raises(Overloaded), room.arrival("slow"):
+            pass
+        with room.arrival("other"):
+            pass
+    assert not room.arriving

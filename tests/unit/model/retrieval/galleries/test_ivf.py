@@ -3,9 +3,9 @@ import pytest
 
 from model.retrieval.galleries import local
 from model.retrieval.galleries.exact import exact_search
-from model.retrieval.galleries.local import IndexPlan
 from model.retrieval.galleries.recall import hold_out, sampled_rows
 from model.retrieval.galleries.stored import load_gallery
+from model.schemas.gallery_record import IndexPlan
 from tests.support.galleries import SPACE, clustered
 
 COUNT = 3000

@@ -10,8 +10,8 @@ from model.errors import Conflict, InvalidInput, NotFound, Unavailable
 from model.files import read_json, write_json
 from model.retrieval.galleries import milvus
 from model.retrieval.galleries.exact import exact_search
-from model.retrieval.galleries.local import IndexPlan
 from model.retrieval.galleries.stored import load_gallery
+from model.schemas.gallery_record import IndexPlan
 from tests.support.galleries import SPACE, clustered
 
 COUNT = 600
@@ -137,7 +137,7 @@ import sys
 from pathlib import Path
 from model.retrieval.galleries import milvus
 from model.retrieval.galleries.exact import exact_search
-from model.retrieval.galleries.local import IndexPlan
+from model.schemas.gallery_record import IndexPlan
 from model.retrieval.galleries.stored import load_gallery
 from tests.support.galleries import SPACE, clustered
 

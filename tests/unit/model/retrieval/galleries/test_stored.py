@@ -5,8 +5,9 @@ import pytest
 
 from model.errors import Conflict, InvalidInput, NotFound
 from model.files import read_json, write_json
-from model.retrieval.galleries.local import IndexPlan, LocalGallery
+from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.galleries.stored import load_gallery
+from model.schemas.gallery_record import IndexPlan
 from tests.support.galleries import SPACE, clustered
 
 

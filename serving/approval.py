@@ -1,0 +1,90 @@
+"""Approval of versions by people. No pipeline waits for it: a version that needs it is registered, and serves once it has it.
+
+A word is an entry of the ledger, on a release and on the evidence for it: the report and the decision that are kept with the
+version. It is void when either is another one now.
+"""
+
+from model.errors import Conflict, Forbidden, InvalidInput
+from model.schemas.approval import Approval, ApprovalRule
+from model.schemas.model_version import ModelVersion
+from model.schemas.promotion import Word
+from serving.registry.ledger import Ledger
+from serving.registry.models import Registry
+
+
+def read_approval(registry: Registry, ledger: Ledger, version: ModelVersion) -> Approval | None:
+    """What was said of a version; None if it needs nobody's approval.
+
+    Raises:
+        NotFound: The evidence of the version is gone.
+    """
+    return _said(registry, ledger, version, version.approval) if version.approval else None
+
+
+def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, by: str, why: str) -> Approval:
+    """Record that an operator approves or refuses a version; returns what was said until now.
+
+    Args:
+        registry: The registered model.
+        ledger: Its ledger.
+        version: The version.
+        word: What the operator says.
+        by: Name of the operator.
+        why: The reason.
+
+    Raises:
+        NotFound: There is no such version.
+        InvalidInput: It needs nobody's approval, or its evidence was changed since it was registered.
+        Forbidden: Who started the run may not approve it.
+    """
+    asked = registry.version(version)
+    if asked.approval is None:
+        raise InvalidInput(f"{asked.label} needs nobody's approval.", f"Let it serve: glocal promote {version} --why REASON.")
+    if word == "approved" and by == asked.starter and not asked.approval.own:
+        raise Forbidden(
+            f"{by} started the run that made {asked.label}, and may not approve it.", "Another operator must, with a key."
+        )
+    evidence = registry.evidence_sha256(version)
+    if evidence != asked.evidence_sha256:
+        raise InvalidInput(
+            f"The report or the decision of {asked.label} was changed since it was registered.", "Run the pipeline again."
+        )
+    ledger.note(word, by=by, why=why, version=version, release_id=asked.release, evidence=evidence)
+    return _said(registry, ledger, asked, asked.approval)
+
+
+def refuse_unapproved(registry: Registry, ledger: Ledger, version: ModelVersion) -> None:
+    """Refuse a version that needs an approval which it has not.
+
+    Raises:
+        Conflict: It has not; the message says what was said.
+    """
+    said = read_approval(registry, ledger, version)
+    if said is None or said.may_serve:
+        return
+    if said.refused:
+        raise Conflict(f"{version.label} was refused by {', '.join(said.refused)}.", "glocal history says why.")
+    void = (
+        f" The approval of {', '.join(said.void)} is void: the release or its evidence is another one now." if said.void else ""
+    )
+    given = f", and has that of {', '.join(said.approved)}" if said.approved else ""
+    raise Conflict(
+        f"{version.label} needs the approval of {said.rule.approvers}{given}.{void}",
+        f"An operator: glocal approve {version.version} --name {version.model} --why REASON.",
+    )
+
+
+def _said(registry: Registry, ledger: Ledger, version: ModelVersion, rule: ApprovalRule) -> Approval:
+    evidence, last = registry.evidence_sha256(version.version), dict[str, tuple[Word, bool]]()
+    for entry in ledger.words(version.version):
+        counts = entry.release == version.release and entry.evidence == evidence == version.evidence_sha256
+        last[entry.by] = ("approved" if entry.outcome == "approved" else "refused", counts)
+    return Approval(
+        model=version.model,
+        version=version.version,
+        rule=rule,
+        starter=version.starter,
+        approved=tuple(by for by, said in last.items() if said == ("approved", True)),
+        refused=tuple(by for by, (word, _) in last.items() if word == "refused"),
+        void=tuple(by for by, said in last.items() if said == ("approved", False)),
+    )
