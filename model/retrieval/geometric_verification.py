@@ -8,14 +8,16 @@ more than a few matches do (docs/decisions/0007-local-features.md).
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import InvalidInput
-from model.retrieval.local_features import LocalFeatures
+
+if TYPE_CHECKING:
+    from model.retrieval.local_features import LocalFeatures
 
 ITERATIONS = 1000
 """Maximum RANSAC iterations."""
@@ -62,7 +64,9 @@ class Reranked:
     ended: Literal["limit", "budget", "no_keypoints"]
 
 
-def mutual_nearest(query: LocalFeatures, candidate: LocalFeatures, *, threshold: float = 0.0, ratio: float = RATIO) -> Matches:
+def mutual_nearest(
+    query: "LocalFeatures", candidate: "LocalFeatures", *, threshold: float = 0.0, ratio: float = RATIO
+) -> Matches:
     """Pairs of descriptors that are each other's nearest neighbours, in the query's order. Among equals the first counts.
 
     Args:
@@ -88,7 +92,7 @@ def mutual_nearest(query: LocalFeatures, candidate: LocalFeatures, *, threshold:
     return Matches(rows[kept], nearest[kept], best[kept])
 
 
-def verify(query: LocalFeatures, candidate: LocalFeatures, matches: Matches, *, tolerance: float = 1.0) -> NDArray[np.bool_]:
+def verify(query: "LocalFeatures", candidate: "LocalFeatures", matches: Matches, *, tolerance: float = 1.0) -> NDArray[np.bool_]:
     """Whether each match is an inlier of one affine map from the query to the candidate, (M,).
 
     The result is deterministic and the time is bounded: at most `ITERATIONS` maps are tried. A map that mirrors, or scales by
@@ -128,19 +132,19 @@ def _plausible(linear: NDArray[np.float64]) -> bool:
     return bool(stretch[0] <= _LARGEST_STRETCH and stretch[1] >= 1 / _LARGEST_STRETCH)
 
 
-def inlying(query: LocalFeatures, candidate: LocalFeatures, *, ratio: float = RATIO) -> Matches:
+def inlying(query: "LocalFeatures", candidate: "LocalFeatures", *, ratio: float = RATIO) -> Matches:
     """The matches between two images that one affine map fits, in the query's order."""
     matches = mutual_nearest(query, candidate, ratio=ratio)
     kept = verify(query, candidate, matches)
     return Matches(matches.query[kept], matches.candidate[kept], matches.similarity[kept])
 
 
-def count_inliers(query: LocalFeatures, candidate: LocalFeatures, *, ratio: float = RATIO) -> int:
+def count_inliers(query: "LocalFeatures", candidate: "LocalFeatures", *, ratio: float = RATIO) -> int:
     """Number of matches between two images that one affine map fits."""
     return len(inlying(query, candidate, ratio=ratio))
 
 
-def matched_places(query: LocalFeatures, candidate: LocalFeatures, *, ratio: float = RATIO) -> NDArray[np.float32]:
+def matched_places(query: "LocalFeatures", candidate: "LocalFeatures", *, ratio: float = RATIO) -> NDArray[np.float32]:
     """Where the matches lie that one affine map fits: the `PLACES` most similar ones, best first.
 
     Returns:
@@ -153,8 +157,8 @@ def matched_places(query: LocalFeatures, candidate: LocalFeatures, *, ratio: flo
 
 
 def rerank(
-    query: LocalFeatures,
-    candidates: Sequence[LocalFeatures],
+    query: "LocalFeatures",
+    candidates: Sequence["LocalFeatures"],
     scores: NDArray[np.float32],
     *,
     limit: int = 100,
