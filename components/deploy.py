@@ -31,8 +31,7 @@ def deploy(
     from components.runtime.record import run_evidence
     from components.runtime.step import step
     from model.config import ServeConfig
-    from model.schemas.decision import Decision
-    from serving.gating import DECISION
+    from model.schemas.decision import DECISION, Decision
     from serving.promotion import promote_release
 
     with step("deploy") as current:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from model.data.decoding.limits import MAX_BYTES, MAX_PIXELS, ImageLimits
 from model.errors import InvalidInput
 from model.named_parts import nearest
+from model.nested import flattened
 from model.networks.attention import ATTENTION
 from model.networks.methods import method_names
 from model.schemas.approval import ApprovalRule
@@ -297,6 +298,11 @@ class RunConfig(_Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     gate: GateConfig = GateConfig()
     serve: ServeConfig = ServeConfig()
+
+
+def setting_texts(config: RunConfig) -> dict[str, str]:
+    """Every setting by its full name, such as `train.epochs`, as the text that a run records; empty for None."""
+    return {name: "" if value is None else str(value) for name, value in flattened(config.model_dump(mode="json"))}
 
 
 def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:

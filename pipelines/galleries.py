@@ -94,7 +94,7 @@ def _run(
         pipeline=pipeline,
         arguments={**given, "why": why},
         title=gallery_run_name(base, command, datetime.now()),
-        params={key: excerpt(str(value)) for key, value in flattened(given)},
+        params={key: excerpt("" if value is None else str(value)) for key, value in flattened(given)},
         command=command,
         why=why,
     )

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from components.runtime.revision import code_revision
-from model.config import RunConfig
+from model.config import RunConfig, setting_texts
 from model.environment import current_user
-from model.nested import flattened
 from model.schemas.gallery import GalleryBase
 from serving.registry.commit import code_commit
 from serving.registry.records import COMMIT, KIND, USER
@@ -20,8 +19,7 @@ def run_name(dataset: str, config: RunConfig, when: datetime) -> str:
 
 def run_params(source: str, dataset: str, config: RunConfig) -> dict[str, Any]:
     """Every setting by its full name, such as `train.epochs`, and the source of the data."""
-    settings = {name: "" if value is None else value for name, value in flattened(config.model_dump(mode="json"))}
-    return {"source": source, "name": dataset, **settings}
+    return {"source": source, "name": dataset, **setting_texts(config)}
 
 
 def gallery_run_name(base: GalleryBase, command: str, when: datetime) -> str:

@@ -20,7 +20,7 @@ from model.evaluation.report import PAGE, REPORT
 from model.evaluation.statements import verdict
 from model.files import write_json
 from model.networks.methods import get_method
-from model.schemas.decision import Decision
+from model.schemas.decision import DECISION, Decision
 from model.schemas.figures import Figure
 from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.report import Report
@@ -30,7 +30,6 @@ from pipelines.compiled import compile_pipeline
 from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import Listener, LocalRun, alive, run_local
-from serving.gating import DECISION
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
 

@@ -21,13 +21,12 @@ from model.home import DataStore, Home
 from model.progress import Progress
 from model.release import Release, open_release
 from model.schemas.data_pin import DataPin
-from model.schemas.decision import ComparedChampion, Decision
+from model.schemas.decision import DECISION, ComparedChampion, Decision
 from model.schemas.gallery import GalleryBase, GalleryChange
 from model.schemas.model_version import ModelVersion
 from model.schemas.run_record import RunRecord
 from model.scratch import scratch_folder
 from serving.deployment import fetched_release
-from serving.gating import DECISION
 from serving.promotion import refuse_another_champion
 from serving.reconcile import log_differences, reconcile
 from serving.registry.models import Registry

@@ -12,15 +12,13 @@ from model.home import Home
 from model.progress import Progress
 from model.release import Release, open_release
 from model.schemas.data_pin import DataPin
-from model.schemas.decision import Decision
+from model.schemas.decision import DECISION, Decision
 from model.schemas.report import Report
 from serving.deployment import fetched_release
 from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile
 from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
-
-DECISION = "decision.json"
 
 
 def gate_release(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from model.errors import Conflict, NotFound
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion_plan import FigureChange, PromotionPlan, TextChange
+from serving.evidence import run_of, trained_version
 from serving.registry.models import Registry
 from serving.registry.runs import Runs
 
@@ -21,10 +22,10 @@ def plan_promotion(tracking_uri: str, name: str, version: str) -> PromotionPlan:
         model=name,
         serving=serving,
         wanted=wanted,
-        figures=_figures(serving, wanted),
-        data=_changed(_data(serving), _data(wanted)),
+        figures=changed_figures(serving, wanted),
+        data=changed_text(_data(serving), _data(wanted)),
         other_data=serving is not None and registry.data_name(serving) != registry.data_name(wanted),
-        settings=_settings(tracking_uri, serving, wanted),
+        settings=changed_settings(registry, Runs(tracking_uri), serving, wanted),
         same_space=serving is None or serving.embedding_space_id == wanted.embedding_space_id,
         serves=serving is not None and serving.version == wanted.version,
     )
@@ -47,31 +48,35 @@ def plan_rollback(tracking_uri: str, name: str) -> PromotionPlan:
     return plan
 
 
-def _figures(serving: ModelVersion | None, wanted: ModelVersion) -> dict[str, FigureChange]:
-    before: Mapping[str, float] = serving.figures if serving else {}
-    names = [*wanted.figures, *(name for name in before if name not in wanted.figures)]
-    return {name: FigureChange(before=before.get(name), after=wanted.figures.get(name)) for name in names}
+def changed_figures(before: ModelVersion | None, after: ModelVersion) -> dict[str, FigureChange]:
+    """The figures of two versions by name, each as its own report has it."""
+    figures: Mapping[str, float] = before.figures if before else {}
+    names = [*after.figures, *(name for name in figures if name not in after.figures)]
+    return {name: FigureChange(before=figures.get(name), after=after.figures.get(name)) for name in names}
 
 
-def _settings(tracking_uri: str, serving: ModelVersion | None, wanted: ModelVersion) -> dict[str, TextChange]:
-    before, after = (_params(tracking_uri, version) for version in (serving, wanted))
-    changed = {name: _changed(before.get(name, ""), after.get(name, "")) for name in sorted(before.keys() | after.keys())}
-    return {name: change for name, change in changed.items() if change and before and after}
+def changed_settings(registry: Registry, runs: Runs, before: ModelVersion | None, after: ModelVersion) -> dict[str, TextChange]:
+    """The settings that differ between the runs that trained two versions, by name; none if a run is not on record."""
+    one, other = (_params(registry, runs, version) for version in (before, after))
+    changed = {name: changed_text(one.get(name, ""), other.get(name, "")) for name in sorted(one.keys() | other.keys())}
+    return {name: change for name, change in changed.items() if change and one and other}
 
 
-def _params(tracking_uri: str, version: ModelVersion | None) -> Mapping[str, str]:
-    """The settings of the run that made a version; empty if that run is not on record."""
-    if version is None or not version.run_id:
+def changed_text(before: str, after: str) -> TextChange | None:
+    """A text of two versions; None if they have the same."""
+    return TextChange(before=before, after=after) if before != after else None
+
+
+def _params(registry: Registry, runs: Runs, version: ModelVersion | None) -> Mapping[str, str]:
+    """The settings of the run that trained a version; empty if that run, or a version it was made from, is not on record."""
+    if version is None:
         return {}
     try:
-        return Runs(tracking_uri).run(version.run_id).params
+        run = run_of(runs, trained_version(registry, version))
     except NotFound:
         return {}
+    return run.params if run else {}
 
 
 def _data(version: ModelVersion | None) -> str:
     return f"{version.data_name}@{version.data_rev[:7]}" if version and version.data_name else ""
-
-
-def _changed(before: str, after: str) -> TextChange | None:
-    return TextChange(before=before, after=after) if before != after else None

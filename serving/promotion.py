@@ -19,7 +19,7 @@ from model.evaluation.report import REPORT
 from model.home import Home
 from model.locks import hold
 from model.release import Release, open_release
-from model.schemas.decision import Decision
+from model.schemas.decision import DECISION, Decision
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.schemas.report import Report
@@ -27,7 +27,6 @@ from model.schemas.run_record import RunRecord
 from serving import server
 from serving.client import Client
 from serving.deployment import ModelRecords, deploy_version, fetched_release
-from serving.gating import DECISION
 from serving.golden import replay_golden
 from serving.history import refuse_changed_history
 from serving.other_data import refuse_other_data

@@ -6,12 +6,11 @@ from pathlib import Path
 from components.runtime.record import record_training, recorded_run, run_evidence
 from components.runtime.step import Step
 from model.evaluation.report import REPORT, render_report
-from model.schemas.decision import Decision
+from model.schemas.decision import DECISION, Decision
 from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.model_version import ModelVersion
 from model.schemas.report import Report
 from model.scratch import scratch_folder
-from serving.gating import DECISION
 
 _NAMED = 5
 """Maximum copies that are named one by one."""

@@ -30,12 +30,12 @@ def contact_sheets(manifest: Manifest, figures: PerQuery, seed: int = 0) -> Cont
     typical = ContactSheet(
         title="Typical queries",
         text="Taken at even distances from the best MAP@R to the lowest, so that they stand for all.",
-        queries=tuple(_shown(manifest, figures, int(row)) for row in typical_queries(figures, seed=seed)),
+        queries=tuple(shown_query(manifest, figures, int(row)) for row in typical_queries(figures, seed=seed)),
     )
     worst = ContactSheet(
         title="The worst queries",
         text="The lowest MAP@R, at most one of a class; among equals, the surest of a wrong answer first.",
-        queries=tuple(_shown(manifest, figures, int(row)) for row in worst_queries(figures)),
+        queries=tuple(shown_query(manifest, figures, int(row)) for row in worst_queries(figures)),
     )
     return ContactSheets(sheets=(typical, worst))
 
@@ -57,7 +57,14 @@ def worst_queries(figures: PerQuery, count: int = SHEET) -> NDArray[np.int64]:
     return rows[np.sort(first)[:count]]
 
 
-def _shown(manifest: Manifest, figures: PerQuery, row: int) -> SheetQuery:
+def shown_query(manifest: Manifest, figures: PerQuery, row: int) -> SheetQuery:
+    """A query and its first neighbours as thumbnails.
+
+    Args:
+        manifest: Searched samples: the queries in the order of `figures`, then the distractors.
+        figures: Figures and neighbours of each query.
+        row: Row of the query.
+    """
     neighbours = tuple(
         _image(manifest, int(other), right=bool(manifest.labels[other] == manifest.labels[row]), score=float(score))
         for other, score in zip(figures.neighbours[row, :SHOWN], figures.scores[row, :SHOWN], strict=True)

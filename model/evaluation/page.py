@@ -79,7 +79,7 @@ def render_page(
         version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
     """
     retrieval = report.retrieval
-    return _template().render(
+    return template("page.html").render(
         report=report,
         retrieval=retrieval,
         sheets=sheets.sheets,
@@ -104,13 +104,14 @@ def render_page(
     )
 
 
-def _template() -> "Template":
+def template(name: str) -> "Template":
+    """A template beside this file, which escapes every text that it shows."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"one_line": one_line}
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def training_curves(training: TrainReport) -> list[Curve]:

@@ -8,6 +8,9 @@ from model.schemas.approval import ApprovalRule
 from model.schemas.document import Document
 from model.schemas.schema import Schema
 
+DECISION = "decision.json"
+"""File that holds a `Decision` in a folder of its own."""
+
 
 class RuleResult(Schema):
     """One rule with the measured figure, and whether it held."""

@@ -29,6 +29,7 @@ class ModelVersion(Schema):
     starter: str = Field("", description="Who started that run")
     evidence_sha256: str = Field("", description="SHA-256 of the report and the decision as they were registered")
     approval: ApprovalRule | None = Field(None, description="Whose word it needs before it serves; None: nobody's")
+    base_version: str = Field("", description="Version whose gallery was changed to make this one; empty if it was trained")
 
     @property
     def label(self) -> str:

@@ -9,15 +9,15 @@ from model.schemas.schema import Schema
 class FigureChange(Schema):
     """A figure of two versions, each as its own report has it."""
 
-    before: float | None = Field(description="Figure of the version that serves; None if its report has none")
-    after: float | None = Field(description="Figure of the version that is to serve; None likewise")
+    before: float | None = Field(description="Figure of the first version; None if its report has none")
+    after: float | None = Field(description="Figure of the second version; None likewise")
 
 
 class TextChange(Schema):
     """A text that differs between two versions, such as a setting."""
 
-    before: str = Field(description="Of the version that serves; empty if it has none")
-    after: str = Field(description="Of the version that is to serve; empty likewise")
+    before: str = Field(description="Of the first version; empty if it has none")
+    after: str = Field(description="Of the second version; empty likewise")
 
 
 class PromotionPlan(Schema):

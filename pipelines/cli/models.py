@@ -68,11 +68,22 @@ def history(
         )
         return
     for entry in entries:
-        print(visible(_entry_line(entry)))
+        print(visible(entry_line(entry)))
     if not entries:
         say(f"Nothing served at {at}." if at else "Nothing was promoted here yet.")
     if verify:
         say("The history is intact: every line fits the line before it, and MLflow has the same entries.")
+
+
+def local_time(milliseconds: int) -> str:
+    """A time in milliseconds since 1970, for people of this machine's time zone."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def entry_line(entry: "Promotion") -> str:
+    """An entry of the history for people."""
+    change = f"version {entry.version}" if entry.evidence else f"{entry.before or 'nothing'} -> {entry.version}"
+    return f"{local_time(entry.ended or entry.when)}  {entry.model}  {change}  {entry.outcome}  by {entry.by}  {entry.why}"
 
 
 def _version_line(name: str, version: "ModelVersion", champion: "ModelVersion | None") -> str:
@@ -84,18 +95,9 @@ def _version_line(name: str, version: "ModelVersion", champion: "ModelVersion | 
     aliases = ", ".join(version.aliases)
     data = f"{version.data_name}@{version.data_rev[:7]}" if version.data_name else ""
     files = "files removed" if version.removed else ""
-    made, release = _time(version.created), f"release {version.release}"
+    made, release = local_time(version.created), f"release {version.release}"
     parts = (f"{name} {version.version}", aliases, files, made, "  ".join(figures), data, release)
     return "  ".join(filter(None, parts))
-
-
-def _entry_line(entry: "Promotion") -> str:
-    change = f"version {entry.version}" if entry.evidence else f"{entry.before or 'nothing'} -> {entry.version}"
-    return f"{_time(entry.ended or entry.when)}  {entry.model}  {change}  {entry.outcome}  by {entry.by}  {entry.why}"
-
-
-def _time(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _moment(text: str) -> datetime:

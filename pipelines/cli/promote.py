@@ -9,14 +9,13 @@ from model.environment import Environment, current_user
 from model.errors import InvalidInput
 from model.text import visible
 from pipelines.cli.console import confirm, say
-from pipelines.cli.options import DryRun, Json, Yes
+from pipelines.cli.options import DryRun, Json, ModelName, Yes
 
 if TYPE_CHECKING:
     from model.schemas.approval import Approval
     from model.schemas.promotion import Word
     from model.schemas.promotion_plan import FigureChange, PromotionPlan
 
-Name = Annotated[str, typer.Option("--name", help="Name of the model; default: the only one.", show_default=False)]
 OtherData = Annotated[bool, typer.Option("--replace-other-data", help="With --yes: replace a version of another data set.")]
 Why = Annotated[str, typer.Option(help="The reason, for the history.", show_default=False)]
 
@@ -24,7 +23,7 @@ Why = Annotated[str, typer.Option(help="The reason, for the history.", show_defa
 def promote(
     version: Annotated[str, typer.Argument(help="The registered version that is to serve.")],
     why: Why,
-    name: Name = "",
+    name: ModelName = "",
     dry_run: DryRun = False,
     yes: Yes = False,
     replace_other_data: OtherData = False,
@@ -38,7 +37,7 @@ def promote(
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=replace_other_data or not yes, as_json=as_json)
 
 
-def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
+def rollback(why: Why, name: ModelName = "", dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
     """Bring back the version that served before."""
     from serving.planning import plan_rollback
 
@@ -46,7 +45,9 @@ def rollback(why: Why, name: Name = "", dry_run: DryRun = False, yes: Yes = Fals
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json)  # it served before
 
 
-def sign(version: Annotated[str, typer.Argument(help="The registered version.")], name: Name = "", as_json: Json = False) -> None:
+def sign(
+    version: Annotated[str, typer.Argument(help="The registered version.")], name: ModelName = "", as_json: Json = False
+) -> None:
     """Sign a registered version with the key of GLOCAL_SIGNING_KEY, in place of the signature that it may have.
 
     A run signs what it registers, where the key is set: this is for versions of before, and for another key.
@@ -61,7 +62,7 @@ def sign(version: Annotated[str, typer.Argument(help="The registered version.")]
 def approve(
     version: Annotated[str, typer.Argument(help="The registered version that awaits approval.")],
     why: Why,
-    name: Name = "",
+    name: ModelName = "",
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -84,7 +85,7 @@ def approve(
 def refuse(
     version: Annotated[str, typer.Argument(help="The registered version that awaits approval.")],
     why: Why,
-    name: Name = "",
+    name: ModelName = "",
     as_json: Json = False,
 ) -> None:
     """Refuse a version as an operator: it does not serve, whoever approves it, until you approve it."""
@@ -170,7 +171,7 @@ def _show(plan: "PromotionPlan") -> None:
     now = f"version {plan.serving.version}" if plan.serving else "nothing"
     say(visible(f"{plan.model}: {now} serves, version {plan.wanted.version} is to serve (release {plan.wanted.release})"))
     for name, figure in plan.figures.items():
-        say(visible(f"  {name:<24} {_figure(figure)}"))
+        say(visible(f"  {name:<24} {figure_text(figure)}"))
     if plan.data:
         other = " (another data set)" if plan.other_data else ""
         say(visible(f"  data                     {plan.data.before or 'none'} -> {plan.data.after}{other}"))
@@ -181,7 +182,8 @@ def _show(plan: "PromotionPlan") -> None:
         say("                           the version brings the gallery of its own space")
 
 
-def _figure(figure: "FigureChange") -> str:
+def figure_text(figure: "FigureChange") -> str:
+    """A figure of two versions and its difference, for people."""
     before, after = (f"{value:.4g}" if value is not None else "none" for value in (figure.before, figure.after))
     if figure.before is None or figure.after is None:
         return f"{before} -> {after}"

@@ -17,6 +17,7 @@ from model.locks import hold
 from model.release import Release, open_release
 from model.schemas.approval import ApprovalRule
 from model.schemas.model_version import Alias, ModelVersion
+from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import scratch_folder
 from serving.protocol import SIGNATURE
 from serving.registry.store import experiment_id, open_client, sqlite_file
@@ -41,6 +42,7 @@ _TEXTS = (
     "data_rev",
     "code_revision",
     "run_id",
+    "base_version",
     "starter",
     "evidence_sha256",
 )
@@ -236,9 +238,25 @@ class Registry:
         """The data set that a version was made from; read from its release if it was not recorded; empty if unreadable."""
         if version.data_name:
             return version.data_name
-        with contextlib.suppress(Exception), scratch_folder("manifest") as scratch:  # it is unknown then, whatever the error
-            return self.fetch(version.version, scratch / "release").pin.path
+        with contextlib.suppress(Exception):  # it is unknown then, whatever the error
+            return self.manifest(version.version).data.path
         return ""
+
+    def manifest(self, version: str) -> ReleaseManifest:
+        """The manifest of a version's release, without a copy of its other files.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+            InvalidInput: The stored manifest was changed.
+        """
+        row = self._get(version)
+        with scratch_folder("manifest") as scratch:
+            self._copied(row, f"{row.source}/MLmodel", scratch)
+            folder = release_in(scratch).relative_to(scratch.resolve())
+            stored = ReleaseManifest.load(self._copied(row, f"{row.source}/{folder.as_posix()}/{RELEASE_MANIFEST}", scratch))
+        if stored.release_id != row.tags.get("release"):
+            raise InvalidInput(f"The manifest that is stored as {self.name} {version} is another one than was registered.")
+        return stored
 
     def fetch(self, version: str, out: Path) -> Release:
         """Copy a version's release to `out`, whole or not at all, and open the copy, with the signature that is stored.
@@ -371,6 +389,7 @@ class Registry:
         return self._copied(row, str(row.source), out)
 
     def _copied(self, row: "Row", source: str, out: Path) -> Path:
+        """Copy what is stored with a version at an address into a folder."""
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from model.disk import disk_error
 from model.errors import NotFound
 from model.redaction import redacted
 from model.schemas.data_pin import DataPin
@@ -140,6 +141,21 @@ class Runs:
             self._client.log_artifacts(run_id, str(file), folder)
         else:
             self._client.log_artifact(run_id, str(file), folder)
+
+    def kept_file(self, run_id: str, name: str, out: Path) -> Path:
+        """Copy a file that is kept with a run, such as `report/report.json`, into a folder; returns the copy.
+
+        Raises:
+            NotFound: There is no such run or file.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return Path(self._client.download_artifacts(run_id, name, str(out)))
+        except (MlflowException, OSError) as error:
+            if disk := disk_error(error, out):
+                raise disk from error
+            raise NotFound(f"Run {run_id} kept no {name}.") from error
 
     def run(self, run_id: str) -> RunRecord:
         """One pipeline run with its steps.

@@ -14,8 +14,10 @@ from model.errors import Conflict, GlocalError
 from model.files import read_json, write_json
 from model.gallery_entries import ids_of
 from model.release import open_release, seal_release
+from serving.data_uses import uses_of_image
 from serving.enrolment import enrol, gate_gallery, register_gallery, remove
 from serving.galleries import choose_base, opened_release, serve_config
+from serving.lineage import lineage_of
 from serving.local import local_client
 from serving.promotion import promote_release
 from serving.registry.models import Registry
@@ -136,6 +138,16 @@ def test_run_and_promotion_are_on_record(home, added):
     ledger = client.search_runs([client.get_experiment_by_name("glocal-promotions").experiment_id])
     entry = next(run.data.tags for run in ledger if run.data.tags["to"] == "2")
     assert (entry["why"], entry["outcome"], entry["from"]) == ("new beakers", "promoted", "1")
+
+
+def test_its_lineage_names_the_base_what_was_added_the_gate_and_that_it_serves(home, added, beakers):
+    found = lineage_of(home, home.tracking_uri, NAME, "2")
+    assert (found.serves, found.version.base_version, found.change.added) == (True, "1", {"beaker": 2})
+    assert (found.run.kind, found.run.why) == ("enrolment", "new beakers")
+    assert "same_space" in [rule.name for rule in found.decision.rules]
+    assert [(entry.before, entry.outcome) for entry in found.promotions] == [("1", "promoted")]
+    (use,) = uses_of_image(home, home.tracking_uri, beakers / "beaker" / "11.png").uses
+    assert (use.version, use.serves, use.trained, use.gallery) == ("2", True, False, True)
 
 
 def test_the_same_images_again_change_nothing(home, added, beakers):

@@ -62,12 +62,18 @@ def is_complete(store: DataStore, pin: DataPin) -> bool:
 
 def stored_classes(store: DataStore, pin: DataPin) -> frozenset[str]:
     """Names of the classes of a version; empty if its table is not in the cache."""
+    table = stored_table(store, pin)
+    return class_names(table) if table is not None else frozenset()
+
+
+def stored_table(store: DataStore, pin: DataPin) -> Path | None:
+    """File with the table of a version's samples; None if it is not in the cache."""
     with open_dvc(store) as dvc:
         cache = dvc.cache.local
         listing = Path(cache.oid_to_path(f"{pin.md5}.dir"))
         entries = json.loads(listing.read_bytes()) if listing.is_file() else []
         table = next((Path(cache.oid_to_path(entry["md5"])) for entry in entries if entry["relpath"] == MANIFEST), None)
-        return class_names(table) if table is not None and table.is_file() else frozenset()
+        return table if table is not None and table.is_file() else None
 
 
 def file_hashes(pin: DataPin, store: DataStore, out_root: Path) -> dict[str, str]:

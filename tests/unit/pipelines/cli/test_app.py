@@ -20,6 +20,8 @@ COMMANDS = [
     ["models"],
     ["history"],
     ["gc"],
+    ["lineage"],
+    ["diff"],
     ["data"],
     ["data", "import"],
     ["data", "list"],
