@@ -13,6 +13,8 @@ def deploy(
 ) -> str:
     """Register the archive beside the old one, replay the golden queries, switch over, move the alias.
 
+    A version that lacks an approval which it needs is left alone: KFP's local runner has no condition on one of several results.
+
     Reads:
         serve: The `serve` section of the configuration.
         version: The registered version of `release`.
@@ -21,7 +23,7 @@ def deploy(
         why: The reason, for the ledger.
 
     Returns:
-        The endpoint's address.
+        The endpoint's address; empty if the version awaits approval.
 
     Fails when a golden query is answered otherwise than it must, or another version became champion; the old release then serves
     on and no alias moves.
@@ -29,17 +31,23 @@ def deploy(
     from pathlib import Path
 
     from components.runtime.record import run_evidence
+    from components.runtime.reporting import record_approval
     from components.runtime.step import step
-    from model.config import ServeConfig
+    from model.config import ServeConfig, served_name
+    from model.release import open_release
     from model.schemas.decision import DECISION, Decision
     from serving.promotion import promote_release
+    from serving.registry.models import Registry
 
     with step("deploy") as current:
-        environment = current.environment
+        environment, config = current.environment, ServeConfig(**serve)
+        name = served_name(config, open_release(Path(release.path)).pin.path)
+        if not record_approval(current, Registry(environment.mlflow_uri, name).version(version)):
+            return ""
         done = promote_release(
             Path(release.path),
             version,
-            ServeConfig(**serve),
+            config,
             home=environment.home,
             tracking_uri=environment.mlflow_uri,
             by=environment.user,

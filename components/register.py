@@ -1,6 +1,6 @@
 """Step 6: a version of the registered model, alias challenger."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from kfp import dsl
 
@@ -13,7 +13,7 @@ def register(
     release: dsl.Input[dsl.Model],
     report: dsl.Input[dsl.Artifact],
     decision: dsl.Input[dsl.Artifact],
-) -> NamedTuple("Registered", [("version", str), ("may_serve", bool)]):  # type: ignore[valid-type] # as KFP reads it
+) -> str:
     """Keep the release in the registry with its evidence and its model card. A release that is there keeps its version.
 
     Reads:
@@ -21,8 +21,7 @@ def register(
         release, report, decision: What `index`, `evaluate` and `gate` wrote.
 
     Returns:
-        version: The version.
-        may_serve: Whether it needs nobody's approval, or has it.
+        The version.
 
     Fails when the release is not whole, when report or decision are on another release, when the gate refused it, when the
     champion was made from another data set, or when the registry does not answer.
@@ -30,7 +29,7 @@ def register(
     from pathlib import Path
 
     from components.runtime.record import recorded_run
-    from components.runtime.reporting import record_approval, show_registered
+    from components.runtime.reporting import show_registered
     from components.runtime.step import step
     from model.config import ServeConfig
     from serving.promotion import register_release
@@ -45,4 +44,4 @@ def register(
             run=recorded_run(current.environment),
         )
         show_registered(current, Path(report.path), Path(decision.path), registered)
-        return registered.version, record_approval(current, registered)
+        return registered.version

@@ -1,6 +1,6 @@
 """Step of enrolment and removal: a version of the registered model, alias challenger."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from kfp import dsl
 
@@ -12,7 +12,7 @@ def register_gallery(
     base: dict[str, Any],
     release: dsl.Input[dsl.Model],
     decision: dsl.Input[dsl.Artifact],
-) -> NamedTuple("Registered", [("version", str), ("may_serve", bool)]):  # type: ignore[valid-type] # as KFP reads it
+) -> str:
     """Keep the release in the registry, with the evidence of the version whose gallery was changed.
 
     Reads:
@@ -20,8 +20,7 @@ def register_gallery(
         release, decision: What the steps before wrote.
 
     Returns:
-        version: The version.
-        may_serve: Whether it needs nobody's approval, or has it.
+        The version.
 
     Fails when the release is not whole, when the decision is on another release, when the gate refused it, or when the
     registry does not answer.
@@ -29,7 +28,7 @@ def register_gallery(
     from pathlib import Path
 
     from components.runtime.record import recorded_run
-    from components.runtime.reporting import record_approval, record_registered
+    from components.runtime.reporting import record_registered
     from components.runtime.step import step
     from model.schemas.gallery import GalleryBase
     from serving.enrolment import register_gallery as register
@@ -43,4 +42,4 @@ def register_gallery(
             run=recorded_run(current.environment),
         )
         record_registered(current, registered)
-        return registered.version, record_approval(current, registered)
+        return registered.version

@@ -30,10 +30,8 @@ def _replaces_champion(release: Any, base: Any, gate: Any, serve: Any, why: Any)
     with dsl.If(gated.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition
         decision = gated.outputs["decision"]
         registered = _anew(on_node(register_gallery(base=base, release=release, decision=decision)))
-        version_, may_serve = registered.outputs["version"], registered.outputs["may_serve"]
-        with dsl.If(may_serve == True, name="approved"):  # noqa: E712  # builds a condition
-            deployed = _anew(on_node(deploy(serve=serve, version=version_, release=release, decision=decision, why=why)))
-            _anew(on_node(smoke_test(address=deployed.output, serve=serve, release=release)))
+        deployed = _anew(on_node(deploy(serve=serve, version=registered.output, release=release, decision=decision, why=why)))
+        _anew(on_node(smoke_test(address=deployed.output, serve=serve, release=release)))
 
 
 @dsl.pipeline(name="glocal-enrolment", description="Version images, enrol them, gate, register, deploy, query.")

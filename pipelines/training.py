@@ -40,8 +40,8 @@ def training(
     4. evaluate: the test classes, beside the untrained trunk; the report.
     5. gate: floors, budgets, and the champion on the same queries.
     6. register: a model version with its evidence, alias challenger. Only if the gate was passed, as all that follows.
-       What needs an approval which it has not ends here: `glocal approve` lets it serve.
     7. deploy: beside the old one, golden queries replayed, switched over, alias champion; only in place of the champion of 5.
+       What needs an approval which it lacks is left alone: `glocal approve` lets it serve.
     8. smoke-test: the endpoint, asked from outside.
 
     However it ends, `record` closes the run's record.
@@ -65,9 +65,7 @@ def training(
             decision = gated.outputs["decision"]
             registered = on_node(register(serve=serve, release=release, report=report, decision=decision))
             registered.set_caching_options(False)  # the registry may have changed
-            version_, may_serve = registered.outputs["version"], registered.outputs["may_serve"]
-            with dsl.If(may_serve == True, name="approved"):  # noqa: E712  # builds a condition, compares nothing
-                deployed = on_node(deploy(serve=serve, version=version_, release=release, decision=decision, why=why))
-                deployed.set_caching_options(False)  # another version may serve now
-                smoked = on_node(smoke_test(address=deployed.output, serve=serve, release=release))
-                smoked.set_caching_options(False)
+            deployed = on_node(deploy(serve=serve, version=registered.output, release=release, decision=decision, why=why))
+            deployed.set_caching_options(False)  # another version may serve now
+            smoked = on_node(smoke_test(address=deployed.output, serve=serve, release=release))
+            smoked.set_caching_options(False)

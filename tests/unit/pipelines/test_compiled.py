@@ -152,10 +152,7 @@ def test_what_follows_the_gate_hangs_on_it_and_the_record_on_nothing(documents):
     passed = next(task for name, task in whole["dag"]["tasks"].items() if "condition" in name or "passed" in str(task))
     assert "== true" in passed["triggerPolicy"]["condition"]
     branch = pipeline["components"][passed["componentRef"]["name"]]["dag"]["tasks"]
-    approved = next(task for name, task in branch.items() if "condition" in name)
-    assert "may_serve'] == true" in approved["triggerPolicy"]["condition"]
-    assert set(branch) - {approved["taskInfo"]["name"], approved["componentRef"]["name"].removeprefix("comp-")} == {"register"}
-    assert set(pipeline["components"][approved["componentRef"]["name"]]["dag"]["tasks"]) == {"deploy", "smoke-test"}
+    assert set(branch) == {"register", "deploy", "smoke-test"}
     record = pipeline["root"]["dag"]["tasks"]["record"]
     assert record["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
     assert "glocal-training" in text

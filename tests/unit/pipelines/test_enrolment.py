@@ -42,9 +42,7 @@ def test_nothing_is_registered_or_deployed_unless_the_gate_was_passed(compiled):
         for task in each.get("dag", {}).get("tasks", {}).values()
         if "condition" in task.get("triggerPolicy", {})
     }
-    assert {"deploy", "smoke-test"} in branches.values()
-    gated = next(tasks for condition, tasks in branches.items() if "gate-gallery" in condition)
-    assert "register-gallery" in gated
+    assert {"register-gallery", "deploy", "smoke-test"} in branches.values()
     assert all("== true" in condition for condition in branches)
 
 
