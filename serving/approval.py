@@ -35,12 +35,13 @@ def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, b
     Raises:
         NotFound: There is no such version.
         InvalidInput: It needs nobody's approval, or its evidence was changed since it was registered.
-        Forbidden: Who started the run may not approve it.
+        Forbidden: Who started the run may not approve it, but for taking a refusal back.
     """
     asked = registry.version(version)
     if asked.approval is None:
         raise InvalidInput(f"{asked.label} needs nobody's approval.", f"Let it serve: glocal promote {version} --why REASON.")
-    if word == "approved" and by == asked.starter and not asked.approval.own:
+    takes_back = by in _said(registry, ledger, asked, asked.approval).refused
+    if word == "approved" and by == asked.starter and not (asked.approval.own or takes_back):
         raise Forbidden(
             f"{by} started the run that made {asked.label}, and may not approve it.", "Another operator must, with a key."
         )
@@ -84,7 +85,7 @@ def _said(registry: Registry, ledger: Ledger, version: ModelVersion, rule: Appro
         version=version.version,
         rule=rule,
         starter=version.starter,
-        approved=tuple(by for by, said in last.items() if said == ("approved", True)),
+        approved=tuple(by for by, said in last.items() if said == ("approved", True) and (rule.own or by != version.starter)),
         refused=tuple(by for by, (word, _) in last.items() if word == "refused"),
         void=tuple(by for by, said in last.items() if said == ("approved", False)),
     )

@@ -86,6 +86,13 @@ def test_a_refusal_stands_until_who_said_it_approves(first, await_approval):
     assert say(model, version, "approved", "eve").may_serve
 
 
+def test_who_started_the_run_may_take_a_refusal_back_and_that_is_no_approval(first, await_approval):
+    model, version = await_approval(18, approvers=1)
+    say(model, version, "refused", "ann")
+    taken_back = say(model, version, "approved", "ann")
+    assert (taken_back.refused, taken_back.approved, taken_back.missing) == ((), (), 1)
+
+
 def test_an_approval_is_void_once_the_report_is_another_one(home, first, await_approval):
     model, version = await_approval(15, approvers=1)
     assert say(model, version, "approved", "bob").may_serve
