@@ -30,19 +30,17 @@ def deploy(
     """
     from pathlib import Path
 
-    from components.runtime.record import run_evidence
-    from components.runtime.reporting import record_approval
+    from components.runtime.reporting import record_approval, record_deployed
     from components.runtime.step import step
     from model.config import ServeConfig, served_name
     from model.release import open_release
     from model.schemas.decision import DECISION, Decision
     from serving.promotion import promote_release
-    from serving.registry.models import Registry
 
     with step("deploy") as current:
         environment, config = current.environment, ServeConfig(**serve)
         name = served_name(config, open_release(Path(release.path)).pin.path)
-        if not record_approval(current, Registry(environment.mlflow_uri, name).version(version)):
+        if not record_approval(current, name, version):
             return ""
         done = promote_release(
             Path(release.path),
@@ -54,7 +52,5 @@ def deploy(
             why=why,
             instead_of=Decision.load(Path(decision.path) / DECISION).replaces,
         )
-        tags = {"model": done.name, "model_version": done.version, "address": done.address}
-        current.tags |= tags
-        run_evidence(environment, {}, tags, {})
+        record_deployed(current, done)
         return done.address

@@ -21,7 +21,7 @@ def promote(model: str, version: str, why: str, replace_other_data: bool) -> str
     Fails when there is no such version, when it lacks an approval that it needs, when it was made from another data set than the
     champion, or when a golden query is answered otherwise than it must. The old release then serves on and no alias moves.
     """
-    from components.runtime.record import run_evidence
+    from components.runtime.reporting import record_deployed
     from components.runtime.step import step
     from serving.promotion import promote as make_it_serve
     from serving.registry.models import Registry, choose_model
@@ -38,7 +38,5 @@ def promote(model: str, version: str, why: str, replace_other_data: bool) -> str
             why=why,
             replace_other_data=replace_other_data,
         )
-        tags = {"model": done.name, "model_version": done.version, "address": done.address}
-        current.tags |= tags
-        run_evidence(environment, {}, tags, {})
+        record_deployed(current, done)
         return done.address

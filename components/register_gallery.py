@@ -8,11 +8,7 @@ from components.runtime.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def register_gallery(
-    base: dict[str, Any],
-    release: dsl.Input[dsl.Model],
-    decision: dsl.Input[dsl.Artifact],
-) -> str:
+def register_gallery(base: dict[str, Any], release: dsl.Input[dsl.Model], decision: dsl.Input[dsl.Artifact]) -> str:
     """Keep the release in the registry, with the evidence of the version whose gallery was changed.
 
     Reads:

@@ -71,7 +71,7 @@ class Release:
     @property
     def gallery_pins(self) -> tuple[DataPin, ...]:
         """Pins of the data that the gallery comes from: the training data, unless images were enrolled or removed."""
-        return (self.pin,) if self.manifest.gallery is None else self.manifest.gallery
+        return self.manifest.gallery_pins
 
     @cached_property
     def spec(self) -> "NetworkSpec":

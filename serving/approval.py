@@ -18,7 +18,9 @@ def read_approval(registry: Registry, ledger: Ledger, version: ModelVersion) -> 
     Raises:
         NotFound: The evidence of the version is gone.
     """
-    return _said(registry, ledger, version, version.approval) if version.approval else None
+    if version.approval is None:
+        return None
+    return _said(ledger, version, version.approval, registry.evidence_sha256(version.version))
 
 
 def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, by: str, why: str) -> Approval:
@@ -40,18 +42,18 @@ def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, b
     asked = registry.version(version)
     if asked.approval is None:
         raise InvalidInput(f"{asked.label} needs nobody's approval.", f"Let it serve: glocal promote {version} --why REASON.")
-    takes_back = by in _said(registry, ledger, asked, asked.approval).refused
+    evidence = registry.evidence_sha256(version)
+    takes_back = by in _said(ledger, asked, asked.approval, evidence).refused
     if word == "approved" and by == asked.starter and not (asked.approval.own or takes_back):
         raise Forbidden(
             f"{by} started the run that made {asked.label}, and may not approve it.", "Another operator must, with a key."
         )
-    evidence = registry.evidence_sha256(version)
     if evidence != asked.evidence_sha256:
         raise InvalidInput(
             f"The report or the decision of {asked.label} was changed since it was registered.", "Run the pipeline again."
         )
     ledger.note(word, by=by, why=why, version=version, release_id=asked.release, evidence=evidence)
-    return _said(registry, ledger, asked, asked.approval)
+    return _said(ledger, asked, asked.approval, evidence)
 
 
 def refuse_unapproved(registry: Registry, ledger: Ledger, version: ModelVersion) -> None:
@@ -75,8 +77,9 @@ def refuse_unapproved(registry: Registry, ledger: Ledger, version: ModelVersion)
     )
 
 
-def _said(registry: Registry, ledger: Ledger, version: ModelVersion, rule: ApprovalRule) -> Approval:
-    evidence, last = registry.evidence_sha256(version.version), dict[str, tuple[Word, bool]]()
+def _said(ledger: Ledger, version: ModelVersion, rule: ApprovalRule, evidence: str) -> Approval:
+    """What was said of a version whose evidence has this hash now."""
+    last = dict[str, tuple[Word, bool]]()
     for entry in ledger.words(version.version):
         counts = entry.release == version.release and entry.evidence == evidence == version.evidence_sha256
         last[entry.by] = ("approved" if entry.outcome == "approved" else "refused", counts)

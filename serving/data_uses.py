@@ -78,7 +78,7 @@ def uses_of_data(home: Home, tracking_uri: str, reference: str) -> DataUses:
         if pin.path != name or not (pin.rev.startswith(revision) or pin.md5 == md5):
             return None
         trained = pin == version.manifest.data
-        return version.use(pin, trained=trained, tested=trained, gallery=pin in version.gallery_pins)
+        return version.use(pin, trained=trained, tested=trained, gallery=pin in version.manifest.gallery_pins)
 
     return _uses(home, tracking_uri, reference, use)
 
@@ -93,13 +93,9 @@ class _Version:
     serves: bool
 
     @property
-    def gallery_pins(self) -> tuple[DataPin, ...]:
-        return (self.manifest.data,) if self.manifest.gallery is None else self.manifest.gallery
-
-    @property
     def pins(self) -> tuple[DataPin, ...]:
         """The data that it was trained on, and those of its gallery, each once."""
-        return (self.manifest.data, *(pin for pin in self.gallery_pins if pin != self.manifest.data))
+        return (self.manifest.data, *(pin for pin in self.manifest.gallery_pins if pin != self.manifest.data))
 
     def use(self, pin: DataPin, *, trained: bool, tested: bool, gallery: bool) -> DataUse:
         """The use of a pin by this version."""

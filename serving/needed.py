@@ -61,7 +61,7 @@ def needed(home: Home, tracking_uri: str, since: int) -> Needed:
         for each in versions
         if each.aliases or each.release in releases or (each.model, each.version) in named or each.created >= since
     ]
-    pins = {pin.md5 for each in (*served, *_manifests(tracking_uri, kept)) for pin in (each.data, *(each.gallery or ()))}
+    pins = {pin.md5 for each in (*served, *_manifests(tracking_uri, kept)) for pin in (each.data, *each.gallery_pins)}
     return Needed(
         data=frozenset(pins | {each.data_md5 for each in kept}),
         runs=frozenset(each.run_id for each in kept),

@@ -38,7 +38,7 @@ def sign_release(release: Release) -> str:
 
     with scratch_folder("signature") as scratch:
         try:
-            config = Config().use_elliptic_key_signer(private_key=key)  # type: ignore[no-untyped-call]
+            config = Config().use_elliptic_key_signer(private_key=key)  # type: ignore[no-untyped-call] # it has no types
         except Exception as error:  # whatever the reader of keys raises
             raise InvalidInput(f"GLOCAL_SIGNING_KEY cannot be used: {key}.", _FORM) from error
         config.set_hashing_config(_DECLARED).sign(release.folder, scratch / SIGNATURE)
@@ -63,7 +63,7 @@ def check_signature(archive: Path, name: str, version: str) -> None:
 
     remedy = f"Where the signing key is: glocal sign {version} --name {name}."
     try:
-        config = Config().use_elliptic_key_verifier(public_key=key)  # type: ignore[no-untyped-call]
+        config = Config().use_elliptic_key_verifier(public_key=key)  # type: ignore[no-untyped-call] # it has no types
     except Exception as error:  # whatever the reader of keys raises
         raise InvalidInput(f"GLOCAL_VERIFYING_KEY cannot be used: {key}.", _FORM) from error
     with scratch_folder("signature") as scratch:

@@ -115,5 +115,4 @@ def _contents(home: Home, pin: DataPin) -> frozenset[str]:
 
 
 def _gallery(manifest: ReleaseManifest | None) -> str:
-    pins = () if manifest is None else (manifest.data,) if manifest.gallery is None else manifest.gallery
-    return " ".join(pin.named for pin in pins)
+    return " ".join(pin.named for pin in manifest.gallery_pins) if manifest else ""

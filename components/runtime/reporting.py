@@ -9,6 +9,7 @@ from model.evaluation.report import REPORT, render_report
 from model.schemas.decision import DECISION, Decision
 from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.model_version import ModelVersion
+from model.schemas.promotion import Deployment
 from model.schemas.report import Report
 from model.scratch import scratch_folder
 
@@ -75,13 +76,21 @@ def record_registered(current: Step, registered: ModelVersion) -> None:
     run_evidence(current.environment, {}, {"model": registered.model, "model_version": registered.version}, {})
 
 
-def record_approval(current: Step, registered: ModelVersion) -> bool:
+def record_deployed(current: Step, done: Deployment) -> None:
+    """Put the version that serves, and where, on the record of the run."""
+    tags = {"model": done.name, "model_version": done.version, "address": done.address}
+    current.tags |= tags
+    run_evidence(current.environment, {}, tags, {})
+
+
+def record_approval(current: Step, name: str, version: str) -> bool:
     """Put on the record of the run whether the version waits for an approval; returns whether it may serve."""
     from serving.approval import read_approval
     from serving.deployment import ModelRecords
 
     environment = current.environment
-    model = ModelRecords.open(environment.home, environment.mlflow_uri, registered.model)
+    model = ModelRecords.open(environment.home, environment.mlflow_uri, name)
+    registered = model.registry.version(version)
     said = read_approval(model.registry, model.ledger, registered)
     may_serve = said is None or said.may_serve
     if not may_serve:

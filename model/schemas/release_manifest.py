@@ -43,6 +43,11 @@ class ReleaseManifest(Document):
         return self.model_dump(mode="json", exclude_unset=True)
 
     @property
+    def gallery_pins(self) -> tuple[DataPin, ...]:
+        """Pins of the data that the gallery comes from: `gallery`, else `data`."""
+        return (self.data,) if self.gallery is None else self.gallery
+
+    @property
     def release_id(self) -> str:
         """Id of the release."""
         return sha256_json(self.stated())[:16]

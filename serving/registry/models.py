@@ -287,7 +287,7 @@ class Registry:
         source, database = self._get(version).source, sqlite_file(self._uri)
         if database is None:
             return None
-        folder = Path(path_of(source)).resolve()  # type: ignore[no-untyped-call]
+        folder = Path(path_of(source)).resolve()  # type: ignore[no-untyped-call] # it has no types
         return folder if folder.is_dir() and folder.is_relative_to(database.parent.resolve()) else None
 
     def remove_files(self, version: str) -> None:
@@ -331,7 +331,7 @@ class Registry:
                 if self._client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=1):
                     self._client.set_terminated(run.info.run_id)
                     continue
-                get_artifact_repository(run.info.artifact_uri).delete_artifacts()  # type: ignore[no-untyped-call]
+                get_artifact_repository(run.info.artifact_uri).delete_artifacts()  # type: ignore[no-untyped-call] # it has no types
                 self._client.delete_run(run.info.run_id)
                 removed += 1
         return removed
