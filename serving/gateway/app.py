@@ -16,11 +16,15 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ASGIScope
 
-from model.errors import GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
+from model.errors import GlocalError, InvalidInput, NotFound, TooLarge, TooSlow, Unavailable
 from serving.backends.port import Asking, Served
 from serving.gateway.batches import Answers
 from serving.gateway.bodies import Asked, parse_body
@@ -103,20 +107,16 @@ def make_app(
     room = room or Room()
     drift = Drift()
     metrics = Metrics(room, drift, *([challenges.metrics] if challenges else []))
-    app = FastAPI(title="Glocal", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
-    app.add_middleware(Guard, keys=keys, metrics=metrics)
-    app.add_exception_handler(404, _raise_not_found)
-    app.add_exception_handler(405, _raise_not_allowed)
-    for operation in OPERATIONS.values():
-        extra = described(operation)
-        endpoint = _endpoint(operation, models, challenges, room, metrics, drift, samples)
-        for address in _ADDRESSES:
+    app = _Gateway(keys, metrics)
+    endpoints = {each: _endpoint(each, models, challenges, room, metrics, drift, samples) for each in OPERATIONS.values()}
+    for address in _ADDRESSES:
+        for operation, endpoint in endpoints.items():
             app.router.add_api_route(
                 address.format(operation.name),
                 endpoint,
                 methods=["POST"],
                 response_model=None,
-                openapi_extra=extra,
+                openapi_extra=described(operation),
                 route_class_override=_Direct,
             )
     _add_states(app, models, metrics)
@@ -124,13 +124,29 @@ def make_app(
     return app
 
 
+class _Gateway(FastAPI):
+    """FastAPI with the guard alone between the server and the routes: its own middlewares have nothing to do here."""
+
+    def __init__(self, keys: KeyFile, metrics: Metrics) -> None:
+        silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+        super().__init__(title="Glocal", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", telemetry=silent)
+        self._keys, self._metrics = keys, metrics
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The guard, which makes a problem document of every error, before the routes."""
+        return Guard(AsyncExitStackMiddleware(self.router), self._keys, self._metrics)
+
+
 class _Direct(APIRoute):
     """A route whose endpoint reads the request itself: FastAPI, which describes it, has nothing to parse or to inject."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The endpoint."""
-        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
-        return endpoint
+    async def handle(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Answer by the endpoint alone."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)  # refuses it
+            return
+        response: Response = await self.endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def _endpoint(
@@ -168,10 +184,14 @@ def _endpoint(
             del data
             answers = await _unless_gone(request, _answers(ask, asked))
         good = [answer for answer in answers if not isinstance(answer, GlocalError)]
-        metrics.answered(operation.name, good)
-        drift.note(served, operation.name, good)
-        if samples is not None:
-            samples.note(asked.queries, answers)
+
+        def note() -> None:
+            metrics.answered(operation.name, good)
+            drift.note(served, operation.name, good)
+            if samples is not None:
+                samples.note(asked.queries, answers)
+
+        asyncio.get_running_loop().call_soon(note)  # once the answer is written
         return _response(answers, is_batch=asked.is_batch)
 
     return endpoint
@@ -290,11 +310,3 @@ def _add_states(app: FastAPI, models: Models, metrics: Metrics) -> None:
     async def text() -> Response:
         """Metrics as Prometheus reads them."""
         return Response(metrics.text(), media_type=metrics.MEDIA_TYPE)
-
-
-async def _raise_not_found(request: Request, error: Exception) -> Response:
-    raise NotFound(f"There is nothing at {request.url.path[:100]!r}.", f"Operations: POST /v1/{', /v1/'.join(OPERATIONS)}.")
-
-
-async def _raise_not_allowed(request: Request, error: Exception) -> Response:
-    raise NotAllowed(f"{request.method[:16]} is not allowed here.", "Send an image by POST.")

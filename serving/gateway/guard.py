@@ -3,21 +3,25 @@
 It works on the path as it was sent, so that no way of writing an address gets past it.
 """
 
+import asyncio
 import logging
 import re
 import secrets
 import time
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model.errors import GlocalError
+from model.errors import GlocalError, NotAllowed, NotFound
 from model.text import visible
 from serving.gateway.keys import KeyFile
 from serving.gateway.keys import Scope as KeyScope
 from serving.gateway.metrics import Metrics
 from serving.gateway.problems import problem_response
+from serving.operations import OPERATIONS
 
 OPEN = frozenset({b"/healthz", b"/readyz", b"/docs", b"/v1/openapi.json"})
 """The only paths that need no key."""
@@ -54,13 +58,16 @@ class Guard:
             await self._app(scope, receive, sent)
         except GlocalError as error:
             await self._refuse(scope, receive, sent, error)
+        except HTTPException as error:
+            await self._refuse(scope, receive, sent, _of_routes(scope, error))
         except ClientDisconnect:
             _log.info("The client of request %s has gone.", sent.request_id)
         except Exception:
             _log.exception("Request %s failed.", sent.request_id)
             await self._refuse(scope, receive, sent, GlocalError("The request could not be answered.", "See the gateway's log."))
         finally:
-            self._note(scope, sent, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            asyncio.get_running_loop().call_soon(self._note, scope, sent, seconds)  # once the answer is written
 
     async def _refuse(self, scope: Scope, receive: Receive, sent: "_Sent", error: GlocalError) -> None:
         if sent.status is None:
@@ -90,6 +97,13 @@ class _Sent:
             self.status = message["status"]
             MutableHeaders(scope=message)[REQUEST_ID] = self.request_id
         await self._send(message)
+
+
+def _of_routes(scope: Scope, error: HTTPException) -> GlocalError:
+    """What the routes refuse: an address that is none, or a method that the address does not have."""
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return NotAllowed(f"{scope['method'][:16]} is not allowed here.", "Send an image by POST.")
+    return NotFound(f"There is nothing at {scope['path'][:100]!r}.", f"Operations: POST /v1/{', /v1/'.join(OPERATIONS)}.")
 
 
 def _raw_path(scope: Scope) -> bytes:
