@@ -102,7 +102,8 @@ def make_app(
     """
     room = room or Room()
     drift = Drift()
-    metrics = Metrics(room, drift, *([challenges.metrics] if challenges else []))
+    tried = challenges.tried if challenges else list
+    metrics = Metrics(room, lambda: [*models.served().values(), *tried()], drift, *([challenges.metrics] if challenges else []))
     app = FastAPI(title="Glocal", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
     app.add_middleware(Guard, keys=keys, metrics=metrics)
     app.add_exception_handler(404, _raise_not_found)
