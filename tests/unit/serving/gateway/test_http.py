@@ -8,6 +8,7 @@ import threading
 import pytest
 import uvicorn
 
+from model.home import Home
 from serving.backends.port import Served
 from serving.gateway import app as application
 from serving.gateway import http
@@ -52,9 +53,10 @@ def served(tmp_path, monkeypatch, room, backend):
     monkeypatch.setattr(http, "HEAD_S", 0.3)
     monkeypatch.setattr(http, "SEND_S", 0.3)
     monkeypatch.setattr(application, "BODY_S", 0.3)
-    _, secret = create_key(tmp_path / "keys.json", "x", [Scope.CALLER])
+    folder = Home(tmp_path).serve
+    _, secret = create_key(folder, "x", [Scope.CALLER])
     models = Models(Batches(backend), lambda: {"mugs": Served("mugs", "1")})
-    app = make_app(models, KeyFile(tmp_path / "keys.json"), room)
+    app = make_app(models, KeyFile(folder.keys), room)
     server = uvicorn.Server(http.make_config(app))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))
