@@ -1,7 +1,9 @@
 """The gateway's process: `python -m serving.gateway GLOCAL_HOME PORT SAMPLE_SHARE BACKEND`. `process` starts it."""
 
+import asyncio
 import logging
 import os
+import socket
 import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -21,9 +23,12 @@ from serving.gateway.keys import KeyFile
 from serving.gateway.record import Record
 from serving.gateway.room import Room
 from serving.gateway.samples import Samples
+from serving.printed import bound_logs
 from serving.processes import bind_loopback
 
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
+_LOOK_S = 60.0
+"""Seconds between two looks at the logs of the other servers."""
 
 
 def main(home: Path, port: int, sample_share: float, backend: str) -> None:
@@ -35,7 +40,20 @@ def main(home: Path, port: int, sample_share: float, backend: str) -> None:
     app = make_app(Models(asking, record.served), KeyFile(folder.keys), room, challenges, Samples(folder.samples, sample_share))
     with bind_loopback(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
-        uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))
+        uvloop.run(_serve(uvicorn.Server(make_config(app)), listening, folder))
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket, folder: ServeFolder) -> None:
+    bounding = asyncio.create_task(_bound_logs(folder))
+    await server.serve([listening])
+    bounding.cancel()
+
+
+async def _bound_logs(folder: ServeFolder) -> None:
+    """Keep what all servers of the home print within bounds, as long as the gateway runs."""
+    while True:
+        await asyncio.to_thread(bound_logs, folder)
+        await asyncio.sleep(_LOOK_S)
 
 
 def _write_logs(folder: ServeFolder) -> None:
