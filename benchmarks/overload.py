@@ -36,7 +36,7 @@ Taken = list[tuple[int, float]]
 async def ask_at_once(home: Home, images: Sequence[bytes], clients: int, seconds: float) -> Taken:
     """Status and milliseconds of every request of several clients; 0 for a connection that broke."""
     until = time.perf_counter() + seconds
-    _, key = create_key(home.serve.keys, "load", [Scope.CALLER])  # as an operator's, it would find more room
+    _, key = create_key(home.serve, "load", [Scope.CALLER])  # as an operator's, it would find more room
     headers = bearer(key) | {"Content-Type": "image/jpeg"}
 
     async def run(http: aiohttp.ClientSession, number: int) -> Taken:

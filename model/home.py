@@ -136,6 +136,11 @@ class ServeFolder:
         """Folder of the gateway's logs."""
         return self.logs / "gateway"
 
+    @property
+    def audit_log(self) -> Path:
+        """Log of refused calls and of changes of keys."""
+        return self.gateway_logs / "audit.log"
+
     def backend_logs(self, name: str) -> Path:
         """Folder of the logs of a server of models."""
         return self.logs / name

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from model.errors import InvalidInput, NotFound
 from model.files import atomic_file, sha256_file, write_text
 from model.schemas.calibration import Calibration, Reference
+from model.schemas.gallery_record import GALLERY_RECORD, GalleryRecord
 from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import scratch_folder
 from serving.protocol import MODEL_NAME, MODEL_VERSION, RELEASE, SIGNATURE
@@ -132,6 +133,20 @@ def stored_reference(path: Path) -> Reference | None:
             return Calibration.model_validate_json(packed.read(f"{RELEASE}/calibration.json")).reference
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
+
+
+def stored_gallery(path: Path) -> GalleryRecord | None:
+    """The record of the gallery in an archive's release; None in a release of before there were any.
+
+    Raises:
+        InvalidInput: It cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            name = f"{RELEASE}/{GALLERY_RECORD}"
+            return GalleryRecord.model_validate_json(packed.read(name)) if name in packed.namelist() else None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"The archive {path.name} holds no gallery.", "Run the pipeline again: glocal run DIR.") from error
 
 
 def stored_image(path: Path) -> bytes | None:

@@ -27,6 +27,8 @@ Image = Path | bytes
 A = TypeVar("A", bound=Answer)
 _BINARY = {"Content-Type": "application/octet-stream"}
 _LONGEST_WAIT_S = 10.0
+KEPT_S = 3.0
+"""Seconds for which an idle connection is kept; the gateway closes it later, so that none is closed under a query."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class _Calls:
         self._settings: dict[str, Any] = {
             "base_url": self.address,
             "timeout": timeout_s,
+            "limits": httpx.Limits(keepalive_expiry=KEPT_S),
             "headers": bearer(key) if key else {},
             "trust_env": not _is_loopback(address),  # no proxy stands between
             "verify": address.startswith("https"),  # reading the authorities' certificates takes longer than a query

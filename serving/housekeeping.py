@@ -17,15 +17,18 @@ from pathlib import Path
 from model.claim import check_folders, claim
 from model.data.versions.fetch import is_complete
 from model.data.versions.ownership import has_repository
+from model.environment import Environment
 from model.errors import Conflict, GlocalError
 from model.files import REMOVED, remove_whole
 from model.home import ALIVE, Home
 from model.locks import hold, is_held
+from model.retrieval.galleries.milvus import drop_collection, own_collections
 from model.schemas.data_pin import DataPin
+from model.schemas.gallery_record import GALLERY_RECORD, GalleryRecord, MilvusIndex
 from model.schemas.garbage import Garbage, GarbageItem, GarbageKind
 from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import abandoned
-from serving.archive import archive_file, remove_archive
+from serving.archive import archive_file, remove_archive, stored_gallery
 from serving.needed import Needed, needed
 from serving.registry.models import Registry
 from serving.rollout.challengers import kept_archives
@@ -88,6 +91,11 @@ def find_garbage(home: Home, tracking_uri: str, *, days: float) -> Garbage:
     if tracking_uri == home.tracking_uri:
         items += _versions(look)
     items += [*_runs(look), *_artifacts(look)]
+    if tracking_uri == home.tracking_uri and Environment().milvus_uri:
+        try:
+            items += _collections(home, {Path(item.path) for item in items})
+        except GlocalError as error:
+            stays.append(f"Collections in Milvus stay: {error.headline}")
     if is_held(home.data.lock) or any(is_held(lock) for lock in home.work.glob(f"training/*/{_LOCK}")):
         stays.append("An import or a training is under way: work and data sets stay.")
     else:
@@ -167,6 +175,24 @@ def _artifacts(look: _Look) -> Iterator[GarbageItem]:
                     yield GarbageItem(kind="artifacts", path=str(file), size=file.stat().st_size, name=file.name)
 
 
+def _collections(home: Home, going: set[Path]) -> list[GarbageItem]:
+    """The collections of this home's registry that no release names which stays: neither a registered one, nor one that a step
+    wrote, nor one in an archive.
+
+    Raises:
+        GlocalError: Milvus does not answer, or it cannot be read what a release names.
+    """
+    records = [
+        GalleryRecord.load(file)
+        for root in (home.root / "mlartifacts", home.artifacts)
+        for file in root.rglob(GALLERY_RECORD)
+        if going.isdisjoint(file.parents)
+    ]
+    records += [each for file in home.serve.store.glob("*.mar") if file not in going and (each := stored_gallery(file))]
+    named = {record.index.collection for record in records if isinstance(record.index, MilvusIndex)}
+    return [GarbageItem(kind="collections", path=name, size=0, name=name) for name in own_collections() if name not in named]
+
+
 def _releases(folder: Path) -> set[str]:
     """Ids of the releases below a folder."""
     found = set()
@@ -229,6 +255,8 @@ def _remove(item: GarbageItem, home: Home, tracking_uri: str) -> bool:
             Registry(tracking_uri, name).remove_files(version)
         elif item.kind == "archives":
             remove_archive(path)
+        elif item.kind == "collections":
+            drop_collection(item.path)
         elif item.kind == "datasets":
             with hold(home.datasets / f".{path.name}.lock", wait_s=0):
                 path.with_name(f"{path.name}.json").unlink(missing_ok=True)  # before: a folder without it is fetched again

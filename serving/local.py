@@ -23,7 +23,7 @@ def ensure_key(folder: ServeFolder) -> None:
     with contextlib.suppress(GlocalError):
         KeyFile(folder.keys).admit(read_key(folder), Scope.OPERATOR)
         return
-    _, secret = create_key(folder.keys, "owner of this home", [Scope.CALLER, Scope.OPERATOR])
+    _, secret = create_key(folder, "owner of this home", [Scope.CALLER, Scope.OPERATOR])
     write_text(folder.key, secret + "\n", mode=0o600)
 
 

@@ -103,30 +103,32 @@ class Retriever:
         return Embedded((batch, shallow, deep), vectors)
 
     def find(self, images: Embedded, wanted: Sequence[Wanted]) -> list[Found]:
-        """What is wanted of the gallery for each image. Images that may find every row are searched at once.
+        """What is wanted of the gallery for each image. Images that may find every row, to the same depth, are searched at once.
+
+        What one image is given does not depend on the others.
 
         Raises:
             InvalidInput: k is below 1.
         """
-        free = [row for row, each in enumerate(wanted) if each.among is None]
-        parts = [free] if free else []
-        parts += [[row] for row, each in enumerate(wanted) if each.among is not None]
+        parts: dict[tuple[int, int | None], list[int]] = {}
+        for row, each in enumerate(wanted):
+            parts.setdefault((self._depth(each), None if each.among is None else row), []).append(row)
         found: dict[int, Found] = {}
-        for rows in parts:
+        for (depth, _), rows in parts.items():
             some = images if len(rows) == len(wanted) else images.select(rows)
-            found |= zip(rows, self._search(some, [wanted[row] for row in rows]), strict=True)
+            found |= zip(rows, self._search(some, depth, [wanted[row] for row in rows]), strict=True)
         return [found[row] for row in range(len(wanted))]
 
-    def _search(self, images: Embedded, wanted: list[Wanted]) -> list[Found]:
+    def _depth(self, wanted: Wanted) -> int:
+        """Number of neighbours that are looked for: those that are wanted, and those that are sorted again."""
+        return max(wanted.k, self.reranker.limit if self.reranker and wanted.rerank else 0)
+
+    def _search(self, images: Embedded, depth: int, wanted: list[Wanted]) -> list[Found]:
         """The neighbours of images that may find the same rows."""
-        depths = [max(each.k, self.reranker.limit if self.reranker and each.rerank else 0) for each in wanted]
-        scores, rows = self.gallery.search(images.vectors, max(depths), among=wanted[0].among)
+        scores, rows = self.gallery.search(images.vectors, depth, among=wanted[0].among)
         again = [row for row, each in enumerate(wanted) if each.rerank] if self.reranker else []
         features = dict(zip(again, self.local_features(images.select(again)), strict=True)) if again else {}
-        return [
-            self._named(scores[row, :depth], rows[row, :depth], wanted[row], features.get(row))
-            for row, depth in enumerate(depths)
-        ]
+        return [self._named(scores[row], rows[row], each, features.get(row)) for row, each in enumerate(wanted)]
 
     def local_features(self, images: Embedded) -> list[LocalFeatures]:
         """The local features of images, as the reranker compares them.

@@ -8,6 +8,8 @@ from pydantic import Field
 from model.schemas.document import Document
 from model.schemas.schema import Schema
 
+GALLERY_RECORD = "gallery/gallery.json"
+"""Where a release has the record."""
 RECALL_DEPTH = 10
 """Neighbours of a query of which an approximate search must find a stated share."""
 

@@ -1,12 +1,12 @@
 """`glocal key`: API keys of the endpoint on this machine."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from model.environment import Environment
+from model.home import ServeFolder
 from model.text import visible
 from pipelines.cli.console import say
 from pipelines.cli.options import Json
@@ -23,7 +23,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key and print it. It is shown this once: only its hash is kept."""
-    made, secret = create_key(_file(), name, scope or [Scope.CALLER], days=days)
+    made, secret = create_key(_folder(), name, scope or [Scope.CALLER], days=days)
     if as_json:
         print(json.dumps({"key": secret, **_shown(made)}))
         return
@@ -34,7 +34,7 @@ def create(
 @commands.command("list")
 def list_(as_json: Json = False) -> None:
     """List the keys, without their secrets."""
-    keys = read_keys(_file())
+    keys = read_keys(_folder().keys)
     if as_json:
         print(json.dumps({"keys": [_shown(key) for key in keys]}))
         return
@@ -48,12 +48,12 @@ def list_(as_json: Json = False) -> None:
 @commands.command()
 def revoke(identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the key.")], as_json: Json = False) -> None:
     """Remove a key; the endpoint refuses it from now on."""
-    revoked = revoke_key(_file(), identity)
+    revoked = revoke_key(_folder(), identity)
     print(json.dumps({"revoked": revoked.id}) if as_json else visible(f"revoked {revoked.id} of {revoked.name}"))
 
 
-def _file() -> Path:
-    return Environment().home.serve.keys
+def _folder() -> ServeFolder:
+    return Environment().home.serve
 
 
 def _shown(key: Key) -> dict[str, object]:

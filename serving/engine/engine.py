@@ -23,7 +23,7 @@ from serving.operations.query import Query, make_query
 
 Answer = dict[str, Any]
 DECODING_S = 8.0
-"""Seconds after which no further query of a batch is decoded. The slowest image within the limits, a PNG of 16 bits with alpha,
+"""Seconds after which no further image of a batch is decoded. The slowest image within the limits, a PNG of 16 bits with alpha,
 takes 7: a batch of them would take longer than a server of models waits for a worker, which it then kills."""
 _log = logging.getLogger(__name__)
 
@@ -102,11 +102,9 @@ class Engine:
         return [self._respond(each, next(seen)) if isinstance(each, _Prepared) else each for each in prepared]
 
     def _prepare(self, deadline: float, query: Query) -> "_Prepared | GlocalError":
-        if monotonic() > deadline:
-            return Unavailable("The images that came together take too long to decode.", "Send this query again, alone.")
         try:
             wanted = query.operation.wanted(self.release.gallery, query.options)
-            return _Prepared(query, tuple(decode_image(image, IMAGE_LIMITS) for image in query.images), wanted)
+            return _Prepared(query, tuple(_decoded(deadline, image) for image in query.images), wanted)
         except GlocalError as error:
             return error
 
@@ -179,3 +177,15 @@ class Engine:
                 f"The network embeds in {embedding.shape[1]} dimensions, the gallery has {width}: two embedding spaces.",
                 "Index the gallery again with these weights.",
             )
+
+
+def _decoded(deadline: float, image: bytes) -> Tensor:
+    """An image, decoded if there is still time for it.
+
+    Raises:
+        Unavailable: There is none.
+        InvalidInput: It cannot be decoded within the limits.
+    """
+    if monotonic() > deadline:
+        raise Unavailable("The images that came together take too long to decode.", "Send this query again, alone.")
+    return decode_image(image, IMAGE_LIMITS)

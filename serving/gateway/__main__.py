@@ -1,7 +1,9 @@
 """The gateway's process: `python -m serving.gateway GLOCAL_HOME PORT SAMPLE_SHARE BACKEND`. `process` starts it."""
 
+import asyncio
 import logging
 import os
+import socket
 import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -10,9 +12,10 @@ import uvicorn
 import uvloop
 
 from model.files import write_json
-from model.home import Home
+from model.home import Home, ServeFolder
 from serving.backends import named
 from serving.gateway.app import Models, make_app
+from serving.gateway.audit import AUDIT, FORMAT
 from serving.gateway.batches import Batches
 from serving.gateway.challenge import Challenges
 from serving.gateway.http import make_config
@@ -20,29 +23,45 @@ from serving.gateway.keys import KeyFile
 from serving.gateway.record import Record
 from serving.gateway.room import Room
 from serving.gateway.samples import Samples
+from serving.printed import bound_logs
 from serving.processes import bind_loopback
 
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
+_LOOK_S = 60.0
+"""Seconds between two looks at the logs of the other servers."""
 
 
 def main(home: Path, port: int, sample_share: float, backend: str) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
-    _write_logs(folder.gateway_logs)
+    _write_logs(folder)
     asking, record, room = Batches(named(backend).asking(folder)), Record(folder), Room()
     challenges = Challenges(asking, record.challengers, folder.aborted, room)
     app = make_app(Models(asking, record.served), KeyFile(folder.keys), room, challenges, Samples(folder.samples, sample_share))
     with bind_loopback(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
-        uvloop.run(uvicorn.Server(make_config(app)).serve([listening]))
+        uvloop.run(_serve(uvicorn.Server(make_config(app)), listening, folder))
 
 
-def _write_logs(folder: Path) -> None:
-    """Logs of bounded size: one of all that happens, and one of calls without a valid key alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for logger, name in ((logging.getLogger(), "gateway"), (logging.getLogger("glocal.gateway.audit"), "audit")):
-        handler = RotatingFileHandler(folder / f"{name}.log", maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+async def _serve(server: uvicorn.Server, listening: socket.socket, folder: ServeFolder) -> None:
+    bounding = asyncio.create_task(_bound_logs(folder))
+    await server.serve([listening])
+    bounding.cancel()
+
+
+async def _bound_logs(folder: ServeFolder) -> None:
+    """Keep what all servers of the home print within bounds, as long as the gateway runs."""
+    while True:
+        await asyncio.to_thread(bound_logs, folder)
+        await asyncio.sleep(_LOOK_S)
+
+
+def _write_logs(folder: ServeFolder) -> None:
+    """Logs of bounded size: one of all that happens, and the audit log."""
+    folder.gateway_logs.mkdir(parents=True, exist_ok=True)
+    for logger, file in ((logging.getLogger(), folder.gateway_logs / "gateway.log"), (AUDIT, folder.audit_log)):
+        handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")
+        handler.setFormatter(FORMAT)
         logger.addHandler(handler)
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("glocal.gateway").setLevel(logging.INFO)

@@ -106,7 +106,8 @@ def make_app(
     """
     room = room or Room()
     drift = Drift()
-    metrics = Metrics(room, drift, *([challenges.metrics] if challenges else []))
+    tried = challenges.tried if challenges else list
+    metrics = Metrics(room, lambda: [*models.served().values(), *tried()], drift, *([challenges.metrics] if challenges else []))
     app = _Gateway(keys, metrics)
     endpoints = {each: _endpoint(each, models, challenges, room, metrics, drift, samples) for each in OPERATIONS.values()}
     for address in _ADDRESSES:

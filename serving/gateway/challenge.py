@@ -75,6 +75,10 @@ class Challenges:
             self._mirror(trial, queries, answers)
         return answers
 
+    def tried(self) -> list[Served]:
+        """The versions that are tried now."""
+        return [challenger.served for challenger in self._challengers().values()]
+
     def _trial(self, served: Served) -> Trial | None:
         """The trial of a model's challenger, a new one if the challenge was started anew."""
         challenger = self._challengers().get(served.name)

@@ -1,6 +1,6 @@
 """Metrics of challenges, in the format of Prometheus."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from serving.backends.port import Served
 from serving.gateway.comparison import Comparison
-from serving.gateway.metrics import SECONDS
+from serving.gateway.metrics import SECONDS, Series
 
 _LABELS = ("model", "version", "operation")
 _AGREEMENTS = tuple(round(0.1 * step, 1) for step in range(11))
@@ -38,6 +38,7 @@ class ChallengeMetrics(Collector):
             return Histogram(f"glocal_challenge_{name}", said, _LABELS, buckets=buckets, registry=None)
 
         self._shares = shares
+        self._versions = Series[tuple[str, str]](self._drop)
         self._requests = Counter(
             "glocal_challenge_requests", "Requests of the challenger by outcome", (*_LABELS, "outcome"), registry=None
         )
@@ -47,19 +48,20 @@ class ChallengeMetrics(Collector):
 
     def answered(self, served: Served, operation: str, seconds: float) -> None:
         """Count a request that the challenger answered, and note its time."""
-        self._requests.labels(served.name, served.version, operation, "answered").inc()
+        self._count(served, operation, "answered")
         self.took(served, operation, seconds)
 
     def failed(self, served: Served, operation: str) -> None:
         """Count a request that the challenger failed."""
-        self._requests.labels(served.name, served.version, operation, "failed").inc()
+        self._count(served, operation, "failed")
 
     def skipped(self, served: Served, operation: str) -> None:
         """Count a request that was not mirrored because too many were."""
-        self._requests.labels(served.name, served.version, operation, "skipped").inc()
+        self._count(served, operation, "skipped")
 
     def took(self, served: Served, operation: str, seconds: float) -> None:
         """Note the time of a request, of the challenger or of the champion."""
+        self._versions.use((served.name, served.version))
         self._seconds.labels(served.name, served.version, operation).observe(seconds)
 
     def compared(self, served: Served, operation: str, comparison: Comparison) -> None:
@@ -69,6 +71,18 @@ class ChallengeMetrics(Collector):
             self._agreement.labels(*labels).observe(comparison.agreement)
         if comparison.shift is not None:
             self._shift.labels(*labels).observe(comparison.shift)
+
+    def sweep(self, current: Collection[Served]) -> None:
+        """See `serving.gateway.metrics.Swept`."""
+        self._versions.sweep({(served.name, served.version) for served in current})
+
+    def _count(self, served: Served, operation: str, outcome: str) -> None:
+        self._versions.use((served.name, served.version))
+        self._requests.labels(served.name, served.version, operation, outcome).inc()
+
+    def _drop(self, version: tuple[str, str]) -> None:
+        for metric in (self._requests, self._seconds, self._agreement, self._shift):
+            metric.remove_by_labels(dict(zip(_LABELS, version, strict=False)))
 
     def collect(self) -> Iterator[Metric]:
         """See `Collector.collect`."""

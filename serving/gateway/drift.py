@@ -7,8 +7,8 @@ image and no label is kept.
 
 import logging
 import math
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from model.schemas.calibration import BINS, Reference, bin_of
 from serving.backends.port import Served
+from serving.gateway.metrics import Series
 
 WINDOW = 500
 """Number of last answers that are compared."""
@@ -26,7 +27,6 @@ MOVED_PSI = 0.25
 """Population stability index from which on a distribution counts as moved, by common use."""
 MOVED_P = 0.01
 """Probability, of a difference as large by chance, below which a difference counts."""
-_RELEASES = 16
 _SMOOTHING = 0.5
 _log = logging.getLogger("glocal.gateway")
 
@@ -64,13 +64,15 @@ class Drift(Collector):
     """The last answers of each release, and how far they are from its reference, which is computed when metrics are asked for."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._seen: dict[str, _Seen] = {}
+        self._releases = Series[str](self._seen.pop)
 
     def note(self, served: Served, operation: str, answers: Sequence[Mapping[str, Any]]) -> None:
         """Take note of answers to `identify`. Those to `search` are filtered and sorted as the caller wants, and say nothing."""
         if operation != "identify" or served.reference is None:
             return
-        seen = self._of(served.release, served.reference)
+        seen = self._seen.setdefault(served.release, _Seen(served.reference))
+        self._releases.use(served.release)
         for answer in answers:
             if answer.get("score") is not None and answer.get("release") == served.release:
                 seen.best.append(bin_of(answer["score"]))
@@ -98,12 +100,9 @@ class Drift(Collector):
         yield psi
         yield chance
 
-    def _of(self, release: str, reference: Reference) -> _Seen:
-        seen = self._seen.setdefault(release, _Seen(reference))
-        self._seen.move_to_end(release)
-        while len(self._seen) > _RELEASES:
-            self._seen.popitem(last=False)
-        return seen
+    def sweep(self, current: Collection[Served]) -> None:
+        """See `serving.gateway.metrics.Swept`."""
+        self._releases.sweep({served.release for served in current})
 
     def _warn(self, served: Served, seen: _Seen) -> None:
         moved = {name: each for name, each in _compared(seen).items() if each.has_moved}

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import GlocalError, NotAllowed, NotFound
 from model.text import visible
+from serving.gateway.audit import AUDIT
 from serving.gateway.keys import KeyFile
 from serving.gateway.keys import Scope as KeyScope
 from serving.gateway.metrics import Metrics
@@ -29,7 +30,6 @@ REQUEST_ID = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST = 200
 _access = logging.getLogger("glocal.gateway.access")
-_audit = logging.getLogger("glocal.gateway.audit")
 _log = logging.getLogger("glocal.gateway")
 
 
@@ -54,7 +54,8 @@ class Guard:
         scope.setdefault("state", {})["request_id"] = sent.request_id
         try:
             if _raw_path(scope) not in OPEN:
-                scope["state"]["key"] = self._keys.admit(_bearer(scope), KeyScope.CALLER)
+                key = scope["state"]["key"] = self._keys.known(_bearer(scope))  # the logs name it, whatever it allows
+                key.check(KeyScope.CALLER)
             await self._app(scope, receive, sent)
         except GlocalError as error:
             await self._refuse(scope, receive, sent, error)
@@ -81,7 +82,7 @@ class Guard:
         line = (sent.request_id, who, scope["method"][:16], path, status, round(1000 * seconds, 1))
         _access.info("%s key=%s %s %s %s %s ms", *line)
         if status in {401, 403}:
-            _audit.warning("refused %s key=%s %s %s %s", *line[:5])
+            AUDIT.warning("refused %s key=%s %s %s %s", *line[:5])
 
 
 class _Sent:

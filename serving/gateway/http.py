@@ -39,18 +39,19 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._stop_waiting()
-        self._has_read()
+        if self._reading is not None:
+            self._reading.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Give a client that reads more slowly than it is answered its time."""
         super().pause_writing()
-        self._reading = self.loop.call_later(SEND_S, self.transport.abort)
+        self._wait_for_reader()
 
-    def resume_writing(self) -> None:
-        """The client has read nearly all."""
-        self._has_read()
-        super().resume_writing()
+    def on_response_complete(self) -> None:
+        """Give the client its time to read what was answered, also where it is less than pauses the writing."""
+        super().on_response_complete()
+        self._wait_for_reader()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. Between two requests it begins the next one, which gets its time as well."""
@@ -84,10 +85,15 @@ class Protocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _has_read(self) -> None:
+    def _wait_for_reader(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
-            self._reading = None
+        self._reading = self.loop.call_later(SEND_S, self._abort_if_unread)
+
+    def _abort_if_unread(self) -> None:
+        self._reading = None
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def _close_if_silent(self) -> None:
         self._timer = None

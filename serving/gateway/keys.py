@@ -16,8 +16,10 @@ from pydantic import Field, TypeAdapter
 
 from model.errors import Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable
 from model.files import Watched, read_json, write_json
+from model.home import ServeFolder
 from model.locks import hold
 from model.schemas.schema import Schema
+from serving.gateway.audit import note_change
 
 PREFIX = "glocal"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$"
@@ -42,6 +44,18 @@ class Key(Schema):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the whole key")
     created: datetime = Field(description="When it was made")
     expires: datetime | None = Field(None, description="When it ends; absent: never")
+
+    def check(self, scope: Scope, *, now: datetime | None = None) -> None:
+        """Refuse what the key does not allow.
+
+        Raises:
+            Unauthorized: It has expired.
+            Forbidden: It does not allow this.
+        """
+        if self.expires is not None and self.expires <= (now or datetime.now(UTC)):
+            raise Unauthorized("The key has expired.", "Make a new one: glocal key create NAME.")
+        if scope not in self.scopes:
+            raise Forbidden(f"This needs a key with the scope {scope}.", f"glocal key create NAME --scope {scope}.")
 
 
 _KEYS = TypeAdapter(tuple[Key, ...])
@@ -71,8 +85,8 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         self._keys = Watched(path, read_keys)
 
-    def admit(self, secret: str | None, scope: Scope) -> Key:
-        """`admit` by the keys that the file has now.
+    def known(self, secret: str | None) -> Key:
+        """`known_key` of the keys that the file has now. What it allows is not checked.
 
         Raises:
             Unavailable: The file is damaged. Who asks is not known yet, so that the log alone says where it is.
@@ -82,14 +96,20 @@ class KeyFile:
         except InvalidInput as error:
             _log.error("%s", error)
             raise Unavailable("The keys cannot be read now.", "The gateway's log says why.") from error
-        return admit(keys, secret, scope)
+        return known_key(keys, secret)
+
+    def admit(self, secret: str | None, scope: Scope) -> Key:
+        """The key that is shown, if it allows what is asked; see `known` and `Key.check`."""
+        key = self.known(secret)
+        key.check(scope)
+        return key
 
 
-def create_key(file: Path, name: str, scopes: Sequence[Scope], *, days: float | None = None) -> tuple[Key, str]:
+def create_key(folder: ServeFolder, name: str, scopes: Sequence[Scope], *, days: float | None = None) -> tuple[Key, str]:
     """Make a key and store its hash; returns the stored key and the key itself, which is kept nowhere.
 
     Args:
-        file: File of the keys, readable by its owner alone.
+        folder: Folder of the endpoint's files; that of the keys is readable by its owner alone.
         name: Whose key it is: letters, digits, spaces and `._@-`.
         scopes: What it allows.
         days: Days until it expires; None for never.
@@ -108,32 +128,34 @@ def create_key(file: Path, name: str, scopes: Sequence[Scope], *, days: float | 
         raise InvalidInput(f"No key can be made for {name!r}.", hint) from error
     if expires is not None and expires <= now:
         raise InvalidInput("A key must last some days.")
-    with hold(file.with_suffix(".lock")):
-        _write(file, (*read_keys(file), made))
+    with hold(folder.keys.with_suffix(".lock")):
+        _write(folder.keys, (*read_keys(folder.keys), made))
+        ends = f" expires={expires.isoformat(timespec='seconds')}" if expires else ""
+        note_change(folder, "created", identity, f"name={name!r} scopes={','.join(made.scopes)}{ends}")
     return made, secret
 
 
-def revoke_key(file: Path, identity: str) -> Key:
+def revoke_key(folder: ServeFolder, identity: str) -> Key:
     """Remove a key; returns it.
 
     Raises:
         NotFound: There is no such key.
     """
-    with hold(file.with_suffix(".lock")):
-        keys = read_keys(file)
+    with hold(folder.keys.with_suffix(".lock")):
+        keys = read_keys(folder.keys)
         revoked = next((key for key in keys if key.id == identity), None)
         if revoked is None:
             raise NotFound(f"There is no key {identity!r}.", "glocal key list shows them.")
-        _write(file, tuple(key for key in keys if key.id != identity))
+        _write(folder.keys, tuple(key for key in keys if key.id != identity))
+        note_change(folder, "revoked", identity, f"name={revoked.name!r}")
     return revoked
 
 
-def admit(keys: Sequence[Key], secret: str | None, scope: Scope, *, now: datetime | None = None) -> Key:
-    """The key that a request shows, if it allows what is asked. Hashes are compared in constant time.
+def known_key(keys: Sequence[Key], secret: str | None) -> Key:
+    """The key that is shown. Hashes are compared in constant time.
 
     Raises:
-        Unauthorized: No key, an unknown one or an expired one.
-        Forbidden: The key does not allow this.
+        Unauthorized: No key is shown, or an unknown one.
     """
     if not secret:
         raise Unauthorized("This address needs a key.", "Send the header Authorization: Bearer KEY.")
@@ -142,10 +164,6 @@ def admit(keys: Sequence[Key], secret: str | None, scope: Scope, *, now: datetim
     matches = hmac.compare_digest(digest, key.sha256 if key else _NO_KEY)
     if key is None or not matches:
         raise Unauthorized("The key is not known.", "Make one: glocal key create NAME.")
-    if key.expires is not None and key.expires <= (now or datetime.now(UTC)):
-        raise Unauthorized("The key has expired.", "Make a new one: glocal key create NAME.")
-    if scope not in key.scopes:
-        raise Forbidden(f"This needs a key with the scope {scope}.", f"glocal key create NAME --scope {scope}.")
     return key
 
 

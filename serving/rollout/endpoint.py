@@ -1,8 +1,9 @@
 """The endpoint: a server of models that runs, with the records of its home. Callers hold the lock of deployments."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from model.home import ServeFolder
@@ -25,16 +26,22 @@ class Endpoint:
         folder: Folder of the endpoint's files.
         backend: The adapter.
         server: What loads and unloads versions.
+        opened: What `connect` closes.
     """
 
     folder: ServeFolder
     backend: Backend
     server: Loading
+    opened: ExitStack = field(default_factory=ExitStack)
 
-    @property
+    @cached_property
     def client(self) -> Client:
-        """A client of this home's gateway."""
-        return local_client(self.folder)
+        """A client of this home's gateway.
+
+        Raises:
+            Unavailable: No gateway was started here.
+        """
+        return self.opened.enter_context(local_client(self.folder))
 
     def deployed(self, name: str) -> Deployed | None:
         """The version on record as serving under a name."""
@@ -57,8 +64,8 @@ def connect(folder: ServeFolder, backend: Backend) -> Iterator[Endpoint]:
     Raises:
         Unavailable: The server does not run.
     """
-    with backend.loading(folder) as server:
-        yield Endpoint(folder, backend, server)
+    with backend.loading(folder) as server, ExitStack() as opened:
+        yield Endpoint(folder, backend, server, opened)
 
 
 def pack(endpoint: Endpoint, release: Release, version: str, *, name: str, workers: int) -> Deployed:

@@ -1,6 +1,8 @@
 """What several of these tests start from: a home whose server is stopped at the end, and registered releases."""
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from model.claim import claim
 from model.home import Home
@@ -39,3 +41,23 @@ def releases(tmp_path_factory, home):
 def first(home, releases):
     """Version 1 serves and is champion, whatever was before."""
     to(home, "1", NAME)
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A client of an S3 on loopback that has the bucket `images`; the environment leads to it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    for key, value in settings.items():
+        monkeypatch.setenv(key, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="images")
+    yield client
+    server.stop()

@@ -128,8 +128,8 @@ def test_operators_approve_by_command_with_keys_of_their_own_and_the_last_one_le
     home, first, releases, await_approval, monkeypatch
 ):
     _, version = await_approval(17)
-    _, caller = create_key(home.serve.keys, "carl", [Scope.CALLER])
-    _, operator = create_key(home.serve.keys, "bob", [Scope.OPERATOR])
+    _, caller = create_key(home.serve, "carl", [Scope.CALLER])
+    _, operator = create_key(home.serve, "bob", [Scope.OPERATOR])
     words = ("approve", version.version, "--why", "fine", "--yes", "--json")
     monkeypatch.setenv("GLOCAL_KEY", caller)
     code, _, error = glocal(home.root, command(*words))

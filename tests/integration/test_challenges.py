@@ -88,7 +88,7 @@ def test_a_shadow_is_compared_while_the_champion_answers_and_ending_it_leaves_on
 
 def test_a_canary_answers_some_keys_and_always_the_same(home, registry, releases, first):
     challenge(home, "2", "canary", 0.5)
-    made = [create_key(home.serve.keys, f"caller {number}", [Scope.CALLER]) for number in range(12)]
+    made = [create_key(home.serve, f"caller {number}", [Scope.CALLER]) for number in range(12)]
     expected = {key.id: "2" if is_chosen(key.id, NAME, 0.5) else "1" for key, _ in made}
     for _ in range(2):
         found = {}

@@ -7,10 +7,8 @@ import subprocess
 import threading
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from model.config import DataConfig
@@ -310,25 +308,6 @@ def test_git_hooks_environment_does_not_lead_elsewhere(source, store, tmp_path, 
     monkeypatch.delenv("GIT_DIR")
     monkeypatch.delenv("GIT_INDEX_FILE")
     assert commits(store) == 2
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for key, value in settings.items():
-        monkeypatch.setenv(key, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="images")
-    yield client
-    server.stop()
 
 
 def test_s3_is_a_remote_and_a_source(source, store, tmp_path, bucket):

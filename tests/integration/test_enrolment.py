@@ -10,7 +10,7 @@ from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch, file_hashes
 from model.data.versions.pin import datasets, resolve
 from model.enrolment import PinnedImages, replace_gallery
-from model.errors import Conflict, GlocalError
+from model.errors import Conflict, GlocalError, InvalidInput
 from model.files import read_json, write_json
 from model.gallery_entries import ids_of
 from model.release import open_release, seal_release
@@ -266,3 +266,39 @@ def test_a_new_gallery_replaces_the_old_one(home, added, tmp_path):
     promote_release(tmp_path / "made", version, serve, **at(home), why="plates", instead_of=start.champion)
     assert identified(home, 21).label == "plate"
     assert not identified(home, 1).known
+
+
+def test_objects_are_enrolled_from_s3_with_groups_and_a_search_may_be_narrowed_to_one(home, added, tmp_path, bucket):
+    source = draw(tmp_path / "saucers", saucer=(41, 42), spoon=(43,))
+    lines = ["file,label,group", "saucer/41.png,saucer,crockery", "saucer/42.png,saucer,crockery", "spoon/43.png,spoon,cutlery"]
+    (source / "manifest.csv").write_text("\n".join(lines))
+    for file in source.rglob("*.*"):
+        bucket.upload_file(str(file), "images", f"new/{file.relative_to(source)}")
+    before = Registry(home.tracking_uri, NAME).alias("champion")
+    code, body, error = run(home, "add", "s3://images/new", "--data-name", "saucers", "--dry-run", "--json")
+    assert (code, body["gallery"]["added"]) == (0, {"saucer": 2, "spoon": 1}), error
+    assert Registry(home.tracking_uri, NAME).alias("champion") == before
+    code, body, error = run(home, "add", "s3://images/new", "--data-name", "saucers", "--json")
+    assert (code, body["gallery"]["added"]) == (0, {"saucer": 2, "spoon": 1}), error
+    with local_client(home.serve) as client:
+        image = to_png(shown(41))
+
+        def labels(**narrowed):
+            return {each.label for each in client.search(image, 20, model=NAME, **narrowed).neighbours}
+
+        assert (labels(group="crockery"), labels(group="cutlery")) == ({"saucer"}, {"spoon"})
+        assert {"saucer", "spoon"} < labels()  # what was there before is in no group, and found without one
+        assert client.identify(image, model=NAME).label == "saucer"
+        with pytest.raises(InvalidInput, match="no group 'glass'"):
+            labels(group="glass")
+    with opened_release(home.tracking_uri, NAME, body["model_version"]) as (_, release):
+        (identity,) = ids_of(release.gallery, "spoon")
+        assert identity.startswith("saucers@")
+        assert len(release.gallery.entries.rows(group="crockery")) == 2
+
+
+def test_a_prefix_of_s3_that_holds_nothing_is_named_and_changes_nothing(home, added, bucket):
+    before = Registry(home.tracking_uri, NAME).alias("champion")
+    code, _, error = run(home, "add", "s3://images/nothing")
+    assert (code, "s3://images/nothing/ holds no objects" in error) == (3, True), error
+    assert Registry(home.tracking_uri, NAME).alias("champion") == before

@@ -92,7 +92,7 @@ def status_of(answer):
 
 
 def test_a_missing_wrong_or_expired_key_is_a_401_with_one_line_in_the_audit_log(home, http, monkeypatch):
-    _, expired = create_key(home.serve.keys, "soon over", [Scope.CALLER], days=1e-9)
+    _, expired = create_key(home.serve, "soon over", [Scope.CALLER], days=1e-9)
     before = audit(home)
     for authorization in ("", "Bearer glocal_00000000_x", f"Bearer {expired}", "Basic eA=="):
         answer = http.post("/v1/search", content=IMAGE, headers={"Authorization": authorization})

@@ -15,17 +15,21 @@ from model.errors import Conflict, InvalidInput, NotFound
 from model.files import write_json
 from model.home import ALIVE, Home
 from model.locks import hold
-from model.release import seal_release
+from model.release import open_release, seal_release, space_id
+from model.retrieval.galleries import milvus
+from model.retrieval.galleries.stored import load_gallery
 from model.schemas.challenge import Challenge
+from model.schemas.gallery_record import IndexPlan
 from serving.archive import build_archive
 from serving.deployment import serving_place
 from serving.housekeeping import find_garbage, remove_garbage
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
+from serving.registry.stored import release_in
 from serving.rollout.challengers import Challenger, write_challenger
 from serving.rollout.deployed import record_of, write_deployed
 from tests.support.commands import command, glocal, last_line
-from tests.support.releases import make_parts, make_release
+from tests.support.releases import make_parts, make_release, reseal
 from tests.support.sources import make_source
 
 pytestmark = pytest.mark.integration
@@ -134,6 +138,51 @@ def test_archives_that_no_record_names_go_and_those_of_lost_records_stay(home, r
     home.serve.deployed.write_text("{")
     with pytest.raises(InvalidInput, match="is damaged"):
         find_garbage(home, home.tracking_uri, days=0)
+
+
+@pytest.fixture
+def in_milvus(home, tmp_path, monkeypatch):
+    """Makes releases whose galleries lie in Milvus: the collection of each, and the release."""
+    monkeypatch.setenv("GLOCAL_HOME", str(home.root))
+    monkeypatch.setenv("GLOCAL_MILVUS_URI", str(tmp_path / "milvus.db"))
+
+    def make(seed):
+        parts = make_parts(tmp_path / f"parts {seed}", seed=seed)
+        gallery = load_gallery(parts / "gallery", space_id(parts))
+        record = gallery.save(parts / "gallery", space_id(parts), IndexPlan("milvus", min_recall=0.1))
+        return record.index.collection, reseal(parts, tmp_path / f"release {seed}")
+
+    return make
+
+
+def test_a_collection_in_milvus_goes_with_the_last_release_that_names_it(home, in_milvus, monkeypatch):
+    (kept, first), (gone, second), (packed, third), (leaked, _) = (in_milvus(seed) for seed in range(20, 24))
+    registry = Registry(home.tracking_uri, NAME)
+    registry.make_challenger(registry.register(first, {}))
+    registry.register(second, {})
+    build_archive(third, home.serve.store, name="lost", version="1", wrapping={})
+    _register_long_ago(home)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("GLOCAL_TRACKING_URI", "http://another.registry")
+        foreign, _ = in_milvus(25)
+    assert {name for kind, name in found(home) if kind == "collections"} == {gone, leaked}
+    with monkeypatch.context() as deaf:
+        deaf.setenv("GLOCAL_MILVUS_URI", "http://127.0.0.1:9")
+        garbage = find_garbage(home, home.tracking_uri, days=DAYS)
+        assert "collections" not in {item.kind for item in garbage.items}
+        assert "Collections in Milvus stay" in " ".join(garbage.stays)
+    record = folder(home.artifacts / "run" / "release" / "gallery", gallery_json="{") / "gallery.json"
+    os.utime(record)  # used since, and damaged: it may name any
+    assert not {name for kind, name in found(home) if kind == "collections"}
+    record.unlink()
+    assert remove(home) >= {("collections", gone), ("collections", leaked), ("versions", f"{NAME} 8")}
+    assert set(milvus.connect().list_collections()) == {kept, packed, foreign}
+    assert len(registry_release(home, "7").gallery) > 0
+    assert found(home) == set()
+
+
+def registry_release(home, version):
+    return open_release(release_in(Registry(home.tracking_uri, NAME).files(version)))
 
 
 def test_old_runs_artifacts_caches_and_leftovers_go(home, releases):

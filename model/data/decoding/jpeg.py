@@ -15,6 +15,8 @@ from model.data.decoding.refusals import Damaged
 
 MAX_PADDING = 0.01
 """Maximum share of meaningless bytes in a file. Some cameras pad their files; a lost part leaves far more such bytes."""
+MAX_PASSED = 2_000_000_000
+"""Maximum pixels that all scans pass over together, which takes the decoder some four seconds: twenty times the largest image."""
 _END = b"\xff\xd9"
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes")
 
@@ -42,6 +44,9 @@ def decode_jpeg(data: bytes) -> NDArray[np.uint8]:
     segments = read_segments(data)
     if segments.too_many:
         raise Damaged(f"The JPEG has more than {MAX_SCANS} scans or {MAX_SEGMENTS} segments.")
+    width, height = jpeg_size(data)
+    if segments.scans * width * height > MAX_PASSED:
+        raise Damaged(f"The JPEG has {segments.scans} scans, too many for {width} x {height} pixels.")
     if segments.hole:
         raise Damaged("The JPEG is damaged: zeros stand where a part of the image was.")
     if not segments.complete:

@@ -4,13 +4,12 @@ import re
 from dataclasses import dataclass, field
 
 MAX_SCANS = 100
-"""Maximum scans. Each scan of a progressive JPEG passes over all pixels, even if it has few bytes. Encoders write about ten."""
+"""Maximum scans. Each scan passes over all pixels, even if it has few bytes. Encoders write about ten."""
 MAX_SEGMENTS = 10_000
 """Maximum segments. A segment holds up to 65,533 bytes, so even 64 MiB of profiles and previews need a tenth of these."""
 HOLE = bytes(64)
 """A run of zeros that no encoder writes, unless zeros are the code of a flat block: it would be three equal blocks."""
-_END = b"\xff\xd9"
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _WHOLE_BLOCKS = {0xC0, 0xC1}
@@ -62,7 +61,10 @@ class Segments:
 
 
 def read_segments(data: bytes) -> Segments:
-    """Read the markers of a JPEG's first image. The reading stops at the first segment that is damaged; no error is raised."""
+    """Read the markers of a JPEG's first image. The reading stops at the first segment that is damaged; no error is raised.
+
+    It goes on to the end marker, also where all pixels were sent: the decoder passes over them again for each further scan.
+    """
     segments = Segments()
     at = 2
     while (match := _MARKER.search(data, at)) and not segments.too_many:
@@ -79,11 +81,8 @@ def read_segments(data: bytes) -> Segments:
             break
         at += length
         _note(segments, code, segment)
-        if code == 0xDA and not segments.progressive and segments.complete:  # only pixels follow, without other markers
-            end = data.find(_END, at)
-            segments.ended = end >= 0
-            _look_for_hole(segments, data, at, end if segments.ended else len(data))
-            break
+    else:
+        _look_for_hole(segments, data, at, len(data))
     return segments
 
 

@@ -88,8 +88,9 @@ class LocalGallery:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         if self.inverted is not None and k <= _DEEPEST and (among is None or len(among) > _EXACT_AMONG):
             scores, rows = self.inverted.search(queries, k, among)
-            if min(rows[:, -1].tolist(), default=0) >= 0:
-                return in_row_order(scores, rows)
+            if len(short := np.flatnonzero(rows[:, -1] < 0)):  # their lists hold fewer
+                scores[short], rows[short] = exact_search(self.vectors, queries[short], k, among)
+            return in_row_order(scores, rows)
         return in_row_order(*exact_search(self.vectors, queries, k, among))
 
     def embeddings(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:

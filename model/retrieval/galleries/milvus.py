@@ -1,11 +1,14 @@
 """A gallery whose vectors lie in a Milvus collection, for more than one machine holds. Ids, classes and groups stay in the
 release.
 
-The collection is named for its embedding space and its vectors, and its vector field for the space: a search in another space
-finds no field. The address and the token are `GLOCAL_MILVUS_URI` and `GLOCAL_MILVUS_TOKEN`. The path of a file opens Milvus Lite,
-which is for tries: one process at a time may use it, and it compares every entry.
+The collection is named for the registry that it belongs to, its embedding space and its vectors, and its vector field for the
+space: a search in another space finds no field. `glocal gc` drops the collections of its registry that no release names any more.
+
+The address and the token are `GLOCAL_MILVUS_URI` and `GLOCAL_MILVUS_TOKEN`. The path of a file opens Milvus Lite, which is for
+tries: one process at a time may use it, and it compares every entry.
 """
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,7 +129,7 @@ def open_in_milvus(record: GalleryRecord, index: MilvusIndex, entries: Entries) 
         Unavailable: Milvus does not answer.
     """
     name, space, hint = index.collection, record.embedding_space_id, "Run the pipeline again, which writes it anew."
-    if name != collection_of(space, record.vectors_sha256):
+    if not name.endswith(_suffix(space, record.vectors_sha256)):  # whichever registry it belongs to
         raise Conflict(f"The collection {name} is not named for the vectors of this gallery.", hint)
     client = connect()
     with _asked():
@@ -142,8 +145,41 @@ def open_in_milvus(record: GalleryRecord, index: MilvusIndex, entries: Entries) 
 
 
 def collection_of(space: str, sha256: str) -> str:
-    """The name of the collection of vectors of a space, by their hash."""
-    return f"glocal_{space}_{sha256[:32]}"
+    """The name of this registry's collection of vectors of a space, by their hash."""
+    return f"{_own()}{_suffix(space, sha256)}"
+
+
+def own_collections() -> list[str]:
+    """The names of this registry's collections.
+
+    Raises:
+        InvalidInput: There is no address.
+        Unavailable: Milvus does not answer.
+    """
+    client = connect()
+    with _asked():
+        return sorted(name for name in client.list_collections(timeout=_TIMEOUT_S) if name.startswith(_own()))
+
+
+def drop_collection(name: str) -> None:
+    """Remove a collection, if it is there.
+
+    Raises:
+        InvalidInput: There is no address.
+        Unavailable: Milvus does not answer.
+    """
+    client = connect()
+    with _asked():
+        client.drop_collection(name, timeout=_TIMEOUT_S)
+
+
+def _own() -> str:
+    """The beginning of the names of this registry's collections; other registries may use the same Milvus."""
+    return f"glocal_{hashlib.sha256(Environment().mlflow_uri.encode()).hexdigest()[:8]}"
+
+
+def _suffix(space: str, sha256: str) -> str:
+    return f"_{space}_{sha256[:32]}"
 
 
 def connect() -> Any:

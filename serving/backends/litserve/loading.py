@@ -40,7 +40,7 @@ class LitServeLoading:
     def load(self, stored: Stored) -> None:
         """See `Loading.load`."""
         place = Place.of(self._folder, stored.name, stored.version)
-        for _ in range(_ATTEMPTS):  # a free port may be taken before LitServe binds it
+        for _ in range(_ATTEMPTS):  # its process may be ended from outside before it is ready
             running = find(place)
             if running is None or running.workers != stored.workers:
                 end(place)

@@ -22,7 +22,7 @@ from model.files import read_json, write_json
 from model.home import ServeFolder
 from serving.archive import unpack_release
 from serving.backends.port import Stored
-from serving.processes import bind_loopback, command_line, end_processes, start_detached, worker_environment
+from serving.processes import command_line, end_processes, start_detached, worker_environment
 from serving.protocol import RELEASE, local_address
 
 NAME = "litserve"
@@ -138,10 +138,9 @@ def launch(folder: ServeFolder, stored: Stored) -> Place:
     return place
 
 
-def record_self(place: Place, workers: int) -> Running:
-    """Put this process on record, with a free port and a new token."""
-    with bind_loopback() as free:
-        running = Running(os.getpid(), free.getsockname()[1], secrets.token_urlsafe(32), workers)
+def record_self(place: Place, workers: int, port: int) -> Running:
+    """Put this process on record, with the port that it holds and a new token."""
+    running = Running(os.getpid(), port, secrets.token_urlsafe(32), workers)
     write_json(place.state, asdict(running), mode=0o600)
     return running
 

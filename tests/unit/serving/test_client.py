@@ -13,6 +13,7 @@ from model.errors import Conflict, InvalidInput, NotFound, Overloaded, TooLarge,
 from model.schemas.status import ServedModel, ServedVersion, ServerStatus, Worker
 from serving import client
 from serving.client import AsyncClient, Client
+from serving.gateway.http import make_config
 from tests.support.releases import draw_image, huge_png
 
 NOBODY = "http://127.0.0.1:9"
@@ -37,6 +38,11 @@ def test_the_client_says_where_nothing_listens(tmp_path):
             asyncio.run(AsyncClient(nobody).embed(draw_image(1)))
     with pytest.raises(NotFound):
         Client(NOBODY).search(tmp_path / "none.png")
+
+
+def test_a_connection_is_given_up_before_the_gateway_closes_it():
+    """Else a query may be sent into a connection that is just being closed, which looks as if nothing listened."""
+    assert make_config(None).timeout_keep_alive > client.KEPT_S
 
 
 @pytest.mark.parametrize("address", ["http://[", "ftp://x", "nowhere"])

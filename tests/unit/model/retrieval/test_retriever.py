@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,31 @@ def test_embedding_and_local_features_take_one_pass_through_the_trunk(network):
     reranking.search([QUERY], 2)
     handle.remove()
     assert len(passes) == 1
+
+
+class Asked:
+    """A gallery that notes how many queries are searched together, and how deep."""
+
+    def __init__(self, gallery):
+        self._gallery, self.entries, self.asked = gallery, gallery.entries, []
+
+    def search(self, queries, k, *, among=None):
+        self.asked.append((len(queries), k))
+        return self._gallery.search(queries, k, among=among)
+
+
+@pytest.mark.parametrize("reranks", [False, True])
+def test_what_one_image_is_given_does_not_depend_on_what_is_asked_of_others(network, reranks):
+    """A deep search of one would be a deep one of all, which takes hundreds of times as long in a large gallery."""
+    retriever = replace(retrievers(network, nearest=0, limit=2)[reranks])
+    gallery = Asked(retriever.gallery)
+    retriever = replace(retriever, gallery=gallery)
+    images = retriever.forward([QUERY, BLANK, QUERY])
+    deep, shallow = Wanted(500), Wanted(2)
+    found = retriever.find(images, [shallow, deep, shallow])
+    assert gallery.asked == [(2, 2), (1, 500)]
+    assert found[0] == found[2] == retriever.find(retriever.forward([QUERY]), [shallow])[0]
+    assert len(found[1].neighbours) == 4
 
 
 @pytest.fixture(scope="module")

@@ -117,6 +117,10 @@ def test_images_that_take_too_long_to_decode_leave_no_time_to_those_behind_them(
     assert first["release"] == second["release"] == engine.release.id
     assert isinstance(late, Unavailable)
     assert engine.answer(make_query("embed", [draw_image(2)]))["release"] == engine.release.id
+    pair = make_query("verify", [draw_image(0), draw_image(1)])
+    slow_one, cut_pair = engine.answers([make_query("embed", [draw_image(2)]), pair])
+    assert slow_one["release"] == engine.release.id
+    assert "too long to decode" in cut_pair.headline
 
 
 def test_a_missing_release_is_not_found(tmp_path):

@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from model.errors import NotFound, Unavailable
 from model.files import write_json
+from model.home import Home
 from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 from serving.backends.port import Served
 from serving.engine.engine import Engine
@@ -61,8 +62,13 @@ def served(engine):
 
 
 @pytest.fixture
-def keys(tmp_path):
-    return tmp_path / "keys.json"
+def folder(tmp_path):
+    return Home(tmp_path).serve
+
+
+@pytest.fixture
+def keys(folder):
+    return folder.keys
 
 
 @pytest.fixture
@@ -71,8 +77,8 @@ def room():
 
 
 @pytest.fixture
-def client(backend, served, keys, room):
-    _, secret = create_key(keys, "shop", [Scope.CALLER])
+def client(backend, served, folder, keys, room):
+    _, secret = create_key(folder, "shop", [Scope.CALLER])
     app = make_app(Models(backend, lambda: served), KeyFile(keys), room)
     with TestClient(app, raise_server_exceptions=False, headers={"Authorization": f"Bearer {secret}"}) as client:
         yield client
@@ -91,8 +97,8 @@ def test_every_operation_answers_at_every_address_and_names_its_model(client, en
     assert (found.release, found.model_version) == (engine.release.id, "2")
 
 
-def test_an_image_is_kept_only_where_a_share_is_set(backend, served, keys, tmp_path):
-    _, secret = create_key(keys, "shop", [Scope.CALLER])
+def test_an_image_is_kept_only_where_a_share_is_set(backend, served, folder, keys, tmp_path):
+    _, secret = create_key(folder, "shop", [Scope.CALLER])
     for share in (0, 1):
         samples = Samples(tmp_path / "samples", share)
         app = make_app(Models(backend, lambda: served), KeyFile(keys), samples=samples)
@@ -131,6 +137,19 @@ def test_no_key_or_a_wrong_one_is_401_with_one_audit_line(client, caplog, author
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(caplog.records) == 1
     assert answer.headers["X-Request-Id"] in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("scope", "days", "status"), [(Scope.OPERATOR, None, 403), (Scope.CALLER, 1e-9, 401)], ids=["not allowed", "expired"]
+)
+def test_a_refused_key_that_is_known_is_named_in_both_logs(client, folder, caplog, scope, days, status):
+    made, secret = create_key(folder, "shop", [scope], days=days)
+    with caplog.at_level(logging.INFO, "glocal.gateway"):
+        answer = client.post("/v1/search", content=IMAGE, headers={"Authorization": f"Bearer {secret}"})
+    assert answer.status_code == status
+    lines = {record.name: record.getMessage() for record in caplog.records}
+    assert lines["glocal.gateway.audit"].endswith(f"key={made.id} POST /v1/search {status}")
+    assert f"key={made.id} POST /v1/search {status}" in lines["glocal.gateway.access"]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +297,7 @@ def test_keys_that_cannot_be_read_admit_nobody_and_no_caller_learns_where_they_a
     assert client.get("/healthz").status_code == 200
 
 
-def test_a_revoked_key_admits_no_more(client, keys):
+def test_a_revoked_key_admits_no_more(client, folder, keys):
     assert client.get("/v1/release").status_code == 200
     write_json(keys, [])
     assert client.get("/v1/release").status_code == 401

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from model.errors import Conflict, InvalidInput, Unavailable
+from model.home import Home
 from model.schemas.challenge import Challenge
 from serving.backends.port import Served
 from serving.gateway.aborted import read_aborted
@@ -332,9 +333,9 @@ def test_an_abort_that_cannot_be_written_still_ends_the_challenge(challenges, ba
 
 def test_over_http_a_canary_answers_who_names_no_version_and_the_metrics_tell(challenges, backend, known, tmp_path):
     known["mugs"] = challenger("canary")
-    keys = tmp_path / "keys.json"
-    _, secret = create_key(keys, "shop", [Scope.CALLER])
-    app = make_app(Models(backend, lambda: {"mugs": CHAMPION}), KeyFile(keys), challenges=challenges)
+    folder = Home(tmp_path).serve
+    _, secret = create_key(folder, "shop", [Scope.CALLER])
+    app = make_app(Models(backend, lambda: {"mugs": CHAMPION}), KeyFile(folder.keys), challenges=challenges)
     with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
 
         def answering(address):

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import socket
 import threading
+import time
 
 import pytest
 import uvicorn
 
+from model.home import Home
 from serving.backends.port import Served
 from serving.gateway import app as application
 from serving.gateway import http
@@ -52,11 +54,13 @@ def served(tmp_path, monkeypatch, room, backend):
     monkeypatch.setattr(http, "HEAD_S", 0.3)
     monkeypatch.setattr(http, "SEND_S", 0.3)
     monkeypatch.setattr(application, "BODY_S", 0.3)
-    _, secret = create_key(tmp_path / "keys.json", "x", [Scope.CALLER])
+    folder = Home(tmp_path).serve
+    _, secret = create_key(folder, "x", [Scope.CALLER])
     models = Models(Batches(backend), lambda: {"mugs": Served("mugs", "1")})
-    app = make_app(models, KeyFile(tmp_path / "keys.json"), room)
+    app = make_app(models, KeyFile(folder.keys), room)
     server = uvicorn.Server(http.make_config(app))
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what a client does not read soon stays with us
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         yield listening.getsockname()[1], HEAD.format(secret).encode()
@@ -100,17 +104,42 @@ def test_a_request_over_one_connection_too_many_is_told_when_to_come_back(served
     assert wait_until(lambda: send(port, once).startswith(b"HTTP/1.1 200"), deadline_s=3)
 
 
-def test_a_client_that_does_not_read_what_it_is_answered_does_not_keep_its_connection(served, monkeypatch):
+@pytest.mark.parametrize("times", [1, 1000], ids=["little", "much"])
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
+def test_a_client_that_does_not_read_what_it_is_answered_does_not_keep_its_connection(served, monkeypatch, times, more):
     monkeypatch.setattr(http, "CONNECTIONS", 1)
     port, _ = served
-    asked = b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    asked = b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n"
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", port))
-        deaf.sendall(1000 * asked)
+        deaf.sendall(times * asked)
         once = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         assert send(port, once).startswith(b"HTTP/1.1 429")
-        assert wait_until(lambda: send(port, once).startswith(b"HTTP/1.1 200"), deadline_s=5)
+        assert wait_until(lambda: send(port, once).startswith(b"HTTP/1.1 200"), deadline_s=4)
+
+
+def test_a_client_that_reads_slowly_but_in_time_gets_the_whole_answer(served):
+    port, _ = served
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(3)
+        slow.connect(("127.0.0.1", port))
+        for _ in range(3):
+            slow.sendall(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.2)
+            head, _, body = read_until(slow, b"\r\n\r\n").partition(b"\r\n\r\n")
+            size = int(head.lower().partition(b"content-length: ")[2].split()[0])
+            while len(body) < size:
+                body += slow.recv(2**16)
+            assert body.endswith(b"}")
+
+
+def read_until(raw, end):
+    received = b""
+    while end not in received:
+        received += raw.recv(2**16)
+    return received
 
 
 def test_a_second_request_on_a_connection_gets_no_more_time_than_the_first(served):

@@ -8,6 +8,7 @@ from schemathesis import openapi
 from starlette.testclient import TestClient
 
 from model.files import write_json
+from model.home import Home
 from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 from serving.backends.port import Served
 from serving.engine.engine import Engine
@@ -43,9 +44,10 @@ def gateway(tmp_path_factory):
     )
     write_json(parts / "calibration.json", calibration.model_dump())
     release = reseal(parts, folder / "release")
-    _, secret = create_key(folder / "keys.json", "tests", [Scope.CALLER])
+    home = Home(folder).serve
+    _, secret = create_key(home, "tests", [Scope.CALLER])
     served = {"mugs": Served("mugs", "1", release.id, release.embedding_space_id)}
-    app = make_app(Models(InProcess(Engine(release.folder, version="1")), lambda: served), KeyFile(folder / "keys.json"))
+    app = make_app(Models(InProcess(Engine(release.folder, version="1")), lambda: served), KeyFile(home.keys))
     return app, {"Authorization": f"Bearer {secret}"}
 
 

@@ -1,6 +1,7 @@
 """JPEGs: whole ones, however they are coded, and damaged ones, however they came to be so."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -167,6 +168,47 @@ def test_segments_and_scans_without_end_are_not_walked_over():
     scan = progressive[start : start + 2 + int.from_bytes(progressive[start + 2 : start + 4], "big")]
     with pytest.raises(Damaged, match="scans"):
         decode_image(progressive[:start] + scan * 10**5 + progressive[start:])
+
+
+def plane(side: int, further: int = 0, between: bytes = b"") -> bytes:
+    """A grey image of one scan for each of three components, as no encoder interleaves them, and further scans of one component.
+
+    Args:
+        side: Width and height.
+        further: Number of further scans.
+        between: What stands before each of these.
+    """
+    grey = encode(Image.new("L", (side, side), 130), "JPEG")
+    start = grey.index(b"\xff\xda")
+    size = side.to_bytes(2, "big")
+    frame = b"\xff\xc0\x00\x11\x08" + size + size + b"\x03" + b"".join(bytes([number, 0x11, 0]) for number in (1, 2, 3))
+    at = grey.index(b"\xff\xc0")
+    tables = grey[:at] + grey[at + 2 + int.from_bytes(grey[at + 2 : at + 4], "big") : start]
+    each = [b"\xff\xda\x00\x08\x01" + bytes([number, 0, 0, 63, 0]) for number in (1, 2, 3)]
+    pixels = grey[start + 10 : -2]
+    planes = b"".join(scan + pixels for scan in each)
+    return tables + frame + planes + (between + each[0] + pixels[:8]) * further + b"\xff\xd9"
+
+
+def test_components_that_come_one_after_the_other_are_whole():
+    assert [np.unique(channel).size for channel in decoded(plane(64))] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "between", [b"", b"\xff\xfe\x00\x04\xff\xd9", b"\xff\xd0"], ids=["plain", "an end in a comment", "restart"]
+)
+def test_scans_that_follow_when_all_pixels_were_sent_are_not_passed_over(between):
+    """The decoder would pass over all pixels for each of them: a file of 2 MB took minutes."""
+    began = time.perf_counter()
+    with pytest.raises(Damaged, match="more than 100 scans"):
+        decode_image(plane(2000, further=10**5, between=between))
+    assert time.perf_counter() - began < 2
+
+
+def test_few_scans_are_too_many_for_a_large_image():
+    assert decode_image(plane(2000, further=0)).shape == (3, 2000, 2000)
+    with pytest.raises(Damaged, match="90 scans, too many for 5000 x 5000 pixels"):
+        decode_image(plane(5000, further=87))
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xda\0\2"])

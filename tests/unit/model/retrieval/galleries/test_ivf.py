@@ -76,6 +76,25 @@ def test_more_neighbours_than_the_probed_lists_hold_are_all_found(drawn, stored)
         assert len(set(rows[0].tolist())) == k
 
 
+def test_only_a_query_whose_lists_hold_too_few_is_searched_exactly(drawn, stored, monkeypatch):
+    def lacking(queries, k, among=None):
+        scores, rows = exact_search(drawn.vectors, queries, k)
+        scores[1, -1], rows[1, -1] = -2, -1
+        return scores, rows
+
+    def exactly(vectors, queries, *rest):
+        asked.append(queries)
+        return exact_search(vectors, queries, *rest)
+
+    asked = []
+    monkeypatch.setattr(type(stored.inverted), "search", lambda self, *what: lacking(*what))
+    monkeypatch.setattr(local, "exact_search", exactly)
+    _, rows = stored.search(drawn.vectors[:3], 10)
+    assert np.array_equal(rows, exact_search(drawn.vectors, drawn.vectors[:3], 10)[1])
+    (queries,) = asked
+    assert np.array_equal(queries, drawn.vectors[1:2])
+
+
 def test_rows_with_equal_vectors_come_in_their_order(tmp_path):
     drawn = clustered(90)
     drawn.vectors[[7, 40, 80]] = drawn.vectors[40]

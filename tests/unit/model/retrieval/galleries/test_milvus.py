@@ -50,7 +50,8 @@ def test_a_gallery_in_milvus_answers_as_exact_search_does(drawn, stored):
 def test_its_release_holds_no_vectors_but_their_hash_their_number_and_the_recall(folder, stored):
     assert not (folder / "vectors.npy").exists()
     record = read_json(folder / "gallery.json")
-    assert record["index"]["collection"] == f"glocal_{SPACE}_{record['vectors_sha256'][:32]}"
+    assert record["index"]["collection"] == milvus.collection_of(SPACE, record["vectors_sha256"])
+    assert record["index"]["collection"].endswith(f"_{SPACE}_{record['vectors_sha256'][:32]}")
     assert (record["count"], record["embedding_space_id"]) == (COUNT, SPACE)
     assert stored.index.recall_at_10 >= 0.98
     assert stored.index.queries == COUNT
@@ -103,9 +104,19 @@ def test_a_collection_with_another_number_of_entries_is_refused(folder, stored):
         load_gallery(folder, SPACE)
 
 
+def test_a_collection_belongs_to_the_registry_that_it_was_written_for_and_others_may_open_it(folder, monkeypatch):
+    (name,) = milvus.own_collections()
+    monkeypatch.setenv("GLOCAL_TRACKING_URI", "http://another.registry")
+    assert milvus.own_collections() == []
+    assert len(load_gallery(folder, SPACE)) == COUNT
+    milvus.drop_collection(name)
+    milvus.drop_collection(name)
+    assert milvus.connect().list_collections() == []
+
+
 def test_a_collection_that_is_gone_is_named(folder, stored):
     stored.client.drop_collection(stored.index.collection)
-    with pytest.raises(NotFound, match=f"no collection glocal_{SPACE}"):
+    with pytest.raises(NotFound, match=f"no collection glocal_[0-9a-f]{{8}}_{SPACE}"):
         load_gallery(folder, SPACE)
 
 

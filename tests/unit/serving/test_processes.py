@@ -1,0 +1,20 @@
+import socket
+
+import pytest
+
+from serving.processes import bind_loopback
+
+
+def test_a_free_port_that_is_held_can_be_bound_by_nobody_else_before_it_is_listened_at():
+    with bind_loopback() as held, socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(held.getsockname())
+
+
+def test_a_port_that_is_taken_is_replaced_by_a_free_one_that_is_held():
+    with socket.create_server(("127.0.0.1", 0)) as taken, bind_loopback(taken.getsockname()[1]) as held, socket.socket() as other:
+        assert held.getsockname()[1] != taken.getsockname()[1]
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(held.getsockname())
