@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,10 +113,11 @@ def figures_of(
     """AP50 with and without labels, with intervals."""
     found = [SceneBoxes.of([(each.label, each.box, each.score) for each in detector.decide(one, labelling)]) for one in proposals]
     truth = [SceneBoxes.of([(label, box, 1.0) for label, box in scene.truth]) for scene in scenes]
-    return {
-        name: [round(each, 4) for each in value] if isinstance(value, tuple) else round(value, 4)
-        for name, value in asdict(detection_figures(found, truth)).items()
-    }
+    measured = detection_figures(found, truth)
+    rows: dict[str, Any] = {}
+    for name, figure in {"ap50": measured.ap50, "ap50_unlabelled": measured.ap50_unlabelled}.items():
+        rows |= {name: round(figure.value, 4), f"{name}_interval": [round(figure.lower, 4), round(figure.upper, 4)]}
+    return rows
 
 
 def compare(data: DetectionData, checkpoint: Path) -> dict[str, dict[str, Any]]:

@@ -68,6 +68,8 @@ class Simulated:
             has_match=np.ones(count, bool),
             neighbours=none,
             scores=none.astype(np.float32),
+            best_right=none[:, 0].astype(np.float32),
+            best_wrong=none[:, 0].astype(np.float32),
         )
 
 

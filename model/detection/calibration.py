@@ -70,7 +70,8 @@ def fit_labelling(scenes: Sequence[Judged], start: Labelling) -> Labelling:
     slope, offset = _logistic(values[:, None], hits.astype(float), np.array([1.0]), 0.0)
     factor = max(float(slope[0]), 0.05)
     fitted = _fit(scenes, start)
-    calibration = _stated(probabilities(factor * values + offset), hits, len(scenes), truths)
+    points = score_points(probabilities(factor * values + offset), hits, truths)
+    calibration = ScoreCalibration(scenes=len(scenes), boxes=truths, points=points)
     score = {name: factor * value for name, value in fitted.score.items()}
     return fitted.model_copy(update={"score": score, "bias": factor * fitted.bias + offset, "calibration": calibration})
 
@@ -152,7 +153,14 @@ def _minimum(cost: Callable[[Floats], tuple[float, Floats, Floats]], start: Floa
     return weights
 
 
-def _stated(scores: Floats, right: NDArray[np.bool_], scenes: int, truths: int) -> ScoreCalibration:
+def score_points(scores: Floats, right: NDArray[np.bool_], truths: int) -> tuple[ScorePoint, ...]:
+    """What detections of each of `SCORES` are worth.
+
+    Args:
+        scores: (N,) scores of the detections.
+        right: (N,) whether each is right.
+        truths: Number of true boxes.
+    """
     points = []
     for score in SCORES:
         above = scores >= score
@@ -166,7 +174,7 @@ def _stated(scores: Floats, right: NDArray[np.bool_], scenes: int, truths: int) 
                 recall=min(1.0, hits / truths),
             )
         )
-    return ScoreCalibration(scenes=scenes, boxes=truths, points=tuple(points))
+    return tuple(points)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Judging a detector on scenes whose boxes are known: which of its candidates are right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,20 +31,22 @@ def judge(proposals: Proposals, classes: Sequence[str], truth: Sequence[tuple[st
 
 
 def judge_scenes(detector: Detector, scenes: Sequence[Scene]) -> list[Judged]:
-    """Propose and judge scenes, in folds: nothing that was cut from a scene of the fold is enrolled while it is judged.
+    """Propose and judge scenes; see `held_out`."""
+    return [
+        judge(other.propose(scene.load()), other.exemplars.classes, scene.truth) for scene, other in held_out(detector, scenes)
+    ]
+
+
+def held_out(detector: Detector, scenes: Sequence[Scene]) -> Iterator[tuple[Scene, Detector]]:
+    """Scenes, each with a detector in which nothing is enrolled that was cut from a scene of its fold.
 
     A scene for which nothing is enrolled then is left out.
     """
-    found: dict[int, Judged] = {}
     for fold in range(FOLDS):
-        mine = range(fold, len(scenes), FOLDS)
-        other = detector.without([scenes[number].id for number in mine])
-        if other is None:
-            continue
-        for number in mine:
-            scene = scenes[number]
-            found[number] = judge(other.propose(scene.load()), other.exemplars.classes, scene.truth)
-    return [found[number] for number in sorted(found)]
+        mine = scenes[fold::FOLDS]
+        other = detector.without([scene.id for scene in mine])
+        if other is not None:
+            yield from ((scene, other) for scene in mine)
 
 
 def _right(names: NDArray[np.str_], boxes: NDArray[np.float32], truth: Sequence[tuple[str, Box]]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The detector of a data set: what is enrolled, and the scenes by which its scores are calibrated."""
+"""The detector of a data set: what is enrolled, and the scenes by which its scores are calibrated, and it is evaluated."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.data.images import decode_image
 from model.data.manifest import Box, Manifest
-from model.data.spread import spread
+from model.data.spread import evenly, spread
 from model.detection.calibration import fit_labelling
 from model.detection.cutouts import Sample
 from model.detection.detector import Detector
@@ -28,7 +28,7 @@ VIEWS = 6
 BOXES = 80
 """Boxes in scenes from which on no further scene is needed for the calibration."""
 SCENES = 48
-"""Maximum scenes of the calibration."""
+"""Maximum scenes of the calibration, and of an evaluation."""
 
 
 def has_boxes(manifest: Manifest) -> bool:
@@ -41,7 +41,8 @@ def make_detector(manifest: Manifest, describer: Describer) -> Detector:
 
     Whole images and boxes of train, validation and test samples are enrolled; distractors are not. Samples of the split `scene`
     are never enrolled, so scores are calibrated on them where there are any. Otherwise they are calibrated on images with boxes,
-    with nothing enrolled from the same image. Without either, the stored coefficients are kept, uncalibrated.
+    with nothing enrolled from the same image. Every other scene is kept for `evaluation_scenes`. Without any scene, the stored
+    coefficients are kept, uncalibrated.
 
     Raises:
         InvalidInput: No image has a keypoint.
@@ -49,7 +50,7 @@ def make_detector(manifest: Manifest, describer: Describer) -> Detector:
     exemplars = enrol(_samples(manifest, _enrolled(manifest, manifest.rows("train", "val", "test"))), describer)
     start = default_labelling(describer.features)
     detector = Detector(exemplars, describer, start)
-    scenes = _scenes(manifest)
+    scenes = _calibration_scenes(manifest)
     return Detector(exemplars, describer, fit_labelling(judge_scenes(detector, scenes), start)) if scenes else detector
 
 
@@ -104,19 +105,38 @@ def _samples(manifest: Manifest, rows: Rows, ids: NDArray[np.str_] | None = None
         yield Sample(known[1], manifest.box(row), manifest.classes[manifest.labels[row]], str(names[row]))
 
 
-def _scenes(manifest: Manifest) -> list[Scene]:
-    """Images with boxes, spread over the data: those of the split `scene` if there are any."""
-    rows = manifest.rows("scene")
-    if not len(rows):
-        rows = manifest.rows("train", "val", "test")
-    rows = rows[~np.isnan(manifest.boxes[rows, 0])]
-    paths = sorted(set(manifest.paths[rows].tolist()))
+def evaluation_scenes(manifest: Manifest) -> list[Scene]:
+    """Scenes whose boxes are known and on which `make_detector` calibrated nothing, at most `SCENES`, spread over the data."""
+    paths = _scene_paths(manifest)[1::2]
+    return [_scene(manifest, paths[row]) for row in evenly(len(paths), SCENES).tolist()]
+
+
+def _calibration_scenes(manifest: Manifest) -> list[Scene]:
+    """Scenes in random order, until there are enough boxes, sorted by name."""
+    paths = _scene_paths(manifest)[::2]
     chosen: list[Scene] = []
     for path in np.random.default_rng(0).permutation(np.array(paths, dtype=str)).tolist():
         if len(chosen) == SCENES or sum(len(scene.truth) for scene in chosen) >= BOXES:
             break
-        chosen.append(Scene(path, partial(_load, manifest.folder / path), _truth(manifest, rows[manifest.paths[rows] == path])))
+        chosen.append(_scene(manifest, path))
     return sorted(chosen, key=lambda scene: scene.id)
+
+
+def _scene_paths(manifest: Manifest) -> list[str]:
+    """Images with boxes, sorted by name: of the split `scene` if there are any, else of what may be enrolled."""
+    return sorted(set(manifest.paths[_boxed_rows(manifest)].tolist()))
+
+
+def _boxed_rows(manifest: Manifest) -> Rows:
+    rows = manifest.rows("scene")
+    if not len(rows):
+        rows = manifest.rows("train", "val", "test")
+    return rows[~np.isnan(manifest.boxes[rows, 0])]
+
+
+def _scene(manifest: Manifest, path: str) -> Scene:
+    rows = _boxed_rows(manifest)
+    return Scene(path, partial(_load, manifest.folder / path), _truth(manifest, rows[manifest.paths[rows] == path]))
 
 
 def _truth(manifest: Manifest, rows: Rows) -> Sequence[tuple[str, Box]]:

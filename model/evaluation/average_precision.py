@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detection.boxes import overlaps
+from model.detection.calibration import score_points
+from model.schemas.detection_figures import DetectionFigures
+from model.schemas.figures import Figure
 
 THRESHOLD = 0.5
 
@@ -99,20 +102,17 @@ def ap50_unlabelled(found: Sequence[SceneBoxes], truth: Sequence[SceneBoxes]) ->
     return _joined_precision(found, truth, right)
 
 
-@dataclass(frozen=True)
-class DetectionFigures:
-    """AP50 with and without labels, and 95 % bootstrap intervals over scenes."""
-
-    ap50: float
-    ap50_interval: tuple[float, float]
-    ap50_unlabelled: float
-    ap50_unlabelled_interval: tuple[float, float]
-
-
 def detection_figures(
     found: Sequence[SceneBoxes], truth: Sequence[SceneBoxes], *, samples: int = 1000, seed: int = 0
 ) -> DetectionFigures:
-    """Both figures, with intervals from `samples` draws of whole scenes."""
+    """The figures of detections, with 95 % intervals from `samples` draws of whole scenes.
+
+    Args:
+        found: Detections of each scene, one scene at least.
+        truth: True boxes of each scene, one box at least.
+        samples: Number of draws.
+        seed: Seed of the draws.
+    """
     named = [matched_by_label(*pair) for pair in zip(found, truth, strict=True)]
     nameless = [matched(*pair) for pair in zip(found, truth, strict=True)]
     figures = (_mean_over_labels, named), (_joined_precision, nameless)
@@ -123,9 +123,19 @@ def detection_figures(
         some = [found[row] for row in rows], [truth[row] for row in rows]
         for values, (figure, right) in zip(draws, figures, strict=True):
             values.append(figure(*some, [right[row] for row in rows]))
-    (low, high), (low_unlabelled, high_unlabelled) = (np.nanquantile(values, [0.025, 0.975]).tolist() for values in draws)
-    whole = [figure(found, truth, right) for figure, right in figures]
-    return DetectionFigures(whole[0], (low, high), whole[1], (low_unlabelled, high_unlabelled))
+    bounds = [np.nanquantile(values, [0.025, 0.975]).tolist() for values in draws]
+    ap50, unlabelled = (
+        Figure(value=figure(found, truth, right), lower=lower, upper=upper)
+        for (figure, right), (lower, upper) in zip(figures, bounds, strict=True)
+    )
+    truths = sum(len(each.boxes) for each in truth)
+    return DetectionFigures(
+        scenes=len(truth),
+        boxes=truths,
+        ap50=ap50,
+        ap50_unlabelled=unlabelled,
+        points=score_points(np.concatenate([each.scores for each in found]), np.concatenate(named), truths),
+    )
 
 
 def _joined_precision(found: Sequence[SceneBoxes], truth: Sequence[SceneBoxes], right: Sequence[NDArray[np.bool_]]) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 from model.config import EvaluateConfig, ModelConfig, TrainConfig
 from model.data.cache.feature_maps import known_maps
 from model.data.manifest import SPLITS, Manifest, read_manifest
+from model.data.spread import evenly
 from model.errors import InvalidInput
+from model.evaluation.accept_rates import Accepted, accept_figures, identification, verification
+from model.evaluation.detection import detect_scenes, figures_of_scenes
 from model.evaluation.figures import retrieval_figures
+from model.evaluation.footprint import measure_memory
+from model.evaluation.heads import compare_heads
 from model.evaluation.latency import measure_latency
-from model.evaluation.metrics import PerQuery, evaluate_retrieval
+from model.evaluation.metrics import PerQuery, as_embedded, evaluate_retrieval
 from model.evaluation.report import write_report
 from model.evaluation.reranking import described, draw_sample, sample_figures
 from model.licences import of_package, of_weights
@@ -26,9 +31,13 @@ from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.release import Release, open_release
 from model.retrieval.embedding import embed_manifest, merged_embedding
+from model.schemas.calibration import Calibration
 from model.schemas.report import Count, HeadDescription, Licences, LossDescription, NetworkDescription, Report
 from model.schemas.reranking import Reranking
 from model.schemas.train_report import read_training
+
+_ASKED = 5
+"""Test images that memory is measured with."""
 
 
 def evaluate_release(
@@ -62,18 +71,30 @@ def evaluate_release(
         InvalidInput: The data has no test classes.
     """
     release, manifest, summary = open_release(folder), read_manifest(dataset), read_training(checkpoint)
-    searched = _searched(manifest)
-    untrained = _untrained(model, manifest, md5, work, progress)
-    candidate = query_test_classes(release, dataset, md5, progress)
+    searched, thresholds = _searched(manifest), _thresholds(release.calibration)
+    untrained = _evaluated(_untrained(model, manifest, md5, work, progress), searched)
+    vectors = _embeddings(release, searched, md5, progress)
+    candidate = _evaluated(vectors, searched, thresholds)
+    retrieval = retrieval_figures(searched, candidate.found, untrained.found, samples=evaluation.samples)
+    scenes = detect_scenes(release.detector, manifest, progress) if release.detector else []
     report = Report(
         **_described(release, manifest, model, training, evaluation, summary.merge_weights),
-        retrieval=retrieval_figures(searched, candidate, untrained, samples=evaluation.samples),
+        retrieval=retrieval,
+        verification=accept_figures(
+            candidate.verified, untrained.verified, thresholds["verify"], retrieval.bootstrap, equal_error=True
+        ),
+        identification=accept_figures(
+            candidate.identified, untrained.identified, thresholds["identify"], retrieval.bootstrap, equal_error=False
+        ),
+        detection=figures_of_scenes(scenes, samples=evaluation.samples),
+        heads=compare_heads(release.spec.architecture, vectors, searched, retrieval.bootstrap, summary.merge_weights),
         latency=measure_latency(release.retriever(), manifest.select(manifest.rows("test"))),
+        memory_mb=measure_memory(folder, _asked(manifest)),
         training=summary,
         reranking=_reranking(release, searched, md5, evaluation.samples),
         made_at=datetime.now(UTC),
     )
-    write_report(out, report, manifest=searched, candidate=candidate, untrained=untrained)
+    write_report(out, report, manifest=searched, candidate=candidate.found, untrained=untrained.found)
     return report
 
 
@@ -87,12 +108,50 @@ def query_test_classes(release: Release, dataset: Path, md5: str, progress: Prog
         progress: Called after every batch.
     """
     searched = _searched(read_manifest(dataset))
+    return _retrieved(_embeddings(release, searched, md5, progress), searched)
+
+
+def _embeddings(release: Release, searched: Manifest, md5: str, progress: Progress | None) -> NDArray[np.float32]:
     if release.pin.md5 == md5:
-        vectors = release.gallery.embeddings(_gallery_rows(release, searched))
-    else:
-        network = release.retriever().network
-        vectors = embed_manifest(network.trunk, merged_embedding(network), searched, release.spec.image_size, progress=progress)
-    return _evaluated(vectors, searched)
+        return release.gallery.embeddings(_gallery_rows(release, searched))
+    network = release.retriever().network
+    return embed_manifest(network.trunk, merged_embedding(network), searched, release.spec.image_size, progress=progress)
+
+
+class _Evaluated(NamedTuple):
+    """What one network does on the test classes."""
+
+    found: PerQuery
+    verified: Accepted
+    identified: Accepted
+
+
+def _evaluated(
+    vectors: NDArray[np.float32], searched: Manifest, thresholds: Mapping[str, Mapping[str, float]] | None = None
+) -> _Evaluated:
+    """Search the test samples, compare them as pairs and identify them, at the calibrated thresholds among others."""
+    found, calibrated = _retrieved(vectors, searched), thresholds or {}
+    samples, queries = as_embedded(vectors, searched.labels, searched.ids), len(found)
+    return _Evaluated(
+        found,
+        verification(samples, queries=queries, calibrated=calibrated.get("verify")),
+        identification(found, calibrated=calibrated.get("identify")),
+    )
+
+
+def _thresholds(calibration: Calibration) -> dict[str, dict[str, float]]:
+    """The thresholds of each operation, by their stated rate."""
+    return {
+        "verify": {rate: each.threshold for rate, each in calibration.verify.items()},
+        "identify": {rate: each.threshold for rate, each in calibration.identify.items()},
+    }
+
+
+def _asked(manifest: Manifest) -> list[Path]:
+    """A few images to measure memory with: test images, and a scene where there is one."""
+    rows = manifest.rows("test")
+    rows = np.concatenate([rows[evenly(len(rows), _ASKED)], manifest.rows("scene")[:1]])
+    return [manifest.folder / str(path) for path in manifest.paths[rows]]
 
 
 def _gallery_rows(release: Release, searched: Manifest) -> NDArray[np.int64]:
@@ -119,18 +178,19 @@ def _reranking(release: Release, searched: Manifest, md5: str, samples: int) -> 
     )
 
 
-def _untrained(model: ModelConfig, manifest: Manifest, md5: str, work: Path | None, progress: Progress | None) -> PerQuery:
-    """The figures of the trunk before training, its deep map averaged. Cached maps are used if there are any."""
+def _untrained(
+    model: ModelConfig, manifest: Manifest, md5: str, work: Path | None, progress: Progress | None
+) -> NDArray[np.float32]:
+    """The embeddings of the trunk before training, its deep map averaged. Cached maps are used if there are any."""
     torch.manual_seed(0)  # a trunk with random weights has the same ones every time
     trunk = make_trunk(model.trunk, model.weights).eval()
     searched, maps = _searched(manifest), known_maps(manifest, trunk, model.image_size, work, md5)
     if maps:
         seen = manifest.classified
         maps = maps.select(np.concatenate([seen.rows("test"), seen.rows("distractor")]))
-    vectors = embed_manifest(
+    return embed_manifest(
         trunk, lambda _, deep: untrained_embedding(deep), searched, model.image_size, maps=maps, progress=progress
     )
-    return _evaluated(vectors, searched)
 
 
 def _described(
@@ -183,7 +243,7 @@ def _size(manifest: Manifest) -> Count:
     return Count(classes=len(np.unique(manifest.labels)), samples=len(manifest))
 
 
-def _evaluated(vectors: NDArray[np.float32], searched: Manifest) -> PerQuery:
+def _retrieved(vectors: NDArray[np.float32], searched: Manifest) -> PerQuery:
     """Search every test sample among all other samples; a distractor is never a query."""
     return evaluate_retrieval(vectors, searched.labels, searched.ids, queries=len(searched.rows("test")))
 

@@ -1,5 +1,6 @@
 """Recall@K, MAP@R and R-precision of every query; among equal scores wrong items come first."""
 
+import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ class PerQuery:
         has_match: (Q,) bool, whether the gallery holds another item of the query's class.
         neighbours: (Q, 10) int64, rows of the gallery, nearest first; -1 where the gallery has no more.
         scores: (Q, 10) float32, their cosine similarities; -inf where there is none.
+        best_right: (Q,) float32, similarity of the nearest item of the query's class; -inf if there is none.
+        best_wrong: (Q,) float32, that of the nearest item of another class. Both are NaN in figures that earlier code stored.
     """
 
     ids: NDArray[np.str_]
@@ -95,6 +98,8 @@ class PerQuery:
     has_match: NDArray[np.bool_]
     neighbours: NDArray[np.int64]
     scores: NDArray[np.float32]
+    best_right: NDArray[np.float32]
+    best_wrong: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -128,8 +133,9 @@ class PerQuery:
             raise NotFound(f"There is no {path}.", "Run the evaluation first.")
         try:
             with np.load(path, allow_pickle=False) as stored:
-                columns = {name: stored[name] for name in cls.__dataclass_fields__ if name != "ks"}
-                return cls(ks=tuple(int(k) for k in stored["ks"]), **columns)
+                unknown = dict.fromkeys(("best_right", "best_wrong"), np.full(len(stored["ids"]), np.nan, np.float32))
+                columns = unknown | {name: stored[name] for name in stored.files}
+                return cls(**columns | {"ks": tuple(int(k) for k in stored["ks"])})
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidInput(f"{path} does not hold the figures of an evaluation ({error}).", "Evaluate again.") from error
 
@@ -162,7 +168,8 @@ def evaluate_queries(queries: EmbeddedSamples, gallery: EmbeddedSamples, *, ks: 
         MAP@R = 1/R sum_{i<=R} P@i rel(i),   P@i = hits among the first i / i,   R-precision = hits among the first R / R
 
     (Musgrave, Belongie and Lim, 'A Metric Learning Reality Check', ECCV 2020). Among equal scores, wrong items come first.
-    Scores are float32. Equal vectors have equal scores to the last bit, because distinct vectors alone are multiplied.
+    Scores are float32. Equal vectors have equal scores to the last bit: a matrix product may differ there at its edges, so the
+    score of the first of them stands for all. Beside both sides' vectors little memory is used, whatever their number.
 
     Raises:
         InvalidInput: The two sides have vectors of different sizes, or the values of K lack 1 or are below 1.
@@ -173,12 +180,12 @@ def evaluate_queries(queries: EmbeddedSamples, gallery: EmbeddedSamples, *, ks: 
         raise InvalidInput(f"The K of Recall@K are 1 or more, and 1 is one of them; not {list(ks)}.")
     per_query = _without_figures(queries, tuple(ks))
     query_codes, gallery_codes = _codes(queries.ids, gallery.ids)
-    distinct, index = _distinct(gallery.vectors)
+    repeated, first = _repeated(gallery.vectors)
     step = max(1, MAX_ELEMENTS // len(gallery))
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
-        scores = queries.vectors[part] @ distinct.T  # (B, distinct)
-        scores = scores if index is None else scores[:, index]  # (B, N)
+        scores = queries.vectors[part] @ gallery.vectors.T  # (B, N)
+        scores[:, repeated] = scores[:, first]
         itself = query_codes[part, None] == gallery_codes
         scores[itself] = -np.inf
         match = (queries.labels[part, None] == gallery.labels) & ~itself
@@ -190,8 +197,10 @@ def evaluate_queries(queries: EmbeddedSamples, gallery: EmbeddedSamples, *, ks: 
 def _fill(per_query: PerQuery, query: int, scores: NDArray[np.float32], match: NDArray[np.bool_]) -> None:
     """Enter one query's figures from its scores (N,), -inf for items that are no candidates, and matches (N,)."""
     r = int(np.count_nonzero(match))
-    nearest = _nearest(scores, match, max(r, NEIGHBOURS, *per_query.ks))
+    nearest = _nearest(scores, match, max(r + 1, NEIGHBOURS, *per_query.ks))  # with a wrong one among them, if there is any
     right = match[nearest]
+    per_query.best_right[query] = scores[match].max(initial=-np.inf)
+    per_query.best_wrong[query] = scores[nearest[~right]].max(initial=-np.inf)
     if r:
         hits = np.flatnonzero(right[:r]) + 1  # the i of P@i where rel(i) is 1
         per_query.has_match[query] = True
@@ -230,6 +239,8 @@ def _without_figures(queries: EmbeddedSamples, ks: tuple[int, ...]) -> PerQuery:
         has_match=np.zeros(count, dtype=bool),
         neighbours=np.full((count, NEIGHBOURS), -1, dtype=np.int64),
         scores=np.full((count, NEIGHBOURS), -np.inf, dtype=np.float32),
+        best_right=np.full(count, -np.inf, dtype=np.float32),
+        best_wrong=np.full(count, -np.inf, dtype=np.float32),
     )
 
 
@@ -239,9 +250,14 @@ def _codes(queries: NDArray[np.str_], gallery: NDArray[np.str_]) -> tuple[NDArra
     return codes[: len(queries)], codes[len(queries) :]
 
 
-def _distinct(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-    """The distinct vectors, and the index of each row's vector among them; None if all rows are distinct."""
-    rows = np.ascontiguousarray(vectors) + np.float32(0)  # -0 becomes 0: equal numbers, equal bytes
-    keys = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
-    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
-    return (vectors, None) if len(first) == len(rows) else (rows[first], index)
+def _repeated(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that equal an earlier row, and for each of them the first such row. Rows are compared by their hashes."""
+    seen: dict[bytes, int] = {}
+    # -0 becomes 0: equal numbers, equal bytes
+    firsts = np.array([seen.setdefault(_hash(row + np.float32(0)), number) for number, row in enumerate(vectors)], np.int64)
+    repeated = np.flatnonzero(firsts != np.arange(len(vectors)))
+    return repeated, firsts[repeated]
+
+
+def _hash(row: NDArray[np.float32]) -> bytes:
+    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()

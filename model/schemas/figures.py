@@ -8,7 +8,7 @@ from model.schemas.schema import Schema
 class Figure(Schema):
     """A measured figure and its bootstrap interval."""
 
-    value: float = Field(description="Mean over the queries that have a possible match")
+    value: float = Field(description="The figure; a mean over queries is one over those that have a possible match")
     lower: float = Field(description="Lower bound of the interval")
     upper: float = Field(description="Upper bound of the interval")
 

@@ -4,11 +4,14 @@ from typing import ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from model.schemas.accept_rates import AcceptFigures
 from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
+from model.schemas.detection_figures import DetectionFigures
 from model.schemas.document import Document
 from model.schemas.figures import RetrievalFigures
 from model.schemas.gallery_record import GalleryIndex
+from model.schemas.head_figures import HeadFigures
 from model.schemas.reranking import Reranking
 from model.schemas.schema import Schema
 from model.schemas.train_report import TrainReport
@@ -85,10 +88,24 @@ class Report(Document):
     retrieval: RetrievalFigures = Field(description="Figures on the test classes")
     latency: Latency = Field(description="Time of a query")
     size_mb: float = Field(gt=0, description="Size of the release folder in MiB")
+    memory_mb: float | None = Field(
+        None,
+        gt=0,
+        description="Peak resident memory, in MiB, of a fresh process that opens the release and answers queries; "
+        "absent in reports of earlier code",
+    )
     gallery: Count = Field(description="Size of the gallery that the release searches")
     index: GalleryIndex | None = Field(None, description="How the gallery is searched; absent in reports of earlier code")
     splits: dict[str, Count] = Field(description="Size of each side of the split")
     calibration: Calibration = Field(description="Thresholds at stated false-accept rates")
+    verification: AcceptFigures | None = Field(
+        None, description="Pairs of images told apart; absent if there are no two classes, and in reports of earlier code"
+    )
+    identification: AcceptFigures | None = Field(None, description="Queries named, or called unknown; absent likewise")
+    detection: DetectionFigures | None = Field(
+        None, description="Figures of scenes that calibrated nothing; absent if the release does not detect or has no such scenes"
+    )
+    heads: tuple[HeadFigures, ...] = Field((), description="The merged embedding and each head alone; empty for a single head")
     network: NetworkDescription = Field(description="The network")
     licences: Licences = Field(description="Terms of weights and code")
     training: TrainReport = Field(description="Report of the training")
@@ -98,9 +115,33 @@ class Report(Document):
         "All other figures are those of the global search",
     )
 
+    @property
+    def calibration_error(self) -> float | None:
+        """The largest difference of a stated false-accept rate and that on the test classes; None if none was measured."""
+        operations = (self.verification, self.identification)
+        return max((error for each in operations if each for error in each.calibration_errors), default=None)
+
     def recorded(self) -> dict[str, float]:
         """The figures that are recorded with a run and with a registered version."""
         figures = {name: figure.value for name, figure in self.retrieval.figures.items()}
         recall = {} if self.index is None or self.index.kind == "flat" else {"gallery_recall_at_10": self.index.recall_at_10}
         latency = {"latency_ms": self.latency.median_ms, "latency_fastest_ms": self.latency.fastest_ms}
-        return figures | recall | latency | {"latency_ratio": self.latency.ratio, "size_mb": self.size_mb}
+        costs = latency | {"latency_ratio": self.latency.ratio, "size_mb": self.size_mb}
+        return figures | recall | self._accepted() | self._detected() | costs | _known({"memory_mb": self.memory_mb})
+
+    def _accepted(self) -> dict[str, float]:
+        figures = _known({"calibration_error": self.calibration_error})
+        if self.verification and self.verification.candidate.eer:
+            figures["eer"] = self.verification.candidate.eer.value
+        for name, found in (("tar_at_far", self.verification), ("tpir_at_fpir", self.identification)):
+            rates = found.candidate.true_accept_at if found else {}
+            figures |= {f"{name}_{rate}": figure.value for rate, figure in rates.items()}
+        return figures
+
+    def _detected(self) -> dict[str, float]:
+        found = self.detection
+        return {"ap50": found.ap50.value, "ap50_unlabelled": found.ap50_unlabelled.value} if found else {}
+
+
+def _known(figures: dict[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if value is not None}

@@ -1,11 +1,14 @@
 """Objects with texture on a plain ground, and a small network with random weights that describes them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from model.data.images import to_png
+from model.data.manifest import Box, Manifest, read_manifest, write_manifest
 from model.detection.cutouts import Sample
 from model.detection.enrolment import enrol
 from model.detection.exemplars import Exemplars
@@ -61,3 +64,25 @@ def add_exemplars(parts: Path) -> None:
     spec = NetworkSpec.from_json(read_json(parts / "config.json"))
     stored = Describer(load_network(spec, parts / "weights.safetensors"), spec.image_size)
     save_exemplars(parts / EXEMPLARS, enrol(samples(), stored), default_labelling(stored.features), space_id(parts))
+
+
+def write(folder: Path, rows: Sequence[tuple[str, Tensor, str, str, Box | None]]) -> Manifest:
+    """A data set of images (name, image, label, split, box)."""
+    for name, image, *_ in rows:
+        (folder / name).write_bytes(to_png(image))
+    write_manifest(folder, [(name, label, split, box) for name, _, label, split, box in rows])
+    return read_manifest(folder)
+
+
+def shelf(*names: str) -> tuple[Tensor, dict[str, Box]]:
+    """Objects side by side, and the box of each."""
+    left = {name: 10 + 105 * place for place, name in enumerate(names)}
+    image = scene(*((thing(name), left[name], 60) for name in names), width=340)
+    return image, {name: (float(left[name]), 60.0, float(left[name] + OBJECT), 60.0 + OBJECT) for name in names}
+
+
+def shelves(folder: Path, *orders: Sequence[str]) -> Manifest:
+    """Images with boxes of test samples, one for each order of names."""
+    drawn = enumerate(shelf(*names) for names in orders)
+    rows = [(f"{number}.png", image, name, "test", box) for number, (image, boxes) in drawn for name, box in boxes.items()]
+    return write(folder, rows)

@@ -112,4 +112,6 @@ def make_queries(map_at_r: object, labels: object, has_match: object = None) -> 
         has_match=np.ones(count, dtype=bool) if has_match is None else np.array(has_match),
         neighbours=np.full((count, 10), -1),
         scores=np.full((count, 10), -np.inf, dtype=np.float32),
+        best_right=np.full(count, -np.inf, dtype=np.float32),
+        best_wrong=np.full(count, -np.inf, dtype=np.float32),
     )

@@ -1,24 +1,8 @@
 import numpy as np
 import pytest
 
-from model.data.images import to_png
-from model.data.manifest import read_manifest, write_manifest
-from model.detection.of_manifest import VIEWS, has_boxes, make_detector
-from tests.support.detection import NAMES, OBJECT, describer, samples, scene, thing
-
-
-def write(folder, rows):
-    """A data set of images (name, image, label, split, box)."""
-    for name, image, *_ in rows:
-        (folder / name).write_bytes(to_png(image))
-    write_manifest(folder, [(name, label, split, box) for name, _, label, split, box in rows])
-    return read_manifest(folder)
-
-
-def shelf(*names):
-    left = {name: 10 + 105 * place for place, name in enumerate(names)}
-    image = scene(*((thing(name), left[name], 60) for name in names), width=340)
-    return image, {name: (float(left[name]), 60.0, float(left[name] + OBJECT), 60.0 + OBJECT) for name in names}
+from model.detection.of_manifest import VIEWS, evaluation_scenes, has_boxes, make_detector
+from tests.support.detection import NAMES, describer, samples, scene, shelf, shelves, thing, write
 
 
 @pytest.fixture
@@ -42,16 +26,25 @@ def test_samples_are_enrolled_and_scenes_calibrate(boxed):
     assert sorted(each.label for each in detector.detect(shelf(*NAMES)[0])[:3]) == list(NAMES)
 
 
-def test_without_scenes_images_with_boxes_calibrate_each_without_itself(tmp_path):
-    first, second = shelf("cup", "jar"), shelf("jar", "cup")
-    rows = [
-        (f"{number}.png", image, name, "test", box)
-        for number, (image, boxes) in enumerate((first, second))
-        for name, box in boxes.items()
-    ]
-    detector = make_detector(write(tmp_path, rows), describer())
-    assert len(detector.exemplars) == 4
+def test_without_scenes_every_other_image_with_boxes_calibrates_without_itself(tmp_path):
+    manifest = shelves(tmp_path, ("cup", "jar"), ("jar", "cup"), ("cup", "tin"), ("tin", "cup"))
+    detector = make_detector(manifest, describer())
+    assert len(detector.exemplars) == 8
     assert detector.labelling.calibration.scenes == 2
+    assert [scene.id for scene in evaluation_scenes(manifest)] == ["1.png", "3.png"]
+
+
+def test_a_scene_that_stands_alone_calibrates_and_is_not_evaluated(boxed):
+    assert evaluation_scenes(boxed) == []
+
+
+def test_scenes_that_are_evaluated_did_not_calibrate(tmp_path):
+    image, boxes = shelf(*NAMES)
+    rows = [(f"shelf{number}.png", image, name, "scene", box) for number in range(5) for name, box in boxes.items()]
+    rows += [(f"{name}.png", each.image, name, "train", each.box) for name, each in zip(NAMES, samples(), strict=True)]
+    manifest = write(tmp_path, rows)
+    assert [scene.id for scene in evaluation_scenes(manifest)] == ["shelf1.png", "shelf3.png"]
+    assert make_detector(manifest, describer()).labelling.calibration.scenes == 3
 
 
 def test_of_whole_images_a_few_of_each_label_are_enrolled_and_nothing_is_calibrated(tmp_path):

@@ -10,6 +10,7 @@ from model.evaluation.average_precision import (
     matched,
     matched_by_label,
 )
+from model.schemas.figures import Figure
 
 SQUARE = (0, 0, 10, 10)
 NEAR = (0, 0, 10, 8)  # IoU .8 with SQUARE
@@ -80,6 +81,8 @@ def test_a_scene_without_detections_still_counts_its_true_boxes():
 def test_the_intervals_are_of_draws_of_whole_scenes():
     found, true = [boxes(("a", SQUARE, 0.9)), boxes()], [truth(("a", SQUARE)), truth(("a", SQUARE))]
     figures = detection_figures(found, true, samples=200)
-    assert figures.ap50 == pytest.approx(1 / 2)
-    assert figures.ap50_interval == figures.ap50_unlabelled_interval == (0, 1)  # both scenes alike, or one of each
-    assert detection_figures(found[:1], true[:1], samples=20).ap50_interval == (1, 1)
+    half = Figure(value=0.5, lower=0, upper=1)  # both scenes alike, or one of each
+    assert figures.ap50 == figures.ap50_unlabelled == half
+    assert (figures.scenes, figures.boxes) == (2, 2)
+    assert [(point.score, point.precision, point.recall) for point in figures.points[-2:]] == [(0.9, 1, 0.5), (0.95, 0, 0)]
+    assert detection_figures(found[:1], true[:1], samples=20).ap50 == Figure(value=1, lower=1, upper=1)

@@ -55,6 +55,33 @@ def test_the_report_tells_all_that_was_measured_and_what_it_was_measured_on(eval
     weights = {head.name: head.settings["weight"] for head in report.network.heads}
     assert weights == pytest.approx(report.training.merge_weights), "those that were chosen, not the method's"
     assert report.latency.median_ms >= report.latency.fastest_ms > 0
+    assert report.memory_mb > report.size_mb
+    assert [head.name for head in report.heads] == ["merged", *(head.name for head in report.network.heads)]
+    assert report.heads[0].map_at_r == report.retrieval.figures["map_at_r"]
+    assert report.detection is None, "there are no scenes"
+
+
+def test_pairs_and_queries_are_accepted_at_the_thresholds_of_the_release(evaluated):
+    report, _ = evaluated
+    for found, calibrated in (
+        (report.verification, report.calibration.verify),
+        (report.identification, report.calibration.identify),
+    ):
+        assert {rate: each.threshold for rate, each in found.thresholds.items()} == {
+            rate: each.threshold for rate, each in calibrated.items()
+        }
+    assert (report.verification.genuine, report.verification.impostors) == (2 * 4 * 3, 2 * 4 * 4)
+    assert (report.identification.genuine, report.identification.impostors) == (8, 8)
+    recorded = report.recorded()
+    assert recorded["calibration_error"] == report.calibration_error
+    assert recorded["eer"] == report.verification.candidate.eer.value
+    assert recorded["tar_at_far_0.01"] == report.verification.candidate.true_accept_at["0.01"].value
+    assert recorded["tpir_at_fpir_0.001"] == report.identification.candidate.true_accept_at["0.001"].value
+    assert recorded["memory_mb"] == report.memory_mb
+
+
+def test_the_training_is_told_beside(evaluated):
+    report, _ = evaluated
     assert [epoch.epoch for epoch in report.training.history] == [0, 1]
     assert report.training.validation_map_at_r >= report.training.init_map_at_r
 

@@ -29,6 +29,8 @@ def figures(map_at_r, recall_at_1=0.8) -> PerQuery:
         has_match=np.ones(100, dtype=bool),
         neighbours=np.full((100, 10), -1),
         scores=np.full((100, 10), -np.inf, dtype=np.float32),
+        best_right=np.full(100, -np.inf, dtype=np.float32),
+        best_wrong=np.full(100, -np.inf, dtype=np.float32),
     )
 
 

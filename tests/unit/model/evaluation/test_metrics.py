@@ -96,9 +96,25 @@ def test_equal_vectors_tie_to_the_last_bit_whatever_the_matrix_product_does_at_i
 
 def test_minus_zero_is_zero():
     gallery = np.array([[1.0, 0.0], [1.0, -0.0]], dtype=np.float32)
-    distinct, index = metrics._distinct(gallery)
-    assert len(distinct) == 1
-    assert index.tolist() == [0, 0]
+    repeated, first = metrics._repeated(gallery)
+    assert (repeated.tolist(), first.tolist()) == ([1], [0])
+
+
+def test_the_nearest_right_and_the_nearest_wrong_item_are_kept_however_far_down_they_are():
+    found = one_query(at(*range(20), 60, 90), [0] * 20 + [1, 1])
+    assert found.best_right[0] == 1
+    assert found.best_wrong[0] == pytest.approx(0.5)
+    assert one_query(at(60), [1]).best_right[0] == -np.inf
+    assert one_query(at(60), [0]).best_wrong[0] == -np.inf
+
+
+def test_figures_of_earlier_code_are_read_without_what_they_lack(tmp_path):
+    found = evaluate_retrieval(at(0, 1, 90), [0, 0, 1], list("abc"))
+    kept = {name: np.asarray(value) for name, value in vars(found).items() if not name.startswith("best_")}
+    np.savez_compressed(tmp_path / "old.npz", **kept)
+    loaded = PerQuery.load(tmp_path / "old.npz")
+    assert np.array_equal(loaded.map_at_r, found.map_at_r)
+    assert np.isnan(loaded.best_right).all()
 
 
 def test_a_query_without_a_possible_match_is_kept_and_counts_in_no_mean():

@@ -1,0 +1,31 @@
+"""The evaluation of a detector on scenes that calibrated nothing."""
+
+import pytest
+
+from model.detection.of_manifest import make_detector
+from model.evaluation.detection import detect_scenes, figures_of_scenes
+from tests.support.detection import describer, shelves
+
+
+@pytest.fixture(scope="module")
+def boxed(tmp_path_factory):
+    """Six images with boxes, in which three objects stand in different order."""
+    orders = (("cup", "jar"), ("jar", "cup"), ("cup", "tin"), ("tin", "cup"), ("jar", "tin"), ("tin", "jar"))
+    return shelves(tmp_path_factory.mktemp("boxed"), *orders)
+
+
+def test_objects_are_found_in_the_other_scenes_without_what_was_cut_from_them(boxed):
+    detector = make_detector(boxed, describer())
+    seen = []
+    found = detect_scenes(detector, boxed, lambda done, total, _: seen.append((done, total)))
+    assert [one.scene.id for one in found] == ["1.png", "3.png", "5.png"]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert all(each.exemplar.split("#")[0] != one.scene.id for one in found for each in one.detections)
+    figures = figures_of_scenes(found, samples=100)
+    assert (figures.scenes, figures.boxes) == (3, 6)
+    assert figures.ap50.value == pytest.approx(1)
+    assert figures.ap50.lower <= figures.ap50.value <= figures.ap50.upper
+
+
+def test_without_scenes_there_are_no_figures():
+    assert figures_of_scenes([]) is None
