@@ -8,9 +8,11 @@ from model.data.versions.fetch import fetch
 from model.evaluation.gate import Champion, Evidence, check_belong_together, decide
 from model.evaluation.metrics import PerQuery
 from model.evaluation.report import CANDIDATE, REPORT, UNTRAINED
+from model.evaluation.won_lost import compare_queries
 from model.home import Home
 from model.progress import Progress
 from model.release import Release, open_release
+from model.schemas.comparison import COMPARISON
 from model.schemas.data_pin import DataPin
 from model.schemas.decision import DECISION, Decision
 from model.schemas.report import Report
@@ -34,6 +36,8 @@ def gate_release(
     progress: Progress | None = None,
 ) -> Decision:
     """Decide whether a release may be registered under a name, and write `out`/decision.json.
+
+    Where there is a champion, `out`/comparison.json shows the queries won and lost against it.
 
     Args:
         pin: The data; the champion answers the same queries.
@@ -62,6 +66,10 @@ def gate_release(
     champion = _champion(registry, candidate, pin, data, evidence.candidate, progress)
     decision = decide(evidence, champion, config)
     decision.save(out / DECISION)
+    if champion:
+        names = str(champion.identity), "the candidate"
+        searched = read_manifest(data).searched
+        compare_queries(searched, champion.figures, evidence.candidate, names).save(out / COMPARISON)
     return decision
 
 

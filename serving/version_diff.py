@@ -11,7 +11,7 @@ from model.data.manifest import MANIFEST, read_manifest
 from model.data.versions.fetch import fetch, file_hashes
 from model.errors import Conflict
 from model.evaluation.metrics import PerQuery
-from model.evaluation.won_lost import same_queries, save_won_and_lost, won_and_lost
+from model.evaluation.won_lost import compare_queries, same_queries, save_page, won_and_lost
 from model.home import Home
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
@@ -97,7 +97,7 @@ def save_queries(home: Home, tracking_uri: str, before: ModelVersion, after: Mod
     """
     answered = answered_queries(tracking_uri, before, after)
     manifest = read_manifest(fetch(answered.pin, home.data, home.datasets)).searched
-    save_won_and_lost(file, manifest, answered.before, answered.after, (before.label, after.label))
+    save_page(file, compare_queries(manifest, answered.before, answered.after, (before.label, after.label)))
 
 
 def _changed_data(home: Home, before: DataPin | None, after: DataPin | None, *, notes: list[str]) -> DataChange:

@@ -6,6 +6,7 @@ from pathlib import Path
 from components.runtime.record import record_training, recorded_run, run_evidence
 from components.runtime.step import Step
 from model.evaluation.report import REPORT, render_report
+from model.schemas.comparison import COMPARISON, Comparison
 from model.schemas.decision import DECISION, Decision
 from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.model_version import ModelVersion
@@ -17,19 +18,28 @@ _NAMED = 5
 """Maximum copies that are named one by one."""
 
 
-def show_report(current: Step, report: Path, *, decision: Decision | None = None, version: str | None = None) -> None:
+def show_report(
+    current: Step,
+    report: Path,
+    *,
+    decision: Decision | None = None,
+    comparison: Comparison | None = None,
+    version: str | None = None,
+) -> None:
     """Put the report on the record of the run, its page and card rendered with all that is known so far.
 
     Args:
         current: The step.
         report: Folder that `evaluate` wrote; it is not changed.
         decision: Decision of the gate.
+        comparison: Queries won and lost against the champion.
         version: Name and version of the registered model.
     """
     loaded = Report.load(report / REPORT)
     with scratch_folder("report") as scratch:
         folder = shutil.copytree(report, scratch / "report")
-        render_report(folder, loaded, run=recorded_run(current.environment), decision=decision, version=version)
+        run = recorded_run(current.environment)
+        render_report(folder, loaded, run=run, decision=decision, comparison=comparison, version=version)
         tags = {"md5": loaded.data.md5, "release": loaded.release}
         if decision is None:
             record_training(current.environment, loaded.training)
@@ -46,7 +56,7 @@ def show_decision(current: Step, report: Path, folder: Path, decision: Decision)
         folder: Folder of the decision.
         decision: Decision of the gate.
     """
-    show_report(current, report, decision=decision)
+    show_report(current, report, decision=decision, comparison=_comparison(folder))
     record_decision(current, folder, decision)
 
 
@@ -67,7 +77,13 @@ def show_registered(current: Step, report: Path, folder: Path, registered: Model
         registered: The version.
     """
     record_registered(current, registered)
-    show_report(current, report, decision=Decision.load(folder / DECISION), version=registered.label)
+    decision, comparison = Decision.load(folder / DECISION), _comparison(folder)
+    show_report(current, report, decision=decision, comparison=comparison, version=registered.label)
+
+
+def _comparison(folder: Path) -> Comparison | None:
+    """What the gate left beside its decision; None if there was no champion."""
+    return Comparison.load(folder / COMPARISON) if (folder / COMPARISON).is_file() else None
 
 
 def record_registered(current: Step, registered: ModelVersion) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,10 @@ from numpy.typing import NDArray
 from model.data.manifest import Box, Manifest
 from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery
-from model.schemas.contact_sheets import ContactSheet, ContactSheets, SheetImage, SheetQuery
+from model.schemas.illustrations import ContactSheet, SheetImage, SheetQuery
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHEET = 12
 """Queries on a contact sheet."""
@@ -19,7 +23,7 @@ THUMBNAIL = 112
 """Longer side of a thumbnail in pixels."""
 
 
-def contact_sheets(manifest: Manifest, figures: PerQuery, seed: int = 0) -> ContactSheets:
+def contact_sheets(manifest: Manifest, figures: PerQuery, seed: int = 0) -> tuple[ContactSheet, ...]:
     """The contact sheets of the typical and the worst queries.
 
     Args:
@@ -37,7 +41,7 @@ def contact_sheets(manifest: Manifest, figures: PerQuery, seed: int = 0) -> Cont
         text="The lowest MAP@R, at most one of a class; among equals, the surest of a wrong answer first.",
         queries=tuple(shown_query(manifest, figures, int(row)) for row in worst_queries(figures)),
     )
-    return ContactSheets(sheets=(typical, worst))
+    return typical, worst
 
 
 def typical_queries(figures: PerQuery, count: int = SHEET, seed: int = 0) -> NDArray[np.int64]:
@@ -66,14 +70,15 @@ def shown_query(manifest: Manifest, figures: PerQuery, row: int) -> SheetQuery:
         row: Row of the query.
     """
     neighbours = tuple(
-        _image(manifest, int(other), right=bool(manifest.labels[other] == manifest.labels[row]), score=float(score))
+        sheet_image(manifest, int(other), right=bool(manifest.labels[other] == manifest.labels[row]), score=float(score))
         for other, score in zip(figures.neighbours[row, :SHOWN], figures.scores[row, :SHOWN], strict=True)
         if other >= 0
     )
-    return SheetQuery(query=_image(manifest, row), map_at_r=float(figures.map_at_r[row]), neighbours=neighbours)
+    return SheetQuery(query=sheet_image(manifest, row), map_at_r=float(figures.map_at_r[row]), neighbours=neighbours)
 
 
-def _image(manifest: Manifest, row: int, *, right: bool = False, score: float = 0.0) -> SheetImage:
+def sheet_image(manifest: Manifest, row: int, *, right: bool = False, score: float = 0.0) -> SheetImage:
+    """A sample as a thumbnail, as the neighbour of a query right or wrong, with its score."""
     path = str(manifest.paths[row])
     source = thumbnail(manifest.folder / path, manifest.box(row))
     return SheetImage(source=source, name=manifest.classes[manifest.labels[row]], path=path, right=right, score=score)
@@ -81,9 +86,6 @@ def _image(manifest: Manifest, row: int, *, right: bool = False, score: float = 
 
 def thumbnail(file: Path, box: Box | None = None) -> str | None:
     """A small JPEG of an image, or of a box in it, as a data: URI; None if the image cannot be read."""
-    from torchvision.io import encode_jpeg
-    from torchvision.transforms.v2 import functional as transforms
-
     from model.data.images import crop, decode_image
 
     try:
@@ -92,8 +94,16 @@ def thumbnail(file: Path, box: Box | None = None) -> str | None:
         return None
     if box is not None:
         image = crop(image, box)
+    return encoded(image, THUMBNAIL)
+
+
+def encoded(image: "Tensor", longest: int) -> str:
+    """An image (3, H, W) uint8, reduced to a longest side in pixels, as a data: URI of a JPEG."""
+    from torchvision.io import encode_jpeg
+    from torchvision.transforms.v2 import functional as transforms
+
     height, width = image.shape[1:]
-    ratio = min(1.0, THUMBNAIL / max(height, width))
+    ratio = min(1.0, longest / max(height, width))
     size = [max(1, round(height * ratio)), max(1, round(width * ratio))]
     small = transforms.resize(image, size, antialias=True)
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, quality=80).numpy().tobytes()).decode()

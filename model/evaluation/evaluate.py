@@ -16,14 +16,18 @@ from model.data.manifest import SPLITS, Manifest, read_manifest
 from model.data.spread import evenly
 from model.errors import InvalidInput
 from model.evaluation.accept_rates import Accepted, accept_figures, identification, verification
-from model.evaluation.detection import detect_scenes, figures_of_scenes
+from model.evaluation.contact_sheets import contact_sheets
+from model.evaluation.detection import DetectedScene, detect_scenes, figures_of_scenes
+from model.evaluation.embedding_map import embedding_map
 from model.evaluation.figures import retrieval_figures
 from model.evaluation.footprint import measure_memory
 from model.evaluation.heads import compare_heads
 from model.evaluation.latency import measure_latency
+from model.evaluation.local_matches import matched_pairs
 from model.evaluation.metrics import PerQuery, as_embedded, evaluate_retrieval
 from model.evaluation.report import write_report
 from model.evaluation.reranking import described, draw_sample, sample_figures
+from model.evaluation.scene_images import scene_images
 from model.licences import of_package, of_weights
 from model.networks.heads import untrained_embedding
 from model.networks.methods import get_method
@@ -32,6 +36,7 @@ from model.progress import Progress
 from model.release import Release, open_release
 from model.retrieval.embedding import embed_manifest, merged_embedding
 from model.schemas.calibration import Calibration
+from model.schemas.illustrations import Illustrations
 from model.schemas.report import Count, HeadDescription, Licences, LossDescription, NetworkDescription, Report
 from model.schemas.reranking import Reranking
 from model.schemas.train_report import read_training
@@ -94,8 +99,25 @@ def evaluate_release(
         reranking=_reranking(release, searched, md5, evaluation.samples),
         made_at=datetime.now(UTC),
     )
-    write_report(out, report, manifest=searched, candidate=candidate.found, untrained=untrained.found)
+    illustrations = _illustrations(release, searched, vectors, candidate.found, scenes, retrieval.bootstrap.seed)
+    write_report(out, report, illustrations, candidate=candidate.found, untrained=untrained.found)
     return report
+
+
+def _illustrations(
+    release: Release,
+    searched: Manifest,
+    vectors: NDArray[np.float32],
+    found: PerQuery,
+    scenes: list[DetectedScene],
+    seed: int,
+) -> Illustrations:
+    return Illustrations(
+        sheets=contact_sheets(searched, found, seed),
+        matches=matched_pairs(release.network, release.spec.image_size, release.reranker, searched, found, seed),
+        scenes=scene_images(scenes),
+        map=embedding_map(vectors, searched, found, seed),
+    )
 
 
 def query_test_classes(release: Release, dataset: Path, md5: str, progress: Progress | None = None) -> PerQuery:

@@ -1,22 +1,23 @@
 """The page of a report: one HTML file without scripts or links to other files."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.evaluation.charts import accept_charts, training_curves
 from model.evaluation.definitions import definitions
 from model.evaluation.figures import GroupRow, worst_first
 from model.evaluation.metrics import FIGURES
 from model.evaluation.statements import few_classes, reranking_story, statements, training_story, verdict
 from model.nested import flattened
-from model.schemas.contact_sheets import ContactSheets
+from model.schemas.comparison import Comparison
 from model.schemas.decision import Decision
 from model.schemas.figures import Figure, GroupFigures
+from model.schemas.illustrations import Illustrations
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
-from model.schemas.train_report import TrainReport
 from model.text import one_line
 
 if TYPE_CHECKING:
@@ -36,55 +37,34 @@ class FigureRow:
     untrained: Figure
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A training curve in a box of 100 x 100, y downwards.
-
-    Attributes:
-        title: Figure that it shows.
-        points: `x,y` pairs, as SVG's polyline takes them.
-        dots: (x, y, text) of every epoch.
-        low: Value at the bottom of the box.
-        high: Value at the top.
-        first: Epoch at the left.
-        last: Epoch at the right.
-        best: x of the kept epoch; None if it is not in the curve.
-    """
-
-    title: str
-    points: str
-    dots: tuple[tuple[float, float, str], ...]
-    low: float
-    high: float
-    first: int
-    last: int
-    best: float | None
-
-
 def render_page(
     report: Report,
-    sheets: ContactSheets,
+    shown: Illustrations,
     *,
     run: RunRecord | None = None,
     decision: Decision | None = None,
+    comparison: Comparison | None = None,
     version: str | None = None,
 ) -> str:
     """The page as HTML. All names and texts of the data, the run and the settings are escaped.
 
     Args:
         report: The report.
-        sheets: Its contact sheets.
+        shown: Its images and drawings.
         run: Run that the report is shown for.
         decision: Decision of the gate; None before it is made.
+        comparison: Queries won and lost against the champion; None if there is none.
         version: Name and version of the registered model, such as `demo version 3`; None before it is registered.
     """
     retrieval = report.retrieval
-    return template("page.html").render(
+    return template("report.html").render(
         report=report,
         retrieval=retrieval,
-        sheets=sheets.sheets,
+        shown=shown,
+        accepted=accept_charts(report),
         run=run,
         decision=decision,
+        compared=comparison,
         version=version,
         rows=[
             FigureRow(title, retrieval.figures[name], retrieval.untrained[name])
@@ -105,36 +85,13 @@ def render_page(
 
 
 def template(name: str) -> "Template":
-    """A template beside this file, which escapes every text that it shows."""
+    """A template in `pages/`, which escapes every text that it shows."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    folder = FileSystemLoader(Path(__file__).parent)
+    folder = FileSystemLoader(Path(__file__).parent / "pages")
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"one_line": one_line}
     return environment.get_template(name)
-
-
-def training_curves(training: TrainReport) -> list[Curve]:
-    """The curves of MAP@R on held-out classes and of the training loss. A curve needs at least two epochs."""
-    figures = [(epoch.epoch, epoch.map_at_r) for epoch in training.history]
-    losses = [(epoch.epoch, epoch.loss) for epoch in training.history if epoch.loss is not None]
-    curves = (("MAP@R on held-out classes", figures), ("Training loss", losses))
-    return [_curve(title, points, training.best_epoch) for title, points in curves if len(points) > 1]
-
-
-def _curve(title: str, points: Sequence[tuple[int, float]], best: int) -> Curve:
-    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
-    low, high = min(values), max(values)
-    margin = (high - low or abs(high) or 1.0) * 0.1
-    low, high = low - margin, high + margin
-
-    def x(epoch: int) -> float:
-        return round(100 * (epoch - epochs[0]) / (epochs[-1] - epochs[0]), 2)
-
-    points_in_box = [(x(epoch), round(100 * (high - value) / (high - low), 2)) for epoch, value in points]
-    dots = tuple((*dot, f"epoch {epoch}: {value:.4f}") for dot, (epoch, value) in zip(points_in_box, points, strict=True))
-    line = " ".join(f"{left},{top}" for left, top in points_in_box)
-    return Curve(title, line, dots, low, high, epochs[0], epochs[-1], x(best) if best in epochs else None)
 
 
 def _tables(table: Mapping[str, GroupFigures], what: str) -> dict[str, list[GroupRow]]:

@@ -10,6 +10,7 @@ from model.evaluation.contact_sheets import shown_query
 from model.evaluation.metrics import PerQuery
 from model.evaluation.page import template
 from model.files import write_text
+from model.schemas.comparison import ChangedQuery, Comparison
 from model.schemas.version_diff import QueryChange, WonAndLost
 
 MOST = 10
@@ -42,23 +43,37 @@ def won_and_lost(before: PerQuery, after: PerQuery) -> WonAndLost:
     )
 
 
-def save_won_and_lost(file: Path, manifest: Manifest, before: PerQuery, after: PerQuery, names: tuple[str, str]) -> None:
-    """Write a self-contained page with the queries of the largest losses and gains, with their neighbours before and after.
+def compare_queries(manifest: Manifest, before: PerQuery, after: PerQuery, names: tuple[str, str]) -> Comparison:
+    """The queries won and lost, those of the largest changes with their neighbours under both models as images.
 
     Args:
-        file: The HTML file.
         manifest: Searched samples: the queries in the order of the figures, then the distractors.
         before: Figures and neighbours of each query under the first model.
         after: The same under the second model.
         names: Names of the two models.
     """
-    rows = {"Lost": _largest(before, after, -1), "Won": _largest(before, after, 1)}
-    sheets = {
-        title: [tuple(shown_query(manifest, figures, row) for figures in (before, after)) for row in some.tolist()]
-        for title, some in rows.items()
-    }
     counts = won_and_lost(before, after)
-    write_text(file, template("won_lost.html").render(names=names, counts=counts, sheets=sheets))
+    lost, won = (
+        tuple(
+            ChangedQuery(before=shown_query(manifest, before, row), after=shown_query(manifest, after, row))
+            for row in _largest(before, after, sign).tolist()
+        )
+        for sign in (-1, 1)
+    )
+    return Comparison(
+        before=names[0],
+        after=names[1],
+        queries=counts.queries,
+        won=counts.won,
+        lost=counts.lost,
+        most_won=won,
+        most_lost=lost,
+    )
+
+
+def save_page(file: Path, comparison: Comparison) -> None:
+    """Write a comparison as a self-contained page."""
+    write_text(file, template("won_lost.html").render(compared=comparison))
 
 
 def _largest(before: PerQuery, after: PerQuery, sign: int) -> NDArray[np.int64]:

@@ -9,8 +9,8 @@ from components.runtime.reporting import show_decision, show_report
 from components.runtime.step import Step
 from model.environment import Environment
 from model.files import sha256_folder
-from model.schemas.contact_sheets import ContactSheets
 from model.schemas.decision import Decision, RuleResult
+from model.schemas.illustrations import Illustrations
 from tests.support.reports import MOMENT, make_queries, make_report
 
 
@@ -19,7 +19,7 @@ def report(tmp_path):
     """The folder that `evaluate` leaves, without the page, which is rendered anew."""
     folder = tmp_path / "report"
     make_queries([1.0], np.zeros(1)).save(folder / "candidate.npz")
-    ContactSheets(sheets=()).save(folder / "contact_sheets.json")
+    Illustrations(sheets=()).save(folder / "illustrations.json")
     make_report().save(folder / "report.json")
     return folder
 

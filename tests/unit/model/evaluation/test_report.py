@@ -14,12 +14,18 @@ from model.config import ModelConfig, TrainConfig
 from model.data.manifest import Manifest
 from model.errors import InvalidInput
 from model.evaluation.card import render_card
-from model.evaluation.contact_sheets import THUMBNAIL, thumbnail, typical_queries, worst_queries
+from model.evaluation.contact_sheets import THUMBNAIL, contact_sheets, sheet_image, thumbnail, typical_queries, worst_queries
 from model.evaluation.definitions import definitions
 from model.evaluation.figures import retrieval_figures
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import render_report, write_report
+from model.evaluation.won_lost import compare_queries
+from model.schemas.accept_rates import AcceptFigures, AcceptRates, CurvePoint, MeasuredThreshold
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
+from model.schemas.detection_figures import DetectionFigures
+from model.schemas.head_figures import HeadFigures
+from model.schemas.illustrations import EmbeddingMap, Illustrations, MapClass, MatchedPair, SceneBox, SceneImage
+from model.schemas.labelling import ScorePoint
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
 from tests.support.releases import make_pin
@@ -37,7 +43,62 @@ RUN = RunRecord(state="running", started=MOMENT, id="1f", name=HOSTILE, why=f"{H
 def report_of(manifest: Manifest, candidate: PerQuery, untrained: PerQuery) -> Report:
     settings = {**SETTINGS, "evaluate": {"samples": 50, "heads": ["global", "local"]}, HOSTILE: {}}
     found = retrieval_figures(manifest, candidate, untrained, samples=50)
-    return make_report(data=make_pin(licence=HOSTILE), settings=settings, retrieval=found)
+    return make_report(data=make_pin(licence=HOSTILE), settings=settings, retrieval=found, **measured())
+
+
+def illustrated(manifest: Manifest, candidate: PerQuery) -> Illustrations:
+    """Every kind of illustration; names of the data are code."""
+    image = sheet_image(manifest, 0)
+    boxes = [
+        SceneBox(box=(0.1, 0.2, 0.5, 0.6), label=HOSTILE, kind=kind, score=None if kind == "missed" else 0.75)
+        for kind in ("right", "wrong", "missed")
+    ]
+    classes = [
+        MapClass(name=HOSTILE, example=image, place=(0.25, 0.5), points=((0.25, 0.5, True), (0.3, 0.6, False))),
+        MapClass(name="rye", example=None, place=(1, 1), points=((1.0, 1.0, True),)),
+    ]
+    return Illustrations(
+        sheets=contact_sheets(manifest, candidate),
+        matches=(MatchedPair(query=image, found=sheet_image(manifest, 4, score=0.5), places=((0.1, 0.2, 0.3, 0.4),)),),
+        scenes=(SceneImage(image=image, boxes=tuple(boxes)),),
+        map=EmbeddingMap(seed=3, classes=tuple(classes)),
+    )
+
+
+def accepted(value: float, *, equal_error: bool = True) -> AcceptFigures:
+    points = ((0.9, 0.0, 0.25), (0.5, 0.015, value), (-1.0, 1.0, 1.0))
+    curve = tuple(CurvePoint(threshold=one, false_accept=two, true_accept=three) for one, two, three in points)
+    rates = {"0.01": figure(value, 0.5, 0.95), "0.001": figure(0.25)}
+    one = AcceptRates(eer=figure(0.0625) if equal_error else None, true_accept_at=rates, curve=curve)
+    threshold = MeasuredThreshold(threshold=0.5, false_accept=figure(0.015, 0.005, 0.04), true_accept=figure(value))
+    return AcceptFigures(genuine=24, impostors=1200, candidate=one, untrained=one, thresholds={"0.01": threshold})
+
+
+def measured() -> dict[str, object]:
+    """What a report has beside the neighbours."""
+    point = ScorePoint(score=0.5, detections=7, precision=0.75, precision_interval=(0.5, 0.9), recall=0.625)
+    heads = (
+        HeadFigures(
+            name="merged", dimensions=512, weight=None, recall_at_1=figure(0.75), map_at_r=figure(0.4), gain=None, queries=12
+        ),
+        HeadFigures(
+            name=HOSTILE,
+            dimensions=256,
+            weight=0.5,
+            recall_at_1=figure(0.7),
+            map_at_r=figure(0.35),
+            gain=figure(0.05),
+            queries=12,
+        ),
+    )
+    found = DetectionFigures(scenes=3, boxes=8, ap50=figure(0.875, 0.8, 0.9), ap50_unlabelled=figure(0.9375), points=(point,))
+    return {
+        "memory_mb": 431.25,
+        "heads": heads,
+        "detection": found,
+        "verification": accepted(0.8125),
+        "identification": accepted(0.6875, equal_error=False),
+    }
 
 
 def decided(passed: bool = True) -> Decision:
@@ -79,7 +140,7 @@ def made(tmp_path_factory):
     (folder / "5.jpg").write_text("no image")
     candidate, untrained = searched(manifest, 0.2), searched(manifest, 0.8)
     report = report_of(manifest, candidate, untrained)
-    write_report(out, report, manifest=manifest, candidate=candidate, untrained=untrained)
+    write_report(out, report, illustrated(manifest, candidate), candidate=candidate, untrained=untrained)
     return report, out
 
 
@@ -87,7 +148,10 @@ def made(tmp_path_factory):
 def page(made, tmp_path_factory) -> str:
     """The page as it is once the model is registered."""
     folder = shutil.copytree(made[1], tmp_path_factory.mktemp("complete") / "report")
-    render_report(folder, made[0], run=RUN, decision=decided(), version=f"grains version 3 {HOSTILE}")
+    manifest = samples(tmp_path_factory.mktemp("shown"))
+    compared = compare_queries(manifest, searched(manifest, 0.8), searched(manifest, 0.2), ("grains version 2", HOSTILE))
+    shown = {"decision": decided(), "comparison": compared, "version": f"grains version 3 {HOSTILE}"}
+    render_report(folder, made[0], run=RUN, **shown)
     return (folder / "report.html").read_text()
 
 
@@ -116,7 +180,7 @@ def test_the_report_on_disk_is_the_one_returned_and_stands_beside_what_it_was_ma
     report, out = made
     assert sorted(path.name for path in out.iterdir()) == [
         "candidate.npz",
-        "contact_sheets.json",
+        "illustrations.json",
         "model_card.md",
         "report.html",
         "report.json",
@@ -163,6 +227,54 @@ def test_the_page_is_well_formed_and_every_image_and_chart_has_its_words(page):
     assert {attributes["aria-labelledby"] for tag, attributes in parsed.tags if tag == "section"} == set(ids)
 
 
+def test_thresholds_stand_with_the_rate_that_was_stated_and_the_one_that_was_measured(page):
+    for words in (
+        "24 pairs of one class, 1,200 of two",
+        "24 queries whose thing is there; 1,200 whose own class is left out",
+        "Equal error rate",
+        "True accepts at 0.1 % false",
+        "<td>1 %</td><td><strong>1.50 %</strong>",
+        'd="M54.4 18.75h0"',  # log10(0.015) is 54.4 % of the way from -4 to 0; 0.8125 is 18.75 % from the top
+        'x1="50.0" x2="50.0"',  # 0.01 is half of the way
+    ):
+        assert words in page
+    assert page.count("Equal error rate") == 1, "identification has none"
+
+
+def test_heads_detection_matches_map_and_costs_are_shown(page):
+    for words in (
+        "431 MiB",
+        "AP50, boxes and labels",
+        "3 scenes with 8 true boxes",
+        "1 right, 1 wrong, 1 missed",
+        "Gain by merging",
+        "1 match: ",
+        '<line x1="9.5" y1="20.0" x2="133.5" y2="40.0"',
+        "t-SNE with seed 3",
+        "An illustration that measures nothing",
+    ):
+        assert words in page
+    assert page.count("<circle") == 3
+    assert page.count('class="missed"') == 1
+
+
+def test_queries_won_and_lost_against_the_champion_are_shown_where_there_is_one(page, made):
+    assert "Queries won and lost against the champion" in page
+    assert "<bdi>grains version 2</bdi>" in page
+    assert "against the champion" not in (made[1] / "report.html").read_text()
+
+
+def test_what_was_not_measured_has_no_section(made, tmp_path):
+    folder = shutil.copytree(made[1], tmp_path / "report")
+    Illustrations(sheets=()).save(folder / "illustrations.json")
+    nothing = {"memory_mb": None, "heads": (), "detection": None, "verification": None, "identification": None}
+    render_report(folder, made[0].model_copy(update=nothing))
+    text = (folder / "report.html").read_text()
+    for name in ("thresholds", "heads", "detection", "matches", "map", "champion"):
+        assert f'id="{name}"' not in text
+    assert "Memory at work" not in text
+
+
 def test_right_and_wrong_are_told_by_a_sign_and_a_word_not_by_colour_alone(page):
     frames = re.findall(r'<figure class="(right|wrong)">.*?(Neighbour \d, (?:right|wrong)).*?([✓✗])', page, re.DOTALL)
     assert {kind for kind, _, _ in frames} == {"right", "wrong"}
@@ -195,7 +307,7 @@ def test_groups_have_figures_of_their_own_where_the_data_name_any(made, page, tm
     grouped = replace(manifest, groups=np.array([HOSTILE] * 8 + ["green"] * 4 + [""]))
     candidate, untrained = searched(manifest, 0.2), searched(manifest, 0.8)
     report = report_of(grouped, candidate, untrained)
-    write_report(tmp_path / "out", report, manifest=grouped, candidate=candidate, untrained=untrained)
+    write_report(tmp_path / "out", report, illustrated(grouped, candidate), candidate=candidate, untrained=untrained)
     groups, text = report.retrieval.by_group, (tmp_path / "out" / "report.html").read_text()
     assert {name: row.queries for name, row in groups.items()} == {HOSTILE: 8, "green": 4, "(no group)": 0}
     first, second, third, _ = report.retrieval.by_class.values()  # sorted by name, as written

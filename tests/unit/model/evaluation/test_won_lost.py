@@ -6,7 +6,7 @@ import numpy as np
 
 from model.data.manifest import read_manifest
 from model.evaluation.metrics import evaluate_retrieval
-from model.evaluation.won_lost import MOST, same_queries, save_won_and_lost, won_and_lost
+from model.evaluation.won_lost import MOST, compare_queries, same_queries, save_page, won_and_lost
 from tests.support.datasets import make_dataset
 from tests.support.reports import make_queries
 
@@ -43,7 +43,7 @@ def test_the_page_shows_the_queries_with_their_neighbours_before_and_after_and_n
     searched = replace(searched, classes=tuple(HOSTILE + name for name in searched.classes))
     before, after = (answers(searched, seed) for seed in (1, 2))
     counts = won_and_lost(before, after)
-    save_won_and_lost(tmp_path / "page.html", searched, before, after, ("drawn version 1", f"{HOSTILE} version 2"))
+    save_page(tmp_path / "page.html", compare_queries(searched, before, after, ("drawn version 1", f"{HOSTILE} version 2")))
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     shown = len(counts.most_won) + len(counts.most_lost)
     assert shown
@@ -57,7 +57,7 @@ def test_the_page_shows_the_queries_with_their_neighbours_before_and_after_and_n
 def test_where_nothing_changed_the_page_says_so(tmp_path):
     searched = read_manifest(make_dataset(tmp_path / "data")).searched
     answered = answers(searched, 1)
-    save_won_and_lost(tmp_path / "page.html", searched, answered, answered, ("drawn version 1", "drawn version 2"))
+    save_page(tmp_path / "page.html", compare_queries(searched, answered, answered, ("drawn version 1", "drawn version 2")))
     assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<p>None.</p>") == 2
 
 

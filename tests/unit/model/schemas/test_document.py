@@ -4,9 +4,9 @@ import pytest
 
 from model.errors import InvalidInput, NotFound
 from model.schemas.calibration import Calibration
-from model.schemas.contact_sheets import ContactSheets
 from model.schemas.decision import Decision
 from model.schemas.document import read_schema
+from model.schemas.illustrations import Illustrations
 from model.schemas.release_manifest import ReleaseManifest
 from model.schemas.report import Report
 from tests.support.reports import make_report
@@ -62,7 +62,7 @@ def test_a_missing_document_is_not_a_damaged_one(tmp_path):
         read_schema(Calibration, tmp_path / "calibration.json", "")
 
 
-@pytest.mark.parametrize("document", [Report, Decision, ReleaseManifest, ContactSheets])
+@pytest.mark.parametrize("document", [Report, Decision, ReleaseManifest, Illustrations])
 def test_every_document_has_a_json_schema_that_fixes_its_format(document):
     schema = document.model_json_schema()
     assert schema["properties"]["format"]["const"] == document.model_fields["format"].default
