@@ -125,7 +125,11 @@ def _halves(figures: list[Figure]) -> tuple[list[Figure], list[Figure]]:
 def _rates(counts: Accepted, figures: list[Figure], equal_error: bool) -> AcceptRates:
     return AcceptRates(
         eer=figures[0] if equal_error else None,
-        true_accept_at=dict(zip(map(str, FALSE_ACCEPT_RATES), figures[1:], strict=True)),
+        true_accept_at={
+            str(rate): figure
+            for rate, figure in zip(FALSE_ACCEPT_RATES, figures[1:], strict=True)
+            if rate * counts.impostor_total.sum() >= 1
+        },
         curve=_curve(counts),
     )
 

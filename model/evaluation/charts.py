@@ -84,7 +84,7 @@ def accept_charts(report: Report) -> list[AcceptChart]:
 def _accept_chart(name: str, figures: AcceptFigures) -> AcceptChart:
     marks = tuple(
         Mark(rate, _x(float(rate)), _x(each.false_accept.value), _y(each.true_accept.value), each)
-        for rate, each in figures.thresholds.items()
+        for rate, each in sorted(figures.thresholds.items(), reverse=True)
     )
     return AcceptChart(name, figures, _steps(figures.candidate), _steps(figures.untrained), marks)
 

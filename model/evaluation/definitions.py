@@ -19,8 +19,21 @@ DEFINITIONS = {
     "Times the trunk": "The median ratio of a query's time to a pass through the trunk alone right after it: a busy machine "
     "slows both alike.",
     "Size": "All files of the release together, in MiB.",
-    "False-accept rate": "The share of held-out pairs of two classes, or of images of classes that are not in the gallery, "
-    "that exceed a threshold of similarity.",
+    "Memory": "The peak resident memory of a fresh process that opens the release, answers a few test images by a search and, if "
+    "the release detects, finds objects in them and in a scene; Python and its libraries are part of it.",
+    "Verification": "Saying of two images whether they show the same thing: they do if their similarity is above a threshold.",
+    "Identification": "Naming an image after its nearest neighbour, or calling it unknown if their similarity is not above a "
+    "threshold.",
+    "False accepts": "The share of pairs of two classes that are above a threshold; in identification, of queries whose nearest "
+    "neighbour of another class is above it, as it would be for a thing that is not in the gallery. More things in a gallery "
+    "make false accepts more frequent.",
+    "True accepts": "The share of pairs of one class that are above the threshold; in identification, of queries whose nearest "
+    "neighbour is right and above it.",
+    "Equal error rate": "The share of wrongly refused pairs at the threshold at which as many are wrongly accepted.",
+    "Calibrated threshold": "A similarity of the release's calibration.json, set on held-out classes for a stated rate of false "
+    "accepts; what it gives on the test classes stands beside it.",
+    "AP50": "The area below the curve of precision and recall of detections, best score first; a detection is right if its box "
+    "and that of the object share half of their union. The mean over labels, or of boxes whatever their labels.",
 }
 
 

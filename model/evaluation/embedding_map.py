@@ -1,4 +1,4 @@
-"""A map of the embedding in two dimensions, by t-SNE (van der Maaten and Hinton, 2008): an illustration, which measures nothing."""
+"""A map of the embedding in two dimensions, by t-SNE (van der Maaten and Hinton, 2008): an illustration that measures nothing."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ POINTS = 800
 EXAMPLES = 40
 """Most classes for which an image is shown."""
 _FEWEST = 10
-_PERPLEXITY = 30.0
+_FLATTEST = 0.1
+_SMALLEST, _PERPLEXITY = 5.0, 30.0
 
 
 def embedding_map(vectors: NDArray[np.float32], manifest: Manifest, figures: PerQuery, seed: int = 0) -> EmbeddingMap | None:
@@ -34,6 +35,7 @@ def embedding_map(vectors: NDArray[np.float32], manifest: Manifest, figures: Per
     shown = set(classes[evenly(len(classes), EXAMPLES)].tolist())
     return EmbeddingMap(
         seed=seed,
+        height=max(round(float(places[:, 1].max()), 4), _FLATTEST),
         classes=tuple(
             _map_class(vectors, manifest, figures, rows[mine], places[mine], label in shown)
             for label in classes.tolist()
@@ -43,13 +45,14 @@ def embedding_map(vectors: NDArray[np.float32], manifest: Manifest, figures: Per
 
 
 def _layout(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
-    """Places (N, 2) from 0 to 1, with the larger extent over the whole range."""
+    """Places (N, 2): from 0 to 1 along the larger extent, which lies horizontally, the other one to the same scale."""
     from sklearn.manifold import TSNE  # takes a second
 
-    perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
+    perplexity = min(_PERPLEXITY, max(_SMALLEST, len(vectors) / 20), (len(vectors) - 1) / 3)
     places = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(vectors).astype(np.float64)
-    places -= (places.max(axis=0) + places.min(axis=0)) / 2
-    return np.asarray(0.5 + places / (2 * np.abs(places).max() or 1))
+    places -= places.min(axis=0)
+    places = places[:, np.argsort(-places.max(axis=0), kind="stable")]
+    return np.asarray(places / (places[:, 0].max() or 1))
 
 
 def _map_class(

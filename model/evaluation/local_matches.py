@@ -1,6 +1,7 @@
 """Local matches drawn: where a query and one of its neighbours match by their local features."""
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.images import load_image
@@ -45,34 +46,36 @@ def matched_pairs(
 def _pair(
     network: RetrievalNetwork, size: int, reranker: Reranker | None, manifest: Manifest, figures: PerQuery, row: int
 ) -> MatchedPair | None:
-    others = [int(other) for other in figures.neighbours[row, :_NEIGHBOURS] if other >= 0]
-    try:
-        images = [_image(manifest, each, size) for each in (row, *others)]
-    except InvalidInput:  # an image that cannot be read is named elsewhere
+    readable = {
+        each: image
+        for each in (row, *figures.neighbours[row, :_NEIGHBOURS].tolist())
+        if each >= 0 and (image := _image(manifest, each, size)) is not None
+    }
+    ranks = [rank for rank, other in enumerate(figures.neighbours[row, :_NEIGHBOURS].tolist()) if other in readable]
+    if row not in readable or not ranks:
         return None
     reduction, ratio = (reranker.reduction, reranker.ratio) if reranker else (None, RATIO)
-    query, *candidates = extract(network, images, size, reduction=reduction)
-    first = _first(query, candidates, figures.scores[row, : len(others)].astype(float).tolist(), ratio)
-    other = others[first]
+    features = dict(zip(readable, extract(network, list(readable.values()), size, reduction=reduction), strict=True))
+    query, candidates = features[row], [features[int(figures.neighbours[row, rank])] for rank in ranks]
+    best = _first(query, candidates, figures.scores[row, ranks], ratio)
+    other, score = int(figures.neighbours[row, ranks[best]]), float(figures.scores[row, ranks[best]])
+    places = matched_places(query, candidates[best], ratio=ratio).astype(float).round(4).tolist()
     return MatchedPair(
         query=sheet_image(manifest, row),
-        found=sheet_image(
-            manifest,
-            other,
-            right=bool(manifest.labels[other] == manifest.labels[row]),
-            score=float(figures.scores[row, first]),
-        ),
-        places=tuple(
-            (x, y, u, v) for x, y, u, v in matched_places(query, candidates[first], ratio=ratio).astype(float).round(4).tolist()
-        ),
+        found=sheet_image(manifest, other, right=bool(manifest.labels[other] == manifest.labels[row]), score=score),
+        places=tuple((x, y, u, v) for x, y, u, v in places),
     )
 
 
-def _first(query: LocalFeatures, candidates: list[LocalFeatures], scores: list[float], ratio: float) -> int:
+def _first(query: LocalFeatures, candidates: list[LocalFeatures], scores: NDArray[np.float32], ratio: float) -> int:
     """The number of the candidate that re-ranking puts first."""
     inliers = [len(inlying(query, candidate, ratio=ratio)) for candidate in candidates]
     return int(np.argmax(ranking_score(scores, inliers)))
 
 
-def _image(manifest: Manifest, row: int, size: int) -> Tensor:
-    return load_image(manifest.folder / str(manifest.paths[row]), size, manifest.box(row))
+def _image(manifest: Manifest, row: int, size: int) -> Tensor | None:
+    """A sample as the trunk sees it; None if its image cannot be read."""
+    try:
+        return load_image(manifest.folder / str(manifest.paths[row]), size, manifest.box(row))
+    except InvalidInput:
+        return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.evaluation.charts import accept_charts, training_curves
+from model.evaluation.charts import FALSE_ACCEPTS, accept_charts, training_curves
 from model.evaluation.definitions import definitions
 from model.evaluation.figures import GroupRow, worst_first
 from model.evaluation.metrics import FIGURES
@@ -62,6 +62,7 @@ def render_page(
         retrieval=retrieval,
         shown=shown,
         accepted=accept_charts(report),
+        ticks=FALSE_ACCEPTS,
         run=run,
         decision=decision,
         compared=comparison,

@@ -25,21 +25,21 @@ def scene_images(found: list[DetectedScene]) -> tuple[SceneImage, ...]:
 def _scene_image(one: DetectedScene) -> SceneImage:
     image = one.scene.load()
     height, width = image.shape[1:]
-    shown = [each for each in one.detections if each.score >= SCORE]
-    detected = SceneBoxes.of([(each.label, each.box, each.score) for each in shown])
+    drawn = [each for each in one.detections if each.score >= SCORE]
+    detected = SceneBoxes.of([(each.label, each.box, each.score) for each in drawn])
     truth = SceneBoxes.of([(label, box, 1.0) for label, box in one.scene.truth])
     right = matched_by_label(detected, truth)
     boxes = [
         SceneBox(box=_shares(each.box, width, height), label=each.label, kind="right" if hit else "wrong", score=each.score)
-        for each, hit in zip(shown, right, strict=True)
+        for each, hit in zip(drawn, right, strict=True)
     ]
+    missed = truth.select(_missed(detected.select(right), truth))
     boxes += [
-        SceneBox(
-            box=_shares(tuple(truth.boxes[row].tolist()), width, height), label=str(truth.labels[row]), kind="missed", score=None
-        )
-        for row in np.flatnonzero(_missed(detected.select(right), truth))
+        SceneBox(box=_shares((x0, y0, x1, y1), width, height), label=str(label), kind="missed", score=None)
+        for label, (x0, y0, x1, y1) in zip(missed.labels, missed.boxes.tolist(), strict=True)
     ]
-    return SceneImage(image=SheetImage(source=encoded(image, _LONGEST), name=one.scene.id, path=one.scene.id), boxes=tuple(boxes))
+    shown = SheetImage(source=encoded(image, _LONGEST), name=one.scene.id, path=one.scene.id)
+    return SceneImage(image=shown, boxes=tuple(boxes))
 
 
 def _missed(right: SceneBoxes, truth: SceneBoxes) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Sentences about a model's use and limits. Each of them follows from the figures of its report."""
 
 from model.evaluation.figures import GroupRow, worst_first
+from model.schemas.accept_rates import AcceptFigures
 from model.schemas.report import Report
 from model.schemas.train_report import TrainReport
 
@@ -70,9 +71,19 @@ def _uses(report: Report) -> list[str]:
         said.append(
             f"To tell whether two images show the same thing: above a similarity of {calibrated.threshold:.3f}, "
             f"at most {100 * float(rate):g} % of the unlike pairs of held-out images were taken for alike, "
-            f"and {100 * calibrated.true_accept_rate:.1f} % of the like ones were recognised."
+            f"and {100 * calibrated.true_accept_rate:.1f} % of the like ones were recognised"
+            f"{_on_test_classes(report.verification, rate)}."
         )
     return said
+
+
+def _on_test_classes(measured: AcceptFigures | None, rate: str) -> str:
+    """What a calibrated threshold gives on the test classes, to end a sentence with."""
+    if measured is None or rate not in measured.thresholds:
+        return ""
+    found = measured.thresholds[rate]
+    accepted = f"{100 * found.false_accept.value:.2f} % were accepted wrongly and {100 * found.true_accept.value:.1f} % rightly"
+    return f"; on the test classes {accepted}"
 
 
 def _limits(report: Report) -> list[str]:
@@ -112,7 +123,8 @@ def _strangers(report: Report) -> list[str]:
         return ["No threshold was calibrated: a similarity alone does not tell whether an answer is right."]
     return [
         f"For at most {100 * float(rate):g} % of the held-out images the best match among other classes had a similarity "
-        f"above {calibrated.threshold:.3f}: what is not in the gallery may score up to that."
+        f"above {calibrated.threshold:.3f}: what is not in the gallery may score up to that"
+        f"{_on_test_classes(report.identification, rate)}."
         for rate, calibrated in report.calibration.identify.items()
     ]
 

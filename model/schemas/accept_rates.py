@@ -19,7 +19,7 @@ class AcceptRates(Schema):
 
     eer: Figure | None = Field(description="Equal error rate: as many are refused as accepted wrongly; None for identification")
     true_accept_at: dict[str, Figure] = Field(
-        description="True-accept rate by false-accept rate, such as 0.01, on these attempts"
+        description="True-accept rate by false-accept rate, such as 0.01; rates are left out for which there are too few attempts"
     )
     curve: tuple[CurvePoint, ...] = Field(description="The trade-off, lowest false-accept rate first")
 

@@ -66,7 +66,7 @@ class MapClass(Schema):
     example: SheetImage | None = Field(description="Its most central query; None where there are too many classes to show")
     place: tuple[float, float] = Field(description="Place of that query")
     points: tuple[tuple[float, float, bool], ...] = Field(
-        description="Each query's place, from 0 to 1, and whether its nearest neighbour is right"
+        description="Each query's place, from the left and from the top, and whether its nearest neighbour is right"
     )
 
 
@@ -74,6 +74,7 @@ class EmbeddingMap(Schema):
     """Embeddings of queries, laid out in two dimensions."""
 
     seed: int = Field(description="Seed of the layout")
+    height: float = Field(gt=0, le=1, description="Height of the map; its width is 1")
     classes: tuple[MapClass, ...]
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from model.detection.detector import Detection
 from model.detection.of_manifest import make_detector
 from model.evaluation.detection import detect_scenes, figures_of_scenes
+from model.evaluation.scene_images import scene_images
 from tests.support.detection import describer, shelves
 
 
@@ -29,3 +31,21 @@ def test_objects_are_found_in_the_other_scenes_without_what_was_cut_from_them(bo
 
 def test_without_scenes_there_are_no_figures():
     assert figures_of_scenes([]) is None
+
+
+def test_scenes_are_shown_with_boxes_found_rightly_wrongly_and_not_at_all(boxed):
+    scene = detect_scenes(make_detector(boxed, describer()), boxed)[0]
+    (label, box), (missed, _) = scene.scene.truth
+    detections = [
+        Detection(label, box, 0.9, 30, "a.png"),
+        Detection("other", box, 0.75, 20, "b.png"),
+        Detection(missed, (0.0, 0.0, 20.0, 20.0), 0.4, 5, "c.png"),  # below what is drawn
+    ]
+    (shown,) = scene_images([scene._replace(detections=detections)])
+    assert [(each.kind, each.label, each.score) for each in shown.boxes] == [
+        ("right", label, 0.9),
+        ("wrong", "other", 0.75),
+        ("missed", missed, None),
+    ]
+    assert all(0 <= corner <= 1 for each in shown.boxes for corner in each.box)
+    assert shown.image.source.startswith("data:image/jpeg;base64,")

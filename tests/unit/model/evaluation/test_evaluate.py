@@ -75,8 +75,6 @@ def test_pairs_and_queries_are_accepted_at_the_thresholds_of_the_release(evaluat
     recorded = report.recorded()
     assert recorded["calibration_error"] == report.calibration_error
     assert recorded["eer"] == report.verification.candidate.eer.value
-    assert recorded["tar_at_far_0.01"] == report.verification.candidate.true_accept_at["0.01"].value
-    assert recorded["tpir_at_fpir_0.001"] == report.identification.candidate.true_accept_at["0.001"].value
     assert recorded["memory_mb"] == report.memory_mb
 
 

@@ -55,13 +55,13 @@ def illustrated(manifest: Manifest, candidate: PerQuery) -> Illustrations:
     ]
     classes = [
         MapClass(name=HOSTILE, example=image, place=(0.25, 0.5), points=((0.25, 0.5, True), (0.3, 0.6, False))),
-        MapClass(name="rye", example=None, place=(1, 1), points=((1.0, 1.0, True),)),
+        MapClass(name="rye", example=None, place=(1, 0.75), points=((1.0, 0.75, True),)),
     ]
     return Illustrations(
         sheets=contact_sheets(manifest, candidate),
         matches=(MatchedPair(query=image, found=sheet_image(manifest, 4, score=0.5), places=((0.1, 0.2, 0.3, 0.4),)),),
         scenes=(SceneImage(image=image, boxes=tuple(boxes)),),
-        map=EmbeddingMap(seed=3, classes=tuple(classes)),
+        map=EmbeddingMap(seed=3, height=0.75, classes=tuple(classes)),
     )
 
 
@@ -238,12 +238,12 @@ def test_thresholds_stand_with_the_rate_that_was_stated_and_the_one_that_was_mea
         'x1="50.0" x2="50.0"',  # 0.01 is half of the way
     ):
         assert words in page
-    assert page.count("Equal error rate") == 1, "identification has none"
+    assert page.count('<th scope="row">Equal error rate') == 1, "identification has none"
 
 
 def test_heads_detection_matches_map_and_costs_are_shown(page):
     for words in (
-        "431 MiB",
+        "431 <small>MiB</small>",
         "AP50, boxes and labels",
         "3 scenes with 8 true boxes",
         "1 right, 1 wrong, 1 missed",
@@ -272,7 +272,7 @@ def test_what_was_not_measured_has_no_section(made, tmp_path):
     text = (folder / "report.html").read_text()
     for name in ("thresholds", "heads", "detection", "matches", "map", "champion"):
         assert f'id="{name}"' not in text
-    assert "Memory at work" not in text
+    assert "<dt>Memory</dt><dd class" not in text
 
 
 def test_right_and_wrong_are_told_by_a_sign_and_a_word_not_by_colour_alone(page):
