@@ -1,134 +1,117 @@
-"""The figures of chosen trials on the test classes. Stored figures are not computed again."""
+"""The memory of an evaluation, and its growth with the data.
 
-from collections.abc import Iterable
+    python -m benchmarks.evaluation --json     # 100,000 queries against 100,000 items
+
+Drawn embeddings of the sizes of the untrained trunk's and of the default network's are evaluated one after the other, as
+`model.evaluation.evaluate` does it: every figure with its interval, pairs, identification, the heads. Each size of the data has a
+process of its own, whose peak resident memory is read. `resident_mb` has a limit of 2048; `beside_vectors_mb` is what is left of it
+without the embeddings themselves and without what an evaluation of no more than a few images takes: it does not grow with the
+number of pairs.
+"""
+
+import json
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import torch
+import typer
 from numpy.typing import NDArray
-from torch import nn
 
-from benchmarks.reranking import Side, reranked
-from benchmarks.trials import Bench, Trial, train_network, train_trial
-from model.data.cache.feature_maps import feature_maps, features_folder
-from model.data.manifest import Manifest, read_manifest
-from model.errors import InvalidInput
-from model.evaluation.latency import measure_latency
-from model.evaluation.metrics import FIGURES, PerQuery, evaluate_retrieval
-from model.files import read_json, write_json
-from model.networks.heads import RetrievalNetwork, untrained_network
-from model.networks.stored import NetworkSpec, load_network
-from model.networks.trunk import make_trunk
-from model.progress import Progress
-from model.retrieval.embedding import embed_manifest, merged_embedding
-from model.retrieval.galleries.entries import Entries
-from model.retrieval.galleries.local import LocalGallery
-from model.retrieval.retriever import Retriever
+from model.data.manifest import Manifest
+from model.evaluation.accept_rates import Accepted, accept_figures, identification, verification
+from model.evaluation.figures import retrieval_figures
+from model.evaluation.heads import compare_heads
+from model.evaluation.metrics import PerQuery, as_embedded, evaluate_retrieval
+from model.networks.methods import get_method
+
+UNTRAINED, METHOD = 320, "multi_head"
+"""Dimensions of the untrained trunk's embedding, and the method whose dimensions the other one has."""
+LIMIT_MB = 2048
+OF_CLASS = 10
+"""Images of a class."""
+_FEW = 100
+_SAMPLES = 100
+_BLOCK = 4096
 
 
-def evaluate_trial(bench: Bench, trial: Trial, progress: Progress | None = None) -> dict[str, Any]:
-    """Evaluate a trained trial on the test classes; the figures of each query are stored in an .npz beside the result.
-
-    Returns:
-        The figures, `queries`, `classes`, `dimensions`, `parameters` (trained ones), `parameters_total` and `query_ms`.
-    """
-    file = bench.file(trial, "tested.json")
-    if not file.is_file():
-        network = _load(bench, trial, progress)
-        network.trunk.freeze_early(bench.train.frozen_stride)
-        trained = network if bench.train.trunk == "finetune" else network.heads
-        write_json(file, _tested(bench, network, file.with_suffix(".npz"), trained))
-    tested: dict[str, Any] = read_json(file)
-    return tested
+def draw(items: int, dimensions: int) -> NDArray[np.float32]:
+    """Embeddings (N, D) float32, L2-normalised, with `OF_CLASS` near one another each."""
+    vectors = np.empty((items, dimensions), np.float32)
+    random = np.random.default_rng(dimensions)
+    centre = random.standard_normal(dimensions)
+    for start in range(0, items, _BLOCK):
+        classes = np.arange(start, min(items, start + _BLOCK)) // OF_CLASS
+        means = np.stack([np.random.default_rng(int(each)).standard_normal(dimensions) for each in np.unique(classes)])
+        block = means[classes - classes[0]] + random.standard_normal((len(classes), dimensions)) + 0.3 * centre
+        vectors[start : start + _BLOCK] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    return vectors
 
 
-def rerank_trial(bench: Bench, trial: Trial, progress: Progress | None) -> dict[str, Any] | None:
-    """The result of `benchmarks.reranking.reranked` for the trial of seed 0; None for a method without local features."""
-    file = bench.file(trial, "reranked.json")
-    if not file.is_file():
-        network, chosen = _load(bench, trial, progress), train_trial(bench, trial, progress)["reranking"]
-        manifest = read_manifest(bench.dataset)
-        test = Side(*_search_test(bench, network, progress)[:2])
-        train_rows = manifest.select(manifest.rows("train"))
-        write_json(file, chosen and reranked(network, train_rows, test, bench.model.image_size, chosen["ratio"]))
-    found: dict[str, Any] | None = read_json(file)
-    return found
+def table(items: int) -> Manifest:
+    """Samples without images, all of the test classes."""
+    labels = np.arange(items) // OF_CLASS
+    classes = tuple(f"class-{label:06}" for label in range(int(labels.max()) + 1))
+    none, paths = np.full(items, ""), np.array([f"{row:06}.jpg" for row in range(items)])
+    return Manifest(Path(), paths, labels, np.full(items, "test"), np.full((items, 4), np.nan, np.float32), classes, none)
 
 
-def _load(bench: Bench, trial: Trial, progress: Progress | None) -> RetrievalNetwork:
-    """A trial's network. Where its weights were deleted, it is trained again, to the same weights."""
-    folder = bench.network(trial)
-    if not folder.is_dir():
-        train_network(bench, trial, progress)
-    network = load_network(NetworkSpec.from_json(read_json(folder / "config.json")), folder / "weights.safetensors")
-    return network.to(_device(bench))
+def answer(vectors: NDArray[np.float32], manifest: Manifest) -> tuple[PerQuery, Accepted, Accepted]:
+    """Search every sample among all others, compare pairs, and identify."""
+    found = evaluate_retrieval(vectors, manifest.labels, manifest.ids)
+    return found, verification(as_embedded(vectors, manifest.labels, manifest.ids)), identification(found)
 
 
-def _device(bench: Bench) -> str:
-    return "cuda" if torch.cuda.is_available() and bench.train.device != "cpu" else "cpu"
+def evaluate(items: int) -> None:
+    """Evaluate drawn embeddings of both networks."""
+    manifest, architecture = table(items), get_method(METHOD).architecture
+    untrained = answer(draw(items, UNTRAINED), manifest)
+    vectors = draw(items, architecture.dimensions)
+    candidate = answer(vectors, manifest)
+    figures = retrieval_figures(manifest, candidate[0], untrained[0], samples=_SAMPLES)
+    for operation in (1, 2):
+        accept_figures(candidate[operation], untrained[operation], {}, figures.bootstrap, equal_error=operation == 1)
+    compare_heads(architecture, vectors, manifest, figures.bootstrap, {})
 
 
-def per_query(bench: Bench, trial: Trial | None) -> PerQuery:
-    """The results of each test query under an evaluated trial, or under the untrained trunk (None)."""
-    return PerQuery.load(bench.file(trial, "tested.npz"))
+def measured(items: int) -> dict[str, float]:
+    """Seconds and peak resident memory of a process that evaluates so many items."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks.evaluation", "--measure", "--items", str(items)]
+    peak = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
+    seconds = time.perf_counter() - began
+    print(f"{items:,} queries against {items:,} items: {peak:.0f} MiB, {seconds:.0f} s", file=sys.stderr, flush=True)
+    return {"resident_mb": round(peak, 1), "seconds": round(seconds, 1)}
 
 
-def evaluate_untrained(bench: Bench, progress: Progress | None = None) -> dict[str, Any]:
-    """Evaluate the untrained trunk; returns the same as `evaluate_trial`.
-
-    With a frozen trunk this computes the maps of all images, which all trials share: no method's seconds include that pass.
-    """
-    file = bench.file(None, "tested.json")
-    if not file.is_file():
-        torch.manual_seed(0)  # random weights, where the settings ask for them, are those of seed 0
-        network = untrained_network(make_trunk(bench.model.trunk, bench.model.weights).eval()).to(_device(bench))
-        write_json(file, _tested(bench, network, file.with_suffix(".npz"), None, progress))
-    tested: dict[str, Any] = read_json(file)
-    return tested
+def compare(items: int) -> dict[str, Any]:
+    """The memory at `items`, at a tenth of them, and at a few."""
+    sizes = {size: measured(size) for size in (_FEW, max(_FEW, items // 10), items)}
+    dimensions = get_method(METHOD).architecture.dimensions
+    least = sizes[_FEW]["resident_mb"]
+    for size, row in sizes.items():
+        row["beside_vectors_mb"] = round(row["resident_mb"] - least - size * dimensions * 4 / 2**20, 1)
+    whole = {"queries": items, "items": items, "dimensions": dimensions, **sizes[items]}
+    return {**whole, "limit_mb": LIMIT_MB, "within": whole["resident_mb"] < LIMIT_MB, "at_a_tenth": sizes[max(_FEW, items // 10)]}
 
 
-def _tested(
-    bench: Bench, network: RetrievalNetwork, npz: Path, trained: nn.Module | None, progress: Progress | None = None
-) -> dict[str, Any]:
-    searched, vectors, found = _search_test(bench, network, progress)
-    if not found.has_match.any():
-        raise InvalidInput("No test image has another of its class to find.", "Give more images of each class.")
-    found.save(npz)
-    gallery = LocalGallery(vectors, Entries.of(searched.labels, searched.ids, searched.classes))
-    return {
-        **{name: found.mean(name) for name in FIGURES},
-        "queries": len(found),
-        "classes": len(np.unique(found.labels)),
-        "dimensions": vectors.shape[1],
-        "parameters": _count(each for each in trained.parameters() if each.requires_grad) if trained else 0,
-        "parameters_total": _count(network.parameters()),
-        "query_ms": round(measure_latency(Retriever(network, bench.model.image_size, gallery), searched).median_ms, 2),
-    }
+def main(
+    items: Annotated[int, typer.Option(min=_FEW, help="Number of queries, which are the items too")] = 100_000,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON")] = False,
+    measure: Annotated[bool, typer.Option("--measure", hidden=True)] = False,
+) -> None:
+    """Measure the memory of an evaluation."""
+    if measure:
+        evaluate(items)
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+        return
+    found = compare(items)
+    print(json.dumps(found) if as_json else f"{found['resident_mb']:.0f} MiB of {LIMIT_MB}, {found['seconds']:.0f} s")
+    raise typer.Exit(0 if found["within"] else 1)
 
 
-def _search_test(
-    bench: Bench, network: RetrievalNetwork, progress: Progress | None
-) -> tuple[Manifest, NDArray[np.float32], PerQuery]:
-    """Search every test image among the other test images and the distractors.
-
-    Returns:
-        The test samples, then the distractors; their embeddings; and the results of each query.
-    """
-    manifest, size = read_manifest(bench.dataset), bench.model.image_size
-    searched = manifest.searched
-    queries = len(searched.rows("test"))
-    if not queries:
-        raise InvalidInput("The data has no test classes.", "Five classes are needed at least.")
-    maps = None
-    if bench.train.trunk == "frozen":
-        seen = manifest.classified
-        folder = features_folder(bench.work, bench.md5, network.trunk, size)
-        maps = feature_maps(seen, network.trunk, size, folder, progress)
-        maps = maps.select(np.concatenate([seen.rows("test"), seen.rows("distractor")]))
-    vectors = embed_manifest(network.trunk, merged_embedding(network), searched, size, maps=maps, progress=progress)
-    return searched, vectors, evaluate_retrieval(vectors, searched.labels, searched.ids, queries=queries)
-
-
-def _count(parameters: Iterable[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)
+if __name__ == "__main__":
+    typer.run(main)

@@ -20,7 +20,7 @@ import torch
 import typer
 
 from benchmarks.ablation import ablation_markdown
-from benchmarks.evaluation import evaluate_trial, evaluate_untrained, rerank_trial
+from benchmarks.tested_trials import evaluate_trial, evaluate_untrained, rerank_trial
 from benchmarks.progress import TrialProgress, say
 from benchmarks.report import table, write_page
 from benchmarks.summary import difference, mean_ranks, over_seeds, row, untrained_row

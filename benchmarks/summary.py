@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from benchmarks.evaluation import per_query
+from benchmarks.tested_trials import per_query
 from benchmarks.trials import Bench, Trial
 from model.evaluation.bootstrap import paired_difference
 from model.evaluation.metrics import FIGURES, PerQuery

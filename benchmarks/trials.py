@@ -1,7 +1,7 @@
 """Trials: a trial trains one method with one seed on one data set. No trial runs twice.
 
 The trial of seed 0 selects its settings on held-out classes (`model.training.selection`), the other seeds take what it chose.
-This module does not read the test classes; `benchmarks.evaluation` does.
+This module does not read the test classes; `benchmarks.tested_trials` does.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from model.training.train import train
 UNTRAINED = "untrained"
 REFERENCE = "multi_head"
 """The method that every other one is compared with."""
-_OWN = ("trials.py", "evaluation.py", "reranking.py")
+_OWN = ("trials.py", "tested_trials.py", "reranking.py")
 """Files of the benchmark on which the figures depend."""
 
 

@@ -53,12 +53,15 @@ def embed_manifest(
         batches = (maps[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
     else:
         batches = (trunk(images.to(device)) for images in normalised_batches(manifest, rows, trunk, size))
-    parts: list[NDArray[np.float32]] = []
-    for shallow, deep in batches:
-        parts.append(embed(shallow.to(device), deep.to(device)).cpu().numpy())
+    vectors = np.empty((0, 0), np.float32)
+    for start, (shallow, deep) in zip(range(0, len(rows), BATCH), batches, strict=True):
+        part = embed(shallow.to(device), deep.to(device)).cpu().numpy()
+        if not start:
+            vectors = np.empty((len(rows), part.shape[1]), np.float32)
+        vectors[start : start + len(part)] = part
         if progress:
-            progress(min(len(parts) * BATCH, len(rows)), len(rows), "images embedded")
-    return np.concatenate(parts)
+            progress(min(start + BATCH, len(rows)), len(rows), "images embedded")
+    return vectors
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import evaluation, trials
+from benchmarks import tested_trials, trials
 from benchmarks.trials import Bench, Trial, choice_of, train_trial
 from model.config import ModelConfig, TrainConfig
 from tests.support.datasets import make_dataset
@@ -45,7 +45,7 @@ def test_selection_never_looks_at_the_test_classes(bench, tmp_path, monkeypatch)
     lines = table.read_text().splitlines()
     table.write_text("\n".join(line.replace("class 7", "class 6") if ",test," in line else line for line in lines) + "\n")
     other = Bench("drawn", bench.dataset, "b" * 32, MODEL, bench.train, tmp_path / "other", tmp_path / "other out")
-    monkeypatch.setattr(evaluation, "evaluate_retrieval", lambda *_: pytest.fail("the test classes were searched"))
+    monkeypatch.setattr(tested_trials, "evaluate_retrieval", lambda *_: pytest.fail("the test classes were searched"))
     after = train_trial(other, FIRST)
     figures = ("merge_weights", "best_epoch", "learning_rate", "validation_map_at_r", "untrained_map_at_r")
     assert [after[name] for name in figures] == [before[name] for name in figures]
