@@ -20,10 +20,10 @@ import torch
 import typer
 
 from benchmarks.ablation import ablation_markdown
-from benchmarks.tested_trials import evaluate_trial, evaluate_untrained, rerank_trial
 from benchmarks.progress import TrialProgress, say
 from benchmarks.report import table, write_page
 from benchmarks.summary import difference, mean_ranks, over_seeds, row, untrained_row
+from benchmarks.tested_trials import evaluate_trial, evaluate_untrained, rerank_trial
 from benchmarks.trials import REFERENCE, UNTRAINED, Bench, Trial, choice_of, code_revision, drop_networks
 from model.claim import claim
 from model.config import RunConfig, load_config

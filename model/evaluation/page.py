@@ -10,7 +10,7 @@ from model.evaluation.charts import FALSE_ACCEPTS, accept_charts, training_curve
 from model.evaluation.definitions import definitions
 from model.evaluation.figures import GroupRow, worst_first
 from model.evaluation.metrics import FIGURES
-from model.evaluation.statements import few_classes, reranking_story, statements, training_story, verdict
+from model.evaluation.statements import few_classes, reranking_story, statements, threshold_warnings, training_story, verdict
 from model.nested import flattened
 from model.schemas.comparison import Comparison
 from model.schemas.decision import Decision
@@ -63,6 +63,7 @@ def render_page(
         shown=shown,
         accepted=accept_charts(report),
         ticks=FALSE_ACCEPTS,
+        threshold_warnings=threshold_warnings(report),
         run=run,
         decision=decision,
         compared=comparison,

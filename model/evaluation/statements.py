@@ -1,7 +1,8 @@
 """Sentences about a model's use and limits. Each of them follows from the figures of its report."""
 
 from model.evaluation.figures import GroupRow, worst_first
-from model.schemas.accept_rates import AcceptFigures
+from model.schemas.accept_rates import AcceptFigures, MeasuredThreshold
+from model.schemas.figures import Figure
 from model.schemas.report import Report
 from model.schemas.train_report import TrainReport
 
@@ -40,6 +41,32 @@ def few_classes(report: Report) -> list[str]:
     """A warning where there are too few classes for the intervals."""
     classes = report.retrieval.classes
     return [f"With only {classes} test classes the intervals are likely to be too narrow."] if classes < FEW_CLASSES else []
+
+
+def threshold_warnings(report: Report) -> list[str]:
+    """Where a calibrated threshold does not give on the test classes what it is stated for, by the interval of its rate."""
+    operations = {"verification": report.verification, "identification": report.identification}
+    return [
+        warning
+        for name, found in operations.items()
+        if found
+        for rate, measured in sorted(found.thresholds.items(), reverse=True)
+        if (warning := _threshold_warning(name, float(rate), measured, found.candidate.true_accept_at.get(rate)))
+    ]
+
+
+def _threshold_warning(name: str, rate: float, measured: MeasuredThreshold, best: Figure | None) -> str:
+    wrongly, rightly = measured.false_accept, measured.true_accept
+    said = (
+        f"The threshold of {name} for {100 * rate:g} % false accepts, {measured.threshold:.3f}, "
+        f"gives {100 * wrongly.value:.2f} % on the test classes"
+    )
+    if wrongly.lower > rate:
+        return f"{said}: more is accepted than it states."
+    if wrongly.upper < rate and best and best.value > 2 * rightly.value:
+        shares = f"{100 * rightly.value:.1f} % are accepted rightly, where {100 * best.value:.1f} % could be"
+        return f"{said}: it is too strict for them, and {shares}."
+    return ""
 
 
 def training_story(training: TrainReport) -> list[str]:
@@ -94,6 +121,7 @@ def _limits(report: Report) -> list[str]:
         f"For {100 * (1 - recall_at_1):.1f} of 100 queries the nearest neighbour was of another class.",
         "There is always a nearest neighbour, also of a thing that is not in the gallery.",
         *_strangers(report),
+        *threshold_warnings(report),
         *_missed(report),
         f"An image is squeezed to a square of {size} x {size} pixels: finer detail, and its proportions, are not seen.",
         f"{retrieval.queries_without_match:,} of {retrieval.queries:,} queries had no other image of their class "

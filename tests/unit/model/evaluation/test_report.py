@@ -19,6 +19,7 @@ from model.evaluation.definitions import definitions
 from model.evaluation.figures import retrieval_figures
 from model.evaluation.metrics import PerQuery, evaluate_retrieval
 from model.evaluation.report import render_report, write_report
+from model.evaluation.statements import threshold_warnings
 from model.evaluation.won_lost import compare_queries
 from model.schemas.accept_rates import AcceptFigures, AcceptRates, CurvePoint, MeasuredThreshold
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
@@ -239,6 +240,27 @@ def test_thresholds_stand_with_the_rate_that_was_stated_and_the_one_that_was_mea
     ):
         assert words in page
     assert page.count('<th scope="row">Equal error rate') == 1, "identification has none"
+
+
+@pytest.mark.parametrize(
+    ("wrongly", "rightly", "words"),
+    [
+        ((0.03, 0.02, 0.05), 0.8, "gives 3.00 % on the test classes: more is accepted than it states."),
+        ((0.001, 0, 0.004), 0.25, "it is too strict for them, and 25.0 % are accepted rightly, where 81.2 % could be."),
+        ((0.001, 0, 0.004), 0.8, ""),  # strict, and nearly as good as can be
+        ((0.015, 0.005, 0.04), 0.8, ""),  # its interval holds the stated rate
+    ],
+)
+def test_a_threshold_that_does_not_give_what_it_states_is_said_so(wrongly, rightly, words):
+    found = accepted(0.8125)
+    changed = found.thresholds["0.01"].model_copy(update={"false_accept": figure(*wrongly), "true_accept": figure(rightly)})
+    report = make_report(verification=found.model_copy(update={"thresholds": {"0.01": changed}}))
+    warnings = threshold_warnings(report)
+    assert len(warnings) == bool(words)
+    if words:
+        assert warnings[0].startswith("The threshold of verification for 1 % false accepts, 0.500, gives")
+        assert warnings[0].endswith(words)
+        assert warnings[0] in render_card(report)
 
 
 def test_heads_detection_matches_map_and_costs_are_shown(page):
