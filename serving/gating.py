@@ -65,11 +65,10 @@ def gate_release(
     refuse_other_data(registry, pin, allowed=serve.replace_other_data)
     champion = _champion(registry, candidate, pin, data, evidence.candidate, progress)
     decision = decide(evidence, champion, config)
-    decision.save(out / DECISION)
     if champion:
-        names = str(champion.identity), "the candidate"
-        searched = read_manifest(data).searched
+        names, searched = (str(champion.identity), "the candidate"), read_manifest(data).searched
         compare_queries(searched, champion.figures, evidence.candidate, names).save(out / COMPARISON)
+    decision.save(out / DECISION)
     return decision
 
 

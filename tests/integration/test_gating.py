@@ -14,6 +14,7 @@ from model.files import write_json
 from model.home import Home
 from model.index import build_release
 from model.release import open_release
+from model.schemas.comparison import Comparison
 from model.schemas.decision import ComparedChampion, Decision
 from model.training.train import train
 from serving.gating import gate_release
@@ -87,6 +88,7 @@ def test_without_a_champion_the_decision_is_written_and_names_its_release(home, 
     assert decision.champion is None
     assert decision.release == open_release(candidate / "release").id
     assert Decision.load(tmp_path / "decision.json") == decision
+    assert not (tmp_path / "comparison.json").exists()
 
 
 def test_the_champion_answers_the_same_queries_and_is_named(home, pin, candidate, registry, tmp_path):
@@ -95,6 +97,16 @@ def test_the_champion_answers_the_same_queries_and_is_named(home, pin, candidate
     rules = {rule.name: rule for rule in decision.rules}
     assert "on the same 8 queries" in rules["max_regression"].text
     assert "drawn version 1 trained on drawn@0000000" in rules["max_group_regression"].text
+
+
+def test_the_queries_won_and_lost_against_the_champion_are_kept_as_images(home, pin, candidate, registry, tmp_path):
+    gated(home, pin, candidate, tmp_path, "drawn")
+    compared = Comparison.load(tmp_path / "comparison.json")
+    assert (compared.before, compared.after) == ("drawn version 1 trained on drawn@0000000", "the candidate")
+    assert (compared.queries, len(compared.most_won), len(compared.most_lost)) == (8, compared.won, compared.lost)
+    changed = compared.most_won + compared.most_lost
+    assert changed, "two trainings of other seeds differ on some query"
+    assert all(one.before.query == one.after.query and one.after.query.source for one in changed)
 
 
 def test_a_champion_of_another_data_set_is_not_replaced_without_a_setting(home, pin, candidate, registry, tmp_path):
