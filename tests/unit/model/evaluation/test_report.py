@@ -280,6 +280,18 @@ def test_heads_detection_matches_map_and_costs_are_shown(page):
     assert page.count('class="missed"') == 1
 
 
+def test_the_card_has_the_same_figures(made):
+    card = (made[1] / "model_card.md").read_text()
+    for line in (
+        "| Equal error rate of verification | 0.062 [0.062, 0.062] | 0.062 [0.062, 0.062] |",
+        "| True accepts of verification at 1 % false | 0.812 [0.500, 0.950] | 0.812 [0.500, 0.950] |",
+        "| True accepts of identification at 0.1 % false | 0.250 [0.250, 0.250] | 0.250 [0.250, 0.250] |",
+        "| AP50 of detection, 3 scenes | 0.875 [0.800, 0.900] | – |",  # noqa: RUF001  # the dash of tables
+    ):
+        assert line in card
+    assert card.count(" alone | 0.350 ") == 1, "the merged embedding is no head"
+
+
 def test_queries_won_and_lost_against_the_champion_are_shown_where_there_is_one(page, made):
     assert "Queries won and lost against the champion" in page
     assert "<bdi>grains version 2</bdi>" in page
