@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.errors import Unavailable
+
 _TIMEOUT_S = 600
 
 
@@ -20,9 +22,18 @@ def measure_memory(release: Path, images: Sequence[Path]) -> float:
     Args:
         release: Folder of the release.
         images: Files to query with, one at least.
+
+    Raises:
+        Unavailable: The process ended without an answer, as it does where there is too little memory.
     """
     command = [sys.executable, "-m", "model.evaluation.footprint", str(release), *map(str, images)]
-    answered = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=_TIMEOUT_S)
+    try:
+        answered = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=_TIMEOUT_S)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(
+            "The release gave no answer in a process of its own, in which its memory is measured.",
+            "Free memory, and run the pipeline again; the step's log has the process's last words.",
+        ) from error
     return float(answered.stdout.split()[-1])
 
 
