@@ -18,6 +18,7 @@ def evaluate(
     report: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
+    work: str = "",
 ) -> None:
     """Search the test classes among themselves with the release, and with the trunk alone.
 
@@ -26,6 +27,7 @@ def evaluate(
         model, train, evaluate: These sections of the configuration.
         checkpoint: What `train` wrote, for how the training went.
         release: What `index` wrote.
+        work: Folder of reusable files in the home's `work`; empty: the one that all runs share.
 
     Writes:
         report: report.json, report.html, the model card, contact sheets, and every query's figures.
@@ -54,7 +56,7 @@ def evaluate(
             model=ModelConfig(**model),
             training=TrainConfig(**train),
             evaluation=EvaluateConfig(**evaluate),
-            work=current.work,
+            work=current.work(work),
             progress=current.progress,
         )
         shutil.copyfile(Path(report.path) / PAGE, page.path)

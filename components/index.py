@@ -13,6 +13,7 @@ def index(
     checkpoint: dsl.Input[dsl.Model],
     index: dict[str, Any],
     release: dsl.Output[dsl.Model],
+    work: str = "",
 ) -> None:
     """Embed every image of the data and seal the result as a release.
 
@@ -20,6 +21,7 @@ def index(
         pin: The data.
         checkpoint: What `train` wrote.
         index: The `index` section of the configuration.
+        work: Folder of reusable files in the home's `work`; empty: the one that all runs share.
 
     Writes:
         release: The release folder.
@@ -44,7 +46,7 @@ def index(
             Path(release.path),
             pin=parsed,
             code_revision=code_revision(),
-            work=current.work,
+            work=current.work(work),
             golden_queries=settings.golden_queries,
             detection=settings.detection,
             index=IndexPlan(settings.gallery, settings.flat_up_to, settings.min_recall),

@@ -14,12 +14,14 @@ def train(
     train: dict[str, Any],
     checkpoint: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
+    work: str = "",
 ) -> None:
     """Choose settings and epochs on held-out classes, then train on all training and validation classes.
 
     Reads:
         pin: The data.
         model, train: These sections of the configuration.
+        work: Folder of reusable files in the home's `work`; empty: the one that all runs share.
 
     Writes:
         checkpoint: The network's weights and how to build it.
@@ -43,7 +45,7 @@ def train(
             ModelConfig(**model),
             TrainConfig(**train),
             data_md5=parsed.md5,
-            work=current.work,
+            work=current.work(work),
             out=Path(checkpoint.path),
             progress=current.progress,
         )

@@ -10,9 +10,16 @@ from kfp import compiler
 from model.files import atomic_file
 from pipelines.enrolment import enrolment, removal
 from pipelines.promotion import promotion
+from pipelines.reproduction import reproduction
 from pipelines.training import training
 
-PIPELINES: dict[str, Any] = {"training": training, "enrolment": enrolment, "removal": removal, "promotion": promotion}
+PIPELINES: dict[str, Any] = {
+    "training": training,
+    "enrolment": enrolment,
+    "removal": removal,
+    "promotion": promotion,
+    "reproduction": reproduction,
+}
 """Every pipeline by its name."""
 
 

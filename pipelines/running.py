@@ -24,6 +24,7 @@ from model.schemas.decision import DECISION, Decision
 from model.schemas.figures import Figure
 from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.report import Report
+from model.schemas.reproduction import REPRODUCTION, Reproduction
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunError, RunResult, RunStatus
 from pipelines.compiled import compile_pipeline
@@ -190,6 +191,7 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
         training=recorded.training,
         report=_report(folder),
         gallery=_gallery(folder),
+        reproduction=_reproduction(folder),
         model=recorded.model or None,
         model_version=recorded.model_version or None,
         alias="champion" if recorded.address else "challenger" if recorded.model_version else None,
@@ -203,6 +205,11 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
 def _gallery(folder: Path) -> GalleryChange | None:
     file = folder / "gallery" / CHANGE
     return GalleryChange.load(file) if file.is_file() else None
+
+
+def _reproduction(folder: Path) -> Reproduction | None:
+    file = folder / "reproduction" / REPRODUCTION
+    return Reproduction.load(file) if file.is_file() else None
 
 
 def _decision(folder: Path) -> dict[str, Any]:

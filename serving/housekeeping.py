@@ -37,7 +37,7 @@ from serving.rollout.leftovers import stored_versions
 
 _DAY_S = 86_400
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_CACHES = ("features", "images", "training")
+_CACHES = ("features", "images", "training", "reproductions")
 _BEGUN, _RESULT, _LOCK = "run.json", "result.json", "lock"
 _LOOKED_AT = (RELEASE_MANIFEST, _BEGUN, _RESULT, ALIVE, _LOCK)
 _BUSY = "A deployment is under way."

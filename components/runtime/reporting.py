@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from components.runtime.record import record_training, recorded_run, run_evidence
+from components.runtime.record import record_data, record_training, recorded_run, run_evidence
 from components.runtime.step import Step
 from model.evaluation.report import REPORT, render_report
 from model.schemas.comparison import COMPARISON, Comparison
@@ -12,6 +12,7 @@ from model.schemas.gallery import CHANGE, GalleryChange
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.schemas.report import Report
+from model.schemas.reproduction import REPRODUCTION, Reproduction
 from model.scratch import scratch_folder
 
 _NAMED = 5
@@ -113,6 +114,25 @@ def record_approval(current: Step, name: str, version: str) -> bool:
         current.warn(f"{registered.label} does not serve before operators have approved it: glocal approve {registered.version}.")
     run_evidence(environment, {}, {"awaiting_approval": str(not may_serve)}, {})
     return may_serve
+
+
+def show_reproduction(current: Step, report: Path, folder: Path, found: Reproduction) -> None:
+    """Write how a repeated training compares into a folder, and put it and the report on the record of the run.
+
+    Args:
+        current: The step.
+        report: Folder that `evaluate` wrote.
+        folder: Folder that is made.
+        found: The comparison.
+    """
+    found.save(folder / REPRODUCTION)
+    show_report(current, report)
+    current.figures |= {"figures_difference": found.figures_difference}
+    if found.embeddings_difference is not None:
+        current.figures |= {"embeddings_difference": found.embeddings_difference}
+    current.tags |= {"reproduces": f"{found.model} version {found.version}", "agrees": str(found.agrees)}
+    record_data(current.environment, found.data, current.record_id)
+    run_evidence(current.environment, current.figures, current.tags, {"reproduction": folder})
 
 
 def show_change(current: Step, folder: Path, change: GalleryChange, model: str) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from model.environment import Environment
 from model.files import sha256_sources
-
-_PACKAGES = ("model", "serving", "components")
+from serving.registry.commit import PACKAGES
 
 
 @cache
@@ -19,6 +18,6 @@ def code_revision() -> str:
     if given := Environment().code_revision:
         return given
     root = Path(__file__).parents[2]
-    paths = (path for package in _PACKAGES for path in sorted((root / package).rglob("*")))
+    paths = (path for package in PACKAGES for path in sorted((root / package).rglob("*")))
     files = (file for file in paths if file.is_file() and "__pycache__" not in file.parts)
     return f"{version('glocal')}+{sha256_sources(root, files)[:12]}"

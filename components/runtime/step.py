@@ -80,10 +80,9 @@ class Step:
         """The step's log."""
         return logging.getLogger(self.name)
 
-    @property
-    def work(self) -> Path:
-        """Folder of reusable work files, named by content hash."""
-        return self.environment.home.work
+    def work(self, folder: str = "") -> Path:
+        """Folder of reusable work files, named by content hash: the one that all runs share, or a folder of its own in it."""
+        return self.environment.home.work / folder
 
 
 @contextmanager

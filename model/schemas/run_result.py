@@ -6,12 +6,13 @@ from pydantic import Field
 
 from model.schemas.data_pin import DataPin
 from model.schemas.gallery import GalleryChange
+from model.schemas.reproduction import Reproduction
 from model.schemas.schema import Schema
 from model.schemas.training_gain import TrainingGain
 
 RunStatus = Literal["succeeded", "awaiting", "rejected", "failed", "killed"]
 REJECTED_EXIT_CODE = 6
-_ONLY_WHERE_SET = ("gallery", "error", "refused", "refused_rules", "decision")
+_ONLY_WHERE_SET = ("gallery", "reproduction", "error", "refused", "refused_rules", "decision")
 
 
 class StepResult(Schema):
@@ -46,6 +47,7 @@ class RunResult(Schema):
     training: TrainingGain | None = Field(None, description="Gain of the training over its init")
     report: dict[str, Any] | None = Field(None, description="Headline figures of model and untrained trunk; verdict; path")
     gallery: GalleryChange | None = Field(None, description="Change of the gallery; absent if the run trained a model")
+    reproduction: Reproduction | None = Field(None, description="A version and its training repeated; absent in other runs")
     model: str | None = Field(None, description="Name of the registered model")
     model_version: str | None = Field(None, description="Registered version")
     alias: str | None = Field(None, description="Alias of that version")
@@ -61,6 +63,8 @@ class RunResult(Schema):
         """Exit code of the command line."""
         if self.error:
             return self.error.exit_code
+        if self.reproduction and not self.reproduction.agrees:
+            return 1
         return {"succeeded": 0, "awaiting": 0, "rejected": REJECTED_EXIT_CODE}.get(self.status, 1)
 
     def to_json(self) -> dict[str, Any]:

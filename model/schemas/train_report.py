@@ -41,9 +41,22 @@ def trunk_choice(asked: TrunkSetting, trunk: TrunkSetting) -> str:
     return f"the trunk is {how}, because there is {'a' if trunk == 'finetune' else 'no'} GPU (train.trunk=auto)"
 
 
+class Machine(Schema):
+    """The machine of a training, as far as the rounding of its sums depends on it."""
+
+    device: Literal["cpu", "cuda"] = Field(description="Device that trained")
+    name: str = Field(description="Instruction set of the CPU as PyTorch uses it, such as AVX2, or name of the GPU")
+    threads: int = Field(ge=1, description="Threads of one operation on the CPU")
+    torch: str = Field(description="Version of PyTorch")
+
+    def __str__(self) -> str:
+        return f"{self.device} {self.name}, {counted(self.threads, 'thread')}, PyTorch {self.torch}"
+
+
 class TrainReport(Schema):
     """A training, epoch by epoch, with the gain of its init and of its epochs."""
 
+    machine: Machine | None = Field(None, description="Machine that trained; absent in old records")
     trunk: Literal["frozen", "finetune"] | None = Field(None, description="Whether the trunk was trained; absent in old records")
     trunk_asked: TrunkSetting = Field("auto", description="`train.trunk` as it was set; auto: finetune where there was a GPU")
 

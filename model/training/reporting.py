@@ -8,6 +8,7 @@ from model.schemas.train_report import Epoch, TrainReport, TrunkSetting
 from model.training.checkpoint import Counters
 from model.training.fold_trials import FoldTrial
 from model.training.learner import Learner
+from model.training.machine import machine_of
 from model.training.validation import mean
 
 
@@ -25,6 +26,7 @@ def report_of(
     """
     config, candidate = learner.config, learner.candidate
     chosen = {
+        "machine": machine_of(learner.fabric.device),
         "trunk": config.trunk,
         "trunk_asked": trunk_asked,
         "init": candidate.init,

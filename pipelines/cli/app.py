@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, diff, gallery, gc, key, lineage, models, promote, query, run, serve
+from pipelines.cli import data, diff, gallery, gc, key, lineage, models, promote, query, reproduce, run, serve
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
@@ -27,6 +27,7 @@ app.command("models")(models.models)
 app.command("history")(models.history)
 app.command("lineage")(lineage.lineage)
 app.command("diff")(diff.diff)
+app.command("reproduce")(reproduce.reproduce)
 app.command("gc")(gc.gc)
 app.add_typer(data.commands, name="data")
 app.add_typer(gallery.commands, name="gallery")
@@ -41,6 +42,7 @@ class Pipeline(StrEnum):
     ENROLMENT = "enrolment"
     REMOVAL = "removal"
     PROMOTION = "promotion"
+    REPRODUCTION = "reproduction"
 
 
 def main() -> None:

@@ -206,6 +206,16 @@ def test_a_second_run_takes_what_is_finished_from_the_cache(first, home, catalog
     assert torchserve_release(home) == release
 
 
+def test_what_the_pipeline_made_is_reproduced_to_the_last_bit(first, home):
+    code, out, error = glocal(home, command("reproduce", first[0]["model_version"], "--json"))
+    assert code == 0, error
+    found = last_line(out)
+    assert found["agrees"]
+    assert found["embeddings"] == 72
+    assert max(found["figures_difference"], found["embeddings_difference"]) <= 1e-6
+    assert champion(home) == "1"
+
+
 def test_a_step_that_fails_names_itself_its_log_and_what_to_do(elsewhere):
     code, out, error = elsewhere[1].result()
     assert code == 1

@@ -22,8 +22,9 @@ def events(run_folder):
 
 
 def test_a_step_says_when_it_begins_and_ends(run_folder, events):
+    work = run_folder.parent / "home" / "work"
     with step("train") as current:
-        assert current.work == run_folder.parent / "home" / "work"
+        assert (current.work(), current.work("own")) == (work, work / "own")
     first, last = events()
     assert first == {"step": "train", "event": "started"}
     assert (last["step"], last["event"]) == ("train", "finished")

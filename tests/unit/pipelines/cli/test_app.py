@@ -20,6 +20,7 @@ COMMANDS = [
     ["models"],
     ["history"],
     ["gc"],
+    ["reproduce"],
     ["lineage"],
     ["diff"],
     ["data"],
