@@ -1,6 +1,7 @@
 """`glocal data`: data sets and their versions."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,13 +9,16 @@ import typer
 
 from model.config import load_config
 from model.environment import Environment
-from model.text import counted
+from model.text import counted, visible
 from pipelines.cli.console import Console, say
-from pipelines.cli.options import OTHER_HOME, Json, Settings
+from pipelines.cli.options import OTHER_HOME, Json, Settings, check_page
 
 if TYPE_CHECKING:
+    from model.schemas.data_diff import DataDiff
     from model.schemas.data_pin import DataPin
 
+_NAMED = 5
+"""Samples of each kind of change that are named."""
 _WHICH = "A data set, to show all its versions, or name@revision, to show one."
 commands = typer.Typer(help="Data sets and their versions.", no_args_is_help=True)
 
@@ -80,12 +84,75 @@ def list_(
         say(f"No data sets in {home.root}.\n{OTHER_HOME}")
 
 
+@commands.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="The first version: name@revision.", show_default=False)],
+    after: Annotated[str, typer.Argument(metavar="B", help="The second one; a name alone is its newest.", show_default=False)],
+    save: Annotated[Path | None, typer.Option(help="Write what differs as images, an HTML page.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two versions: images added, removed, relabelled; effect on the split; near copies that came across it."""
+    check_page(save)
+    from model.data.versions.diff import diff_data
+    from model.data.versions.fetch import fetch
+    from model.data.versions.pin import resolve
+
+    home, console = Environment().home, Console()
+    one, other = (resolve(home.data, reference) for reference in (before, after))
+    found = diff_data(home, one, other, console.progress)
+    if save is not None:
+        from model.evaluation.data_changes import save_data_changes
+
+        save_data_changes(save, found, *(fetch(pin, home.data, home.datasets) for pin in (one, other)))
+    if as_json:
+        print(json.dumps({**found.model_dump(mode="json"), "page": str(save) if save else None}))
+        return
+    for topic, text in _changes(found):
+        print(visible(f"{topic:<12} {text}"))
+    if save is not None:
+        say(visible(f"What differs, as images: {save}"))
+
+
+def _changes(found: "DataDiff") -> Iterator[tuple[str, str]]:
+    """What differs as lines of a name and a text."""
+    yield "data", f"{found.before.named} ({_size(found.before)}) -> {found.after.named} ({_size(found.after)})"
+    yield "both", f"{counted(found.samples, 'sample')}, {found.renamed} of them under another path"
+    yield "added", _named(found.added)
+    yield "removed", _named(found.removed)
+    for topic, changes in (("relabelled", found.relabelled), ("moved", found.moved)):
+        yield topic, _named([f"{change.before} -> {change.after}" for change in changes])
+    for topic, names in (("new classes", found.classes_added), ("old classes", found.classes_removed)):
+        if names:
+            yield topic, _named(names)
+    if found.classes_moved:
+        sides = [f"{name} ({change.before} -> {change.after})" for name, change in found.classes_moved.items()]
+        yield "other side", _named(sides)
+    for split, change in found.splits.items():
+        one, other = change.before, change.after
+        yield split, f"{one.samples} -> {counted(other.samples, 'sample')}, {one.classes} -> {other.classes} classes"
+    if found.seen:
+        yield "seen", f"{counted(found.seen, 'test sample')} of the second version: a model trained on the first has seen them"
+    yield "new leaks", _named([f"{leak.one} looks like {leak.other}" for leak in found.leaks])
+
+
+def _named(changes: Sequence[object]) -> str:
+    """The number of some changes, and the first of them."""
+    if not changes:
+        return "none"
+    more = [f"and {len(changes) - _NAMED} more"] if len(changes) > _NAMED else []
+    return f"{len(changes)}: {'; '.join([*map(str, changes[:_NAMED]), *more])}"
+
+
 def _row(pin: "DataPin") -> dict[str, Any]:
     return pin.to_json() | {"images": pin.images}
 
 
 def _line(pin: "DataPin", moment: str = "") -> str:
-    return f"{pin.path}@{pin.rev}  {moment}{counted(pin.images, 'image')}, {counted(pin.classes, 'class', 'classes')}"
+    return f"{pin.path}@{pin.rev}  {moment}{_size(pin)}"
+
+
+def _size(pin: "DataPin") -> str:
+    return f"{counted(pin.images, 'image')}, {counted(pin.classes, 'class', 'classes')}"
 
 
 @commands.command()

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.environment import Environment
-from model.errors import InvalidInput
 from model.text import counted, visible
 from pipelines.cli.console import say
-from pipelines.cli.options import Json, ModelName
+from pipelines.cli.options import Json, ModelName, check_page
 from pipelines.cli.promote import figure_text
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ def diff(
     from serving.registry.models import choose_model
     from serving.version_diff import diff_versions, save_queries
 
-    if save is not None and save.suffix.lower() not in {".html", ".htm"}:
-        raise InvalidInput(f"{save} would not be an HTML file.", "Name it .html.")
+    check_page(save)
     environment = Environment()
     uri = environment.mlflow_uri
     found = diff_versions(environment.home, uri, choose_model(uri, name), before, after)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
+from model.data.appearance import Appearances
 from model.data.decoding.limits import ImageLimits
 from model.data.decoding.refusals import ImageRefused
 from model.data.headers import read_header
@@ -27,8 +26,6 @@ from model.progress import Progress
 
 _OF_NAMES = {"invalid name", "name taken"}
 """Kinds of defects of a file's name, which `skip_unreadable` does not leave out."""
-THUMB = 16
-"""Side of the grey thumbnail by which near duplicates are confirmed."""
 
 
 @dataclass
@@ -41,9 +38,7 @@ class Inspection:
         suffix: (F,) int8, index into `STORED_SUFFIXES` of the suffix that is added to the file's name; 0 adds none.
         valid: (N,) bool, whether the sample is usable: a usable file, and a box within it.
         boxes: (N, 4) float32, the sample's box in pixels; NaN where it is the whole image, or the file is not usable.
-        dhash: (N, 8) uint8, difference hash of the sample.
-        thumbs: (N, 256) uint8, grey thumbnail of the sample.
-        colours: (N, 3) uint8, mean colour of the sample.
+        appearances: Appearance of each sample.
     """
 
     md5: NDArray[np.uint8]
@@ -51,9 +46,7 @@ class Inspection:
     suffix: NDArray[np.int8]
     valid: NDArray[np.bool_]
     boxes: NDArray[np.float32]
-    dhash: NDArray[np.uint8]
-    thumbs: NDArray[np.uint8]
-    colours: NDArray[np.uint8]
+    appearances: Appearances
 
     @classmethod
     def empty(cls, files: int, samples: int) -> "Inspection":
@@ -64,9 +57,7 @@ class Inspection:
             np.zeros(files, np.int8),
             np.zeros(samples, bool),
             np.full((samples, 4), np.nan, np.float32),
-            np.zeros((samples, 8), np.uint8),
-            np.zeros((samples, THUMB * THUMB), np.uint8),
-            np.zeros((samples, 3), np.uint8),
+            Appearances.empty(samples),
         )
 
 
@@ -162,7 +153,7 @@ def _check_sample(image: Tensor, name: str, row: int, *, inspection: Inspection,
             return
         part = crop(image, (left, top, right, bottom))
     inspection.valid[row] = True
-    inspection.dhash[row], inspection.thumbs[row], inspection.colours[row] = _appearance(part)
+    inspection.appearances.enter(row, part)
 
 
 def decode(data: bytes, suffix: str, limits: ImageLimits) -> tuple[Tensor, bytes, int]:
@@ -193,16 +184,3 @@ def _store(data: bytes, images: Path, name: str) -> None:
             stream.write(data)
     except FileExistsError as error:
         raise Defect("name taken", f"another image is stored as {name}") from error
-
-
-def _appearance(image: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """The appearance of an image in short: difference hash (8,), grey thumbnail (256,) and mean colour (3,), uint8.
-
-    The hash has one bit for each of 8 x 8 cells: whether the cell is brighter than its right neighbour.
-    """
-    step = max(1, min(image.shape[1:]) // 128)
-    small = image[:, ::step, ::step].float()
-    grey = small.mean(0, keepdim=True)
-    cells = adaptive_avg_pool2d(grey, (8, 9))[0].numpy()
-    thumb = adaptive_avg_pool2d(grey, (THUMB, THUMB))[0].round().to(torch.uint8).numpy()
-    return np.packbits(cells[:, :-1] > cells[:, 1:]), thumb.ravel(), small.mean((1, 2)).round().to(torch.uint8).numpy()

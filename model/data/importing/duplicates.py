@@ -2,26 +2,15 @@
 
 from collections.abc import Iterator
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from model.config import DataConfig
-from model.data.importing.checks import Inspection
 from model.data.importing.findings import Findings
 from model.data.importing.samples import Samples
 from model.data.importing.splits import DISTRACTOR, SCENE, TEST, TRAIN, VAL
 from model.data.manifest import SPLITS
 
-BITS = 6
-"""Maximum number of the 64 bits of two difference hashes that may differ."""
-CORRELATION = 0.97
-"""Least correlation of two grey thumbnails; flat ones, which correlate with nothing, must have the same grey instead."""
-FLAT = 2.0
-"""Standard deviation of a thumbnail's greys below which it is flat, and the maximum difference of two equal greys."""
-COLOUR = 24
-"""Maximum difference of two mean colours in each channel, of 255."""
-QUERIES = 64
 MOST_PAIRS = 100_000
 _RANKS = np.argsort(np.array([TRAIN, VAL, DISTRACTOR, TEST, SCENE]))
 """Rank of each side. Of two copies the one on the higher-ranked side stays; the test side outranks the training side."""
@@ -100,7 +89,7 @@ def near_copies(samples: Samples, identity: NDArray[np.int64], findings: Finding
     """Warn of each pair that looks the same and is in two classes or on two sides; exact copies were named before."""
     labels, sides = samples.labels, samples.sides
     count = 0
-    for one, other in _alike(samples.inspection, np.flatnonzero(samples.keep)):
+    for one, other in samples.inspection.appearances.alike(np.flatnonzero(samples.keep)):
         apart = ((labels[one] != labels[other]) | (sides[one] != sides[other])) & (identity[one] != identity[other])
         for left, right in zip(one[apart], other[apart], strict=True):
             count += 1
@@ -108,36 +97,3 @@ def near_copies(samples: Samples, identity: NDArray[np.int64], findings: Finding
                 findings.warn("near duplicate", "and more", f"only the first {MOST_PAIRS} pairs are named")
                 return
             findings.warn("near duplicate", samples.name(int(left)), f"looks like {samples.name(int(right))}")
-
-
-def _alike(inspection: Inspection, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs of rows that look the same, the smaller row first: hashes that are near, then alike thumbnails and colours."""
-    if not len(rows):
-        return
-    index = faiss.IndexBinaryFlat(64)
-    hashes = np.ascontiguousarray(inspection.dhash[rows])
-    index.add(hashes)
-    for start in range(0, len(rows), QUERIES):
-        limits, _, hits = index.range_search(hashes[start : start + QUERIES], BITS + 1)
-        queries = np.repeat(np.arange(start, start + len(limits) - 1), np.diff(limits.astype(np.int64)).astype(np.int64))
-        later = hits > queries
-        one, other = rows[queries[later]], rows[hits[later]]
-        for part in range(0, len(one), 65536):
-            left, right = one[part : part + 65536], other[part : part + 65536]
-            same = _looks_same(inspection, left, right)
-            yield left[same], right[same]
-
-
-def _looks_same(inspection: Inspection, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(P,) whether two thumbnails agree: by their correlation, or by their grey if both are flat."""
-    colour = np.abs(inspection.colours[one].astype(np.int16) - inspection.colours[other]).max(1, initial=0) <= COLOUR
-    one, other = one[colour], other[colour]
-    left, right = inspection.thumbs[one].astype(np.float32), inspection.thumbs[other].astype(np.float32)
-    means = left.mean(1, keepdims=True), right.mean(1, keepdims=True)
-    left, right = left - means[0], right - means[1]
-    spread = np.sqrt((left**2).mean(1)), np.sqrt((right**2).mean(1))
-    correlation = (left * right).mean(1) / np.maximum(spread[0] * spread[1], 1e-6)
-    flat = np.maximum(*spread) < FLAT
-    same_grey = np.abs(means[0] - means[1])[:, 0] <= FLAT
-    colour[colour] = np.where(flat, same_grey, correlation >= CORRELATION)
-    return colour

@@ -27,6 +27,7 @@ COMMANDS = [
     ["data", "import"],
     ["data", "list"],
     ["data", "demo"],
+    ["data", "diff"],
     ["gallery"],
     ["gallery", "build"],
     ["gallery", "add"],
