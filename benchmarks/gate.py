@@ -51,7 +51,7 @@ class Simulated:
     def decide(self, change: NDArray[np.float64] | float, config: GateConfig) -> dict[str, RuleResult]:
         """The gate's rules on the champion and on the candidate with a true change of its queries, (Q,) or one number."""
         champion, candidate = self._figures(self.champion), self._figures(self.candidate + change)
-        evidence = Evidence("simulated", candidate, candidate, self.groups.astype(str), latency_ms=1, size_mb=1)
+        evidence = Evidence("simulated", candidate, candidate, self.groups.astype(str), latency_ms=1, size_mb=1, memory_mb=1)
         decision = decide(evidence, Champion("simulated", "1", "none@none", champion), config)
         return {rule.name: rule for rule in decision.rules}
 

@@ -262,12 +262,31 @@ class GateConfig(_Section):
         description="Largest share of enrolled images that are taken for another object of the gallery, if it is larger than the "
         "false-accept rate that the threshold states; glocal gallery alone",
     )
+    max_calibration_error: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Largest distance of a false-accept rate that a threshold states from its interval on the test classes; "
+        "1: any",
+    )
+    min_ap50: float = Field(
+        0.0, ge=0, le=1, description="Lowest AP50 of detection, on scenes that calibrated nothing; above 0 a release must detect"
+    )
+    max_ap50_regression: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Largest drop in AP50 below the champion's on the same scenes, at the lower bound of the paired comparison",
+    )
     approval: Literal["none", "required"] = Field(
         "none", description="Whether operators must approve a version that passed before it serves: glocal approve"
     )
     approvers: int = Field(1, ge=1, description="Number of operators who must approve it")
     own_approval: bool = Field(False, description="Whether who started the run may be one of them")
     max_size_mb: float = Field(2048, gt=0, description="Largest size of the release folder, in MiB")
+    max_memory_mb: float = Field(
+        4096, gt=0, description="Largest memory of a process that answers queries with the release, in MiB"
+    )
     max_latency_ms: float = Field(
         5000, gt=0, description="Longest time of a query, the fastest of 20 on the evaluating machine, in milliseconds"
     )

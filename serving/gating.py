@@ -1,6 +1,8 @@
 """The gate: a release against floors, budgets and the champion that serves, on the same queries."""
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model.config import GateConfig, ServeConfig, served_name
 from model.data.manifest import read_manifest
@@ -21,6 +23,9 @@ from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile
 from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
+
+if TYPE_CHECKING:
+    from model.evaluation.average_precision import PairedScenes
 
 
 def gate_release(
@@ -81,6 +86,13 @@ def _evidence(report: Report, folder: Path, data: Path) -> Evidence:
         groups=manifest.select(manifest.rows("test")).grouping,
         latency_ms=report.latency.fastest_ms,
         size_mb=report.size_mb,
+        memory_mb=report.memory_mb if report.memory_mb is not None else math.nan,
+        accepted={
+            name: found
+            for name, found in (("verification", report.verification), ("identification", report.identification))
+            if found
+        },
+        detection=report.detection,
     )
 
 
@@ -106,4 +118,16 @@ def _champion(
 
     with fetched_release(registry, version) as champion:
         answered = query_test_classes(champion, data, pin.md5, progress)
-    return Champion(registry.name, version, champion.pin.named, answered)
+        scenes = _scenes(candidate, champion, data, progress)
+    return Champion(registry.name, version, champion.pin.named, answered, scenes)
+
+
+def _scenes(candidate: Release, champion: Release, data: Path, progress: Progress | None) -> "PairedScenes | None":
+    """What both detect in the scenes of the data that calibrated no candidate; None if the champion does not detect."""
+    if champion.detector is None:
+        return None
+    from model.evaluation.detection import detect_scenes, paired_scenes
+
+    manifest = read_manifest(data)
+    mine = detect_scenes(candidate.detector, manifest, progress) if candidate.detector else []
+    return paired_scenes(mine, detect_scenes(champion.detector, manifest, progress))

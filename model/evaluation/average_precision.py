@@ -5,11 +5,14 @@ once, by the best-scored detection that overlaps it; a second detection of it is
 at that recall or a higher one, and the area below that curve is taken at every point.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from model.detection.boxes import overlaps
 from model.detection.calibration import score_points
@@ -136,6 +139,51 @@ def detection_figures(
         ap50_unlabelled=unlabelled,
         points=score_points(np.concatenate([each.scores for each in found]), np.concatenate(named), truths),
     )
+
+
+class PairedScenes(NamedTuple):
+    """What two detectors found in the same scenes, and the truth."""
+
+    candidate: Sequence[SceneBoxes]
+    champion: Sequence[SceneBoxes]
+    truth: Sequence[SceneBoxes]
+
+
+class Ap50Change(NamedTuple):
+    """AP50 of a candidate less that of the champion, and the value that it exceeds with a stated confidence."""
+
+    mean: float
+    lower: float
+
+
+def ap50_change(scenes: PairedScenes, *, level: float, samples: int = 1000, seed: int = 0) -> Ap50Change:
+    """The change in AP50 with its bound at confidence 1 - `level`; whole scenes are the units.
+
+    As in `model.evaluation.one_sided`, the bound is the lower of the bootstrap's and that of Student's t with the jackknife's
+    error. For a single scene it is minus infinity.
+    """
+    count, truth = len(scenes.truth), scenes.truth
+    sides = [
+        (found, [matched_by_label(*pair) for pair in zip(found, truth, strict=True)])
+        for found in (scenes.candidate, scenes.champion)
+    ]
+
+    def change(rows: list[int]) -> float:
+        some = [truth[row] for row in rows]
+        one, other = (
+            _mean_over_labels([found[row] for row in rows], some, [right[row] for row in rows]) for found, right in sides
+        )
+        return one - other
+
+    everything = list(range(count))
+    mean = change(everything)
+    if count < 2:
+        return Ap50Change(mean, -math.inf)
+    random = np.random.default_rng(seed)
+    draws = [change(random.integers(count, size=count).tolist()) for _ in range(samples)]
+    left_out = np.array([change(everything[:row] + everything[row + 1 :]) for row in everything])
+    error = math.sqrt((count - 1) / count * float(np.sum((left_out - left_out.mean()) ** 2)))
+    return Ap50Change(mean, float(min(np.quantile(draws, level), mean - stdtrit(count - 1, 1 - level) * error)))
 
 
 def _joined_precision(found: Sequence[SceneBoxes], truth: Sequence[SceneBoxes], right: Sequence[NDArray[np.bool_]]) -> float:

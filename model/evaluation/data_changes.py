@@ -10,8 +10,8 @@ from model.data.spread import evenly
 from model.evaluation.contact_sheets import thumbnail
 from model.evaluation.page import template
 from model.files import write_text
-from model.schemas.contact_sheets import SheetImage
 from model.schemas.data_diff import DataDiff, DataSample
+from model.schemas.illustrations import SheetImage
 
 T = TypeVar("T")
 MOST = 48

@@ -6,7 +6,7 @@ from model.data.manifest import Manifest
 from model.detection.detector import Detection, Detector
 from model.detection.judging import Scene, held_out
 from model.detection.of_manifest import evaluation_scenes
-from model.evaluation.average_precision import SceneBoxes, detection_figures
+from model.evaluation.average_precision import PairedScenes, SceneBoxes, detection_figures
 from model.progress import Progress
 from model.schemas.detection_figures import DetectionFigures
 
@@ -32,8 +32,20 @@ def figures_of_scenes(found: list[DetectedScene], *, samples: int = 1000) -> Det
     """The figures of detections; None if there are no scenes."""
     if not found:
         return None
-    return detection_figures(
-        [SceneBoxes.of([(each.label, each.box, each.score) for each in one.detections]) for one in found],
-        [SceneBoxes.of([(label, box, 1.0) for label, box in one.scene.truth]) for one in found],
-        samples=samples,
-    )
+    return detection_figures([_found(one.detections) for one in found], [_truth(one.scene) for one in found], samples=samples)
+
+
+def paired_scenes(candidate: list[DetectedScene], champion: list[DetectedScene]) -> PairedScenes:
+    """What two detectors found in the scenes of either; where one knows nothing to look for, it has found nothing."""
+    scenes = {one.scene.id: one.scene for one in [*candidate, *champion]}
+    sides = [{one.scene.id: one.detections for one in side} for side in (candidate, champion)]
+    one, other = ([_found(side.get(name, [])) for name in sorted(scenes)] for side in sides)
+    return PairedScenes(one, other, [_truth(scenes[name]) for name in sorted(scenes)])
+
+
+def _found(detections: list[Detection]) -> SceneBoxes:
+    return SceneBoxes.of([(each.label, each.box, each.score) for each in detections])
+
+
+def _truth(scene: Scene) -> SceneBoxes:
+    return SceneBoxes.of([(label, box, 1.0) for label, box in scene.truth])

@@ -1,8 +1,10 @@
 """The gate: whether a candidate may be released, by floors, a comparison with the champion, and budgets."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,15 @@ from model.errors import Conflict, InvalidInput
 from model.evaluation.bootstrap import check_paired
 from model.evaluation.metrics import PerQuery
 from model.evaluation.one_sided import group_upper_bounds, lower_bound
+from model.schemas.accept_rates import AcceptFigures, MeasuredThreshold
 from model.schemas.data_pin import DataPin
 from model.schemas.decision import ComparedChampion, Decision, RuleResult
+from model.schemas.detection_figures import DetectionFigures
 from model.schemas.report import Report
-from model.text import isolated
+from model.text import counted, isolated
+
+if TYPE_CHECKING:
+    from model.evaluation.average_precision import PairedScenes
 
 ROUNDING = 1e-9
 """Maximum rounding error of sums of binary fractions; a figure that equals its threshold holds."""
@@ -32,6 +39,9 @@ class Evidence:
         groups: (Q,) group of each query, or its class if the data name no groups.
         latency_ms: Time of its fastest query, which other work on the machine does not slow.
         size_mb: Size of its release in MiB.
+        memory_mb: Peak memory of a process that answers queries with it, in MiB.
+        accepted: Its thresholds as measured on the test classes, by operation.
+        detection: Figures of its detections; None if it does not detect, or there is no scene to measure on.
     """
 
     release: str
@@ -40,6 +50,9 @@ class Evidence:
     groups: NDArray[np.str_]
     latency_ms: float
     size_mb: float
+    memory_mb: float
+    accepted: Mapping[str, AcceptFigures] = field(default_factory=dict)
+    detection: DetectionFigures | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +64,14 @@ class Champion:
         version: Version of the model.
         data: Data that it was trained on, as `name@revision`.
         figures: Its figures on the candidate's queries and gallery.
+        scenes: What candidate and champion detect in the same scenes; None if the champion does not detect, or is the candidate.
     """
 
     name: str
     version: str
     data: str
     figures: PerQuery
+    scenes: "PairedScenes | None" = None
 
     @property
     def identity(self) -> ComparedChampion:
@@ -123,8 +138,12 @@ def decide(evidence: Evidence, champion: Champion | None, config: GateConfig, *,
     else:
         rules.append(_regression(evidence.candidate, champion, config, samples, seed))
         rules.append(_worst_group(evidence, champion, config))
+    rules += _detection(evidence, champion, config, samples, seed)
+    rules += _calibration(evidence, config)
     rules.append(_at_most("max_latency_ms", evidence.latency_ms, config.max_latency_ms, "The fastest query takes", "ms"))
     rules.append(_at_most("max_size_mb", evidence.size_mb, config.max_size_mb, "The release takes", "MB"))
+    said = "A process that answers queries takes"
+    rules.append(_at_most("max_memory_mb", evidence.memory_mb, config.max_memory_mb, said, "MB of memory"))
     return Decision(
         made_at=datetime.now(UTC),
         release=evidence.release,
@@ -180,6 +199,60 @@ def _worst_group(evidence: Evidence, champion: Champion, config: GateConfig) -> 
         f"{_confidence(config.level)} confidence in all {len(present)} groups no higher than {bounds[worst]:+.4f}"
     )
     return _at_least("max_group_regression", float(bounds[worst]), -margin, text)
+
+
+def _detection(evidence: Evidence, champion: Champion | None, config: GateConfig, samples: int, seed: int) -> list[RuleResult]:
+    """AP50 against its floor and the champion's. Releases that do not detect have neither rule, unless a floor is set."""
+    rules, found = list[RuleResult](), evidence.detection
+    if found:
+        text = f"AP50 of detection is {found.ap50.value:.4f} on {counted(found.scenes, 'scene')}"
+        rules.append(_at_least("min_ap50", found.ap50.value, config.min_ap50, text))
+    elif config.min_ap50:
+        text = "AP50 of detection is not known: the release does not detect, or no scene with known boxes is left to measure on"
+        rules.append(_at_least("min_ap50", math.nan, config.min_ap50, text))
+    if champion and champion.scenes and champion.scenes.truth:
+        rules.append(_ap50_regression(champion, champion.scenes, config, samples, seed))
+    return rules
+
+
+def _ap50_regression(champion: Champion, scenes: "PairedScenes", config: GateConfig, samples: int, seed: int) -> RuleResult:
+    """Not inferior to the champion in detection by more than the margin."""
+    from model.evaluation.average_precision import ap50_change  # torch, which releases that do not detect do without
+
+    margin, change = config.max_ap50_regression, ap50_change(scenes, level=config.level, samples=samples, seed=seed)
+    text = f"AP50 of detection is {change.mean:+.4f} from the champion's, {champion.identity}, on "
+    if len(scenes.truth) == 1:
+        text += "one scene alone, which cannot show how scenes vary: held."
+        return RuleResult(name="max_ap50_regression", held=True, figure=None, threshold=-margin, text=text)
+    text += (
+        f"the same {len(scenes.truth)} scenes, and with {_confidence(config.level)} confidence no lower than {change.lower:+.4f}"
+    )
+    return _at_least("max_ap50_regression", change.lower, -margin, text)
+
+
+def _calibration(evidence: Evidence, config: GateConfig) -> list[RuleResult]:
+    """No stated false-accept rate is farther than the margin from its interval on the test classes."""
+    measured = [
+        (_distance(float(rate), each), operation, rate, each)
+        for operation, figures in evidence.accepted.items()
+        for rate, each in figures.thresholds.items()
+    ]
+    if not measured:
+        return []
+    error, operation, rate, worst = max(measured, key=lambda one: one[0])
+    found = worst.false_accept
+    text = (
+        f"Of the thresholds, that of {operation} for a false-accept rate of {rate} is farthest from what it states: on the test "
+        f"classes the rate is {found.value:.4f} [{found.lower:.4f}, {found.upper:.4f}], {error:.4f} from the interval; "
+        f"at most {config.max_calibration_error:.4f} is allowed"
+    )
+    held = math.isfinite(error) and error <= config.max_calibration_error + ROUNDING
+    return [rule_result("max_calibration_error", held, error, config.max_calibration_error, text)]
+
+
+def _distance(rate: float, measured: MeasuredThreshold) -> float:
+    """Distance of a stated rate from the interval of the measured one; 0 within it."""
+    return max(measured.false_accept.lower - rate, rate - measured.false_accept.upper, 0.0)
 
 
 def _change(candidate: PerQuery, champion: Champion) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -15,7 +15,7 @@ def test_nothing_said_gives_the_defaults():
     [
         ("train.epoch=3", "train.epoch", "train.epochs"),
         ("trian.epochs=3", "trian", "train"),
-        ("gate.min_map=0.5", "gate.min_map", "gate.min_map_at_r"),
+        ("gate.min_map_at=0.5", "gate.min_map_at", "gate.min_map_at_r"),
         ("serve.worker=2", "serve.worker", "serve.workers"),
     ],
 )

@@ -4,7 +4,8 @@ import pytest
 
 from model.detection.detector import Detection
 from model.detection.of_manifest import make_detector
-from model.evaluation.detection import detect_scenes, figures_of_scenes
+from model.evaluation.average_precision import ap50_change
+from model.evaluation.detection import detect_scenes, figures_of_scenes, paired_scenes
 from model.evaluation.scene_images import scene_images
 from tests.support.detection import describer, shelves
 
@@ -27,6 +28,17 @@ def test_objects_are_found_in_the_other_scenes_without_what_was_cut_from_them(bo
     assert (figures.scenes, figures.boxes) == (3, 6)
     assert figures.ap50.value == pytest.approx(1)
     assert figures.ap50.lower <= figures.ap50.value <= figures.ap50.upper
+
+
+def test_two_detectors_are_compared_scene_by_scene_and_where_one_finds_nothing_it_loses(boxed):
+    found = detect_scenes(make_detector(boxed, describer()), boxed)
+    scenes = paired_scenes(found, found[1:])
+    assert [len(each.boxes) for each in scenes.truth] == [2, 2, 2]
+    assert len(scenes.champion[0].boxes) == 0
+    change = ap50_change(scenes, level=0.05, samples=100)
+    assert change.mean > 0.2
+    assert change.lower < change.mean
+    assert ap50_change(paired_scenes(found, found), level=0.05, samples=100) == (0, 0)
 
 
 def test_without_scenes_there_are_no_figures():

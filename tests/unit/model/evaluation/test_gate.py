@@ -7,9 +7,12 @@ import pytest
 
 from model.config import GateConfig
 from model.errors import Conflict, InvalidInput
+from model.evaluation.average_precision import PairedScenes, SceneBoxes
 from model.evaluation.gate import Champion, Evidence, check_belong_together, check_decided, decide
 from model.evaluation.metrics import PerQuery
+from model.schemas.accept_rates import AcceptFigures
 from model.schemas.decision import Decision, RuleResult
+from model.schemas.detection_figures import DetectionFigures
 from tests.support.reports import make_report
 
 VALUES = np.random.default_rng(0).uniform(0.3, 0.7, size=100)
@@ -39,9 +42,12 @@ UNTRAINED = figures(VALUES - 0.1, 0.5)
 ANY = GateConfig()
 
 
-def verdict(candidate, champion=None, rules=ANY, *, untrained=UNTRAINED, groups=GROUPS, latency_ms=1.0, size_mb=1.0) -> Decision:
-    evidence = Evidence("r" * 16, candidate, untrained, groups, latency_ms, size_mb)
-    return decide(evidence, champion and Champion("demo", "3", "demo@4f2c1ab", champion), rules)
+def verdict(
+    candidate, champion=None, rules=ANY, *, untrained=UNTRAINED, groups=GROUPS, latency_ms=1.0, size_mb=1.0, scenes=None, **more
+) -> Decision:
+    measured = {"latency_ms": latency_ms, "size_mb": size_mb, "memory_mb": 1.0, **more}
+    evidence = Evidence("r" * 16, candidate, untrained, groups, **measured)
+    return decide(evidence, champion and Champion("demo", "3", "demo@4f2c1ab", champion, scenes), rules)
 
 
 def rule(decision: Decision, name: str) -> RuleResult:
@@ -58,7 +64,8 @@ def test_without_a_champion_the_floors_alone_decide_and_it_is_said():
     assert decision.champion is None
     assert "no champion" in rule(decision, "champion").text
     assert [result.name for result in decision.rules] == [
-        *("min_recall_at_1", "min_map_at_r", "min_gain_over_untrained", "champion", "max_latency_ms", "max_size_mb")
+        *("min_recall_at_1", "min_map_at_r", "min_gain_over_untrained", "champion", "max_latency_ms", "max_size_mb"),
+        "max_memory_mb",
     ]
 
 
@@ -231,3 +238,85 @@ def test_a_drop_that_chance_explains_is_no_regression_of_a_group():
     decision = verdict(figures(VALUES + noise), figures(VALUES))
     assert "class 7 (10 queries), is -0.1000" in rule(decision, "max_group_regression").text
     assert "max_group_regression" not in failed(decision)
+
+
+def test_memory_above_its_budget_or_not_measured_is_refused():
+    rules = GateConfig(max_memory_mb=900)
+    assert verdict(figures(VALUES), rules=rules, memory_mb=900).passed
+    decision = verdict(figures(VALUES), rules=rules, memory_mb=900.1)
+    assert failed(decision) == ["max_memory_mb"]
+    assert decision.refused == (
+        "A process that answers queries takes 900.1 MB of memory; at most 900.0 MB of memory is allowed: NOT held.",
+    )
+    assert failed(verdict(figures(VALUES), memory_mb=math.nan)) == ["max_memory_mb"]
+
+
+def accepted(value, lower, upper, rate="0.01"):
+    measured = {"value": value, "lower": lower, "upper": upper}
+    rates = {"eer": None, "true_accept_at": {}, "curve": ()}
+    threshold = {"threshold": 0.5, "false_accept": measured, "true_accept": {"value": 0.9, "lower": 0.8, "upper": 1.0}}
+    return AcceptFigures.model_validate(
+        {"genuine": 9, "impostors": 9, "candidate": rates, "untrained": rates, "thresholds": {rate: threshold}}
+    )
+
+
+def test_a_stated_rate_must_be_near_the_interval_of_the_measured_one_and_the_worst_threshold_is_named():
+    given = {"verification": accepted(0.03, 0.005, 0.06), "identification": accepted(0.2, 0.11, 0.3)}
+    assert verdict(figures(VALUES), accepted=given).passed
+    decision = verdict(figures(VALUES), rules=GateConfig(max_calibration_error=0.05), accepted=given)
+    assert failed(decision) == ["max_calibration_error"]
+    assert rule(decision, "max_calibration_error").figure == pytest.approx(0.1)
+    assert "that of identification for a false-accept rate of 0.01" in decision.refused[0]
+    alone = {"verification": given["verification"]}
+    assert rule(verdict(figures(VALUES), accepted=alone), "max_calibration_error").figure == 0
+    below = {"verification": accepted(0.0, 0.0, 0.002)}  # stricter than it states is an error too
+    assert rule(verdict(figures(VALUES), accepted=below), "max_calibration_error").figure == pytest.approx(0.008)
+
+
+def detection(ap50):
+    figure = {"value": ap50, "lower": 0, "upper": 1}
+    return DetectionFigures.model_validate({"scenes": 9, "boxes": 30, "ap50": figure, "ap50_unlabelled": figure, "points": ()})
+
+
+def test_detection_below_its_floor_is_refused_and_so_is_a_release_that_does_not_detect_where_a_floor_is_set():
+    floor = GateConfig(min_ap50=0.9)
+    assert verdict(figures(VALUES), rules=floor, detection=detection(0.9)).passed
+    decision = verdict(figures(VALUES), rules=floor, detection=detection(0.89))
+    assert decision.refused == ("AP50 of detection is 0.8900 on 9 scenes; at least 0.9000 is asked: NOT held.",)
+    assert failed(verdict(figures(VALUES), rules=floor)) == ["min_ap50"]
+    assert "min_ap50" not in [each.name for each in verdict(figures(VALUES)).rules]
+
+
+def scenes(found, known, count=12):
+    """Scenes of ten objects, of which the candidate finds some and the champion finds some."""
+
+    def boxes(objects, shift):
+        return SceneBoxes.of([("cup", (20 * at, 0, 20 * at + 10, 10), 0.9 - 0.001 * shift) for at in objects])
+
+    truth = [boxes(range(10), 0) for _ in range(count)]
+    one, other = ([boxes(range(found(row)), row) for row in range(count)] for found in (found, known))
+    return PairedScenes(one, other, truth)
+
+
+def test_a_detector_that_finds_less_than_the_champions_on_the_same_scenes_is_refused():
+    worse = verdict(figures(VALUES), figures(VALUES), scenes=scenes(lambda _: 6, lambda _: 9))
+    assert failed(worse) == ["max_ap50_regression"]
+    assert "AP50 of detection is -0.3000 from the champion's, demo version 3 trained on demo@4f2c1ab" in worse.refused[0]
+    assert verdict(figures(VALUES), figures(VALUES), scenes=scenes(lambda _: 9, lambda _: 9)).passed
+    better = verdict(figures(VALUES), figures(VALUES), scenes=scenes(lambda _: 10, lambda _: 7))
+    assert rule(better, "max_ap50_regression").figure == pytest.approx(0.3)
+    lost = verdict(figures(VALUES), figures(VALUES), scenes=scenes(lambda _: 0, lambda _: 9))
+    assert failed(lost) == ["max_ap50_regression"]
+
+
+def test_as_good_on_the_mean_is_refused_where_scenes_vary_so_much_that_a_regression_is_possible():
+    swing = scenes(lambda row: 10 if row % 2 else 4, lambda row: 4 if row % 2 else 10)
+    decision = verdict(figures(VALUES), figures(VALUES), scenes=swing)
+    assert failed(decision) == ["max_ap50_regression"]
+    assert rule(decision, "max_ap50_regression").figure < -0.2
+
+
+def test_a_single_scene_shows_nothing_and_refuses_nothing():
+    decision = verdict(figures(VALUES), figures(VALUES), scenes=scenes(lambda _: 1, lambda _: 9, count=1))
+    assert decision.passed
+    assert "one scene alone" in rule(decision, "max_ap50_regression").text
