@@ -27,7 +27,7 @@ from model.detection.stored_exemplars import load_exemplars, save_exemplars
 from model.errors import InvalidInput
 from model.gallery_entries import Hashes, content, contents, counts_by_label, entries_of, entry_ids, ids_of, origin
 from model.golden import QueryImage, query_image, write_golden
-from model.named_parts import nearest
+from model.named_parts import did_you_mean
 from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
@@ -221,8 +221,10 @@ def _named(gallery: Gallery, labels: Sequence[str], ids: Sequence[str]) -> set[s
     known = set(gallery.entries.id_array.tolist())
     for entry in ids:
         if entry not in known:
-            hint = f"Did you mean {nearest(entry, sorted(known)[:_COMPARED])!r}? See glocal gallery list --label LABEL."
-            raise InvalidInput(f"The gallery has no entry {entry!r}.", hint)
+            similar = did_you_mean(entry, sorted(known)[:_COMPARED])
+            raise InvalidInput(
+                f"The gallery has no entry {entry!r}.", f"{similar} See glocal gallery list --label LABEL.".strip()
+            )
     return {*ids, *chain.from_iterable(ids_of(gallery, label) for label in labels)}
 
 
