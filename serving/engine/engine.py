@@ -21,7 +21,8 @@ from serving.limits import IMAGE_LIMITS
 from serving.operations.operation import SeenImage
 from serving.operations.query import Query, make_query
 
-Answer = dict[str, Any]
+Fields = dict[str, Any]
+"""The fields of an answer, as the schema of its operation has them."""
 DECODING_S = 8.0
 """Seconds after which no further image of a batch is decoded. The slowest image within the limits, a PNG of 16 bits with alpha,
 takes 7: a batch of them would take longer than a server of models waits for a worker, which it then kills."""
@@ -60,11 +61,11 @@ class Engine:
         except (TypeError, KeyError, IndexError, ValueError, OSError) as error:
             raise InvalidInput(f"The release {self.release.id} cannot be loaded.", f"{type(error).__name__}: {error}") from error
 
-    def search(self, image: bytes, k: int) -> Answer:
+    def search(self, image: bytes, k: int) -> Fields:
         """The k nearest gallery entries of one encoded image: `answer` for the operation `search`."""
         return self.answer(make_query("search", [image], {"k": k}))
 
-    def answer(self, query: Query) -> Answer:
+    def answer(self, query: Query) -> Fields:
         """The answer to one query: the fields of its operation's schema.
 
         Raises:
@@ -75,7 +76,7 @@ class Engine:
             raise answer
         return answer
 
-    def answers(self, queries: Sequence[Query]) -> list[Answer | GlocalError]:
+    def answers(self, queries: Sequence[Query]) -> list[Fields | GlocalError]:
         """Answer a batch. All images, whatever is asked of them, go through the network in one pass.
 
         Returns:
@@ -85,7 +86,7 @@ class Engine:
         """
         return self._answers_by(monotonic() + DECODING_S, queries)
 
-    def _answers_by(self, deadline: float, queries: Sequence[Query]) -> list[Answer | GlocalError]:
+    def _answers_by(self, deadline: float, queries: Sequence[Query]) -> list[Fields | GlocalError]:
         """The answers to queries that are decoded before the deadline."""
         try:
             return self._answers(deadline, queries)
@@ -96,7 +97,7 @@ class Engine:
             return [answer for query in queries for answer in self._answers_by(deadline, [query])]
         return [Unavailable("There is too little memory for this query now.", "Send it again later.")] * len(queries)
 
-    def _answers(self, deadline: float, queries: Sequence[Query]) -> list[Answer | GlocalError]:
+    def _answers(self, deadline: float, queries: Sequence[Query]) -> list[Fields | GlocalError]:
         prepared = [self._prepare(deadline, query) for query in queries]
         seen = iter(self._see([each for each in prepared if isinstance(each, _Prepared)]))
         return [self._respond(each, next(seen)) if isinstance(each, _Prepared) else each for each in prepared]
@@ -146,7 +147,7 @@ class Engine:
         except GlocalError as error:
             return [], error
 
-    def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage] | GlocalError) -> Answer | GlocalError:
+    def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage] | GlocalError) -> Fields | GlocalError:
         if isinstance(images, GlocalError):
             return images
         query = prepared.query

@@ -66,7 +66,7 @@ def test_the_series_of_a_release_that_neither_serves_nor_is_tried_are_dropped_so
     assert gateway.named() == {"1", "2"}
     gateway.pass_by(GONE_S)
     assert gateway.named() == {"1"}
-    assert set(gateway.drift.differences()) == {"release-1"}
+    assert set(gateway.drift.distances()) == {"release-1"}
     gateway.current = [served("2")]
     gateway.pass_by(GONE_S)
     assert "release-" not in gateway.metrics.text().decode()

@@ -1,4 +1,4 @@
-"""Enrolment: a release with another gallery under the same weights. Nothing is trained, so the embedding space stays.
+"""Changes of a gallery: a release with another one under the same weights. Nothing is trained, so the embedding space stays.
 
 Vectors, local features and enrolled objects of entries that stay are taken over as they are; those of new images are computed.
 The thresholds are taken over, because they depend on the space alone. `serving.enrolment` decides whether the result may serve.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.data.manifest import Manifest, read_manifest
 from model.data.spread import evenly
-from model.detection.enrolment import source_of
+from model.detection.enrolling import source_of
 from model.detection.exemplars import Exemplars
 from model.detection.of_manifest import enrol_rows
 from model.detection.references import Describer
