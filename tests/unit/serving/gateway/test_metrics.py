@@ -72,6 +72,11 @@ def test_the_series_of_a_release_that_neither_serves_nor_is_tried_are_dropped_so
     assert "release-" not in gateway.metrics.text().decode()
 
 
+def test_there_is_no_series_beside_those_that_are_named(gateway):
+    gateway.answer("1")
+    assert "_created" not in gateway.metrics.text().decode()
+
+
 def test_what_is_asked_on_is_kept_though_it_is_not_on_record(gateway):
     gateway.answer("3")
     for _ in range(5):
