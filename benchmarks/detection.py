@@ -27,7 +27,7 @@ from model.data.manifest import read_manifest, write_manifest
 from model.demo.catalogue import draw_catalogue
 from model.detection.calibration import fit_labelling
 from model.detection.detector import Detector, Proposals
-from model.detection.enrolment import enrol
+from model.detection.enrolling import enrol_objects
 from model.detection.judging import Scene, judge_scenes
 from model.detection.labelling import default_labelling
 from model.detection.references import Describer
@@ -125,7 +125,7 @@ def compare(data: DetectionData, checkpoint: Path) -> dict[str, dict[str, Any]]:
     describer, method = describer_of(checkpoint)
     clock = Clock(describer)
     began = time.process_time()
-    exemplars = enrol(data.samples(), describer)
+    exemplars = enrol_objects(data.samples(), describer)
     say(f"{method}: {len(exemplars)} exemplars of {len(exemplars.classes)} labels in {time.process_time() - began:.1f} s")
     detector = Detector(exemplars, describer, default_labelling(VARIANTS["both"]))
     judged = judge_scenes(detector, data.even)

@@ -12,7 +12,7 @@ def record(status: dsl.PipelineTaskFinalStatus) -> None:
     Reads:
         status: What KFP says of the steps before.
     """
-    from components.runtime.record import close_run
+    from components.runtime.run_record import close_run
     from components.runtime.step import step
 
     with step("record") as current:

@@ -28,8 +28,8 @@ def register(
     """
     from pathlib import Path
 
-    from components.runtime.record import recorded_run
     from components.runtime.reporting import show_registered
+    from components.runtime.run_record import recorded_run
     from components.runtime.step import step
     from model.config import ServeConfig
     from serving.promotion import register_release

@@ -23,8 +23,8 @@ def register_gallery(base: dict[str, Any], release: dsl.Input[dsl.Model], decisi
     """
     from pathlib import Path
 
-    from components.runtime.record import recorded_run
     from components.runtime.reporting import record_registered
+    from components.runtime.run_record import recorded_run
     from components.runtime.step import step
     from model.schemas.gallery import GalleryBase
     from serving.enrolment import register_gallery as register

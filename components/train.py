@@ -33,7 +33,7 @@ def train(
     from pathlib import Path
 
     from components.runtime.data import fetch_data
-    from components.runtime.record import record_training
+    from components.runtime.run_record import record_training
     from components.runtime.step import step
     from model.config import ModelConfig, TrainConfig
     from model.training.train import train as train_network

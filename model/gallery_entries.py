@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.named_parts import nearest
+from model.named_parts import did_you_mean
 from model.release import Release
 from model.retrieval.gallery import Gallery
 from model.schemas.data_pin import DataPin
@@ -79,7 +79,9 @@ def ids_of(gallery: Gallery, label: str) -> list[str]:
     """
     known = [name for name, _ in counts_by_label(gallery).items()]
     if label not in known:
-        raise InvalidInput(f"The gallery has no label {label!r}.", f"Did you mean {nearest(label, known)!r}?" if known else "")
+        raise InvalidInput(
+            f"The gallery has no label {label!r}.", did_you_mean(label, known) or "glocal gallery list shows them."
+        )
     entries = gallery.entries
     return [str(name) for name in entries.id_array[entries.labels == entries.classes.index(label)]]
 

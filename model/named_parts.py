@@ -19,6 +19,12 @@ def lazy(path: str) -> Callable[..., Any]:
     return build
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The hint that a known name was meant, if one is spelled like `name`; else empty."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {found[0]!r}?" if found else ""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is spelled most like `name`."""
     return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]

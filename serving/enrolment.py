@@ -1,6 +1,6 @@
 """Enrolment: the gallery of a registered version is changed, gated, and registered, one function each.
 
-Nothing is trained. `model.enrolment` makes the release; `serving.promotion.promote_release` puts it to use.
+Nothing is trained. `model.gallery_changes` makes the release; `serving.promotion.promote_release` puts it to use.
 """
 
 import logging
@@ -33,7 +33,7 @@ from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
 
 if TYPE_CHECKING:  # they import torch, which most commands and steps do without
-    from model.enrolment import PinnedImages
+    from model.gallery_changes import PinnedImages
     from model.golden import QueryImage
 
 _LOG = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def remove(
         NotFound: There is no such version, or its files are gone.
         InvalidInput: There is no such label or entry, or nothing would be left.
     """
-    from model.enrolment import remove_images
+    from model.gallery_changes import remove_images
 
     with fetched_release(Registry(tracking_uri, base.model), base.version) as release:
         made = remove_images(
@@ -218,7 +218,7 @@ def preview_removal(
 
 
 def _pinned(pin: DataPin, store: DataStore, datasets: Path) -> "PinnedImages":
-    from model.enrolment import PinnedImages
+    from model.gallery_changes import PinnedImages
 
     return PinnedImages(pin, fetch(pin, store, datasets), file_hashes(pin, store, datasets))
 
@@ -234,7 +234,7 @@ def _enrolled(
     code_revision: str,
     progress: Progress | None,
 ) -> GalleryChange:
-    from model.enrolment import add_images, replace_gallery
+    from model.gallery_changes import add_images, replace_gallery
 
     if replace:
         made = replace_gallery(release, images, out, code_revision=code_revision, progress=progress)

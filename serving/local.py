@@ -6,7 +6,7 @@ from model.errors import GlocalError, Unavailable
 from model.files import read_json, write_text
 from model.home import ServeFolder
 from serving.client import Client
-from serving.gateway.keys import KeyFile, Scope, create_key
+from serving.gateway.keys import Scope, create_key, known_key, read_keys
 from serving.protocol import local_address
 
 
@@ -21,7 +21,7 @@ def read_key(folder: ServeFolder) -> str | None:
 def ensure_key(folder: ServeFolder) -> None:
     """Make a key of the home's owner, unless there is one that is admitted."""
     with contextlib.suppress(GlocalError):
-        KeyFile(folder.keys).admit(read_key(folder), Scope.OPERATOR)
+        known_key(read_keys(folder.keys), read_key(folder)).check(Scope.OPERATOR)
         return
     _, secret = create_key(folder, "owner of this home", [Scope.CALLER, Scope.OPERATOR])
     write_text(folder.key, secret + "\n", mode=0o600)

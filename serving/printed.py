@@ -1,6 +1,6 @@
 """What servers print lies in files that grow as long as these run: a file that has become too large is emptied in place.
 
-Most servers write their logs themselves, in bounded files, and print hardly anything; LitServe and its workers print them.
+A server that writes its logs itself, in bounded files, prints hardly anything; others print all of them.
 """
 
 import contextlib

@@ -89,15 +89,19 @@ def start_detached(command: list[str], *, folder: Path, environment: Mapping[str
 
 
 def bind_loopback(port: int = 0) -> socket.socket:
-    """A socket that is bound to a port of loopback; to a free one, which nobody else can bind then, if the port is taken or 0."""
+    """A socket that is bound to a port of loopback, or to a free one if the port is taken.
+
+    Args:
+        port: The port, which a later server may take at once, whichever connections of this one linger. 0: a free one that
+            nobody else can bind while the socket is open.
+    """
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sets TCP_NODELAY
     if port:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # also where connections of the last server linger
-        with contextlib.suppress(OSError):
-            bound.bind((LOOPBACK, port))
-            return bound
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    bound.bind((LOOPBACK, 0))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.bind((LOOPBACK, 0))
     return bound
 
 

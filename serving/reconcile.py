@@ -128,7 +128,8 @@ def log_differences(differences: Iterable[Difference]) -> None:
 
 
 def _switched(ran: Backend, backend: Backend) -> Difference:
-    was = f"The server of models was {ran.name}, and GLOCAL_BACKEND is {backend.name}."
+    wanted = f"GLOCAL_BACKEND is {backend.name}" if "GLOCAL_BACKEND" in os.environ else f"{backend.name} is the default"
+    was = f"The server of models was {ran.name}, and {wanted}."
     return Difference(model="", found=was, done=f"What is on record serves under {backend.name}.")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from components.runtime.record import record_data
+from components.runtime.run_record import record_data
 from components.runtime.step import Step
 from model.config import DataConfig
 from model.data.importing.findings import Rejected, shown

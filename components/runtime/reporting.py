@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from components.runtime.record import record_data, record_training, recorded_run, run_evidence
+from components.runtime.run_record import record_data, record_training, recorded_run, run_evidence
 from components.runtime.step import Step
 from model.evaluation.report import REPORT, render_report
 from model.schemas.comparison import COMPARISON, Comparison

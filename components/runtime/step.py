@@ -13,7 +13,7 @@ import psutil
 
 from components.runtime.events import emit
 from components.runtime.log import log_to
-from components.runtime.record import NestedRun
+from components.runtime.run_record import NestedRun
 from model.claim import claim
 from model.disk import system_error
 from model.environment import Environment

@@ -15,7 +15,7 @@ from model.data.spread import evenly, spread
 from model.detection.calibration import fit_labelling
 from model.detection.cutouts import Sample
 from model.detection.detector import Detector
-from model.detection.enrolment import BACKGROUND, TOTAL, enrol
+from model.detection.enrolling import BACKGROUND, TOTAL, enrol_objects
 from model.detection.exemplars import Exemplars, join
 from model.detection.judging import Scene, judge_scenes
 from model.detection.labelling import default_labelling
@@ -47,7 +47,7 @@ def make_detector(manifest: Manifest, describer: Describer) -> Detector:
     Raises:
         InvalidInput: No image has a keypoint.
     """
-    exemplars = enrol(_samples(manifest, _enrolled(manifest, manifest.rows("train", "val", "test"))), describer)
+    exemplars = enrol_objects(_samples(manifest, _enrolled(manifest, manifest.rows("train", "val", "test"))), describer)
     start = default_labelling(describer.features)
     detector = Detector(exemplars, describer, start)
     scenes = _calibration_scenes(manifest)
@@ -69,7 +69,7 @@ def enrol_rows(
     Raises:
         InvalidInput: No object can be enrolled: no image has a keypoint, or there is no room.
     """
-    found = enrol(_samples(manifest, _enrolled(manifest, rows), ids), describer, beside=beside)
+    found = enrol_objects(_samples(manifest, _enrolled(manifest, rows), ids), describer, beside=beside)
     return found if beside is None else join(beside, found, BACKGROUND)
 
 

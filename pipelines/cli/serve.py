@@ -127,7 +127,7 @@ def _described(challenger: "ServedChallenger") -> str:
     """A challenger in one line for a person."""
     terms = challenger.challenge
     shared = "keys" if terms.mode == "canary" else "requests"
-    said = f"version {challenger.version} as {terms.mode}, {terms.share:.4g} of the {shared}"
+    said = f"version {challenger.version} as {terms.mode}, {100 * terms.share:.4g} % of the {shared}"
     if challenger.aborted:
         return f"{said}, aborted: {challenger.aborted}"
     return said if challenger.ready else f"{said}, no worker is ready"
@@ -153,7 +153,8 @@ def show_server(state: "ServerStatus", as_json: bool, *, idle_is_fine: bool = Fa
         if not state.fault:
             say(OTHER_HOME)
     else:
-        print(f"running at {state.address} under {state.backend}, {state.memory_mb:.0f} MB, log {state.log}")
+        where = f" at {state.address}" if state.address else ""  # whose gateway has ended has none
+        print(f"running{where} under {state.backend}, {state.memory_mb:.0f} MB, log {state.log}")
         for name, model in state.models.items():
             print(f"  {name}: version {model.default}{'' if model.ready else ', no worker is ready'}")
             if name in state.challengers:

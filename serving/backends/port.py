@@ -4,7 +4,7 @@ Asking     answers queries; the gateway is its only caller
 Loading    loads and unloads versions while the server runs
 Backend    starts, finds and ends the server, and makes the other two
 
-Nothing of a server decides which version serves: the gateway names a version in every query (serving/gateway/record.py).
+Nothing of a server decides which version serves: the gateway names a version in every query (serving/gateway/deployments.py).
 """
 
 from collections.abc import Mapping, Sequence

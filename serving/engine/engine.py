@@ -21,10 +21,14 @@ from serving.limits import IMAGE_LIMITS
 from serving.operations.operation import SeenImage
 from serving.operations.query import Query, make_query
 
-Answer = dict[str, Any]
+Fields = dict[str, Any]
+"""The fields of an answer, as the schema of its operation has them."""
 DECODING_S = 8.0
 """Seconds after which no further image of a batch is decoded. The slowest image within the limits, a PNG of 16 bits with alpha,
 takes 7: a batch of them would take longer than a server of models waits for a worker, which it then kills."""
+ANSWERING_S = 16.0
+"""Seconds after which no further query of a batch is answered, as to detect in a large scene takes seconds. The last one that was
+begun has as long again until a server of models gives its worker up."""
 _log = logging.getLogger(__name__)
 
 
@@ -60,11 +64,11 @@ class Engine:
         except (TypeError, KeyError, IndexError, ValueError, OSError) as error:
             raise InvalidInput(f"The release {self.release.id} cannot be loaded.", f"{type(error).__name__}: {error}") from error
 
-    def search(self, image: bytes, k: int) -> Answer:
+    def search(self, image: bytes, k: int) -> Fields:
         """The k nearest gallery entries of one encoded image: `answer` for the operation `search`."""
         return self.answer(make_query("search", [image], {"k": k}))
 
-    def answer(self, query: Query) -> Answer:
+    def answer(self, query: Query) -> Fields:
         """The answer to one query: the fields of its operation's schema.
 
         Raises:
@@ -75,7 +79,7 @@ class Engine:
             raise answer
         return answer
 
-    def answers(self, queries: Sequence[Query]) -> list[Answer | GlocalError]:
+    def answers(self, queries: Sequence[Query]) -> list[Fields | GlocalError]:
         """Answer a batch. All images, whatever is asked of them, go through the network in one pass.
 
         Returns:
@@ -83,23 +87,24 @@ class Engine:
             the limits or has no embedding, and for an option that does not fit the release, `Conflict` for what the release does
             not offer, `Unavailable` where there is too little memory or time for it or the server of the gallery does not answer.
         """
-        return self._answers_by(monotonic() + DECODING_S, queries)
+        return self._answers_since(monotonic(), queries)
 
-    def _answers_by(self, deadline: float, queries: Sequence[Query]) -> list[Answer | GlocalError]:
-        """The answers to queries that are decoded before the deadline."""
+    def _answers_since(self, began: float, queries: Sequence[Query]) -> list[Fields | GlocalError]:
+        """The answers to the queries of a batch that was begun then."""
         try:
-            return self._answers(deadline, queries)
+            return self._answers(began, queries)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
         if len(queries) > 1:
-            return [answer for query in queries for answer in self._answers_by(deadline, [query])]
+            return [answer for query in queries for answer in self._answers_since(began, [query])]
         return [Unavailable("There is too little memory for this query now.", "Send it again later.")] * len(queries)
 
-    def _answers(self, deadline: float, queries: Sequence[Query]) -> list[Answer | GlocalError]:
-        prepared = [self._prepare(deadline, query) for query in queries]
+    def _answers(self, began: float, queries: Sequence[Query]) -> list[Fields | GlocalError]:
+        prepared = [self._prepare(began + DECODING_S, query) for query in queries]
         seen = iter(self._see([each for each in prepared if isinstance(each, _Prepared)]))
-        return [self._respond(each, next(seen)) if isinstance(each, _Prepared) else each for each in prepared]
+        deadline = began + ANSWERING_S
+        return [self._respond(deadline, each, next(seen)) if isinstance(each, _Prepared) else each for each in prepared]
 
     def _prepare(self, deadline: float, query: Query) -> "_Prepared | GlocalError":
         try:
@@ -146,9 +151,11 @@ class Engine:
         except GlocalError as error:
             return [], error
 
-    def _respond(self, prepared: "_Prepared", images: Sequence[SeenImage] | GlocalError) -> Answer | GlocalError:
+    def _respond(self, deadline: float, prepared: "_Prepared", images: Sequence[SeenImage] | GlocalError) -> Fields | GlocalError:
         if isinstance(images, GlocalError):
             return images
+        if monotonic() > deadline:
+            return Unavailable("The queries that came together take too long to answer.", "Send this query again, alone.")
         query = prepared.query
         if query.operation.embeds and any(image.vector is None for image in images):
             return InvalidInput("The network gives this image no embedding that can be compared.", "Send another image.")

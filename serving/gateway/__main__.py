@@ -18,9 +18,9 @@ from serving.gateway.app import Models, make_app
 from serving.gateway.audit import AUDIT, FORMAT
 from serving.gateway.batches import Batches
 from serving.gateway.challenge import Challenges
+from serving.gateway.deployments import Deployments
 from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
-from serving.gateway.record import Record
 from serving.gateway.room import Room
 from serving.gateway.samples import Samples
 from serving.printed import bound_logs
@@ -35,9 +35,11 @@ def main(home: Path, port: int, sample_share: float, backend: str) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
     _write_logs(folder)
-    asking, record, room = Batches(named(backend).asking(folder)), Record(folder), Room()
-    challenges = Challenges(asking, record.challengers, folder.aborted, room)
-    app = make_app(Models(asking, record.served), KeyFile(folder.keys), room, challenges, Samples(folder.samples, sample_share))
+    asking, deployments, room = Batches(named(backend).asking(folder)), Deployments(folder), Room()
+    challenges = Challenges(asking, deployments.challengers, folder.aborted, room)
+    app = make_app(
+        Models(asking, deployments.served), KeyFile(folder.keys), room, challenges, Samples(folder.samples, sample_share)
+    )
     with bind_loopback(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
         uvloop.run(_serve(uvicorn.Server(make_config(app)), listening, folder))

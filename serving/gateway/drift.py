@@ -31,7 +31,7 @@ _SMOOTHING = 0.5
 _log = logging.getLogger("glocal.gateway")
 
 
-class Difference(NamedTuple):
+class Distance(NamedTuple):
     """How far the last answers are from the reference in one respect.
 
     Attributes:
@@ -84,7 +84,7 @@ class Drift(Collector):
             seen.noted = 0
             self._warn(served, seen)
 
-    def differences(self) -> dict[str, dict[str, Difference]]:
+    def distances(self) -> dict[str, dict[str, Distance]]:
         """By release and respect, for releases with enough answers."""
         return {release: _compared(seen) for release, seen in self._seen.items() if len(seen.best) >= FEWEST}
 
@@ -93,10 +93,10 @@ class Drift(Collector):
         labels = ["release", "what"]
         psi = GaugeMetricFamily("glocal_drift_psi", "Population stability index of the last answers of identify", labels=labels)
         chance = GaugeMetricFamily("glocal_drift_p_value", "Probability of that difference by chance", labels=labels)
-        for release, found in self.differences().items():
-            for what, difference in found.items():
-                psi.add_metric([release, what], difference.psi)
-                chance.add_metric([release, what], difference.p_value)
+        for release, found in self.distances().items():
+            for what, distance in found.items():
+                psi.add_metric([release, what], distance.psi)
+                chance.add_metric([release, what], distance.p_value)
         yield psi
         yield chance
 
@@ -112,20 +112,20 @@ class Drift(Collector):
         seen.warned = frozenset(moved)
 
 
-def _compared(seen: _Seen) -> dict[str, Difference]:
+def _compared(seen: _Seen) -> dict[str, Distance]:
     reference = seen.reference
-    found = {"best_score": _difference(_counts(seen.best), reference.best_score)}
+    found = {"best_score": _distance(_counts(seen.best), reference.best_score)}
     if len(seen.margin) >= FEWEST:
-        found["margin"] = _difference(_counts(seen.margin), reference.margin)
+        found["margin"] = _distance(_counts(seen.margin), reference.margin)
     unknown = seen.known.count(False)
     expected = round(reference.unknown * reference.queries)
     now, then = (unknown, len(seen.known) - unknown), (expected, reference.queries - expected)
-    found["unknown"] = Difference(_psi(now, then), _share_p_value(now, then))
+    found["unknown"] = Distance(_psi(now, then), _share_p_value(now, then))
     return found
 
 
-def _difference(now: Sequence[int], then: Sequence[int]) -> Difference:
-    return Difference(_psi(now, then), _distribution_p_value(now, then))
+def _distance(now: Sequence[int], then: Sequence[int]) -> Distance:
+    return Distance(_psi(now, then), _distribution_p_value(now, then))
 
 
 def _psi(now: Sequence[int], then: Sequence[int]) -> float:

@@ -10,7 +10,7 @@ from model.release import Release
 from model.schemas.challenge import Challenge
 from model.schemas.status import Difference
 from serving.golden import replay_golden
-from serving.rollout.challengers import Challenger, read_challengers, write_challenger
+from serving.rollout.challengers import DeployedChallenger, read_challengers, write_challenger
 from serving.rollout.endpoint import Endpoint, bring_up, checked, pack
 from serving.rollout.leftovers import discard_archive
 from serving.rollout.switch import retire, undo
@@ -18,7 +18,7 @@ from serving.rollout.switch import retire, undo
 
 def begin_challenge(
     endpoint: Endpoint, release: Release, version: str, challenge: Challenge, *, name: str, workers: int
-) -> Challenger:
+) -> DeployedChallenger:
     """Bring a version up beside the one that serves, replay its golden queries, and put it on record as the challenger.
 
     A challenger that is up already only gets new terms. Another challenger of the model is ended first.
@@ -40,7 +40,7 @@ def begin_challenge(
         return entry
     end_challenge(endpoint, name)
     packed = pack(endpoint, release, version, name=name, workers=workers)
-    entry = Challenger(**packed.model_dump(), challenge=challenge)
+    entry = DeployedChallenger(**packed.model_dump(), challenge=challenge)
     try:
         bring_up(endpoint, name, entry)
         replay_golden(release, endpoint.client, name, version)
@@ -52,7 +52,7 @@ def begin_challenge(
     return entry
 
 
-def end_challenge(endpoint: Endpoint, name: str) -> Challenger | None:
+def end_challenge(endpoint: Endpoint, name: str) -> DeployedChallenger | None:
     """Forget the challenger of a model, let it answer what it was asked, and remove it; returns it, None if there is none."""
     known = read_challengers(endpoint.folder.challengers).get(name)
     if known is not None:
@@ -61,7 +61,7 @@ def end_challenge(endpoint: Endpoint, name: str) -> Challenger | None:
     return known
 
 
-def forget_challenge(folder: ServeFolder, name: str) -> Challenger | None:
+def forget_challenge(folder: ServeFolder, name: str) -> DeployedChallenger | None:
     """`end_challenge` while no server runs."""
     known = read_challengers(folder.challengers).get(name)
     if known is not None:

@@ -13,16 +13,16 @@ from serving.rollout.deployed import Deployed, read_deployed
 _log = logging.getLogger(__name__)
 
 
-class Challenger(Deployed):
+class DeployedChallenger(Deployed):
     """A version that was verified at the endpoint and is tried beside the one that serves."""
 
     challenge: Challenge = Field(description="Its terms")
 
 
-_ENTRIES = TypeAdapter(dict[str, Challenger])
+_ENTRIES = TypeAdapter(dict[str, DeployedChallenger])
 
 
-def read_challengers(file: Path) -> dict[str, Challenger]:
+def read_challengers(file: Path) -> dict[str, DeployedChallenger]:
     """The challengers, by model name; none if there is no file. A damaged file ends the challenges: nobody depends on them."""
     try:
         return _ENTRIES.validate_python(read_json(file))
@@ -33,7 +33,7 @@ def read_challengers(file: Path) -> dict[str, Challenger]:
     return {}
 
 
-def write_challenger(file: Path, name: str, entry: Challenger | None) -> None:
+def write_challenger(file: Path, name: str, entry: DeployedChallenger | None) -> None:
     """Record the challenger of a model; None forgets it."""
     entries = {**read_challengers(file), name: entry}
     write_json(file, {key: value.model_dump(mode="json") for key, value in entries.items() if value is not None})

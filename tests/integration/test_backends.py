@@ -191,7 +191,7 @@ def test_a_full_queue_is_overloaded_and_what_waits_is_answered(backend, folder, 
         with backend.loading(folder) as server:
             queued = await asyncio.to_thread(server.waiting, NAME, "1")
         worker.resume()
-        return refused, queued, await asyncio.gather(*waiting)
+        return refused, queued, await asyncio.gather(*waiting, return_exceptions=True)
 
     worker.suspend()
     try:
@@ -200,7 +200,11 @@ def test_a_full_queue_is_overloaded_and_what_waits_is_answered(backend, folder, 
         worker.resume()
     assert {type(each.exception()) for each in refused} == {Overloaded}
     assert queued >= QUEUE - 1
-    assert {answers[0]["model_version"] for answers in answered} == {"1"}
+    late = [
+        each for each in answered if isinstance(each, Overloaded)
+    ]  # none, or the one that came before the worker took its own
+    assert len(late) <= 1
+    assert {each[0]["model_version"] for each in answered if each not in late} == {"1"}
 
 
 def test_what_waits_for_a_version_that_is_unloaded_is_refused_or_answered_and_never_hangs(backend, folder, load, releases):

@@ -9,9 +9,9 @@ from model.data.images import to_png
 from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch, file_hashes
 from model.data.versions.pin import datasets, resolve
-from model.enrolment import PinnedImages, replace_gallery
 from model.errors import Conflict, GlocalError, InvalidInput
 from model.files import read_json, write_json
+from model.gallery_changes import PinnedImages, replace_gallery
 from model.gallery_entries import ids_of
 from model.release import open_release, seal_release
 from serving.data_uses import uses_of_image

@@ -26,7 +26,7 @@ from serving.housekeeping import find_garbage, remove_garbage
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 from serving.registry.stored import release_in
-from serving.rollout.challengers import Challenger, write_challenger
+from serving.rollout.challengers import DeployedChallenger, write_challenger
 from serving.rollout.deployed import record_of, write_deployed
 from tests.support.commands import command, glocal, last_line
 from tests.support.releases import make_parts, make_release, reseal
@@ -77,7 +77,7 @@ def home(tmp_path, releases, monkeypatch):
     served, previous, tried = (_record(home, releases[number - 1], str(number)) for number in (2, 1, 5))
     write_deployed(home.serve.deployed, NAME, served.model_copy(update={"previous": previous.archive}))
     challenge = Challenge(mode="shadow", share=0.1, started="2026-01-01T00:00:00Z")
-    write_challenger(home.serve.challengers, NAME, Challenger(**tried.model_dump(), challenge=challenge))
+    write_challenger(home.serve.challengers, NAME, DeployedChallenger(**tried.model_dump(), challenge=challenge))
     return home
 
 

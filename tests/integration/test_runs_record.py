@@ -10,7 +10,7 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
-from components.runtime.record import record_training
+from components.runtime.run_record import record_training
 from model.config import load_config
 from model.environment import Environment
 from model.errors import NotFound, Unavailable

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional
 from model.data.images import to_png
 from model.data.manifest import Box, Manifest, read_manifest, write_manifest
 from model.detection.cutouts import Sample
-from model.detection.enrolment import enrol
+from model.detection.enrolling import enrol_objects
 from model.detection.exemplars import Exemplars
 from model.detection.labelling import default_labelling
 from model.detection.references import Describer
@@ -56,14 +56,14 @@ def samples() -> list[Sample]:
 
 def exemplars() -> Exemplars:
     """The three objects, enrolled."""
-    return enrol(samples(), describer())
+    return enrol_objects(samples(), describer())
 
 
 def add_exemplars(parts: Path) -> None:
     """Enrol the three objects in the parts of a release of `tests.support.releases`."""
     spec = NetworkSpec.from_json(read_json(parts / "config.json"))
     stored = Describer(load_network(spec, parts / "weights.safetensors"), spec.image_size)
-    save_exemplars(parts / EXEMPLARS, enrol(samples(), stored), default_labelling(stored.features), space_id(parts))
+    save_exemplars(parts / EXEMPLARS, enrol_objects(samples(), stored), default_labelling(stored.features), space_id(parts))
 
 
 def write(folder: Path, rows: Sequence[tuple[str, Tensor, str, str, Box | None]]) -> Manifest:

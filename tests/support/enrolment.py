@@ -4,8 +4,8 @@ from pathlib import Path
 
 from model.data.manifest import write_manifest
 from model.data.versions.integrity import file_md5
-from model.enrolment import PinnedImages
 from model.files import read_json, write_json
+from model.gallery_changes import PinnedImages
 from model.release import Release, seal_release
 from model.schemas.data_pin import DataPin
 from tests.support.releases import draw_image, make_parts, make_pin

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.named_parts import nearest
+from model.named_parts import did_you_mean
 from model.retrieval.galleries.arrays import map_array
 from model.schemas.gallery_record import GalleryRecord
 
@@ -169,5 +169,5 @@ def _numbers(values: NDArray[np.integer], names: Sequence[str]) -> bool:
 def _number(what: str, name: str, known: dict[str, int]) -> int:
     if name in known:
         return known[name]
-    similar = f"Did you mean {nearest(name, list(known))!r}?" if 0 < len(known) <= _COMPARED else ""
+    similar = did_you_mean(name, known) if len(known) <= _COMPARED else ""
     raise InvalidInput(f"The gallery has no {what} {name!r}.", similar)

@@ -10,8 +10,8 @@ from model.data.importing.pinning import pin_dataset
 from model.data.manifest import read_manifest
 from model.data.versions.fetch import fetch, file_hashes
 from model.data.versions.integrity import file_md5
-from model.enrolment import PinnedImages, add_images, remove_images
 from model.errors import InvalidInput, NotFound
+from model.gallery_changes import PinnedImages, add_images, remove_images
 from model.golden import query_image
 from model.home import Home
 from model.schemas.gallery import GalleryChange

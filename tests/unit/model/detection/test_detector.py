@@ -4,7 +4,7 @@ import torch
 
 from model.detection.boxes import overlaps
 from model.detection.detector import Detector
-from model.detection.enrolment import enrol
+from model.detection.enrolling import enrol_objects
 from model.detection.judging import Scene, judge_scenes
 from model.detection.labelling import default_labelling
 from tests.support.detection import GROUND, describer, exemplars, samples, scene, thing
@@ -70,7 +70,7 @@ def test_a_large_scene_is_reduced_and_its_boxes_are_in_its_own_pixels(detector):
 @pytest.mark.parametrize("method", ["multi_head", "multi_head_paper", "proxy_anchor", "delg"])
 def test_a_network_without_some_of_the_heads_detects_with_what_it_has(method):
     network = describer(method)
-    detector = Detector(enrol(samples(), network), network, default_labelling(network.features))
+    detector = Detector(enrol_objects(samples(), network), network, default_labelling(network.features))
     (found,) = best(detector, scene((thing("jar"), 100, 60)), 1)
     assert found.label == "jar"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from model.config import GateConfig
-from model.enrolment import add_images, remove_images, replace_gallery
 from model.evaluation.gallery_gate import decide_gallery
+from model.gallery_changes import add_images, remove_images, replace_gallery
 from model.schemas.decision import ComparedChampion
 from tests.support.enrolment import drawn, drawn_hashes, make_base, pinned
 from tests.support.releases import draw_image

@@ -68,7 +68,7 @@ def test_the_status_shows_a_challenger_below_the_version_that_serves(glocal, mon
     found = found.model_copy(update={"challengers": {"mugs": challenger(**changes)}})
     monkeypatch.setattr("serving.reconcile.server_status", lambda *_: found)
     code, out, error = glocal("serve", "status")
-    assert (code, out.splitlines()[2]) == (0, f"    version 2 as canary, 0.05 of the keys{said}")
+    assert (code, out.splitlines()[2]) == (0, f"    version 2 as canary, 5 % of the keys{said}")
     assert ("until: glocal serve end mugs" in error) == ("aborted" in changes)
     assert json.loads(glocal("serve", "status", "--json")[1])["challengers"]["mugs"]["version"] == "2"
 
@@ -91,7 +91,7 @@ def test_a_challenge_has_the_terms_of_the_command_line(glocal, monkeypatch):
 
     monkeypatch.setattr("serving.challenging.start_challenge", start)
     words = ["serve", "shadow", "mugs", "2", "--share", "0.2", "--max-error-rate", "0.01", "--max-latency-ratio", "3"]
-    assert glocal(*words, "--workers", "2") == (0, "mugs: version 2 as shadow, 0.2 of the requests\n", "")
+    assert glocal(*words, "--workers", "2") == (0, "mugs: version 2 as shadow, 20 % of the requests\n", "")
     ((name, version, terms, workers),) = begun
     assert (name, version, workers) == ("mugs", "2", 2)
     assert (terms.mode, terms.share, terms.max_error_rate, terms.max_latency_ratio) == ("shadow", 0.2, 0.01, 3)

@@ -13,10 +13,11 @@ from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.retriever import Retriever
 from model.schemas.gallery_record import IndexPlan
+from serving.backends.port import RESPONSE_S
 from serving.engine import engine as module
 from serving.engine.engine import Engine
 from serving.golden import same_neighbours
-from serving.operations import search
+from serving.operations import OPERATIONS, search
 from serving.operations.query import make_query
 from tests.support.releases import ENTRIES, draw_image, huge_png, make_parts, make_release, reseal
 
@@ -121,6 +122,25 @@ def test_images_that_take_too_long_to_decode_leave_no_time_to_those_behind_them(
     slow_one, cut_pair = engine.answers([make_query("embed", [draw_image(2)]), pair])
     assert slow_one["release"] == engine.release.id
     assert "too long to decode" in cut_pair.headline
+
+
+def test_queries_that_take_too_long_to_answer_leave_no_time_to_those_behind_them(engine, monkeypatch):
+    """Sixteen scenes of hundreds of objects took a worker from everybody."""
+    clock, embed = [0.0], type(OPERATIONS["embed"])
+    respond = embed.respond
+
+    def slow(self, *asked):
+        clock[0] += 0.6 * module.ANSWERING_S
+        return respond(self, *asked)
+
+    monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(embed, "respond", slow)
+    first, second, late = engine.answers([make_query("embed", [draw_image(number)]) for number in range(3)])
+    assert first["release"] == second["release"] == engine.release.id
+    assert isinstance(late, Unavailable)
+    assert late.retry
+    assert engine.answer(make_query("embed", [draw_image(2)]))["release"] == engine.release.id
+    assert 2 * module.ANSWERING_S > RESPONSE_S > module.ANSWERING_S > module.DECODING_S
 
 
 def test_a_missing_release_is_not_found(tmp_path):

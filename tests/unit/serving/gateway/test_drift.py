@@ -32,7 +32,7 @@ def answers(best, count, *, margin=0.3, unknown=0.2):
 def test_answers_like_those_to_held_out_images_have_not_moved(caplog):
     seen = Drift()
     seen.note(SERVED, "identify", answers(0.7, WINDOW))
-    found = seen.differences()["r"]
+    found = seen.distances()["r"]
     assert set(found) == {"best_score", "margin", "unknown"}
     assert not any(each.has_moved for each in found.values())
     assert not caplog.records
@@ -51,7 +51,7 @@ def test_what_has_moved_is_named_and_warned_of_once(caplog, changes, moved):
     with caplog.at_level(logging.WARNING):
         for _ in range(4):
             seen.note(SERVED, "identify", answers(count=FEWEST, **changes))
-    assert {name for name, each in seen.differences()["r"].items() if each.has_moved} == moved
+    assert {name for name, each in seen.distances()["r"].items() if each.has_moved} == moved
     assert len(caplog.records) == len(moved)
     assert "mugs 3" in caplog.text
 
@@ -59,9 +59,9 @@ def test_what_has_moved_is_named_and_warned_of_once(caplog, changes, moved):
 def test_only_the_last_answers_count_and_few_say_nothing():
     seen = Drift()
     seen.note(SERVED, "identify", answers(0.2, FEWEST - 1))
-    assert seen.differences() == {}
+    assert seen.distances() == {}
     seen.note(SERVED, "identify", answers(0.7, WINDOW))
-    assert not seen.differences()["r"]["best_score"].has_moved
+    assert not seen.distances()["r"]["best_score"].has_moved
 
 
 def test_searches_other_releases_and_releases_without_a_reference_are_left_out():
@@ -69,7 +69,7 @@ def test_searches_other_releases_and_releases_without_a_reference_are_left_out()
     seen.note(SERVED, "search", answers(0.2, WINDOW))
     seen.note(SERVED, "identify", [answer | {"release": "old"} for answer in answers(0.2, WINDOW)])
     seen.note(Served("mugs", "3", "r", "s"), "identify", answers(0.2, WINDOW))
-    assert seen.differences() == {}
+    assert seen.distances() == {}
 
 
 def test_the_p_values_are_those_of_the_known_tests():
@@ -89,7 +89,7 @@ def test_an_answer_falls_into_the_bin_in_which_the_same_similarity_was_counted()
         reference = Reference(queries=FEWEST, best_score=counted, margin=counted, unknown=0)
         answered = {"release": "r", "score": round(float(score), 6), "margin": round(float(score), 6), "known": True}
         seen.note(Served("mugs", "3", "r", "s", reference=reference), "identify", [answered] * FEWEST)
-        assert seen.differences()["r"]["best_score"].psi == 0
+        assert seen.distances()["r"]["best_score"].psi == 0
     assert histogram(np.array([-0.5, 1.0000001], np.float32)) == (1, *[0] * (BINS - 2), 1)
 
 

@@ -66,10 +66,15 @@ def test_the_series_of_a_release_that_neither_serves_nor_is_tried_are_dropped_so
     assert gateway.named() == {"1", "2"}
     gateway.pass_by(GONE_S)
     assert gateway.named() == {"1"}
-    assert set(gateway.drift.differences()) == {"release-1"}
+    assert set(gateway.drift.distances()) == {"release-1"}
     gateway.current = [served("2")]
     gateway.pass_by(GONE_S)
     assert "release-" not in gateway.metrics.text().decode()
+
+
+def test_there_is_no_series_beside_those_that_are_named(gateway):
+    gateway.answer("1")
+    assert "_created" not in gateway.metrics.text().decode()
 
 
 def test_what_is_asked_on_is_kept_though_it_is_not_on_record(gateway):

@@ -75,6 +75,12 @@ def test_an_unknown_label_or_group_is_refused_with_the_nearest_name(engine, opti
         ask(engine, "search", draw_image(0), **options)
 
 
+def test_a_label_that_is_like_none_brings_no_suggestion(engine):
+    with pytest.raises(InvalidInput, match="no label 'zq'") as refused:
+        ask(engine, "search", draw_image(0), label="zq")
+    assert refused.value.hint == ""
+
+
 def test_a_gallery_without_groups_has_none_to_ask_for(bare):
     with pytest.raises(InvalidInput, match="no group 'even'"):
         ask(bare, "search", draw_image(0), group="even")

@@ -7,7 +7,7 @@ import pytest
 
 from model.home import Home
 from model.schemas.challenge import Challenge
-from serving.rollout.challengers import Challenger, on_record, read_challengers, write_challenger
+from serving.rollout.challengers import DeployedChallenger, on_record, read_challengers, write_challenger
 from serving.rollout.deployed import Deployed, write_deployed
 from serving.rollout.leftovers import clear_store, discard_archive
 
@@ -18,7 +18,9 @@ def named(version):
 
 
 def entry(version):
-    return Challenger(**named(version), challenge=Challenge(mode="canary", share=0.05, started=datetime(2026, 1, 1, tzinfo=UTC)))
+    return DeployedChallenger(
+        **named(version), challenge=Challenge(mode="canary", share=0.05, started=datetime(2026, 1, 1, tzinfo=UTC))
+    )
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class _View:
     square: Pixels
 
 
-def enrol(
+def enrol_objects(
     samples: Iterable[Sample],
     describer: Describer,
     *,

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from model.detection.cutouts import LONGEST, Sample, cut_out, outlines_of
-from model.detection.enrolment import enrol, source_of
+from model.detection.enrolling import enrol_objects, source_of
 from model.detection.exemplars import join
 from model.detection.masks import outline_of_whole
 from model.errors import InvalidInput
@@ -23,23 +23,23 @@ def test_an_exemplar_is_stated_in_units_of_its_size_round_its_middle():
 
 def test_the_number_of_exemplars_is_bounded_by_label_and_in_all():
     many = samples() * 3
-    assert np.bincount(enrol(many, describer(), per_label=2).labels).tolist() == [2, 2, 2]
-    assert len(enrol(many, describer(), total=4)) == 4
+    assert np.bincount(enrol_objects(many, describer(), per_label=2).labels).tolist() == [2, 2, 2]
+    assert len(enrol_objects(many, describer(), total=4)) == 4
 
 
 def test_exemplars_beside_others_count_with_them_and_use_their_projection():
     known = exemplars()
-    more = enrol(samples()[:1] * 3, describer(), per_label=2, beside=known)
+    more = enrol_objects(samples()[:1] * 3, describer(), per_label=2, beside=known)
     assert more.labels.tolist() == [0], "a second cup, and no third"
     assert more.axes is known.axes
-    assert len(enrol(samples(), describer(), total=5, beside=known)) == 2
+    assert len(enrol_objects(samples(), describer(), total=5, beside=known)) == 2
     with pytest.raises(InvalidInput, match="are there already"):
-        enrol(samples(), describer(), total=3, beside=known)
+        enrol_objects(samples(), describer(), total=3, beside=known)
 
 
 def test_joined_exemplars_are_those_of_both_and_their_background_is_bounded():
     known = exemplars()
-    other = enrol(
+    other = enrol_objects(
         [sample._replace(label="urn", id=f"urn{n}.png") for n, sample in enumerate(samples())], describer(), beside=known
     )
     both = join(known, other, background=100)
@@ -59,14 +59,14 @@ def test_joined_exemplars_are_those_of_both_and_their_background_is_bounded():
 
 def test_exemplars_of_two_projections_are_not_joined():
     with pytest.raises(InvalidInput, match="two projections"):
-        join(exemplars(), enrol(samples()[:1], describer()), background=100)
+        join(exemplars(), enrol_objects(samples()[:1], describer()), background=100)
 
 
 def test_objects_beside_one_another_are_no_background():
     image = scene((thing("cup"), 10, 60), (thing("jar"), 170, 60))
     boxes = {"cup": (10.0, 60.0, 106.0, 156.0), "jar": (170.0, 60.0, 266.0, 156.0)}
-    both = enrol([Sample(image, box, name, f"a.png#{name}") for name, box in boxes.items()], describer())
-    alone = enrol([Sample(image, boxes["cup"], "cup", "a.png#cup")], describer())
+    both = enrol_objects([Sample(image, box, name, f"a.png#{name}") for name, box in boxes.items()], describer())
+    alone = enrol_objects([Sample(image, boxes["cup"], "cup", "a.png#cup")], describer())
     assert len(both.background) < len(alone.background)
 
 
@@ -77,7 +77,7 @@ def test_whole_images_of_one_object_agree_on_its_outline():
         for n, view in enumerate(views)
     ]
     mixed = [torch.where(view == GROUND, other // 4 + 96, view) for view, other in zip(views, noise, strict=True)]
-    found = enrol([Sample(image, None, "cup", f"{n}.png") for n, image in enumerate(mixed)], describer())
+    found = enrol_objects([Sample(image, None, "cup", f"{n}.png") for n, image in enumerate(mixed)], describer())
     assert len(found) == 3
     assert (found.sizes > 0.75 * OBJECT).all()
 
@@ -100,9 +100,9 @@ def test_a_large_object_is_enrolled_from_a_reduced_image():
 def test_images_without_keypoints_cannot_be_enrolled():
     blank = torch.full((3, 50, 50), GROUND, dtype=torch.uint8)
     with pytest.raises(InvalidInput, match="no image has a keypoint"):
-        enrol([Sample(blank, None, "cup", "a.png")], describer())
+        enrol_objects([Sample(blank, None, "cup", "a.png")], describer())
     with pytest.raises(InvalidInput, match="no image has a keypoint"):
-        enrol([], describer())
+        enrol_objects([], describer())
 
 
 def test_the_source_of_a_sample_is_its_image():

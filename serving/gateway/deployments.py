@@ -17,7 +17,7 @@ from serving.rollout.deployed import Deployed, read_deployed
 _log = logging.getLogger("glocal.gateway")
 
 
-class Record:
+class Deployments:
     """The versions that serve, by name of the model. Where the record is lost or damaged, those known before serve on.
 
     Args:

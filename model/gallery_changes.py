@@ -1,4 +1,4 @@
-"""Enrolment: a release with another gallery under the same weights. Nothing is trained, so the embedding space stays.
+"""Changes of a gallery: a release with another one under the same weights. Nothing is trained, so the embedding space stays.
 
 Vectors, local features and enrolled objects of entries that stay are taken over as they are; those of new images are computed.
 The thresholds are taken over, because they depend on the space alone. `serving.enrolment` decides whether the result may serve.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.data.manifest import Manifest, read_manifest
 from model.data.spread import evenly
-from model.detection.enrolment import source_of
+from model.detection.enrolling import source_of
 from model.detection.exemplars import Exemplars
 from model.detection.of_manifest import enrol_rows
 from model.detection.references import Describer
@@ -27,7 +27,7 @@ from model.detection.stored_exemplars import load_exemplars, save_exemplars
 from model.errors import InvalidInput
 from model.gallery_entries import Hashes, content, contents, counts_by_label, entries_of, entry_ids, ids_of, origin
 from model.golden import QueryImage, query_image, write_golden
-from model.named_parts import nearest
+from model.named_parts import did_you_mean
 from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
@@ -221,8 +221,10 @@ def _named(gallery: Gallery, labels: Sequence[str], ids: Sequence[str]) -> set[s
     known = set(gallery.entries.id_array.tolist())
     for entry in ids:
         if entry not in known:
-            hint = f"Did you mean {nearest(entry, sorted(known)[:_COMPARED])!r}? See glocal gallery list --label LABEL."
-            raise InvalidInput(f"The gallery has no entry {entry!r}.", hint)
+            similar = did_you_mean(entry, sorted(known)[:_COMPARED])
+            raise InvalidInput(
+                f"The gallery has no entry {entry!r}.", f"{similar} See glocal gallery list --label LABEL.".strip()
+            )
     return {*ids, *chain.from_iterable(ids_of(gallery, label) for label in labels)}
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from model.data.images import decode_image, to_png
 from model.data.manifest import read_manifest
-from model.enrolment import PinnedImages, add_images, remove_images, replace_gallery
 from model.errors import InvalidInput
 from model.files import read_json, sha256_json
+from model.gallery_changes import PinnedImages, add_images, remove_images, replace_gallery
 from model.gallery_entries import compare_galleries, counts_by_label
 from model.golden import QueryImage
 from model.release import EXEMPLARS, LOCAL_FEATURES, seal_release, space_id

@@ -9,8 +9,8 @@ from model.errors import Unavailable
 from model.home import Home
 from model.schemas.challenge import Challenge
 from serving.backends.port import Served
-from serving.gateway.record import Record
-from serving.rollout.challengers import Challenger, write_challenger
+from serving.gateway.deployments import Deployments
+from serving.rollout.challengers import DeployedChallenger, write_challenger
 from serving.rollout.deployed import Deployed, write_deployed
 
 
@@ -25,20 +25,20 @@ def deploy(folder, name, version):
 
 
 def test_it_follows_what_is_deployed(folder):
-    record = Record(folder)
-    assert record.served() == {}
+    deployments = Deployments(folder)
+    assert deployments.served() == {}
     deploy(folder, "mugs", "1")
     deploy(folder, "oats", "4")
-    assert {name: each.version for name, each in record.served().items()} == {"mugs": "1", "oats": "4"}
+    assert {name: each.version for name, each in deployments.served().items()} == {"mugs": "1", "oats": "4"}
     deploy(folder, "mugs", "2")
-    assert (record.served()["mugs"].release, record.served()["mugs"].workers) == ("r2", 2)
+    assert (deployments.served()["mugs"].release, deployments.served()["mugs"].workers) == ("r2", 2)
 
 
 @pytest.mark.parametrize("lose", ["remove", "empty", "replace by a folder", "replace by a link to itself"])
 def test_what_served_serves_on_when_the_record_is_lost(folder, lose, caplog):
-    record = Record(folder)
+    deployments = Deployments(folder)
     deploy(folder, "mugs", "1")
-    before = record.served()
+    before = deployments.served()
     folder.deployed.unlink()
     if lose == "empty":
         folder.deployed.touch()
@@ -47,7 +47,7 @@ def test_what_served_serves_on_when_the_record_is_lost(folder, lose, caplog):
     elif lose == "replace by a link to itself":
         folder.deployed.symlink_to(folder.deployed)
     with caplog.at_level(logging.WARNING):
-        assert record.served() == record.served() == before
+        assert deployments.served() == deployments.served() == before
     assert len(caplog.records) == (lose != "remove")
 
 
@@ -55,18 +55,18 @@ def test_a_record_that_was_never_read_is_an_error_whose_cause_only_the_log_tells
     folder.root.mkdir()
     folder.deployed.write_text("{")
     with caplog.at_level(logging.ERROR), pytest.raises(Unavailable) as caught:
-        Record(folder).served()
+        Deployments(folder).served()
     assert str(folder.root) not in str(caught.value)
     assert f"{folder.deployed} is damaged" in caplog.text
 
 
 def test_it_follows_what_is_tried(folder):
-    record = Record(folder)
-    assert record.challengers() == {}
+    deployments = Deployments(folder)
+    assert deployments.challengers() == {}
     terms = Challenge(mode="shadow", share=0.1, started=datetime(2026, 1, 1, tzinfo=UTC))
     entry = {"archive": "mugs-2.mar", "sha256": "x", "release": "r2", "embedding_space_id": "s", "workers": 3}
-    write_challenger(folder.challengers, "mugs", Challenger(version="2", challenge=terms, **entry))
-    assert record.challengers()["mugs"].served == Served("mugs", "2", "r2", "s", 3)
-    assert record.challengers()["mugs"].challenge == terms
+    write_challenger(folder.challengers, "mugs", DeployedChallenger(version="2", challenge=terms, **entry))
+    assert deployments.challengers()["mugs"].served == Served("mugs", "2", "r2", "s", 3)
+    assert deployments.challengers()["mugs"].challenge == terms
     folder.challengers.write_text("{")
-    assert record.challengers() == {}
+    assert deployments.challengers() == {}

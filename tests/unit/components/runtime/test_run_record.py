@@ -1,4 +1,4 @@
-from components.runtime.record import run_evidence
+from components.runtime.run_record import run_evidence
 from model.environment import Environment
 
 
