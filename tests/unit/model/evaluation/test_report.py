@@ -265,7 +265,7 @@ def test_a_threshold_that_does_not_give_what_it_states_is_said_so(wrongly, right
 
 def test_heads_detection_matches_map_and_costs_are_shown(page):
     for words in (
-        "431 <small>MiB</small>",
+        "431 MiB of memory to answer queries",
         "AP50, boxes and labels",
         "3 scenes with 8 true boxes",
         "1 right, 1 wrong, 1 missed",
@@ -306,7 +306,7 @@ def test_what_was_not_measured_has_no_section(made, tmp_path):
     text = (folder / "report.html").read_text()
     for name in ("thresholds", "heads", "detection", "matches", "map", "champion"):
         assert f'id="{name}"' not in text
-    assert "<dt>Memory</dt><dd class" not in text
+    assert "of memory to answer queries" not in text
 
 
 def test_right_and_wrong_are_told_by_a_sign_and_a_word_not_by_colour_alone(page):
