@@ -95,7 +95,8 @@ def bind_loopback(port: int = 0) -> socket.socket:
         port: The port, which a later server may take at once, whichever connections of this one linger. 0: a free one that
             nobody else can bind while the socket is open.
     """
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sets TCP_NODELAY
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # so it is for accepted connections: none waits to be filled
     if port:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -22,3 +22,12 @@ def test_a_port_that_is_taken_is_replaced_by_a_free_one_which_the_next_server_ca
             accepted.close()  # the side that closes first lingers
     with bind_loopback(address[1]) as second:
         assert second.getsockname() == address
+
+
+def test_what_is_answered_on_a_connection_is_sent_at_once():
+    with bind_loopback() as listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()):
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
