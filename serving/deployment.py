@@ -15,12 +15,14 @@ from model.release import Release
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.scratch import scratch_folder
+from serving import server
 from serving.approval import refuse_unapproved
+from serving.backends.port import Backend
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 from serving.rollout.challenge import end_challenge
 from serving.rollout.deployed import Deployed, read_deployed
-from serving.rollout.endpoint import Endpoint
+from serving.rollout.endpoint import DEPLOYMENT_WAIT_S, Endpoint, connect, deploying
 from serving.rollout.switch import deployment, retire, switch_over
 
 
@@ -46,6 +48,23 @@ class ModelRecords:
     def deployed(self) -> Deployed | None:
         """The version on record as serving; None if there is none."""
         return read_deployed(self.home.serve.deployed).get(self.name)
+
+
+@contextmanager
+def locked_endpoint(home: Home, wanted: Backend | None = None, *, wait_s: float = DEPLOYMENT_WAIT_S) -> Iterator[Endpoint]:
+    """The endpoint of a home, started if it does not run, while no other deployment takes place.
+
+    Args:
+        home: GLOCAL_HOME.
+        wanted: The adapter whose server is to run: see `server.ensure`.
+        wait_s: Seconds to wait for another deployment to finish.
+
+    Raises:
+        Conflict: It does not finish.
+        Unavailable: The server does not come up.
+    """
+    with deploying(home.serve, wait_s=wait_s), connect(home.serve, server.ensure(home, wanted)) as endpoint:
+        yield endpoint
 
 
 def deploy_version(
