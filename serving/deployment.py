@@ -20,7 +20,7 @@ from serving.approval import refuse_unapproved
 from serving.backends.port import Backend
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
-from serving.rollout.challenge import end_challenge
+from serving.rollout.challengers import read_challengers
 from serving.rollout.deployed import Deployed, read_deployed
 from serving.rollout.endpoint import DEPLOYMENT_WAIT_S, Endpoint, connect, deploying
 from serving.rollout.switch import deployment, retire, switch_over
@@ -80,7 +80,7 @@ def deploy_version(
 ) -> Deployment:
     """Make a version serve, move the aliases to it, and retire the version that served before.
 
-    A challenge of the model ends first: it was against the version that served.
+    A challenge of the model ends once the version is verified: it was against the version that served.
 
     An error closes the ledger's entry as failed. A kill leaves the entry to `serving.reconcile`.
 
@@ -99,7 +99,7 @@ def deploy_version(
         GlocalError: The version cannot be loaded or does not verify. What served before still serves, and no alias moved.
     """
     refuse_unapproved(model.registry, model.ledger, version)
-    end_challenge(endpoint, model.name)
+    challenger = read_challengers(endpoint.folder.challengers).get(model.name)
     place = serving_place(model.home)
     entry = model.ledger.begin(
         by=by, why=why, before=before or "", version=version.version, release_id=version.release, place=place
@@ -112,6 +112,8 @@ def deploy_version(
         model.registry.make_champion(version.version, before)
         model.ledger.close(entry, "promoted", ended=switched)
         retire(endpoint, model.name, old)
+        if challenger is not None and challenger.version != version.version:
+            retire(endpoint, model.name, challenger)
         return deployment(endpoint, opened, version.version, model.name)
 
 

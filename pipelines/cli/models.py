@@ -48,9 +48,7 @@ def models(name: Name = "", as_json: Json = False) -> None:
 def history(
     name: Name = "",
     at: Annotated[str, typer.Option(help="Show what served at a time, such as '2026-11-29 14:30' (local) or an ISO time.")] = "",
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Check that no entry or release was changed or removed.")
-    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check that no entry or release was changed or removed.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show every attempt to change what serves: when, who, why, and how it ended.
