@@ -216,9 +216,7 @@ def _show(plan: "PromotionPlan") -> None:
     for name, setting in plan.settings.items():
         say(visible(f"  {name:<24} {setting.before or 'unset'} -> {setting.after or 'unset'}"))
     if plan.unsigned:
-        say(
-            "  signature                none, and GLOCAL_VERIFYING_KEY is set: it will be refused; sign it first: glocal sign"
-        )
+        say("  signature                none, and GLOCAL_VERIFYING_KEY is set: it will be refused; sign it first: glocal sign")
     if not plan.same_space:
         say("  embedding space          another: vectors and scores that callers keep cannot be compared with the new ones;")
         say("                           the version brings the gallery of its own space")

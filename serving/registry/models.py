@@ -319,6 +319,15 @@ class Registry:
         row = self._get(version)
         return self._copied(row, str(row.source).removesuffix(_MODEL) + _EVIDENCE, out)
 
+    def document(self, version: str, name: str, out: Path) -> Path:
+        """Copy one file of the documents that are kept with a version, such as `report/report.json`, into a folder.
+
+        Raises:
+            NotFound: There is no such version or file.
+        """
+        row = self._get(version)
+        return self._copied(row, f"{str(row.source).removesuffix(_MODEL)}{_EVIDENCE}/{name}", out)
+
     def evidence_sha256(self, version: str) -> str:
         """SHA-256 of the documents that are kept with a version, as they are now.
 
