@@ -33,13 +33,13 @@ def deploy(
     from components.runtime.reporting import record_approval, record_deployed
     from components.runtime.step import step
     from model.config import ServeConfig, served_name
-    from model.release import open_release
     from model.schemas.decision import DECISION, Decision
+    from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
     from serving.promotion import promote_release
 
     with step("deploy") as current:
         environment, config = current.environment, ServeConfig(**serve)
-        name = served_name(config, open_release(Path(release.path)).pin.path)
+        name = served_name(config, ReleaseManifest.load(Path(release.path) / RELEASE_MANIFEST).data.path)
         if not record_approval(current, name, version):
             return ""
         done = promote_release(

@@ -6,19 +6,15 @@ errors or latency. No alias moves, and the ledger of promotions has no entry: a 
 
 from model.claim import check_folders, claim
 from model.home import Home
-from model.locks import hold
 from model.schemas.challenge import Challenge, ServedChallenger
 from serving import server
-from serving.deployment import fetched_release
+from serving.deployment import fetched_release, locked_endpoint
 from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
 from serving.rollout.challenge import begin_challenge, end_challenge, forget_challenge
-from serving.rollout.endpoint import connect
-
-_LOCK_WAIT_S = 180.0
-_BUSY = "A deployment is under way."
+from serving.rollout.endpoint import connect, deploying
 
 
 def start_challenge(
@@ -45,8 +41,7 @@ def start_challenge(
     registry = Registry(tracking_uri, name)
     with (
         fetched_release(registry, version) as release,
-        hold(home.serve.deploy_lock, wait_s=_LOCK_WAIT_S, busy=_BUSY),
-        connect(home.serve, server.ensure(home)) as endpoint,
+        locked_endpoint(home) as endpoint,
     ):
         log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
         refuse_other_data(registry, release.pin, allowed=False)
@@ -63,7 +58,7 @@ def stop_challenge(home: Home, name: str) -> str | None:
     check_folders(home, home.serve.root)
     if not home.serve.challengers.exists():
         return None
-    with hold(home.serve.deploy_lock, wait_s=_LOCK_WAIT_S, busy=_BUSY):
+    with deploying(home.serve):
         running = server.answering(home)
         if running is None:
             ended = forget_challenge(home.serve, name)

@@ -24,7 +24,7 @@ from model.schemas.model_version import ModelVersion
 from model.schemas.release_manifest import ReleaseManifest
 from serving.deployment import fetched_release
 from serving.lineage import serving_versions
-from serving.registry.models import Registry, registered_models
+from serving.registry.models import Registry, registered_versions
 
 _TRAINED, _TESTED = {"train", "val"}, {"test", "scene"}
 
@@ -130,21 +130,20 @@ class _Version:
 def _uses(home: Home, tracking_uri: str, asked: str, use: Callable[[_Version, DataPin], DataUse | None]) -> DataUses:
     """What `use` finds in each pin of every version; a version or data that cannot be read are named."""
     serving, uses, unread = serving_versions(home), list[DataUse](), dict[str, None]()
-    for name in registered_models(tracking_uri):
-        registry = Registry(tracking_uri, name)
-        for version in registry.versions():
+    for registry, version in registered_versions(tracking_uri):
+        serves = serving.get(version.model) == version.version
+        try:
+            opened = _Version(registry, version, registry.manifest(version.version), serves)
+        except GlocalError as error:
+            unread[f"{version.label}: {error.headline}"] = None
+            continue
+        for pin in opened.pins:
             try:
-                opened = _Version(registry, version, registry.manifest(version.version), serving.get(name) == version.version)
+                found = use(opened, pin)
             except GlocalError as error:
-                unread[f"{version.label}: {error.headline}"] = None
+                unread[f"{version.label}, {pin.named}: {error.headline}"] = None
                 continue
-            for pin in opened.pins:
-                try:
-                    found = use(opened, pin)
-                except GlocalError as error:
-                    unread[f"{version.label}, {pin.named}: {error.headline}"] = None
-                    continue
-                uses += [found] if found else []
+            uses += [found] if found else []
     return DataUses(asked=asked, uses=tuple(uses), unread=tuple(unread))
 
 

@@ -15,12 +15,14 @@ from model.release import Release
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.scratch import scratch_folder
+from serving import server
 from serving.approval import refuse_unapproved
+from serving.backends.port import Backend
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
-from serving.rollout.challenge import end_challenge
+from serving.rollout.challengers import read_challengers
 from serving.rollout.deployed import Deployed, read_deployed
-from serving.rollout.endpoint import Endpoint
+from serving.rollout.endpoint import DEPLOYMENT_WAIT_S, Endpoint, connect, deploying
 from serving.rollout.switch import deployment, retire, switch_over
 
 
@@ -48,6 +50,23 @@ class ModelRecords:
         return read_deployed(self.home.serve.deployed).get(self.name)
 
 
+@contextmanager
+def locked_endpoint(home: Home, wanted: Backend | None = None, *, wait_s: float = DEPLOYMENT_WAIT_S) -> Iterator[Endpoint]:
+    """The endpoint of a home, started if it does not run, while no other deployment takes place.
+
+    Args:
+        home: GLOCAL_HOME.
+        wanted: The adapter whose server is to run: see `server.ensure`.
+        wait_s: Seconds to wait for another deployment to finish.
+
+    Raises:
+        Conflict: It does not finish.
+        Unavailable: The server does not come up.
+    """
+    with deploying(home.serve, wait_s=wait_s), connect(home.serve, server.ensure(home, wanted)) as endpoint:
+        yield endpoint
+
+
 def deploy_version(
     model: ModelRecords,
     endpoint: Endpoint,
@@ -61,7 +80,7 @@ def deploy_version(
 ) -> Deployment:
     """Make a version serve, move the aliases to it, and retire the version that served before.
 
-    A challenge of the model ends first: it was against the version that served.
+    A challenge of the model ends once the version is verified: it was against the version that served.
 
     An error closes the ledger's entry as failed. A kill leaves the entry to `serving.reconcile`.
 
@@ -80,7 +99,7 @@ def deploy_version(
         GlocalError: The version cannot be loaded or does not verify. What served before still serves, and no alias moved.
     """
     refuse_unapproved(model.registry, model.ledger, version)
-    end_challenge(endpoint, model.name)
+    challenger = read_challengers(endpoint.folder.challengers).get(model.name)
     place = serving_place(model.home)
     entry = model.ledger.begin(
         by=by, why=why, before=before or "", version=version.version, release_id=version.release, place=place
@@ -93,6 +112,8 @@ def deploy_version(
         model.registry.make_champion(version.version, before)
         model.ledger.close(entry, "promoted", ended=switched)
         retire(endpoint, model.name, old)
+        if challenger is not None and challenger.version != version.version:
+            retire(endpoint, model.name, challenger)
         return deployment(endpoint, opened, version.version, model.name)
 
 

@@ -1,9 +1,13 @@
-"""What the run of a registered version left on record: its settings, its report with every query's figures, its decision.
+"""What a registered version has on record: its run's settings, its report with every query's figures, its decision.
+
+Report and decision are those that are kept with the version; versions of earlier revisions have them with their run alone.
 
 A version whose gallery alone was changed has the network of its base version, so its report is that of the version that was
 trained.
 """
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from model.errors import NotFound
@@ -44,36 +48,48 @@ def run_of(runs: Runs, version: ModelVersion) -> RunRecord | None:
         return None
 
 
-def report_of(runs: Runs, version: ModelVersion) -> Report:
+def report_of(registry: Registry, runs: Runs, version: ModelVersion) -> Report:
     """The report on a version that was trained.
 
     Raises:
-        NotFound: Its run kept none on this release.
+        NotFound: None is kept on this release.
         InvalidInput: It is damaged.
     """
-    return _on_release(_kept(runs, version, f"report/{REPORT}", Report), version)
+    return _on_release(_kept(registry, runs, version, f"report/{REPORT}", Report), version)
 
 
-def decision_of(runs: Runs, version: ModelVersion) -> Decision:
+def decision_of(registry: Registry, runs: Runs, version: ModelVersion) -> Decision:
     """The gate's decision on a version; raises as `report_of`."""
-    return _on_release(_kept(runs, version, f"decision/{DECISION}", Decision), version)
+    return _on_release(_kept(registry, runs, version, f"decision/{DECISION}", Decision), version)
 
 
-def change_of(runs: Runs, version: ModelVersion) -> GalleryChange:
+def change_of(registry: Registry, runs: Runs, version: ModelVersion) -> GalleryChange:
     """What the enrolment or removal that made a version did; raises as `report_of`."""
-    return _on_release(_kept(runs, version, f"gallery/{CHANGE}", GalleryChange), version)
+    return _on_release(_kept(registry, runs, version, f"gallery/{CHANGE}", GalleryChange), version)
 
 
-def queries_of(runs: Runs, version: ModelVersion) -> PerQuery:
+def queries_of(registry: Registry, runs: Runs, version: ModelVersion) -> PerQuery:
     """Figures and neighbours of every query of the report on a version; raises as `report_of`."""
     with scratch_folder("queries") as scratch:
-        return PerQuery.load(runs.kept_file(version.run_id, f"report/{CANDIDATE}", scratch))
+        return PerQuery.load(_file(registry, runs, version, f"report/{CANDIDATE}", scratch))
 
 
-def _kept(runs: Runs, version: ModelVersion, name: str, kind: type[D]) -> D:
-    """A document that the run of a version kept."""
+def _kept(registry: Registry, runs: Runs, version: ModelVersion, name: str, kind: type[D]) -> D:
+    """A document that was kept with a version, or by its run."""
     with scratch_folder("evidence") as scratch:
-        return kind.load(runs.kept_file(version.run_id, name, scratch))
+        return kind.load(_file(registry, runs, version, name, scratch))
+
+
+def _file(registry: Registry, runs: Runs, version: ModelVersion, name: str, out: Path) -> Path:
+    """A copy of a file that was kept with a version, which is what people approve; else of the one that its run kept.
+
+    Raises:
+        NotFound: Neither was.
+    """
+    if version.evidence_sha256:
+        with suppress(NotFound):
+            return registry.document(version.version, name, out)
+    return runs.kept_file(version.run_id, name, out)
 
 
 def _on_release(found: D, version: ModelVersion) -> D:

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from model.errors import InvalidInput
+from model.errors import GlocalError, InvalidInput
 from model.home import Home
 from model.schemas.promotion import Promotion
+from serving.archive import verify_archive
 from serving.deployment import serving_place
 from serving.registry.ledger import read_ledger
 from serving.registry.ledger_file import LedgerFile
+from serving.registry.models import registered_versions
+from serving.rollout.challengers import on_record
 
 
 def read_history(tracking_uri: str, *, name: str = "") -> list[Promotion]:
@@ -43,6 +46,23 @@ def history_faults(home: Home, tracking_uri: str) -> list[str]:
         yield from (entry for entry in read_ledger(tracking_uri) if entry.place in {"", place})
 
     return LedgerFile(home.ledger).faults(recorded())
+
+
+def release_faults(home: Home, tracking_uri: str) -> list[str]:
+    """What was changed in the releases of registered versions, and in the archives that serve, in sentences."""
+    found = list[str]()
+    for registry, version in registered_versions(tracking_uri):
+        if not version.removed:
+            try:
+                registry.check(version.version)
+            except GlocalError as error:
+                found.append(f"The stored release of {version.label} is not whole: {error.headline}")
+    for name, entry in on_record(home.serve):
+        try:
+            verify_archive(home.serve.store / entry.archive, entry.sha256)
+        except GlocalError as error:
+            found.append(f"What serves as {name} {entry.version} would not come back: {error.headline}")
+    return found
 
 
 def refuse_changed_history(home: Home, tracking_uri: str) -> None:

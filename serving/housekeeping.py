@@ -33,6 +33,7 @@ from serving.needed import Needed, needed
 from serving.registry.models import Registry
 from serving.rollout.challengers import kept_archives
 from serving.rollout.deployed import read_deployed
+from serving.rollout.endpoint import deploying
 from serving.rollout.leftovers import stored_versions
 
 _DAY_S = 86_400
@@ -40,7 +41,6 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 _CACHES = ("features", "images", "training", "reproductions")
 _BEGUN, _RESULT, _LOCK = "run.json", "result.json", "lock"
 _LOOKED_AT = (RELEASE_MANIFEST, _BEGUN, _RESULT, ALIVE, _LOCK)
-_BUSY = "A deployment is under way."
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def remove_garbage(garbage: Garbage, home: Home, tracking_uri: str, *, days: flo
         GlocalError: See `find_garbage`.
     """
     claim(home)
-    with hold(home.serve.deploy_lock, wait_s=0, busy=_BUSY):
+    with deploying(home.serve, wait_s=0):
         now = find_garbage(home, tracking_uri, days=days)
         paths = {item.path for item in garbage.items}
         removed = [item for item in now.items if item.path in paths and _remove(item, home, tracking_uri)]

@@ -43,18 +43,18 @@ def lineage_of(home: Home, tracking_uri: str, name: str, version: str) -> Lineag
     if pipeline is None:
         notes.append(f"No run is on record that made {found.label}.")
     trained = readable(lambda: trained_version(registry, found), notes)
-    report = readable(lambda: report_of(runs, trained), notes) if trained and trained.run_id and pipeline else None
+    report = readable(lambda: report_of(registry, runs, trained), notes) if trained and trained.run_id and pipeline else None
     return Lineage(
         version=found,
         serves=serving_versions(home).get(name) == version,
         data=manifest.data if manifest else None,
         gallery=(manifest.gallery or ()) if manifest else (),
         run=pipeline,
-        change=readable(lambda: change_of(runs, found), notes) if pipeline and found.base_version else None,
+        change=readable(lambda: change_of(registry, runs, found), notes) if pipeline and found.base_version else None,
         settings=changed_from_default(pipeline) if pipeline else {},
         evaluated=trained.version if trained and report else "",
         figures=report.retrieval.figures if report else {},
-        decision=readable(lambda: decision_of(runs, found), notes) if pipeline else None,
+        decision=readable(lambda: decision_of(registry, runs, found), notes) if pipeline else None,
         promotions=tuple(entry for entry in read_history(tracking_uri, name=name) if entry.version == version),
         notes=tuple(notes),
     )

@@ -1,6 +1,5 @@
 """What a home still needs: the registered versions that are kept, and the releases, data and runs that belong to them."""
 
-import os
 from dataclasses import dataclass
 
 from model.errors import GlocalError
@@ -9,8 +8,8 @@ from model.schemas.model_version import ModelVersion
 from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from serving.archive import stored_manifest
 from serving.registry.ledger import read_ledger
-from serving.registry.models import Registry, registered_models
-from serving.registry.store import refuse_lost_records, sqlite_file
+from serving.registry.models import Registry, registered_versions
+from serving.registry.store import refuse_lost_records
 from serving.registry.stored import release_in
 from serving.rollout.challengers import kept_archives, on_record
 
@@ -49,7 +48,7 @@ def needed(home: Home, tracking_uri: str, since: int) -> Needed:
     refuse_lost_records(tracking_uri, home)
     served = _served(home.serve)
     releases = {manifest.release_id for manifest in served} | {entry.release for _, entry in on_record(home.serve)}
-    versions = _versions(tracking_uri)
+    versions = [version for _, version in registered_versions(tracking_uri)]
     named = {
         (entry.model, version)
         for entry in (read_ledger(tracking_uri) if versions else [])
@@ -68,14 +67,6 @@ def needed(home: Home, tracking_uri: str, since: int) -> Needed:
         releases=frozenset(releases | {each.release for each in kept}),
         unneeded=tuple(each for each in versions if each not in kept),
     )
-
-
-def _versions(tracking_uri: str) -> list[ModelVersion]:
-    """All registered versions; none if there is no database yet."""
-    file = sqlite_file(tracking_uri)
-    if file is not None and not os.path.lexists(file):
-        return []
-    return [version for name in registered_models(tracking_uri) for version in Registry(tracking_uri, name).versions()]
 
 
 def _served(folder: ServeFolder) -> list[ReleaseManifest]:

@@ -26,5 +26,5 @@ def refuse_other_data(registry: Registry, pin: DataPin, *, allowed: bool) -> Non
             f"The champion of {registry.name} is version {champion.version}, trained on {name or 'unknown data'}{revision}; "
             f"the data here are {pin.named}.",
             "Register the model under another name with serve.name. To replace it: serve.replace_other_data=true for a run, "
-            "--replace-other-data for glocal promote.",
+            "--replace-other-data for glocal promote and glocal approve.",
         )

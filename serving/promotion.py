@@ -17,23 +17,21 @@ from model.evaluation.card import render_card
 from model.evaluation.gate import check_belong_together, check_decided
 from model.evaluation.report import REPORT
 from model.home import Home
-from model.locks import hold
 from model.release import Release, open_release
 from model.schemas.decision import DECISION, Decision
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
-from serving import server
 from serving.client import Client
-from serving.deployment import ModelRecords, deploy_version, fetched_release
+from serving.deployment import ModelRecords, deploy_version, fetched_release, locked_endpoint
 from serving.golden import replay_golden
 from serving.history import refuse_changed_history
 from serving.other_data import refuse_other_data
 from serving.reconcile import log_differences, reconcile_endpoint
 from serving.registry.models import Registry
 from serving.registry.store import refuse_lost_records
-from serving.rollout.endpoint import connect
+from serving.rollout.endpoint import DEPLOYMENT_WAIT_S, Endpoint
 from serving.rollout.switch import deployment, refuse_two_releases, switch_over
 
 
@@ -133,7 +131,8 @@ def promote(
     workers: int | None = None,
     replace_other_data: bool = False,
     instead_of: str | None = None,
-    lock_wait_s: float = 180,
+    locked: Endpoint | None = None,
+    lock_wait_s: float = DEPLOYMENT_WAIT_S,
 ) -> Deployment:
     """Make a registered version the one that serves, and the champion.
 
@@ -148,6 +147,7 @@ def promote(
         workers: Number of worker processes; default: as many as the version that serves has.
         replace_other_data: Whether the champion may be of another data set.
         instead_of: The version that must still be champion; empty: none may be; None: any.
+        locked: The endpoint, whose lock of deployments the caller holds; default: the home's, locked here.
         lock_wait_s: Seconds to wait for another deployment to finish.
 
     Raises:
@@ -164,8 +164,7 @@ def promote(
     wanted = model.registry.version(version)
     with (
         _release_of(model.registry, wanted, release) as opened,
-        hold(home.serve.deploy_lock, wait_s=lock_wait_s, busy="Another deployment is under way."),
-        connect(home.serve, server.ensure(home)) as endpoint,
+        nullcontext(locked) if locked else locked_endpoint(home, wait_s=lock_wait_s) as endpoint,
     ):
         log_differences(reconcile_endpoint(home, tracking_uri, endpoint))
         before, serving = model.registry.alias("champion"), endpoint.serving(name)

@@ -20,24 +20,23 @@ from model.claim import claim
 from model.environment import current_user
 from model.errors import Conflict, GlocalError, NotFound, StorageFailed
 from model.home import Home, ServeFolder
-from model.locks import hold, may_hold
+from model.locks import may_hold
 from model.schemas.status import Difference, ServerStatus
 from model.scratch import remove_abandoned
 from serving import backends, server
 from serving.backends.port import Backend
-from serving.deployment import ModelRecords, deploy_version, fetched_release, serving_place
+from serving.deployment import ModelRecords, deploy_version, fetched_release, locked_endpoint, serving_place
 from serving.rebuilding import rebuild_record
 from serving.registry.models import Registry, champions
 from serving.registry.store import refuse_lost_records, sqlite_file
 from serving.rollout.challenge import restore_challengers
 from serving.rollout.deployed import Deployed, damage, read_deployed, readable_deployed
-from serving.rollout.endpoint import Endpoint, connect
+from serving.rollout.endpoint import DEPLOYMENT_WAIT_S, Endpoint, connect, deploying
 from serving.rollout.leftovers import clear_store, stored_models
 from serving.rollout.restoring import restore, strays, tidy
 from serving.rollout.switch import switch_over, two_releases
 
 _log = logging.getLogger(__name__)
-_LOCK_WAIT_S = 180.0
 _AT_START = "It will be deployed by glocal serve start."
 _KEPT = "Nothing was removed."
 _ONCE_READABLE = "Once the registry can be read, glocal serve start puts on record again what was deployed."
@@ -51,11 +50,10 @@ def start_server(home: Home, tracking_uri: str) -> ServerStatus:
     The server of models is the one that the setting names; another one that runs is replaced.
     """
     claim(home)
-    with hold(home.serve.deploy_lock, wait_s=_LOCK_WAIT_S, busy="A deployment is under way."):
-        ran, backend = backends.running(home.serve), backends.chosen()
-        server_files = backend.damages(home.serve)
-        with connect(home.serve, server.ensure(home, backend)) as endpoint:
-            differences = reconcile_endpoint(home, tracking_uri, endpoint)
+    ran, backend = backends.running(home.serve), backends.chosen()
+    server_files = backend.damages(home.serve)
+    with locked_endpoint(home, backend) as endpoint:
+        differences = reconcile_endpoint(home, tracking_uri, endpoint)
     switched = [_switched(ran, backend)] if ran is not None and ran is not backend else []
     return server.status(home).model_copy(update={"differences": (*server_files, *switched, *differences)})
 
@@ -77,7 +75,9 @@ def server_status(home: Home, tracking_uri: str) -> ServerStatus:
     return found.model_copy(update={"differences": (*remaining, *differences)})
 
 
-def reconcile(home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s: float = _LOCK_WAIT_S) -> tuple[Difference, ...]:
+def reconcile(
+    home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s: float = DEPLOYMENT_WAIT_S
+) -> tuple[Difference, ...]:
     """Bring the server, deployed.json and the aliases together; starts no server.
 
     Args:
@@ -92,7 +92,7 @@ def reconcile(home: Home, tracking_uri: str, *, deploy: bool = True, lock_wait_s
     if not home.serve.root.exists():
         return ()
     try:
-        with hold(home.serve.deploy_lock, wait_s=lock_wait_s, busy="A deployment is under way."):
+        with deploying(home.serve, wait_s=lock_wait_s):
             running = server.answering(home)
             if running is None:
                 return tuple(_reconcile_records(home, tracking_uri, None))

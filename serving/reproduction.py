@@ -101,7 +101,7 @@ def find_original(tracking_uri: str, name: str, version: str) -> Original:
             f"No run is on record that trained {trained.label}, so its settings are not known.",
             "Versions that glocal run registered can be repeated.",
         )
-    return Original(trained, run, report_of(runs, trained))
+    return Original(trained, run, report_of(registry, runs, trained))
 
 
 def refuse_without_gpu(original: Original, *, gpu: bool) -> None:

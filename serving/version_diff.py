@@ -72,8 +72,8 @@ def answered_queries(tracking_uri: str, before: ModelVersion, after: ModelVersio
     """
     registry, runs = Registry(tracking_uri, before.model), Runs(tracking_uri)
     one, other = (trained_version(registry, version) for version in (before, after))
-    pins = [report_of(runs, version).data for version in (one, other)]
-    answered = Answered(pins[1], queries_of(runs, one), queries_of(runs, other))
+    pins = [report_of(registry, runs, version).data for version in (one, other)]
+    answered = Answered(pins[1], queries_of(registry, runs, one), queries_of(registry, runs, other))
     if pins[0].md5 != pins[1].md5 or not same_queries(answered.before, answered.after):
         raise Conflict(
             f"The reports of {one.label} and {other.label} are not on the same queries: {pins[0].named} and {pins[1].named}.",

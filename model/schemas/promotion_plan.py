@@ -31,4 +31,5 @@ class PromotionPlan(Schema):
     other_data: bool = Field(description="Whether the data are another data set, not another revision of the same one")
     settings: dict[str, TextChange] = Field(description="Settings of the runs that differ, by name")
     same_space: bool = Field(description="Whether both embed in one space, so that vectors and thresholds of callers stay valid")
+    unsigned: bool = Field(description="Whether only signed versions are loaded here, and the wanted one has no signature")
     serves: bool = Field(description="Whether the wanted version is the champion already, so that nothing would change")

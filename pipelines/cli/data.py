@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.config import load_config
 from model.environment import Environment
 from model.text import counted, visible
 from pipelines.cli.console import Console, say
@@ -34,6 +33,8 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Check a folder of images and keep it as a new version of a data set."""
+    from model.config import load_config
+
     settings = load_config(None, set_ or ()).data
     from model.data.importing.dataset_name import changed_name, is_there
     from model.data.importing.pinning import pin_dataset

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.config import RunConfig, load_config
 from model.environment import Environment
 from model.errors import InvalidInput
 from model.text import counted, visible
@@ -18,6 +17,7 @@ from pipelines.signals import ended_by_signals
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from model.config import RunConfig
     from model.schemas.decision import Decision
     from model.schemas.gallery import GalleryChange, GalleryDiff
     from model.schemas.run_result import RunResult
@@ -189,12 +189,14 @@ def _enrol(
     )
 
 
-def _settings(given: list[str] | None, *sections: str) -> RunConfig:
+def _settings(given: list[str] | None, *sections: str) -> "RunConfig":
     """The settings of a change, which are of some sections alone: weights, index and thresholds stay as they are.
 
     Raises:
         InvalidInput: A setting is of another section, or is none.
     """
+    from model.config import load_config
+
     config = load_config(None, given or ())
     for setting in given or ():
         if re.split(r"[.=]", setting, maxsplit=1)[0].strip() not in sections:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,18 +48,23 @@ def models(name: Name = "", as_json: Json = False) -> None:
 def history(
     name: Name = "",
     at: Annotated[str, typer.Option(help="Show what served at a time, such as '2026-11-29 14:30' (local) or an ISO time.")] = "",
-    verify: Annotated[bool, typer.Option("--verify", help="Check that no entry was changed, added or removed.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check that no entry or release was changed or removed.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show every attempt to change what serves: when, who, why, and how it ended.
 
-    Exit code 2 with --verify: the history was changed.
+    Exit code 2 with --verify: the history, or a stored release, was changed; each fault is named.
     """
-    from serving.history import read_history, refuse_changed_history, served_at
+    from serving.history import history_faults, read_history, refuse_changed_history, release_faults, served_at
 
     environment = Environment()
     if verify:
+        faults = [check(environment.home, environment.mlflow_uri) for check in (history_faults, release_faults)]
+        for fault in chain(*faults):
+            say(visible(fault))
         refuse_changed_history(environment.home, environment.mlflow_uri)
+        if faults[1]:
+            raise InvalidInput("Stored releases were changed.", "Restore their files from a copy, or run the pipeline again.")
     entries = read_history(environment.mlflow_uri, name=name)
     if at:
         entries = served_at(entries, _moment(at))
@@ -72,7 +78,7 @@ def history(
     if not entries:
         say(f"Nothing served at {at}." if at else "Nothing was promoted here yet.")
     if verify:
-        say("The history is intact: every line fits the line before it, and MLflow has the same entries.")
+        say("The history is intact: every line fits the line before it, MLflow has the same entries, and no release was changed.")
 
 
 def local_time(milliseconds: int) -> str:

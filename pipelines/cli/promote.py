@@ -1,6 +1,7 @@
 """`glocal promote`, `rollback`, `approve`, `refuse` and `sign`: another version serves, or may, after a look at what changes."""
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from model.schemas.approval import Approval
     from model.schemas.promotion import Word
     from model.schemas.promotion_plan import FigureChange, PromotionPlan
+    from serving.rollout.endpoint import Endpoint
 
 OtherData = Annotated[bool, typer.Option("--replace-other-data", help="With --yes: replace a version of another data set.")]
 Why = Annotated[str, typer.Option(help="The reason, for the history.", show_default=False)]
@@ -33,16 +35,22 @@ def promote(
     from serving.planning import plan_promotion
 
     plan = plan_promotion(Environment().mlflow_uri, _model(name), version)
-    # a person who is asked has read which data are replaced
-    _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=replace_other_data or not yes, as_json=as_json)
+    may_replace = _may_replace(replace_other_data, yes=yes)
+    _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=may_replace, as_json=as_json)
 
 
 def rollback(why: Why, name: ModelName = "", dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
     """Bring back the version that served before."""
-    from serving.planning import plan_rollback
+    from serving.rollout.ahead import previous_ahead
 
-    plan = plan_rollback(Environment().mlflow_uri, _model(name))
-    _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json)  # it served before
+    _check_reason(why)
+    environment = Environment()
+    with previous_ahead(environment.home, name) if yes and not dry_run else nullcontext() as locked:
+        from serving.planning import plan_rollback  # while the version is being loaded
+
+        plan = plan_rollback(environment.mlflow_uri, _model(name))
+        # it served before, whatever its data
+        _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json, locked=locked)
 
 
 def sign(
@@ -64,22 +72,29 @@ def approve(
     why: Why,
     name: ModelName = "",
     yes: Yes = False,
+    replace_other_data: OtherData = False,
     as_json: Json = False,
 ) -> None:
     """Approve a version as an operator; once as many have as it needs, it serves. Shows first what changes."""
+    from serving.other_data import refuse_other_data
     from serving.planning import plan_promotion
+    from serving.registry.models import Registry
 
     environment, model = Environment(), _model(name)
     plan = plan_promotion(environment.mlflow_uri, model, version)
     by = _operator(environment)
     _check_reason(why)
     _show(plan)
+    may_replace = _may_replace(replace_other_data, yes=yes)
+    registry = Registry(environment.mlflow_uri, model)
+    refuse_other_data(registry, registry.manifest(version).data, allowed=may_replace)  # before the word is on record
     confirm(f"Approve version {version} of {model} as {by}?", yes=yes)
     said = _say(environment, model, version, "approved", by=by, why=why)
     if not said.may_serve:
         _tell(said, as_json=as_json)
         return
-    _promote(plan, f"{why} (approved by {', '.join(said.approved)})", by=by, replace_other_data=True, as_json=as_json)
+    why = f"{why} (approved by {', '.join(said.approved)})"
+    _promote(plan, why, by=by, replace_other_data=may_replace, as_json=as_json)
 
 
 def refuse(
@@ -125,22 +140,44 @@ def _operator(environment: Environment) -> str:
     return key.name if environment.key and environment.key != own else current_user()
 
 
+def _may_replace(replace_other_data: bool, *, yes: bool) -> bool:
+    """Whether the champion may be of another data set: if that was said, or a person is asked, who has read what is replaced."""
+    return replace_other_data or not yes
+
+
 def _check_reason(why: str) -> None:
     if not why.strip():
         raise InvalidInput("This needs a reason.", "Say why: --why 'better on birds'.")
 
 
-def _change(plan: "PromotionPlan", why: str, *, dry_run: bool, yes: bool, replace_other_data: bool, as_json: bool) -> None:
+def _change(
+    plan: "PromotionPlan",
+    why: str,
+    *,
+    dry_run: bool,
+    yes: bool,
+    replace_other_data: bool,
+    as_json: bool,
+    locked: "Endpoint | None" = None,
+) -> None:
     _check_reason(why)
     _show(plan)
     if dry_run:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
         return
     confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", yes=yes)
-    _promote(plan, why, by=current_user(), replace_other_data=replace_other_data, as_json=as_json)
+    _promote(plan, why, by=current_user(), replace_other_data=replace_other_data, as_json=as_json, locked=locked)
 
 
-def _promote(plan: "PromotionPlan", why: str, *, by: str, replace_other_data: bool, as_json: bool) -> None:
+def _promote(
+    plan: "PromotionPlan",
+    why: str,
+    *,
+    by: str,
+    replace_other_data: bool,
+    as_json: bool,
+    locked: "Endpoint | None" = None,
+) -> None:
     from serving.promotion import promote as make_it_serve
 
     environment = Environment()
@@ -153,6 +190,7 @@ def _promote(plan: "PromotionPlan", why: str, *, by: str, replace_other_data: bo
         why=why,
         replace_other_data=replace_other_data,
         instead_of=plan.serving.version if plan.serving else "",
+        locked=locked,
     )
     if as_json:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": not plan.serves, **done.model_dump(mode="json")}))
@@ -177,6 +215,8 @@ def _show(plan: "PromotionPlan") -> None:
         say(visible(f"  data                     {plan.data.before or 'none'} -> {plan.data.after}{other}"))
     for name, setting in plan.settings.items():
         say(visible(f"  {name:<24} {setting.before or 'unset'} -> {setting.after or 'unset'}"))
+    if plan.unsigned:
+        say("  signature                none, and GLOCAL_VERIFYING_KEY is set: it will be refused; sign it first: glocal sign")
     if not plan.same_space:
         say("  embedding space          another: vectors and scores that callers keep cannot be compared with the new ones;")
         say("                           the version brings the gallery of its own space")

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from model.config import load_config
 from model.environment import Environment
 from model.errors import InvalidInput
 from pipelines.cli.console import Console, summarise
@@ -28,6 +27,8 @@ def run(
 ) -> None:
     """Run the training pipeline: version, train, index, evaluate, gate, register, deploy, smoke test."""
     source = _source(directory, data)
+    from model.config import load_config
+
     settings = load_config(config, set_ or ())
     from pipelines.running import run_training
 

@@ -94,6 +94,14 @@ class Loading(Protocol):
         """
         ...
 
+    def begin(self, stored: Stored) -> None:
+        """Begin to load a version that is not loaded, and wait for nothing. `load` goes on from there, `unload` ends it.
+
+        Raises:
+            Unavailable: The server refuses it, or does not answer.
+        """
+        ...
+
     def load(self, stored: Stored) -> None:
         """Load a version, unless it is loaded, and wait until all its workers are ready.
 

@@ -89,12 +89,12 @@ class Ledger:
         self._client.set_terminated(run.info.run_id)
 
     def words(self, version: str) -> list[Promotion]:
-        """What operators have said of a version, oldest first."""
+        """What operators have said of a version, oldest first: the entries that have a line in the ledger's file."""
         condition = f"tags.model = '{self.model}' and tags.to = '{version}'"
         runs = self._client.search_runs(
             [self._experiment], condition, order_by=["attributes.start_time ASC"], max_results=_SEARCHED
         )
-        return [entry for entry in map(read_entry, runs) if entry.outcome in get_args(Word)]
+        return [entry for entry in map(read_entry, runs) if entry.kept and entry.outcome in get_args(Word)]
 
     def outcomes(self, place: str) -> dict[str, str]:
         """The outcome of the last attempt to deploy each version in a place, by version; `begun` if no one closed it."""

@@ -1,9 +1,10 @@
 """The registry of releases: versions with evidence, and the alias of the version that serves."""
 
 import contextlib
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -268,13 +269,24 @@ class Registry:
         row = self._get(version)
         with scratch_folder("fetch") as scratch:
             model = self._downloaded(row, scratch)
-            stored = open_release(release_in(model))
-            if stored.id != row.tags.get("release"):
-                raise InvalidInput(f"What is stored as {self.name} {version} is another release than was registered.")
+            stored = self._opened(row, model)
             with atomic_folder(out) as partial:
                 shutil.copytree(stored.folder, partial, dirs_exist_ok=True)
             signature = (model / SIGNATURE).read_text(encoding="utf-8") if (model / SIGNATURE).is_file() else ""
         return replace(open_release(out), signature=signature)
+
+    def check(self, version: str) -> None:
+        """Compare every file of a version's release with the hash that was registered.
+
+        Raises:
+            NotFound: There is no such version, or its files are gone.
+            InvalidInput: The stored release was changed.
+        """
+        if (folder := self.files(version)) is not None:
+            self._opened(self._get(version), folder)
+            return
+        with scratch_folder("check") as scratch:
+            self.fetch(version, scratch / "release")
 
     def files(self, version: str) -> Path | None:
         """The folder in which the release of a version is stored; None if it is not on this machine, or was removed.
@@ -306,6 +318,15 @@ class Registry:
         """
         row = self._get(version)
         return self._copied(row, str(row.source).removesuffix(_MODEL) + _EVIDENCE, out)
+
+    def document(self, version: str, name: str, out: Path) -> Path:
+        """Copy one file of the documents that are kept with a version, such as `report/report.json`, into a folder.
+
+        Raises:
+            NotFound: There is no such version or file.
+        """
+        row = self._get(version)
+        return self._copied(row, f"{str(row.source).removesuffix(_MODEL)}{_EVIDENCE}/{name}", out)
 
     def evidence_sha256(self, version: str) -> str:
         """SHA-256 of the documents that are kept with a version, as they are now.
@@ -384,6 +405,17 @@ class Registry:
             if signature:
                 write_text(scratch / _MODEL / SIGNATURE, signature)
             self._client.log_artifacts(run_id, str(scratch / _MODEL), _MODEL)
+
+    def _opened(self, row: "Row", model: Path) -> Release:
+        """The release in the folder of a stored model, every file compared with its hash.
+
+        Raises:
+            InvalidInput: It was changed, or is another one than was registered.
+        """
+        stored = open_release(release_in(model))
+        if stored.id != row.tags.get("release"):
+            raise InvalidInput(f"What is stored as {self.name} {row.version} is another release than was registered.")
+        return stored
 
     def _downloaded(self, row: "Row", out: Path) -> Path:
         return self._copied(row, str(row.source), out)
@@ -475,6 +507,16 @@ def _figures(tags: Mapping[str, str]) -> dict[str, float]:
 def registered_models(tracking_uri: str) -> list[str]:
     """The names of all registered models, in order."""
     return sorted(str(model.name) for model in open_client(tracking_uri).search_registered_models(max_results=1000))
+
+
+def registered_versions(tracking_uri: str) -> Iterator[tuple[Registry, ModelVersion]]:
+    """Every registered version that holds a release, with its registry; none if there is no database yet."""
+    file = sqlite_file(tracking_uri)
+    if file is None or os.path.lexists(file):
+        for name in registered_models(tracking_uri):
+            registry = Registry(tracking_uri, name)
+            for version in registry.versions():
+                yield registry, version
 
 
 def choose_model(tracking_uri: str, name: str) -> str:

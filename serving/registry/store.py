@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from model.disk import disk_error
 from model.errors import Unavailable
 from model.home import Home
+from model.imports import quick_imports
 from model.locks import hold
 from model.redaction import without_credentials
 from serving.registry.database import check_database, check_not_lost
@@ -39,8 +40,9 @@ def open_client(tracking_uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+    with quick_imports():
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
 
     for name, level in _QUIET.items():  # after the import, which sets its own levels
         logging.getLogger(name).setLevel(level)
@@ -51,7 +53,8 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             client.search_experiments(max_results=1)  # does it answer?
             return client
         lock = file.with_name(file.name + ".lock")
-        with hold(lock, wait_s=_STORE_WAIT_S, busy="MLflow's store is being made by another process."):
+        busy = "MLflow's store is being made by another process."
+        with hold(lock, wait_s=_STORE_WAIT_S, busy=busy), quick_imports():  # it imports SQLAlchemy when it is asked first
             check_not_lost(file, Home(file.parent).serve)
             check_database(file)
             client = MlflowClient(tracking_uri, tracking_uri)

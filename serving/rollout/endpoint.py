@@ -1,12 +1,13 @@
 """The endpoint: a server of models that runs, with the records of its home. Callers hold the lock of deployments."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
 from model.home import ServeFolder
+from model.locks import hold
 from model.release import Release
 from serving.archive import build_archive, is_wrapped, pack_again, stored_archive, verify_archive
 from serving.backends.port import Backend, Loading, Stored
@@ -16,6 +17,20 @@ from serving.rollout.deployed import Deployed, read_deployed, record_of
 from serving.signatures import check_signature
 
 E = TypeVar("E", bound=Deployed)
+DEPLOYMENT_WAIT_S = 180.0
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A version that is being loaded before it is decided that it is to serve: see `serving.rollout.ahead`.
+
+    Attributes:
+        name: Name of the served model.
+        entry: The record that it would have.
+    """
+
+    name: str
+    entry: Deployed
 
 
 @dataclass(frozen=True)
@@ -27,12 +42,14 @@ class Endpoint:
         backend: The adapter.
         server: What loads and unloads versions.
         opened: What `connect` closes.
+        begun: The version that is being loaded ahead; None if there is none.
     """
 
     folder: ServeFolder
     backend: Backend
     server: Loading
     opened: ExitStack = field(default_factory=ExitStack)
+    begun: Begun | None = None
 
     @cached_property
     def client(self) -> Client:
@@ -55,6 +72,15 @@ class Endpoint:
         """The version on record as serving under a name, if it is loaded."""
         entry = self.deployed(name)
         return entry if entry is not None and entry.version in self.loaded(name) else None
+
+
+def deploying(folder: ServeFolder, *, wait_s: float = DEPLOYMENT_WAIT_S) -> AbstractContextManager[None]:
+    """The lock of deployments: whoever changes what serves, or the records of that, holds it meanwhile.
+
+    Raises:
+        Conflict: Another deployment does not finish in time.
+    """
+    return hold(folder.deploy_lock, wait_s=wait_s, busy="Another deployment is under way.")
 
 
 @contextmanager
@@ -94,13 +120,31 @@ def checked(endpoint: Endpoint, name: str, entry: E) -> E:
 def bring_up(endpoint: Endpoint, name: str, entry: Deployed) -> None:
     """Load a version that comes from `pack` or `checked`, and wait for its workers.
 
-    The signature is checked here and nowhere else: every version comes up by this function. What is loaded is not checked.
+    What was loaded ahead from another archive than this one is unloaded first.
 
     Raises:
         InvalidInput: A verifying key is set, and the version has no valid signature.
         Unavailable: Its workers do not get ready.
     """
+    begun = endpoint.begun
+    if begun and (begun.name, begun.entry.version) == (name, entry.version) and begun.entry.sha256 != entry.sha256:
+        endpoint.server.unload(name, entry.version)
+    endpoint.server.load(_admitted(endpoint, name, entry))
+
+
+def begin(endpoint: Endpoint, name: str, entry: Deployed) -> None:
+    """Begin to load a version that is not loaded and comes from `checked`; `bring_up` waits for it.
+
+    Raises:
+        InvalidInput: A verifying key is set, and the version has no valid signature.
+        Unavailable: The server refuses it.
+    """
+    endpoint.server.begin(_admitted(endpoint, name, entry))
+
+
+def _admitted(endpoint: Endpoint, name: str, entry: Deployed) -> Stored:
+    """What the server is to load. The signature is checked here and nowhere else; that of what is loaded is not checked again."""
     stored = Stored(name, entry.version, endpoint.folder.store / entry.archive, entry.workers)
     if entry.version not in endpoint.loaded(name):
         check_signature(stored.archive, name, entry.version)
-    endpoint.server.load(stored)
+    return stored

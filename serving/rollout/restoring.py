@@ -79,5 +79,6 @@ def tidy(endpoint: Endpoint) -> list[Difference]:
 
 def _not_on_record(endpoint: Endpoint) -> list[tuple[str, str]]:
     kept = {(name, entry.version) for name, entry in on_record(endpoint.folder)}
+    kept |= {(endpoint.begun.name, endpoint.begun.entry.version)} if endpoint.begun else set()
     held = [(name, each.version) for name, versions in endpoint.server.held().items() for each in versions]
     return [each for each in held if each not in kept]

@@ -15,6 +15,7 @@ from model.schemas.promotion import Deployment
 from serving.archive import stored_image
 from serving.golden import replay_golden
 from serving.processes import wait_until
+from serving.rollout.challengers import read_challengers, write_challenger
 from serving.rollout.deployed import Deployed, read_deployed, write_deployed
 from serving.rollout.endpoint import Endpoint, bring_up, pack
 from serving.rollout.leftovers import discard_archive
@@ -110,15 +111,25 @@ def _replace(endpoint: Endpoint, release: Release, version: str, *, name: str, w
     try:
         bring_up(endpoint, name, new)
         replay_golden(release, endpoint.client, name, version)
+        if known is None or known.version != version:
+            _forget_challenger(endpoint, name)  # it was tried beside the version that served
         write_deployed(endpoint.folder.deployed, name, new)
     except BaseException:
         if read_deployed(endpoint.folder.deployed).get(name) != new:
+            _forget_challenger(endpoint, name, version)  # it is unloaded
             undo(endpoint, name, new)
         raise
     if known is not None and known.previous:
         discard_archive(endpoint.folder, known.previous)
     with contextlib.suppress(GlocalError):
         endpoint.client.release(name)  # the gateway reads the record now, and knows what serves should the file be lost
+
+
+def _forget_challenger(endpoint: Endpoint, name: str, version: str | None = None) -> None:
+    """Take the challenger of a model off the record: the gateway asks it no more. Only this version, if one is given."""
+    challenger = read_challengers(endpoint.folder.challengers).get(name)
+    if challenger is not None and version in {None, challenger.version}:
+        write_challenger(endpoint.folder.challengers, name, None)
 
 
 def _drain(endpoint: Endpoint, name: str, old: Deployed) -> None:

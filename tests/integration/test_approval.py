@@ -15,7 +15,7 @@ from serving.history import history_faults, read_history
 from serving.promotion import register_release
 from serving.reconcile import start_server
 from tests.support.commands import command, glocal, last_line
-from tests.support.promotions import answers, assert_one_truth, to, write_evidence
+from tests.support.promotions import answers, assert_one_truth, make_release_of, to, write_evidence
 from tests.support.releases import make_release
 from tests.support.reports import MOMENT
 
@@ -145,6 +145,26 @@ def test_operators_approve_by_command_with_keys_of_their_own_and_the_last_one_le
     assert_one_truth(home, NAME, version.version, _Released(version.release))
     last = read_history(home.tracking_uri, name=NAME)[-1]
     assert (last.outcome, last.by, last.why) == ("promoted", "eve", "fine (approved by bob, eve)")
+
+
+def test_an_approval_without_a_question_replaces_a_champion_of_other_data_only_if_that_is_said(
+    home, first, releases, tmp_path, monkeypatch
+):
+    release = make_release_of("cups", tmp_path, seed=19)
+    evidence = write_evidence(tmp_path / "evidence", release, approval=ApprovalRule(approvers=1, own=False))
+    config = ServeConfig(name=NAME, replace_other_data=True)
+    version = register_release(release.folder, *evidence, config, tracking_uri=home.tracking_uri).version
+    words = ("approve", version, "--why", "fine", "--yes", "--json")
+    monkeypatch.setenv("GLOCAL_USER", "eve")
+    entries = len(read_history(home.tracking_uri, name=NAME))
+    code, _, error = glocal(home.root, command(*words))
+    assert (code, "--replace-other-data for glocal promote and glocal approve" in error) == (4, True), error
+    assert len(read_history(home.tracking_uri, name=NAME)) == entries  # nor is the word on record
+    assert answers(home, NAME) == ("1", releases[0].id)
+    code, _, error = glocal(home.root, command(*words, "--replace-other-data"))
+    assert code == 0, error
+    assert answers(home, NAME) == (version, release.id)
+    to(home, "1", NAME, replace_other_data=True)
 
 
 class _Released:

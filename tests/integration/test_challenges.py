@@ -116,6 +116,14 @@ def test_a_promotion_of_the_challenger_ends_its_challenge_and_leaves_one_truth(h
     assert server_status(home, home.tracking_uri).challengers == {}
 
 
+def test_a_promotion_that_fails_leaves_a_challenge_as_it_is(home, registry, releases, first):
+    challenge(home, "2", "shadow")
+    with pytest.raises(GlocalError, match="golden query"):
+        to(home, "3", NAME)
+    assert versions(home) == ["1", "2"]
+    assert server_status(home, home.tracking_uri).challengers[NAME].version == "2"
+
+
 def test_new_terms_keep_the_workers(home, registry, releases, first):
     challenge(home, "2", "shadow")
     (before,) = (each for each in server.status(home).models[NAME].versions if each.version == "2")

@@ -225,7 +225,7 @@ def test_while_a_run_or_an_import_is_under_way_what_it_may_use_stays(home):
         assert ("work", "aaa") not in found(home)
     with hold(home.work / "training" / "x" / "lock"):
         assert ("work", "aaa") not in found(home)
-    with hold(home.serve.deploy_lock), pytest.raises(Conflict, match="A deployment is under way"):
+    with hold(home.serve.deploy_lock), pytest.raises(Conflict, match="Another deployment is under way"):
         remove(home)
     assert {("work", "aaa"), ("runs", "ended")} <= remove(home)
 

@@ -1,9 +1,5 @@
 """A real registry and a real TorchServe: a promotion, and one that is killed at every point. One server for the whole file."""
 
-import signal
-import subprocess
-import sys
-
 import pytest
 
 from model.config import ServeConfig
@@ -14,6 +10,7 @@ from serving.local import local_client
 from serving.promotion import promote, smoke
 from serving.reconcile import server_status, start_server
 from serving.registry.ledger import Ledger
+from tests.support.killing import kill_at
 from tests.support.promotions import assert_one_truth, register, to
 from tests.support.records import promotions
 from tests.support.releases import make_release
@@ -103,48 +100,15 @@ POINTS = {
     "after the old one was unloaded": ("serving.backends.torchserve.management.Management.unload", 1, "after", "2"),
 }
 
-KILLED = """
-import importlib, os, signal, sys
-from model.home import Home
-from model.claim import claim
-target, count, when, home, name = sys.argv[1:]
-import serving.promotion, serving.backends.torchserve.backend, mlflow
-parts = target.split(".")
-for cut in range(len(parts) - 1, 0, -1):
-    try:
-        owner = importlib.import_module(".".join(parts[:cut])); break
-    except ImportError:
-        continue
-for part in parts[cut:-1]:
-    owner = getattr(owner, part)
-real, calls, armed = getattr(owner, parts[-1]), [], []
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-def hooked(*args, **kwargs):
-    if not armed:
-        return real(*args, **kwargs)
-    calls.append(1)
-    if len(calls) == int(count) and when == "before":
-        die()
-    done = real(*args, **kwargs)
-    if len(calls) == int(count):
-        die()
-    return done
-reconcile_endpoint = serving.promotion.reconcile_endpoint
-def reconcile_and_arm(*args):  # the deployment is killed, not the reconciliation before it
-    differences = reconcile_endpoint(*args)
-    armed.append(1)
-    return differences
-serving.promotion.reconcile_endpoint = reconcile_and_arm
-setattr(owner, parts[-1], hooked)
-home = Home.at(home)
-serving.promotion.promote("2", home=home, tracking_uri=home.tracking_uri, name=name, why="killed", by="bob")
+PROMOTION = """
+home = serving.promotion.Home.at(arguments[0])
+serving.promotion.promote("2", home=home, tracking_uri=home.tracking_uri, name=arguments[1], why="killed", by="bob")
 """
 
 
 def killed(home, target, count, when):
-    done = subprocess.run([sys.executable, "-c", KILLED, target, str(count), when, str(home.root), NAME], check=False)
-    assert done.returncode == -signal.SIGKILL, "the point was never reached"
+    armed_by = "serving.promotion.reconcile_endpoint"  # the deployment is killed, not the reconciliation before it
+    kill_at(target, count, when, PROMOTION, home.root, NAME, armed_by=armed_by)
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -1,52 +1,31 @@
 """`glocal promote` and `glocal rollback` with a real registry and endpoint, and a client that asks all the while."""
 
-import threading
-import time
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from model.environment import Environment
-from model.errors import Conflict, GlocalError
+from model.errors import Conflict
 from pipelines.running import Job, run_pipeline
+from serving import server
+from serving.archive import remove_archive
 from serving.history import read_history
-from serving.local import local_client
 from serving.planning import plan_promotion
+from serving.reconcile import start_server
+from serving.rollout.ahead import previous_ahead
+from serving.rollout.restoring import tidy
 from tests.support.commands import command, glocal, last_line
-from tests.support.promotions import answers, assert_one_truth, make_release_of, register, to
+from tests.support.polling import Polling
+from tests.support.promotions import answers, assert_one_truth, make_release_of, register, said, to
 from tests.support.releases import draw_image
 
 pytestmark = pytest.mark.integration
 
 NAME = "drawn"
-
-
-class Polling(threading.Thread):
-    """A client that asks again and again; notes the moment, the version and the release of each answer, and every failure."""
-
-    def __init__(self, home):
-        super().__init__()
-        self.seen, self.failed, self._home, self._ended = [], [], home, threading.Event()
-
-    def run(self):
-        image = draw_image(1)
-        with local_client(self._home.serve) as client:
-            while not self._ended.wait(0.05):
-                began = time.time()
-                try:
-                    answer = client.search(image, 1, model=NAME)
-                    self.seen.append((began, time.time(), answer.model_version, answer.release))
-                except GlocalError as error:
-                    self.failed.append(str(error))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ended.set()
-        self.join()
 
 
 def told(home, *words):
@@ -58,7 +37,7 @@ def told(home, *words):
 
 def test_promoted_rolled_back_and_promoted_again_without_a_failed_request(home, registry, releases, first):
     before = len(told(home, "history")["history"])
-    with Polling(home) as client:
+    with Polling(home, NAME, draw_image(1)) as client:
         told(home, "promote", "2", "--why", "more birds", "--yes")
         told(home, "rollback", "--why", "it missed the oats", "--yes")
         told(home, "promote", "2", "--why", "the oats are right", "--yes")
@@ -74,14 +53,64 @@ def test_promoted_rolled_back_and_promoted_again_without_a_failed_request(home, 
     assert {(version, release) for *_, version, release in client.seen} == {("1", releases[0].id), ("2", releases[1].id)}
     switches = [each["ended"] / 1000 for each in history["history"][before:]]
     for switch, (old, new) in zip(switches, [("1", "2"), ("2", "1"), ("1", "2")], strict=True):
-        until = [version for _, ended, version, _ in client.seen if switch - 1 < ended < switch - 0.1]
-        since = [version for began, _, version, _ in client.seen if switch + 0.1 < began < switch + 1]
-        assert set(until) <= {old}
-        assert set(since) <= {new}
+        assert client.versions(after=switch - 1, before=switch - 0.1) <= {old}
+        assert client.versions(after=switch + 0.1, before=switch + 1) <= {new}
     for switch, version in zip(switches, ("2", "1", "2"), strict=True):
         moment = datetime.fromtimestamp(switch, UTC).isoformat()
         assert [each["version"] for each in told(home, "history", NAME, "--at", moment)["history"]] == [version]
     assert_one_truth(home, NAME, "2", releases[1])
+
+
+def held(home):
+    """The versions that the server has loaded."""
+    return {each.version for each in server.status(home).models[NAME].versions}
+
+
+def test_the_version_before_is_loaded_ahead_and_unloaded_if_it_does_not_come_to_serve(home, registry, releases, first):
+    to(home, "2", NAME)
+    with previous_ahead(home, "") as endpoint:
+        assert (endpoint.begun.name, endpoint.begun.entry.version) == (NAME, "1")
+        assert held(home) == {"1", "2"}
+        assert tidy(endpoint) == []  # what is loaded ahead is no stray
+    assert held(home) == {"2"}
+    assert_one_truth(home, NAME, "2", releases[1])
+
+
+def test_another_rollback_meanwhile_loads_nothing_ahead_and_waits(home, registry, releases, first):
+    to(home, "2", NAME)
+    with previous_ahead(home, NAME) as endpoint, previous_ahead(home, NAME) as other:
+        assert endpoint is not None
+        assert other is None
+
+
+def test_what_a_killed_rollback_had_loaded_ahead_is_removed(home, registry, releases, first):
+    to(home, "2", NAME)
+    code = """
+import os, sys
+from model.home import Home
+from serving.rollout.ahead import previous_ahead
+with previous_ahead(Home.at(sys.argv[1]), ""):
+    os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(home.root)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert held(home) == {"1", "2"}
+    assert "version 1, which is not on record" in said(start_server(home, home.tracking_uri).differences)
+    assert_one_truth(home, NAME, "2", releases[1])
+
+
+def test_what_was_loaded_ahead_from_another_archive_does_not_come_to_serve(home, registry, releases, first):
+    to(home, "2", NAME)
+    with previous_ahead(home, NAME) as endpoint:
+        workers = [each for each in server.status(home).models[NAME].versions if each.version == "1"]
+        remove_archive(home.serve.store / f"{NAME}-1.mar")
+        begun = replace(endpoint.begun, entry=endpoint.begun.entry.model_copy(update={"sha256": "0" * 64}))
+        to(home, "1", NAME, locked=replace(endpoint, begun=begun))
+        now = [each for each in server.status(home).models[NAME].versions if each.version == "1"]
+        assert {worker.pid for each in workers for worker in each.workers}.isdisjoint(
+            worker.pid for each in now for worker in each.workers
+        )
+    assert_one_truth(home, NAME, "1", releases[0])
 
 
 def test_a_dry_run_shows_what_would_change_and_changes_nothing(home, registry, releases, first):

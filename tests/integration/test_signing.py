@@ -12,7 +12,7 @@ from serving.challenging import start_challenge
 from serving.promotion import promote_release
 from serving.reconcile import reconcile, start_server
 from serving.registry.models import Registry
-from tests.support.commands import command, glocal
+from tests.support.commands import command, glocal, last_line
 from tests.support.promotions import answers, assert_one_truth, make_release_of, register, said, to
 from tests.support.signing import make_keys
 
@@ -49,6 +49,9 @@ def test_an_unsigned_version_is_not_promoted_and_what_serves_serves_on(home, reg
     with pytest.raises(InvalidInput, match=REFUSED):
         start_challenge("2", terms, home=home, tracking_uri=home.tracking_uri, name=NAME)
     assert_one_truth(home, NAME, "1", releases[0])
+    code, out, error = glocal(home.root, command("promote", "2", "--why", "test", "--dry-run", "--json"))
+    assert (code, last_line(out)["plan"]["unsigned"]) == (0, True)
+    assert "it will be refused; sign it first" in error
     code, out, error = glocal(home.root, command("promote", "2", "--why", "test", "--yes"))
     assert (code, out) == (2, "")
     told, remedy = error.splitlines()[-2:]

@@ -8,6 +8,7 @@ import litserve
 from fastapi import Depends, Request, Response
 
 from model.errors import InvalidInput
+from model.imports import without_compiler
 from serving.backends.litserve.process import Place
 from serving.operations.envelope import pack_answers
 
@@ -29,7 +30,8 @@ class EngineApi(litserve.LitAPI):  # type: ignore[misc] # it has no types
 
     def setup(self, device: str) -> None:
         """Load the release, once in every worker. An error keeps the worker from serving."""
-        from serving.engine.worker import Worker  # torch, which LitServe's own process does without
+        with without_compiler():
+            from serving.engine.worker import Worker  # torch, which LitServe's own process does without
 
         try:
             self._worker = Worker(self._place.release, self._place.version)

@@ -9,7 +9,7 @@ from model.errors import Unavailable
 from model.home import ServeFolder
 from model.schemas.status import ServedVersion, Worker
 from serving.backends.litserve.door import STATE
-from serving.backends.litserve.process import Place, Running, end, find, is_alive, launch, places
+from serving.backends.litserve.process import Place, Running, end, find, is_alive, is_starting, launch, places
 from serving.backends.port import STARTUP_S, Stored
 from serving.processes import wait_until
 from serving.protocol import bearer
@@ -37,12 +37,16 @@ class LitServeLoading:
                 found.setdefault(place.name, []).append(self._version(place, running))
         return found
 
+    def begin(self, stored: Stored) -> None:
+        """See `Loading.begin`."""
+        launch(self._folder, stored)
+
     def load(self, stored: Stored) -> None:
         """See `Loading.load`."""
         place = Place.of(self._folder, stored.name, stored.version)
         for _ in range(_ATTEMPTS):  # its process may be ended from outside before it is ready
             running = find(place)
-            if running is None or running.workers != stored.workers:
+            if running.workers != stored.workers if running else not is_starting(place):
                 end(place)
                 launch(self._folder, stored)
             if self._await_workers(place, stored.workers):

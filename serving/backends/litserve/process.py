@@ -150,6 +150,11 @@ def is_alive(place: Place) -> bool:
     return any(_members(place))
 
 
+def is_starting(place: Place) -> bool:
+    """Whether a server of this version was started, and has not yet put itself on record."""
+    return recorded(place) is None and any(_is_ours(process.pid, place) for process in _members(place))
+
+
 def end(place: Place) -> bool:
     """End the processes of a version, on record or not, and remove its folder; returns whether there was one."""
     ended = False

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import InvalidInput
-from serving.engine.worker import Worker
+from model.imports import without_compiler
 from serving.operations.envelope import pack_answers
 from serving.protocol import RELEASE
 
@@ -23,6 +23,9 @@ class Handler:
 
     def initialize(self, context: Any) -> None:
         """Load the release in the archive. An error keeps the worker from serving."""
+        with without_compiler():
+            from serving.engine.worker import Worker
+
         folder = Path(context.system_properties["model_dir"]) / RELEASE
         self.worker = Worker(folder, context.manifest["model"]["modelVersion"])
         logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes several lines for each query to Java

@@ -59,13 +59,17 @@ class Management:
         """See `Loading.held`."""
         return {name: self._versions(name) for name in self._names()}
 
+    def begin(self, stored: Stored) -> None:
+        """See `Loading.begin`."""
+        self._register(stored)
+        self._scale(stored)
+
     def load(self, stored: Stored) -> None:
         """See `Loading.load`."""
         is_registered = any(each.version == stored.version for each in self._versions(stored.name))
         if not is_registered:
             self._register(stored)
-        wanted = {"min_worker": stored.workers, "max_worker": stored.workers, "synchronous": "false"}
-        self._ask("PUT", f"/models/{stored.name}/{stored.version}", params=wanted)
+        self._scale(stored)
         self._await_workers(stored, retries=int(is_registered))
 
     def unload(self, name: str, version: str) -> None:
@@ -101,6 +105,11 @@ class Management:
         """Register an archive of the store, without workers."""
         wanted = {"url": stored.archive.name, "model_name": stored.name, "initial_workers": 0, "synchronous": "true"}
         self._ask("POST", "/models", params=wanted)
+
+    def _scale(self, stored: Stored) -> None:
+        """Let a registered version have as many workers as it is to have, sooner or later."""
+        wanted = {"min_worker": stored.workers, "max_worker": stored.workers, "synchronous": "false"}
+        self._ask("PUT", f"/models/{stored.name}/{stored.version}", params=wanted)
 
     def _await_workers(self, stored: Stored, retries: int) -> None:
         """Wait until all workers are ready.
