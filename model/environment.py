@@ -64,6 +64,16 @@ class Environment(BaseSettings):
     verifying_key: Path | None = Field(
         None, description="File of the public key; where it is set, a version without a valid signature is not loaded"
     )
+    sigstore_token_file: Path | None = Field(
+        None, description="File of an OpenID Connect identity token: Sigstore signs in the name of its owner, without a key"
+    )
+    sigstore_identity: str = Field(
+        "", description="Who must have signed by Sigstore; where it is set, a version without such a signature is not loaded"
+    )
+    sigstore_issuer: str = Field("", description="Address of the OpenID Connect issuer that vouches for this identity")
+    sigstore_trust: Path | None = Field(
+        None, description="File of the trust configuration of another Sigstore than the public one, which is asked by network"
+    )
     retention_days: int = Field(
         90, ge=0, description="Days for which `glocal gc` keeps what served, was made or was used, and is not needed any more"
     )
@@ -79,7 +89,7 @@ class Environment(BaseSettings):
         except (RuntimeError, OSError) as error:
             raise ValueError(str(error)) from error
 
-    @field_validator("signing_key", "verifying_key", mode="before")
+    @field_validator("signing_key", "verifying_key", "sigstore_token_file", "sigstore_trust", mode="before")
     @classmethod
     def _unset(cls, key: object) -> object:
         return None if key == "" else key

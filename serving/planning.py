@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from model.environment import Environment
 from model.errors import Conflict, NotFound
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion_plan import FigureChange, PromotionPlan, TextChange
 from serving.evidence import run_of, trained_version
 from serving.registry.models import Registry
 from serving.registry.runs import Runs
+from serving.signatures import must_be_signed
 
 
 def plan_promotion(tracking_uri: str, name: str, version: str) -> PromotionPlan:
@@ -28,7 +28,7 @@ def plan_promotion(tracking_uri: str, name: str, version: str) -> PromotionPlan:
         other_data=serving is not None and registry.data_name(serving) != registry.data_name(wanted),
         settings=changed_settings(registry, Runs(tracking_uri), serving, wanted),
         same_space=serving is None or serving.embedding_space_id == wanted.embedding_space_id,
-        unsigned=Environment().verifying_key is not None and not registry.signature(version),
+        unsigned=must_be_signed() and not registry.signature(version),
         serves=serving is not None and serving.version == wanted.version,
     )
 

@@ -56,9 +56,9 @@ def rollback(why: Why, name: ModelName = "", dry_run: DryRun = False, yes: Yes =
 def sign(
     version: Annotated[str, typer.Argument(help="The registered version.")], name: ModelName = "", as_json: Json = False
 ) -> None:
-    """Sign a registered version with the key of GLOCAL_SIGNING_KEY, in place of the signature that it may have.
+    """Sign a registered version with GLOCAL_SIGNING_KEY or by Sigstore, in place of the signature that it may have.
 
-    A run signs what it registers, where the key is set: this is for versions of before, and for another key.
+    A run signs what it registers, where one of them is set: this is for versions of before, and for another key.
     """
     from serving.registry.models import Registry
 
@@ -216,7 +216,7 @@ def _show(plan: "PromotionPlan") -> None:
     for name, setting in plan.settings.items():
         say(visible(f"  {name:<24} {setting.before or 'unset'} -> {setting.after or 'unset'}"))
     if plan.unsigned:
-        say("  signature                none, and GLOCAL_VERIFYING_KEY is set: it will be refused; sign it first: glocal sign")
+        say("  signature                none, and one is asked for: it will be refused; sign it first: glocal sign")
     if not plan.same_space:
         say("  embedding space          another: vectors and scores that callers keep cannot be compared with the new ones;")
         say("                           the version brings the gallery of its own space")

@@ -130,7 +130,9 @@ class Registry:
         with scratch_folder("sign") as scratch:
             signature = sign_release(self.fetch(version, scratch / "release"))
         if not signature:
-            raise InvalidInput("No key to sign with is set.", "Set GLOCAL_SIGNING_KEY to the file of a private key.")
+            raise InvalidInput(
+                "No key to sign with is set.", "Set GLOCAL_SIGNING_KEY to the file of a private key; docs/operations.md."
+            )
         with self._alone():
             self._client.log_text(str(self._get(version).run_id), signature, f"{_MODEL}/{SIGNATURE}")
 

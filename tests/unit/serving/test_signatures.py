@@ -1,13 +1,16 @@
 """Signatures of releases: what is signed verifies, and nothing else does where a verifying key is set."""
 
+import json
 import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import sigstore
 from model_signing import signing, verifying
 
-from model.errors import InvalidInput
+from model.errors import InvalidInput, Unavailable
 from model.release import open_release
 from serving.archive import build_archive, pack_again, stored_archive
 from serving.protocol import SIGNATURE
@@ -99,6 +102,60 @@ def test_a_file_that_is_no_key_of_this_kind_is_named(release, keys, tmp_path, mo
         monkeypatch.setenv(name, str(file))
         with pytest.raises(InvalidInput, match=f"{name} cannot be used: {file}"):
             sign_release(release) if name == "GLOCAL_SIGNING_KEY" else check(release, tmp_path)
+
+
+def test_two_ways_to_sign_or_to_verify_are_refused(signed, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOCAL_SIGSTORE_TOKEN_FILE", str(tmp_path / "token"))
+    with pytest.raises(InvalidInput, match="Two ways to sign are set"):
+        sign_release(signed)
+    monkeypatch.setenv("GLOCAL_SIGSTORE_IDENTITY", "bob@example.org")
+    with pytest.raises(InvalidInput, match="Two ways to verify are set"):
+        check(signed, tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, " \n", "\N{SNOWMAN}"])
+def test_a_file_without_an_identity_token_is_named(release, tmp_path, monkeypatch, content):
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    monkeypatch.setenv("GLOCAL_SIGSTORE_TOKEN_FILE", str(file))
+    with pytest.raises(InvalidInput, match=f"GLOCAL_SIGSTORE_TOKEN_FILE cannot be used: {file}"):
+        sign_release(release)
+
+
+def test_an_identity_needs_its_issuer(release, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOCAL_SIGSTORE_IDENTITY", "bob@example.org")
+    with pytest.raises(InvalidInput, match="GLOCAL_SIGSTORE_IDENTITY has no issuer"):
+        check(release, tmp_path)
+
+
+@pytest.fixture
+def by_sigstore(signed, tmp_path, monkeypatch):
+    """Sigstore verifies, by a trust configuration in a file: that of the public one, as its package brings it along."""
+    monkeypatch.setenv("GLOCAL_VERIFYING_KEY", "")
+    monkeypatch.setenv("GLOCAL_SIGSTORE_IDENTITY", "bob@example.org")
+    monkeypatch.setenv("GLOCAL_SIGSTORE_ISSUER", "https://issuer.example.org")
+    store = next(each for each in Path(sigstore.__file__).parent.glob("_store/*") if each.name.endswith("cdn.sigstore.dev"))
+    trust = {
+        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+        "trustedRoot": json.loads((store / "trusted_root.json").read_text()),
+        "signingConfig": json.loads((store / "signing_config.v0.2.json").read_text()),
+    }
+    (tmp_path / "trust.json").write_text(json.dumps(trust))
+    monkeypatch.setenv("GLOCAL_SIGSTORE_TRUST", str(tmp_path / "trust.json"))
+
+
+def test_what_a_key_signed_is_refused_where_an_identity_must_have(signed, release, by_sigstore, tmp_path):
+    with pytest.raises(InvalidInput, match="of another key or another release"):
+        check(signed, tmp_path)
+    with pytest.raises(InvalidInput, match="Version 3 of mugs is not signed"):
+        check(release, tmp_path)
+
+
+def test_a_trust_configuration_that_is_none_is_one_line(signed, by_sigstore, tmp_path):
+    (tmp_path / "trust.json").write_text("{}")
+    with pytest.raises(Unavailable, match="Sigstore cannot be used"):
+        check(signed, tmp_path)
 
 
 def test_an_archive_of_another_signature_is_packed_again_and_another_wrapping_keeps_the_signature(signed, release, tmp_path):
