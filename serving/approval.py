@@ -20,7 +20,7 @@ def read_approval(registry: Registry, ledger: Ledger, version: ModelVersion) -> 
     """
     if version.approval is None:
         return None
-    return _said(ledger, version, version.approval, registry.evidence_sha256(version.version))
+    return _said(ledger, version, version.approval, registry.files.evidence_sha256(version.version))
 
 
 def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, by: str, why: str) -> Approval:
@@ -42,7 +42,7 @@ def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, b
     asked = registry.version(version)
     if asked.approval is None:
         raise InvalidInput(f"{asked.label} needs nobody's approval.", f"Let it serve: glocal promote {version} --why REASON.")
-    evidence = registry.evidence_sha256(version)
+    evidence = registry.files.evidence_sha256(version)
     takes_back = by in _said(ledger, asked, asked.approval, evidence).refused
     if word == "approved" and by == asked.starter and not (asked.approval.own or takes_back):
         raise Forbidden(

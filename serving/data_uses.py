@@ -133,7 +133,7 @@ def _uses(home: Home, tracking_uri: str, asked: str, use: Callable[[_Version, Da
     for registry, version in registered_versions(tracking_uri):
         serves = serving.get(version.model) == version.version
         try:
-            opened = _Version(registry, version, registry.manifest(version.version), serves)
+            opened = _Version(registry, version, registry.files.manifest(version.version), serves)
         except GlocalError as error:
             unread[f"{version.label}: {error.headline}"] = None
             continue

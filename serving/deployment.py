@@ -121,7 +121,7 @@ def deploy_version(
 def fetched_release(registry: Registry, version: str) -> Iterator[Release]:
     """A copy of a version's release from the registry, for the duration of the block."""
     with scratch_folder("fetched") as scratch:
-        yield registry.fetch(version, scratch / "release")
+        yield registry.files.fetch(version, scratch / "release")
 
 
 def serving_place(home: Home) -> str:

@@ -88,7 +88,7 @@ def _file(registry: Registry, runs: Runs, version: ModelVersion, name: str, out:
     """
     if version.evidence_sha256:
         with suppress(NotFound):
-            return registry.document(version.version, name, out)
+            return registry.files.document(version.version, name, out)
     return runs.kept_file(version.run_id, name, out)
 
 

@@ -54,7 +54,7 @@ def release_faults(home: Home, tracking_uri: str) -> list[str]:
     for registry, version in registered_versions(tracking_uri):
         if not version.removed:
             try:
-                registry.check(version.version)
+                registry.files.check(version.version)
             except GlocalError as error:
                 found.append(f"The stored release of {version.label} is not whole: {error.headline}")
     for name, entry in on_record(home.serve):

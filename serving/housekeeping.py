@@ -130,7 +130,7 @@ def remove_garbage(garbage: Garbage, home: Home, tracking_uri: str, *, days: flo
 def _versions(look: _Look) -> Iterator[GarbageItem]:
     """The stored releases of versions that are not kept. The records of the versions stay."""
     for version in look.needed.unneeded:
-        folder = Registry(look.tracking_uri, version.model).files(version.version)
+        folder = Registry(look.tracking_uri, version.model).files.folder(version.version)
         if folder is not None:
             yield GarbageItem(
                 kind="versions", path=str(folder), size=_measured(folder)[0], name=f"{version.model} {version.version}"

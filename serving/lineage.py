@@ -37,7 +37,7 @@ def lineage_of(home: Home, tracking_uri: str, name: str, version: str) -> Lineag
     """
     registry, runs, notes = Registry(tracking_uri, name), Runs(tracking_uri), list[str]()
     found = registry.version(version)
-    manifest = readable(lambda: registry.manifest(version), notes)
+    manifest = readable(lambda: registry.files.manifest(version), notes)
     run = run_of(runs, found)
     pipeline = run if run is not None and run.kind else None
     if pipeline is None:

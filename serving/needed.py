@@ -79,7 +79,7 @@ def _manifests(tracking_uri: str, versions: list[ModelVersion]) -> list[ReleaseM
     """The manifests of the versions whose files are on this machine. A damaged release names no data but that on record."""
     found = []
     for version in versions:
-        if (folder := Registry(tracking_uri, version.model).files(version.version)) is not None:
+        if (folder := Registry(tracking_uri, version.model).files.folder(version.version)) is not None:
             try:
                 found.append(ReleaseManifest.load(release_in(folder) / RELEASE_MANIFEST))
             except GlocalError:

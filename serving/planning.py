@@ -28,7 +28,7 @@ def plan_promotion(tracking_uri: str, name: str, version: str) -> PromotionPlan:
         other_data=serving is not None and registry.data_name(serving) != registry.data_name(wanted),
         settings=changed_settings(registry, Runs(tracking_uri), serving, wanted),
         same_space=serving is None or serving.embedding_space_id == wanted.embedding_space_id,
-        unsigned=must_be_signed() and not registry.signature(version),
+        unsigned=must_be_signed() and not registry.files.signature(version),
         serves=serving is not None and serving.version == wanted.version,
     )
 

@@ -229,4 +229,4 @@ def _release_of(registry: Registry, version: ModelVersion, release: Release | No
     if release.id != version.release:
         headline = f"{registry.name} {version.version} is release {version.release}, not {release.id}."
         raise InvalidInput(headline, "Promote the version that holds this release, or register it as a new one.")
-    yield replace(release, signature=registry.signature(version.version))
+    yield replace(release, signature=registry.files.signature(version.version))

@@ -47,7 +47,7 @@ def diff_versions(home: Home, tracking_uri: str, name: str, before: str, after: 
     """
     registry, runs, notes = Registry(tracking_uri, name), Runs(tracking_uri), list[str]()
     one, other = registry.version(before), registry.version(after)
-    manifests = [readable(partial(registry.manifest, each), notes) for each in (before, after)]
+    manifests = [readable(partial(registry.files.manifest, each), notes) for each in (before, after)]
     answered = readable(lambda: answered_queries(tracking_uri, one, other), notes)
     return VersionDiff(
         before=one,

@@ -87,7 +87,7 @@ def approve(
     _show(plan)
     may_replace = _may_replace(replace_other_data, yes=yes)
     registry = Registry(environment.mlflow_uri, model)
-    refuse_other_data(registry, registry.manifest(version).data, allowed=may_replace)  # before the word is on record
+    refuse_other_data(registry, registry.files.manifest(version).data, allowed=may_replace)  # before the word is on record
     confirm(f"Approve version {version} of {model} as {by}?", yes=yes)
     said = _say(environment, model, version, "approved", by=by, why=why)
     if not said.may_serve:

@@ -2,27 +2,23 @@
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
-from model.disk import disk_error
 from model.errors import InvalidInput, NotFound
-from model.files import atomic_folder, remove_whole, sha256_folder, write_text
+from model.files import remove_whole
 from model.locks import hold
-from model.release import Release, open_release
+from model.release import Release
 from model.schemas.approval import ApprovalRule
 from model.schemas.model_version import Alias, ModelVersion
-from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import scratch_folder
 from serving.protocol import SIGNATURE
 from serving.registry.store import experiment_id, open_client, sqlite_file
-from serving.registry.stored import release_in, save_model
+from serving.registry.version_files import MODEL, VersionFiles
 from serving.signatures import sign_release
 
 if TYPE_CHECKING:
@@ -30,8 +26,6 @@ if TYPE_CHECKING:
 
 ALIASES: tuple[Alias, ...] = get_args(Alias)
 RELEASES = "glocal-releases"
-_MODEL = "model"
-_EVIDENCE = "evidence"
 _CARD = "model_card.md"
 _DESCRIPTION = 5000
 """Maximum characters that MLflow keeps of a description."""
@@ -69,6 +63,7 @@ class Registry:
         self.name = name
         self._uri = tracking_uri
         self._client = open_client(tracking_uri)
+        self.files = VersionFiles(self._client, tracking_uri, name)
 
     def register(
         self,
@@ -104,8 +99,8 @@ class Registry:
             said = {"starter": starter, "approval": approval.model_dump_json() if approval else ""}
             if known is None:
                 return self._register(release, {**evidence, **said}, run_id, card, documents)
-            if _REMOVED in (row := self._get(known)).tags:
-                self._store(release, sign_release(release), str(row.run_id))
+            if _REMOVED in (row := self.files.row(known)).tags:
+                self.files.store(release, sign_release(release), str(row.run_id))
                 self._client.delete_model_version_tag(self.name, known, _REMOVED)
             return known
 
@@ -115,7 +110,7 @@ class Registry:
         Raises:
             NotFound: There is no such version.
         """
-        stored = self._get(version)
+        stored = self.files.row(version)
         with self._alone():
             self._client.log_text(str(stored.run_id), card, _CARD)
             self._client.update_model_version(self.name, version, description=_shortened(card))
@@ -128,26 +123,13 @@ class Registry:
             InvalidInput: The stored release was changed, no signing key is set, or it cannot be used.
         """
         with scratch_folder("sign") as scratch:
-            signature = sign_release(self.fetch(version, scratch / "release"))
+            signature = sign_release(self.files.fetch(version, scratch / "release"))
         if not signature:
             raise InvalidInput(
                 "No key to sign with is set.", "Set GLOCAL_SIGNING_KEY to the file of a private key; docs/operations.md."
             )
         with self._alone():
-            self._client.log_text(str(self._get(version).run_id), signature, f"{_MODEL}/{SIGNATURE}")
-
-    def signature(self, version: str) -> str:
-        """The signature of a version's release; empty if it has none.
-
-        Raises:
-            NotFound: There is no such version, or its files are gone.
-        """
-        row = self._get(version)
-        stored = f"{_MODEL}/{SIGNATURE}"
-        if stored not in {each.path for each in self._client.list_artifacts(str(row.run_id), _MODEL)}:
-            return ""
-        with scratch_folder("signature") as scratch:
-            return self._copied(row, f"{row.source}/{SIGNATURE}", scratch).read_text(encoding="utf-8")
+            self._client.log_text(str(self.files.row(version).run_id), signature, f"{MODEL}/{SIGNATURE}")
 
     def set_alias(self, version: str, alias: Alias) -> None:
         """Point an alias at a version.
@@ -158,7 +140,7 @@ class Registry:
         """
         if alias not in ALIASES:
             raise InvalidInput(f"There is no alias {alias}.", f"Aliases: {', '.join(ALIASES)}.")
-        self._get(version)
+        self.files.row(version)
         self._client.set_registered_model_alias(self.name, alias, version)
 
     def make_challenger(self, version: str) -> bool:
@@ -202,7 +184,7 @@ class Registry:
         Raises:
             NotFound: There is no such version.
         """
-        return self._typed(self._get(version), self._aliases())
+        return self._typed(self.files.row(version), self._aliases())
 
     def resolve(self, version: str) -> ModelVersion:
         """The version with this number, or with this alias.
@@ -213,7 +195,7 @@ class Registry:
         aliases = self._aliases()
         if version in ALIASES and version not in aliases:
             raise NotFound(f"No version of {self.name} is {version}.", f"Its versions: glocal models {self.name}.")
-        return self._typed(self._get(aliases.get(version, version)), aliases)
+        return self._typed(self.files.row(aliases.get(version, version)), aliases)
 
     def versions(self) -> list[ModelVersion]:
         """All versions that hold releases, newest first."""
@@ -224,7 +206,7 @@ class Registry:
     def release_of(self, version: str) -> str | None:
         """Id of the release of a version; None if there is no such version."""
         with contextlib.suppress(NotFound):
-            return str(self._get(version).tags.get("release", ""))
+            return str(self.files.row(version).tags.get("release", ""))
         return None
 
     def champion(self) -> ModelVersion | None:
@@ -242,102 +224,16 @@ class Registry:
         if version.data_name:
             return version.data_name
         with contextlib.suppress(Exception):  # it is unknown then, whatever the error
-            return self.manifest(version.version).data.path
+            return self.files.manifest(version.version).data.path
         return ""
-
-    def manifest(self, version: str) -> ReleaseManifest:
-        """The manifest of a version's release, without a copy of its other files.
-
-        Raises:
-            NotFound: There is no such version, or its files are gone.
-            InvalidInput: The stored manifest was changed.
-        """
-        row = self._get(version)
-        with scratch_folder("manifest") as scratch:
-            self._copied(row, f"{row.source}/MLmodel", scratch)
-            folder = release_in(scratch).relative_to(scratch.resolve())
-            stored = ReleaseManifest.load(self._copied(row, f"{row.source}/{folder.as_posix()}/{RELEASE_MANIFEST}", scratch))
-        if stored.release_id != row.tags.get("release"):
-            raise InvalidInput(f"The manifest that is stored as {self.name} {version} is another one than was registered.")
-        return stored
-
-    def fetch(self, version: str, out: Path) -> Release:
-        """Copy a version's release to `out`, whole or not at all, and open the copy, with the signature that is stored.
-
-        Raises:
-            NotFound: There is no such version, or its files are gone.
-            InvalidInput: The stored release was changed.
-        """
-        row = self._get(version)
-        with scratch_folder("fetch") as scratch:
-            model = self._downloaded(row, scratch)
-            stored = self._opened(row, model)
-            with atomic_folder(out) as partial:
-                shutil.copytree(stored.folder, partial, dirs_exist_ok=True)
-            signature = (model / SIGNATURE).read_text(encoding="utf-8") if (model / SIGNATURE).is_file() else ""
-        return replace(open_release(out), signature=signature)
-
-    def check(self, version: str) -> None:
-        """Compare every file of a version's release with the hash that was registered.
-
-        Raises:
-            NotFound: There is no such version, or its files are gone.
-            InvalidInput: The stored release was changed.
-        """
-        if (folder := self.files(version)) is not None:
-            self._opened(self._get(version), folder)
-            return
-        with scratch_folder("check") as scratch:
-            self.fetch(version, scratch / "release")
-
-    def files(self, version: str) -> Path | None:
-        """The folder in which the release of a version is stored; None if it is not on this machine, or was removed.
-
-        Raises:
-            NotFound: There is no such version.
-        """
-        from mlflow.utils.file_utils import local_file_uri_to_path as path_of
-
-        source, database = self._get(version).source, sqlite_file(self._uri)
-        if database is None:
-            return None
-        folder = Path(path_of(source)).resolve()  # type: ignore[no-untyped-call] # it has no types
-        return folder if folder.is_dir() and folder.is_relative_to(database.parent.resolve()) else None
 
     def remove_files(self, version: str) -> None:
         """Remove the stored release of a version. Its record, figures and card stay; the same release may be registered again."""
         with self._alone():
-            folder = self.files(version)
+            folder = self.files.folder(version)
             if folder is not None:
                 self._client.set_model_version_tag(self.name, version, _REMOVED, "yes")  # before: a kill leaves it to be removed
                 remove_whole(folder)
-
-    def evidence(self, version: str, out: Path) -> Path:
-        """Copy the documents that are kept with a version into `out`: a folder for each, by name.
-
-        Raises:
-            NotFound: There is no such version, or its files are gone.
-        """
-        row = self._get(version)
-        return self._copied(row, str(row.source).removesuffix(_MODEL) + _EVIDENCE, out)
-
-    def document(self, version: str, name: str, out: Path) -> Path:
-        """Copy one file of the documents that are kept with a version, such as `report/report.json`, into a folder.
-
-        Raises:
-            NotFound: There is no such version or file.
-        """
-        row = self._get(version)
-        return self._copied(row, f"{str(row.source).removesuffix(_MODEL)}{_EVIDENCE}/{name}", out)
-
-    def evidence_sha256(self, version: str) -> str:
-        """SHA-256 of the documents that are kept with a version, as they are now.
-
-        Raises:
-            NotFound: There is no such version, or its files are gone.
-        """
-        with scratch_folder("evidence") as scratch:
-            return sha256_folder(self.evidence(version, scratch))
 
     def remove_unfinished(self) -> int:
         """Remove the stored releases whose registration was cut short; returns their number.
@@ -375,14 +271,8 @@ class Registry:
             run_name=f"release {release.id}",
             tags={"release": release.id},
         )
-        self._store(release, signature, own.info.run_id)
-        with scratch_folder("register") as scratch:
-            kept = scratch / _EVIDENCE
-            for name, folder in documents.items():
-                shutil.copytree(folder, kept / name)
-            if documents:
-                self._client.log_artifacts(own.info.run_id, str(kept), _EVIDENCE)
-                evidence = {**evidence, "evidence_sha256": sha256_folder(kept)}
+        self.files.store(release, signature, own.info.run_id)
+        evidence = {**evidence, "evidence_sha256": self.files.keep(documents, own.info.run_id)}
         if card:
             self._client.log_text(own.info.run_id, card, _CARD)
         try:
@@ -391,7 +281,7 @@ class Registry:
             self._client.create_registered_model(self.name)
         made = self._client.create_model_version(
             self.name,
-            source=f"{own.info.artifact_uri}/{_MODEL}",
+            source=f"{own.info.artifact_uri}/{MODEL}",
             run_id=own.info.run_id,
             tags=_tags(release, evidence, run_id or own.info.run_id),
             description=_shortened(card),
@@ -399,49 +289,6 @@ class Registry:
         )
         self._client.set_terminated(own.info.run_id)  # last: a run that has not ended is not whole
         return str(made.version)
-
-    def _store(self, release: Release, signature: str, run_id: str) -> None:
-        """Write a release, and its signature if it has one, to the files of the run that keeps it."""
-        with scratch_folder("register") as scratch:
-            save_model(release, scratch / _MODEL)
-            if signature:
-                write_text(scratch / _MODEL / SIGNATURE, signature)
-            self._client.log_artifacts(run_id, str(scratch / _MODEL), _MODEL)
-
-    def _opened(self, row: "Row", model: Path) -> Release:
-        """The release in the folder of a stored model, every file compared with its hash.
-
-        Raises:
-            InvalidInput: It was changed, or is another one than was registered.
-        """
-        stored = open_release(release_in(model))
-        if stored.id != row.tags.get("release"):
-            raise InvalidInput(f"What is stored as {self.name} {row.version} is another release than was registered.")
-        return stored
-
-    def _downloaded(self, row: "Row", out: Path) -> Path:
-        return self._copied(row, str(row.source), out)
-
-    def _copied(self, row: "Row", source: str, out: Path) -> Path:
-        """Copy what is stored with a version at an address into a folder."""
-        from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return Path(download_artifacts(artifact_uri=source, dst_path=str(out), tracking_uri=self._uri))
-        except (MlflowException, OSError) as error:
-            if disk := disk_error(error, out):
-                raise disk from error
-            gone = f"The files of version {row.version} of {self.name} cannot be read from the registry."
-            raise NotFound(gone, "Run the pipeline again: glocal run DIR.") from error
-
-    def _get(self, version: str) -> "Row":
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self._client.get_model_version(self.name, version)
-        except (MlflowException, ValueError) as error:
-            raise NotFound(f"There is no version {version} of {self.name}.") from error
 
     def _aliases(self) -> dict[str, str]:
         from mlflow.exceptions import MlflowException

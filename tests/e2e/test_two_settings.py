@@ -107,7 +107,7 @@ def test_a_byte_that_was_changed_is_named_and_nothing_is_promoted(home, seen, ch
     if changed == "the ledger":
         file, named = place.ledger, "ledger.jsonl was changed"
     else:
-        file = release_in(Registry(place.tracking_uri, NAME).files("1")) / "calibration.json"
+        file = release_in(Registry(place.tracking_uri, NAME).files.folder("1")) / "calibration.json"
         named = "calibration.json"
     content = file.read_bytes()
     at = content.index(b"oats") if changed == "the ledger" else len(content) // 2

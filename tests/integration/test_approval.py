@@ -173,8 +173,8 @@ class _Released:
 
 
 def test_the_evidence_of_a_version_can_be_fetched(home, registry, releases, tmp_path):
-    folder = registry.evidence("1", tmp_path / "out")
+    folder = registry.files.evidence("1", tmp_path / "out")
     assert (folder / "report" / "report.json").is_file()
     assert (folder / "decision" / "decision.json").is_file()
-    assert registry.version("1").evidence_sha256 == registry.evidence_sha256("1")
+    assert registry.version("1").evidence_sha256 == registry.files.evidence_sha256("1")
     shutil.rmtree(folder)

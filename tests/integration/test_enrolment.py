@@ -118,7 +118,7 @@ def test_it_is_a_new_version_of_the_same_space_with_its_lineage_on_record(home, 
     assert (version.version, registry.alias("previous"), registry.alias("challenger")) == ("2", "1", None)
     assert version.embedding_space_id == base.embedding_space_id
     assert (version.figures["map_at_r"], version.figures["gallery_images"]) == (0.5, 6)
-    release = registry.fetch("2", tmp_path / "release")
+    release = registry.files.fetch("2", tmp_path / "release")
     assert release.pin == base.pin
     assert [pin.path for pin in release.gallery_pins] == [NAME, "beakers"]
     assert release.calibration == base.calibration

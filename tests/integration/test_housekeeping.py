@@ -109,9 +109,9 @@ def test_versions_that_nothing_names_lose_their_files_and_the_others_stay(home, 
     assert found(home) == remove(home) == {("versions", f"{NAME} 4"), ("versions", f"{NAME} 6")}
     assert found(home) == set()
     for version in ("1", "2", "3", "5"):
-        assert registry.fetch(version, tmp_path / version).id == releases[int(version) - 1].id
+        assert registry.files.fetch(version, tmp_path / version).id == releases[int(version) - 1].id
     with pytest.raises(NotFound):
-        registry.fetch("4", tmp_path / "4")
+        registry.files.fetch("4", tmp_path / "4")
     assert [each.version for each in registry.versions() if each.removed] == ["6", "4"]
     assert registry.version("4").release == releases[3].id
 
@@ -120,7 +120,7 @@ def test_a_removed_version_comes_back_with_its_number_when_it_is_registered_agai
     remove(home)
     registry = Registry(home.tracking_uri, NAME)
     assert registry.register(releases[3], {}) == "4"
-    assert registry.fetch("4", tmp_path / "4").id == releases[3].id
+    assert registry.files.fetch("4", tmp_path / "4").id == releases[3].id
     assert not registry.version("4").removed
 
 
@@ -182,7 +182,7 @@ def test_a_collection_in_milvus_goes_with_the_last_release_that_names_it(home, i
 
 
 def registry_release(home, version):
-    return open_release(release_in(Registry(home.tracking_uri, NAME).files(version)))
+    return open_release(release_in(Registry(home.tracking_uri, NAME).files.folder(version)))
 
 
 def test_old_runs_artifacts_caches_and_leftovers_go(home, releases):

@@ -73,7 +73,7 @@ def test_a_registration_that_is_killed_is_none_or_whole_and_the_next_makes_one_v
     assert known in {None, made.version}
     assert [each.version for each in registry.versions() if each.release == release.id] == [made.version]
     assert made.aliases == ("challenger",)
-    assert registry.evidence_sha256(made.version) == made.evidence_sha256
+    assert registry.files.evidence_sha256(made.version) == made.evidence_sha256
     assert (registry.remove_unfinished(), release_faults(home, home.tracking_uri)) == (0, [])
 
 
@@ -151,6 +151,6 @@ def test_a_removal_of_garbage_that_is_killed_is_finished_by_the_next_and_what_is
     remove_garbage(garbage, home, home.tracking_uri, days=0)
     assert find_garbage(home, home.tracking_uri, days=0).items == ()
     registry = Registry(home.tracking_uri, NAME)
-    assert registry.files(unneeded.version) is None
+    assert registry.files.folder(unneeded.version) is None
     assert registry.version(unneeded.version).removed
-    registry.check(needed.version)
+    registry.files.check(needed.version)

@@ -112,7 +112,7 @@ def test_a_version_may_be_described_anew(uri, registry, releases):
 
 
 def test_what_was_registered_comes_back_byte_for_byte(registry, releases, tmp_path):
-    fetched = registry.fetch("1", tmp_path / "out")
+    fetched = registry.files.fetch("1", tmp_path / "out")
     assert fetched.id == releases[0].id
     assert sha256_folder(tmp_path / "out") == sha256_folder(releases[0].folder)
 
@@ -130,7 +130,7 @@ def test_what_was_changed_in_the_store_is_refused(registry, home, tmp_path):
     weights.write_bytes(good[:-1] + b"\x00\x01"[good[-1] == 0 :][:1])
     try:
         with pytest.raises(InvalidInput, match="was changed"):
-            registry.fetch("3", tmp_path / "out")
+            registry.files.fetch("3", tmp_path / "out")
         assert not (tmp_path / "out").exists()
     finally:
         weights.write_bytes(good)
@@ -145,7 +145,7 @@ def test_a_damaged_release_is_not_registered(uri, registry, releases, tmp_path):
 
 
 def test_an_unknown_version_or_alias_is_named(registry, tmp_path):
-    for ask in (registry.version, lambda version: registry.fetch(version, tmp_path / "x")):
+    for ask in (registry.version, lambda version: registry.files.fetch(version, tmp_path / "x")):
         for version in ("99", "x", "../1"):
             with pytest.raises(NotFound, match="There is no version"):
                 ask(version)

@@ -93,7 +93,7 @@ def test_what_served_unsigned_comes_back_once_it_is_signed(home, registry, relea
 def test_what_a_run_registers_is_signed_and_another_key_is_refused(home, releases, first, keys, tmp_path, monkeypatch):
     monkeypatch.setenv("GLOCAL_SIGNING_KEY", str(keys[0]))
     registered = register(make_release_of(NAME, tmp_path, seed=5), home, tmp_path / "report")
-    assert Registry(home.tracking_uri, NAME).signature(registered.version)
+    assert Registry(home.tracking_uri, NAME).files.signature(registered.version)
     monkeypatch.setenv("GLOCAL_VERIFYING_KEY", str(make_keys(tmp_path / "other")[1]))
     with pytest.raises(InvalidInput, match="is of another key"):
         to(home, registered.version, NAME)
