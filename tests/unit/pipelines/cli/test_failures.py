@@ -4,7 +4,6 @@ import pytest
 
 from model.data.importing.findings import Findings, Rejected
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
-from pipelines.cli import run as command
 from pipelines.cli.failures import show_error
 
 
@@ -37,7 +36,7 @@ def test_every_failure_is_a_line_and_a_hint(glocal, monkeypatch, error, code, li
     def fail(*_arguments, **_named):
         raise error
 
-    monkeypatch.setattr(command, "load_config", fail)
+    monkeypatch.setattr("model.config.load_config", fail)
     ended, out, said = glocal("run", "--data", ".")
     assert (ended, out) == (code, "")
     found = said.splitlines()
