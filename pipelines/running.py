@@ -190,8 +190,8 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
         data=recorded.data,
         training=recorded.training,
         report=_report(folder),
-        gallery=_gallery(folder),
-        reproduction=_reproduction(folder),
+        gallery=GalleryChange.load_if_there(folder / "gallery" / CHANGE),
+        reproduction=Reproduction.load_if_there(folder / "reproduction" / REPRODUCTION),
         model=recorded.model or None,
         model_version=recorded.model_version or None,
         alias="champion" if recorded.address else "challenger" if recorded.model_version else None,
@@ -200,16 +200,6 @@ def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
         refused=tuple(recorded.refused) if rejected else None,
         **(_decision(folder) if rejected else {}),
     )
-
-
-def _gallery(folder: Path) -> GalleryChange | None:
-    file = folder / "gallery" / CHANGE
-    return GalleryChange.load(file) if file.is_file() else None
-
-
-def _reproduction(folder: Path) -> Reproduction | None:
-    file = folder / "reproduction" / REPRODUCTION
-    return Reproduction.load(file) if file.is_file() else None
 
 
 def _decision(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.config import GateConfig, ServeConfig, served_name
-from model.data.manifest import read_manifest
+from model.data.manifest import Manifest, read_manifest
 from model.data.versions.fetch import fetch
 from model.evaluation.gate import Champion, Evidence, check_belong_together, decide
 from model.evaluation.metrics import PerQuery
@@ -64,21 +64,21 @@ def gate_release(
     report, candidate = Report.load(report_folder / REPORT), open_release(release_folder)
     check_belong_together(report, candidate.id, pin)
     data = fetch(pin, home.data, home.datasets)
-    evidence = _evidence(report, report_folder, data)
+    manifest = read_manifest(data)
+    evidence = _evidence(report, report_folder, manifest)
     log_differences(reconcile(home, tracking_uri))
     registry = Registry(tracking_uri, served_name(serve, pin.path))
     refuse_other_data(registry, pin, allowed=serve.replace_other_data)
-    champion = _champion(registry, candidate, pin, data, evidence.candidate, progress)
+    champion = _champion(registry, candidate, pin, manifest, evidence.candidate, progress)
     decision = decide(evidence, champion, config)
     if champion:
-        names, searched = (str(champion.identity), "the candidate"), read_manifest(data).searched
-        compare_queries(searched, champion.figures, evidence.candidate, names).save(out / COMPARISON)
+        names = (str(champion.identity), "the candidate")
+        compare_queries(manifest.searched, champion.figures, evidence.candidate, names).save(out / COMPARISON)
     decision.save(out / DECISION)
     return decision
 
 
-def _evidence(report: Report, folder: Path, data: Path) -> Evidence:
-    manifest = read_manifest(data)
+def _evidence(report: Report, folder: Path, manifest: Manifest) -> Evidence:
     return Evidence(
         release=report.release,
         candidate=PerQuery.load(folder / CANDIDATE),
@@ -97,7 +97,7 @@ def _evidence(report: Report, folder: Path, data: Path) -> Evidence:
 
 
 def _champion(
-    registry: Registry, candidate: Release, pin: DataPin, data: Path, figures: PerQuery, progress: Progress | None
+    registry: Registry, candidate: Release, pin: DataPin, manifest: Manifest, figures: PerQuery, progress: Progress | None
 ) -> Champion | None:
     """The champion and its figures on the same queries; None if there is no champion.
 
@@ -105,7 +105,7 @@ def _champion(
         registry: The registered model.
         candidate: The candidate, which may be the champion already.
         pin: The data.
-        data: Folder of the data.
+        manifest: The data.
         figures: Figures of the candidate.
         progress: Called after every batch.
     """
@@ -117,17 +117,16 @@ def _champion(
     from model.evaluation.evaluate import query_test_classes  # torch, which most gates do without
 
     with fetched_release(registry, version) as champion:
-        answered = query_test_classes(champion, data, pin.md5, progress)
-        scenes = _scenes(candidate, champion, data, progress)
+        answered = query_test_classes(champion, manifest.folder, pin.md5, progress)
+        scenes = _scenes(candidate, champion, manifest, progress)
     return Champion(registry.name, version, champion.pin.named, answered, scenes)
 
 
-def _scenes(candidate: Release, champion: Release, data: Path, progress: Progress | None) -> "PairedScenes | None":
+def _scenes(candidate: Release, champion: Release, manifest: Manifest, progress: Progress | None) -> "PairedScenes | None":
     """What both detect in the scenes of the data that calibrated no candidate; None if the champion does not detect."""
     if champion.detector is None:
         return None
     from model.evaluation.detection import detect_scenes, paired_scenes
 
-    manifest = read_manifest(data)
     mine = detect_scenes(candidate.detector, manifest, progress) if candidate.detector else []
     return paired_scenes(mine, detect_scenes(champion.detector, manifest, progress))

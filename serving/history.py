@@ -71,7 +71,12 @@ def refuse_changed_history(home: Home, tracking_uri: str) -> None:
     Raises:
         InvalidInput: The ledger's file and MLflow do not fit; the message names the first fault.
     """
-    if faults := history_faults(home, tracking_uri):
+    refuse_faults(home, history_faults(home, tracking_uri))
+
+
+def refuse_faults(home: Home, faults: Sequence[str]) -> None:
+    """Refuse a history with faults that `history_faults` found; raises as `refuse_changed_history`."""
+    if faults:
         more = f" {len(faults) - 1} more." if len(faults) > 1 else ""
         remedy = (
             f"glocal history --verify lists all. Restore {home.ledger} and MLflow from copies of one moment. "

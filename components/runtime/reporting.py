@@ -57,7 +57,7 @@ def show_decision(current: Step, report: Path, folder: Path, decision: Decision)
         folder: Folder of the decision.
         decision: Decision of the gate.
     """
-    show_report(current, report, decision=decision, comparison=_comparison(folder))
+    show_report(current, report, decision=decision, comparison=Comparison.load_if_there(folder / COMPARISON))
     record_decision(current, folder, decision)
 
 
@@ -78,13 +78,8 @@ def show_registered(current: Step, report: Path, folder: Path, registered: Model
         registered: The version.
     """
     record_registered(current, registered)
-    decision, comparison = Decision.load(folder / DECISION), _comparison(folder)
+    decision, comparison = Decision.load(folder / DECISION), Comparison.load_if_there(folder / COMPARISON)
     show_report(current, report, decision=decision, comparison=comparison, version=registered.label)
-
-
-def _comparison(folder: Path) -> Comparison | None:
-    """What the gate left beside its decision; None if there was no champion."""
-    return Comparison.load(folder / COMPARISON) if (folder / COMPARISON).is_file() else None
 
 
 def record_registered(current: Step, registered: ModelVersion) -> None:

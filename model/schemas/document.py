@@ -45,6 +45,11 @@ class Document(Schema):
             )
         return validated(cls, value, path, cls.REMEDY)
 
+    @classmethod
+    def load_if_there(cls, path: Path) -> Self | None:
+        """`load`; None if there is no such file."""
+        return cls.load(path) if path.is_file() else None
+
 
 def read_schema(kind: type[S], path: Path, remedy: str) -> S:
     """Read a schema from a JSON file whose format another file states.

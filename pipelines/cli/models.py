@@ -55,15 +55,15 @@ def history(
 
     Exit code 2 with --verify: the history, or a stored release, was changed; each fault is named.
     """
-    from serving.history import history_faults, read_history, refuse_changed_history, release_faults, served_at
+    from serving.history import history_faults, read_history, refuse_faults, release_faults, served_at
 
     environment = Environment()
     if verify:
-        faults = [check(environment.home, environment.mlflow_uri) for check in (history_faults, release_faults)]
-        for fault in chain(*faults):
+        changed, damaged = (check(environment.home, environment.mlflow_uri) for check in (history_faults, release_faults))
+        for fault in chain(changed, damaged):
             say(visible(fault))
-        refuse_changed_history(environment.home, environment.mlflow_uri)
-        if faults[1]:
+        refuse_faults(environment.home, changed)
+        if damaged:
             raise InvalidInput("Stored releases were changed.", "Restore their files from a copy, or run the pipeline again.")
     entries = read_history(environment.mlflow_uri, name=name)
     if at:

@@ -109,15 +109,18 @@ def make_app(
     tried = challenges.tried if challenges else list
     metrics = Metrics(room, lambda: [*models.served().values(), *tried()], drift, *([challenges.metrics] if challenges else []))
     app = _Gateway(keys, metrics)
-    endpoints = {each: _endpoint(each, models, challenges, room, metrics, drift, samples) for each in OPERATIONS.values()}
+    endpoints = [
+        (operation.name, _endpoint(operation, models, challenges, room, metrics, drift, samples), described(operation))
+        for operation in OPERATIONS.values()
+    ]
     for address in _ADDRESSES:
-        for operation, endpoint in endpoints.items():
+        for name, endpoint, extra in endpoints:
             app.router.add_api_route(
-                address.format(operation.name),
+                address.format(name),
                 endpoint,
                 methods=["POST"],
                 response_model=None,
-                openapi_extra=described(operation),
+                openapi_extra=extra,
                 route_class_override=_Direct,
             )
     _add_states(app, models, metrics)

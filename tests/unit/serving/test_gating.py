@@ -17,7 +17,7 @@ def known(tmp_path_factory):
     root = tmp_path_factory.mktemp("scenes")
     orders = (("cup", "jar"), ("jar", "cup"), ("cup", "tin"), ("tin", "cup"))
     (root / "data").mkdir()
-    data = shelves(root / "data", *orders).folder
+    data = shelves(root / "data", *orders)
     made = (make_full_release(root / "one"), make_full_release(root / "other", seed=1), make_release(root / "none"))
     return data, [open_release(release.folder) for release in made]
 
