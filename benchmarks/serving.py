@@ -36,7 +36,7 @@ from serving import backends, server
 from serving.engine.engine import Engine
 from serving.local import local_client, read_key
 from serving.operations.query import make_query
-from serving.processes import bind_loopback, clean_environment, start_detached, wait_until
+from serving.processes import bind_port, clean_environment, start_detached, wait_until
 from serving.protocol import LOOPBACK, bearer, local_address
 from serving.rollout.endpoint import connect
 from serving.rollout.switch import switch_over
@@ -85,7 +85,7 @@ def gateway(home: Home, release: Release, workers: int, backend: str = "torchser
 @contextmanager
 def litserve(release: Release, workers: int, folder: Path) -> Iterator[Callable[[], Ask]]:
     """The same engine under LitServe alone; yields as `gateway` does."""
-    with bind_loopback() as free:
+    with bind_port() as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "benchmarks.bare_litserve", str(release.folder), str(port), str(workers)]
     environment = {**clean_environment(), "OMP_NUM_THREADS": "1"}

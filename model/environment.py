@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.disk import temporary_folder
@@ -15,6 +15,14 @@ from model.home import Home
 
 _SCRATCH_BYTES = 512 * 2**20
 """Bytes that a run may need for temporary files: some copies of a release."""
+
+
+def _split(text: object) -> object:
+    return tuple(each.strip() for each in text.split(",") if each.strip()) if isinstance(text, str) else text
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Texts of a variable, with commas between them."""
 
 
 class Environment(BaseSettings):
@@ -77,6 +85,19 @@ class Environment(BaseSettings):
     retention_days: int = Field(
         90, ge=0, description="Days for which `glocal gc` keeps what served, was made or was used, and is not needed any more"
     )
+    dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens at")
+    dashboard_port: int = Field(8090, ge=0, le=65535, description="Port of the dashboard; 0: a free one")
+    dashboard_address: str = Field(
+        "", description="Address by which browsers find the dashboard, such as `https://glocal.example.org`; empty: host and port"
+    )
+    dashboard_user_header: str = Field(
+        "", description="Header in which a proxy before the dashboard names who has signed in; empty: there is no such proxy"
+    )
+    dashboard_proxies: Names = Field(
+        ("127.0.0.1/32", "::1/128"), description="Networks of that proxy, with commas; the header is believed from there alone"
+    )
+    dashboard_operators: Names = Field((), description="Names, with commas, of the people who may start runs and promote")
+    dashboard_admins: Names = Field((), description="Names, with commas, of the people who may change everything")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")

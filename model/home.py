@@ -157,6 +157,49 @@ class ServeFolder:
 
 
 @dataclass(frozen=True)
+class DashboardFolder:
+    """The dashboard's files, `GLOCAL_HOME/dashboard`.
+
+    Attributes:
+        root: The folder.
+        logs: Folder of its logs.
+    """
+
+    root: Path
+    logs: Path
+
+    @property
+    def state(self) -> Path:
+        """File that names the dashboard's process and its address."""
+        return self.root / "state.json"
+
+    @property
+    def secret(self) -> Path:
+        """File with the secret that sessions are signed with, readable by its owner alone."""
+        return self.root / "secret.json"
+
+    @property
+    def link(self) -> Path:
+        """File with the hash of the one-time link's token."""
+        return self.root / "link.json"
+
+    @property
+    def corrections(self) -> Path:
+        """Folder of the images whose answers people have corrected."""
+        return self.root / "corrections"
+
+    @property
+    def log(self) -> Path:
+        """Log of the dashboard."""
+        return self.logs / "dashboard.log"
+
+    @property
+    def audit_log(self) -> Path:
+        """Log of refused requests and of changes."""
+        return self.logs / "audit.log"
+
+
+@dataclass(frozen=True)
 class Home:
     """One GLOCAL_HOME: all state of one machine.
 
@@ -223,6 +266,11 @@ class Home:
         return ServeFolder(self.root / "serve", self.root / "logs")
 
     @property
+    def dashboard(self) -> DashboardFolder:
+        """The dashboard's files."""
+        return DashboardFolder(self.root / "dashboard", self.root / "logs" / "dashboard")
+
+    @property
     def benchmarks(self) -> "Home":
         """A home of its own for the benchmarks."""
         return Home(self.root / "benchmarks")
@@ -246,4 +294,4 @@ class Home:
     def folders(self) -> tuple[Path, ...]:
         """The folders that Glocal makes in this folder."""
         made = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
-        return (*made, self.serve.root, self.serve.logs, self.benchmarks.root, self.root / "mlartifacts")
+        return (*made, self.serve.root, self.serve.logs, self.dashboard.root, self.benchmarks.root, self.root / "mlartifacts")

@@ -88,10 +88,11 @@ def start_detached(command: list[str], *, folder: Path, environment: Mapping[str
         )
 
 
-def bind_loopback(port: int = 0) -> socket.socket:
-    """A socket that is bound to a port of loopback, or to a free one if the port is taken.
+def bind_port(port: int = 0, host: str = LOOPBACK) -> socket.socket:
+    """A socket that is bound to a port of this machine, or to a free one if the port is taken.
 
     Args:
+        host: An IPv4 address of this machine.
         port: The port, which a later server may take at once, whichever connections of this one linger. 0: a free one that
             nobody else can bind while the socket is open.
     """
@@ -100,9 +101,9 @@ def bind_loopback(port: int = 0) -> socket.socket:
     if port:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((LOOPBACK, port))
+        bound.bind((host, port))
     except OSError:
-        bound.bind((LOOPBACK, 0))
+        bound.bind((host, 0))
     return bound
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from enum import StrEnum
 from importlib import metadata
@@ -67,6 +68,14 @@ def options(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     """Train, gate, register, promote and serve image retrieval models."""
+
+
+@app.command("dashboard", context_settings={"ignore_unknown_options": True})
+def dashboard(
+    words: Annotated[list[str] | None, typer.Argument(help="start, stop, link; nothing: serve until Ctrl-C.")] = None,
+) -> None:
+    """Serve the dashboard: start and watch runs, promote models, try the endpoint."""
+    os.execv(sys.executable, [sys.executable, "-m", "dashboard", *(words or [])])  # noqa: S606  # the dashboard stands above the pipelines: it is not imported here
 
 
 @app.command("compile")

@@ -24,7 +24,7 @@ from serving.gateway.keys import KeyFile
 from serving.gateway.room import Room
 from serving.gateway.samples import Samples
 from serving.printed import bound_logs
-from serving.processes import bind_loopback
+from serving.processes import bind_port
 
 _LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
 _LOOK_S = 60.0
@@ -40,7 +40,7 @@ def main(home: Path, port: int, sample_share: float, backend: str) -> None:
     app = make_app(
         Models(asking, deployments.served), KeyFile(folder.keys), room, challenges, Samples(folder.samples, sample_share)
     )
-    with bind_loopback(port) as listening:
+    with bind_port(port) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
         uvloop.run(_serve(uvicorn.Server(make_config(app)), listening, folder))
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PACKAGES = ("model", "serving", "components", "pipelines", "benchmarks")
+PACKAGES = ("model", "serving", "components", "pipelines", "dashboard", "benchmarks")
 
 
 def name(requirement):

@@ -11,13 +11,13 @@ from serving.backends.litserve.process import Place, record_self
 from serving.backends.port import RESPONSE_S
 from serving.limits import MAX_BODY
 from serving.operations.envelope import MAX_HEAD
-from serving.processes import bind_loopback
+from serving.processes import bind_port
 from serving.protocol import LOOPBACK
 
 
 def main(root: Path, workers: int) -> None:
     """Serve until a signal ends it."""
-    with bind_loopback() as held:  # from now on, so that nobody else gets the port and with it queries and the token
+    with bind_port() as held:  # from now on, so that nobody else gets the port and with it queries and the token
         running = record_self(Place(root), workers, held.getsockname()[1])
         api = EngineApi(root)
         api.api_path = PREDICT

@@ -23,7 +23,7 @@ from serving.backends.torchserve.configuration import (
     read_ports,
 )
 from serving.backends.torchserve.discovery import MAIN, Running, last_ports, members, recorded, scratch_of, server_pids
-from serving.processes import bind_loopback, kill_processes, start_detached
+from serving.processes import bind_port, kill_processes, start_detached
 
 _SCRATCH_PREFIX = "glocal-serve-"
 _HOME_NOTE = ".home"
@@ -150,6 +150,6 @@ def _free_ports(wanted: Ports | None) -> Ports:
     with contextlib.ExitStack() as held:
         chosen = {}
         for field in fields(Ports):
-            bound = held.enter_context(bind_loopback(getattr(wanted, field.name) if wanted else 0))
+            bound = held.enter_context(bind_port(getattr(wanted, field.name) if wanted else 0))
             chosen[field.name] = bound.getsockname()[1]
     return Ports(**chosen)

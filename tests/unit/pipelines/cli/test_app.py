@@ -11,6 +11,7 @@ COMMANDS = [
     [],
     ["run"],
     ["compile"],
+    ["dashboard"],
     ["query"],
     ["promote"],
     ["rollback"],

@@ -1,0 +1,151 @@
+"""The dashboard's process: `python -m dashboard`, behind `glocal dashboard`."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from logging.handlers import RotatingFileHandler
+
+import httpx
+import psutil
+import typer
+import uvicorn
+
+from dashboard.app import make_app
+from dashboard.security.audit import AUDIT
+from dashboard.security.sessions import make_link
+from model.claim import claim
+from model.environment import Environment, prepare_process
+from model.errors import GlocalError, Unavailable
+from model.files import read_json, write_json
+from model.home import DashboardFolder
+from model.text import visible
+from serving.gateway.audit import FORMAT
+from serving.gateway.http import make_config
+from serving.processes import bind_port, end_processes, start_detached, wait_until
+
+app = typer.Typer(add_completion=False, help="The dashboard: start and watch runs, promote models, try the endpoint.")
+_LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
+_GRACE_S = 3
+_START_S = 60.0
+
+
+@app.callback(invoke_without_command=True)
+def run(context: typer.Context) -> None:
+    """Serve the dashboard until Ctrl-C; prints a link that signs you in, once."""
+    if context.invoked_subcommand is not None:
+        return
+    folder = Environment().home.dashboard
+    if (running := running_at(folder)) is not None:
+        print(f"The dashboard runs already: {make_link(folder, running)}")
+        return
+    _serve(lambda address: print(f"The dashboard: {make_link(folder, address)}", flush=True))
+
+
+@app.command(hidden=True)
+def serve() -> None:
+    """Serve the dashboard, and print nothing: what a log holds signs nobody in."""
+    _serve(lambda address: None)
+
+
+@app.command()
+def start() -> None:
+    """Serve the dashboard in the background, and print a link that signs you in, once."""
+    environment = Environment()
+    folder = environment.home.dashboard
+    if running_at(folder) is None:
+        claim(environment.home)
+        environ = {**os.environ, "GLOCAL_HOME": str(environment.home.root)}
+        start_detached(
+            [sys.executable, "-m", "dashboard", "serve"], folder=environment.home.root, environment=environ, log=folder.log
+        )
+        if not wait_until(lambda: running_at(folder) is not None, deadline_s=_START_S):
+            raise Unavailable("The dashboard did not start.", f"Its log says why: {folder.log}")
+    print(f"The dashboard: {make_link(folder, str(running_at(folder)))}")
+
+
+@app.command()
+def link() -> None:
+    """Print a link that signs the owner of this home in, once; an earlier link that was not used ends."""
+    folder = Environment().home.dashboard
+    if (address := running_at(folder)) is None:
+        raise Unavailable("The dashboard does not run.", "Start it: glocal dashboard start.")
+    print(make_link(folder, address))
+
+
+@app.command()
+def stop() -> None:
+    """Stop the dashboard. Runs and the endpoint go on."""
+    folder = Environment().home.dashboard
+    process = _process(folder)
+    if process is not None:
+        end_processes([process], wait_s=_GRACE_S + 10)
+    print("stopped" if process else "was not running")
+
+
+def _serve(announce: Callable[[str], None]) -> None:
+    """Serve until a signal ends the process.
+
+    Args:
+        announce: Called with the address once the port is bound.
+    """
+    environment = Environment()
+    folder = environment.home.dashboard
+    claim(environment.home)
+    _write_logs(folder)
+    with bind_port(environment.dashboard_port, environment.dashboard_host) as listening:
+        own = f"http://{environment.dashboard_host}:{listening.getsockname()[1]}"
+        address = environment.dashboard_address.rstrip("/") or own
+        config = make_config(make_app(environment, address=address))
+        config.timeout_graceful_shutdown = _GRACE_S
+        write_json(folder.state, {"pid": os.getpid(), "local": own, "address": address})
+        announce(address)
+        try:
+            uvicorn.Server(config).run([listening])
+        finally:
+            folder.state.unlink(missing_ok=True)
+
+
+def running_at(folder: DashboardFolder) -> str | None:
+    """The address of this home's dashboard; None if none answers."""
+    try:
+        state = read_json(folder.state)
+        answer = httpx.get(f"{state['local']}/healthz", timeout=2, trust_env=False)
+        return str(state["address"]) if answer.is_success else None
+    except (OSError, ValueError, KeyError, TypeError, httpx.HTTPError):
+        return None
+
+
+def _process(folder: DashboardFolder) -> psutil.Process | None:
+    """The process of this home's dashboard; None if it does not live."""
+    try:
+        process = psutil.Process(int(read_json(folder.state)["pid"]))
+        return process if "dashboard" in process.cmdline() else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def _write_logs(folder: DashboardFolder) -> None:
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    for logger, file in ((logging.getLogger(), folder.log), (AUDIT, folder.audit_log)):
+        handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")
+        handler.setFormatter(FORMAT)
+        logger.addHandler(handler)
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("glocal").setLevel(logging.INFO)
+
+
+def main() -> None:
+    """Run the command line."""
+    prepare_process(Environment().home)
+    try:
+        app(prog_name="glocal dashboard")
+    except GlocalError as error:
+        print(visible(f"Error: {error.headline}"), file=sys.stderr)
+        if error.hint:
+            print(visible(f"  {error.hint}"), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The dashboard's application: its parts, and what is common to all of their addresses.
+
+A page's address is in `views/`, in the file of its part. Each calls the functions that the command line calls, and shows what
+they return.
+"""
+
+import logging
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from dashboard.rendering import STATIC, page
+from dashboard.security.audit import note
+from dashboard.security.guard import SAFE, Guard, Proxy
+from dashboard.security.sessions import Sessions
+from dashboard.views import data, health, history, models, runs, signing_in, trying
+from model.environment import Environment
+from model.errors import Forbidden, GlocalError, InvalidInput, NotFound
+from serving.gateway.keys import KeyFile
+from serving.gateway.problems import problem_response
+
+API = "/api/"
+_log = logging.getLogger("glocal.dashboard")
+
+
+def make_app(environment: Environment, *, address: str) -> FastAPI:
+    """The application.
+
+    Args:
+        environment: The home, the registry, and the settings of the dashboard.
+        address: Address by which browsers find it.
+    """
+    app = FastAPI(title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)])
+    sessions = Sessions(environment.home.dashboard)
+    app.state.environment, app.state.sessions, app.state.address = environment, sessions, address
+    app.state.cookie = f"glocal_{urlsplit(address).port or 'session'}"
+    app.add_middleware(
+        Guard,
+        cookie=app.state.cookie,
+        sessions=sessions,
+        keys=KeyFile(environment.home.serve.keys),
+        hosts=[urlsplit(address).netloc],
+        proxy=_proxy(environment),
+    )
+    app.mount("/static", _Static(directory=STATIC))
+    for part in (signing_in, runs, models, history, trying, data, health):
+        app.include_router(part.router)
+    for kind, answer in ((GlocalError, _explained), (RequestValidationError, _invalid), (HTTPException, _http)):
+        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(Exception, _unforeseen)
+
+    @app.get("/", include_in_schema=False)
+    def first() -> Response:
+        return RedirectResponse("/runs", 303)
+
+    @app.get("/healthz", include_in_schema=False)
+    def alive() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app
+
+
+class _Static(StaticFiles):
+    """Files that never change under one address, as it has their hash."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
+async def _check_form(request: Request) -> None:
+    """Refuse a change whose form is not of the session that sends it, and write changes into the audit log.
+
+    A script of our pages sends the session's token as the header X-CSRF-Token, a form as its field `csrf`.
+    """
+    if request.method in SAFE:
+        return
+    person = request.scope.get("person")
+    if person is not None and person.csrf:
+        shown = request.headers.get("x-csrf-token") or (await request.form()).get("csrf")
+        if not isinstance(shown, str) or not secrets.compare_digest(shown.encode(), person.csrf.encode()):
+            raise Forbidden("The form is not of this session.", "Load the page again, and send it once more.")
+    note(request, "asked")
+
+
+def _proxy(environment: Environment) -> Proxy | None:
+    if not environment.dashboard_user_header:
+        return None
+    return Proxy(
+        environment.dashboard_user_header,
+        environment.dashboard_proxies,
+        frozenset(environment.dashboard_operators),
+        frozenset(environment.dashboard_admins),
+    )
+
+
+def _answer(request: Request, error: GlocalError) -> Response:
+    """An error as a page, or for a program as a problem document."""
+    if error.http_status in {401, 403}:
+        note(request, f"refused {error.http_status}")
+    if request.url.path.startswith(API) or "text/html" not in request.headers.get("accept", "text/html"):
+        return problem_response(error, "")
+    return page(request, "error.html", part="", status=error.http_status, error=error)
+
+
+def _explained(request: Request, error: Any) -> Response:
+    return _answer(request, error)
+
+
+def _invalid(request: Request, error: Any) -> Response:
+    first = error.errors()[0]
+    named = ".".join(str(each) for each in first["loc"][1:]) or "the request"
+    return _answer(request, InvalidInput(f"{named[:100]}: {first['msg']}."))
+
+
+def _http(request: Request, error: Any) -> Response:
+    known: GlocalError = NotFound("There is no such page.", "The parts of the dashboard are beside this page.")
+    if error.status_code != 404:
+        known = InvalidInput(str(error.detail)[:200])
+        known.http_status = error.status_code
+    return _answer(request, known)
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    """A fault of ours: its trace goes to the log, under a number that the page tells."""
+    number = secrets.token_hex(4)
+    _log.error("Fault %s at %s %s", number, request.method, request.url.path, exc_info=error)
+    return _answer(
+        request, GlocalError(f"This is a fault of the dashboard's. Its number is {number}.", "The dashboard's log has the trace.")
+    )

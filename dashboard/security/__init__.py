@@ -1,0 +1,1 @@
+"""Who may see and change what: people, sessions, and the guard before every page."""

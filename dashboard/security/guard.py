@@ -1,0 +1,158 @@
+"""The guard before every page: the host that was asked, who asks, where a change comes from, and the headers of every answer."""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard.security.people import Person, Role
+from dashboard.security.sessions import Sessions
+from model.errors import Forbidden, GlocalError, TooLarge, Unauthorized
+from serving.gateway.keys import KeyFile
+from serving.gateway.keys import Scope as KeyScope
+from serving.gateway.problems import problem_response
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The content security policy: nothing from another host, no script or style within a page."""
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+}
+MAX_BODY = 256 * 2**20
+"""Maximum bytes of a request."""
+SAFE = {"GET", "HEAD", "OPTIONS"}
+"""Methods that change nothing."""
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy that signs people in and names them in a header.
+
+    Attributes:
+        header: The header.
+        addresses: Networks that the proxy may send from; the header is believed from there alone.
+        operators: Names of the people who are operators.
+        admins: Names of the people who are admins. Everybody else is a viewer.
+    """
+
+    header: str
+    addresses: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
+    operators: frozenset[str] = frozenset()
+    admins: frozenset[str] = frozenset()
+
+    def person(self, client: str, headers: Headers) -> Person | None:
+        """The person that the proxy names; None if it does not, or if it is not the proxy that asks."""
+        name = headers.get(self.header, "").strip()
+        try:
+            trusted = any(ipaddress.ip_address(client) in ipaddress.ip_network(each, strict=False) for each in self.addresses)
+        except ValueError:
+            return None
+        if not name or not trusted:
+            return None
+        return Person(name[:100], self.role(name))
+
+    def role(self, name: str) -> Role:
+        """The role of a person."""
+        return Role.ADMIN if name in self.admins else Role.OPERATOR if name in self.operators else Role.VIEWER
+
+
+class Guard:
+    """ASGI middleware.
+
+    A request to a host that is not ours is refused, so that no name of another site leads here. A change must come from our own
+    pages: browsers say where a request comes from. Who asks is known by a key, a session, or a proxy's header, in this order.
+
+    Args:
+        app: What is guarded.
+        cookie: Name of the session's cookie.
+        sessions: The sessions.
+        keys: The API keys of the endpoint; the scope `caller` is a viewer here.
+        hosts: Hosts, with their ports, beside this machine's own names.
+        proxy: The proxy that signs people in, if there is one.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        cookie: str,
+        sessions: Sessions,
+        keys: KeyFile,
+        hosts: Iterable[str] = (),
+        proxy: Proxy | None = None,
+    ) -> None:
+        self._app, self._cookie, self._sessions, self._keys = app, cookie, sessions, keys
+        self._hosts, self._proxy = frozenset(hosts), proxy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check a request and answer it, or let it through."""
+        if scope["type"] != "http":
+            return
+        headers, read = Headers(scope=scope), 0
+
+        async def bounded() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > MAX_BODY:
+                raise TooLarge("The request is larger than this dashboard takes.", "Send fewer or smaller images.")
+            return message
+
+        async def protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    answer[name] = value
+                answer.setdefault("Content-Security-Policy", POLICY)
+                answer.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            self._check_host(headers)
+            scope["person"] = self._person(scope, headers)
+            if scope["method"] not in SAFE and "authorization" not in headers:
+                self._check_origin(headers)
+        except GlocalError as error:
+            await problem_response(error, "")(scope, receive, protected)
+            return
+        await self._app(scope, bounded, protected)
+
+    def _check_host(self, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if host not in self._hosts and host.rpartition(":")[0] not in _LOCAL and host not in _LOCAL:
+            raise Forbidden(
+                f"This dashboard is not {host[:100]!r}.", "Ask it by the address that it printed; see GLOCAL_DASHBOARD_ADDRESS."
+            )
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        ours = urlsplit(origin).netloc == headers.get("host") if origin is not None else site in {None, "same-origin", "none"}
+        if not ours or site in {"cross-site", "same-site"}:
+            raise Forbidden("This change was asked for by another site's page.", "Make it on the dashboard's own page.")
+
+    def _person(self, scope: Scope, headers: Headers) -> Person | None:
+        if (shown := headers.get("authorization")) is not None:
+            scheme, _, secret = shown.partition(" ")
+            if scheme.lower() != "bearer":
+                raise Unauthorized("This address takes a session or a key.", "Send the header Authorization: Bearer KEY.")
+            key = self._keys.known(secret.strip())
+            role = Role.OPERATOR if KeyScope.OPERATOR in key.scopes else Role.VIEWER
+            key.check(KeyScope.OPERATOR if role is Role.OPERATOR else KeyScope.CALLER)
+            return Person(key.name, role)
+        cookies = cookie_parser(headers.get("cookie", ""))
+        if (cookie := cookies.get(self._cookie)) and (person := self._sessions.person(cookie)):
+            return person
+        client = scope.get("client") or ("", 0)
+        named = self._proxy.person(client[0], headers) if self._proxy else None
+        return replace(named, csrf=self._sessions.csrf_of(named.name)) if named else None

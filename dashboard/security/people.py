@@ -1,0 +1,68 @@
+"""People and their roles."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from model.errors import Forbidden, Unauthorized
+
+
+class Role(StrEnum):
+    """What a person may do; each role may do what those before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def allows(self, asked: "Role") -> bool:
+        """Whether this role may do what `asked` may."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(asked)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who sends a request.
+
+    Attributes:
+        name: The name that records of changes hold.
+        role: What the person may do.
+        csrf: What the forms of the person's session must send along; empty for a request with a key, which no other site has.
+    """
+
+    name: str
+    role: Role
+    csrf: str = ""
+
+
+def person_of(request: Request) -> Person:
+    """Who sends the request, as the guard found.
+
+    Raises:
+        Unauthorized: The request shows neither a session nor a key.
+    """
+    person: Person | None = request.scope.get("person")
+    if person is None:
+        raise Unauthorized(
+            "This page is for people who have signed in.", "Print a link on the dashboard's machine: glocal dashboard link."
+        )
+    return person
+
+
+def _requiring(role: Role) -> object:
+    def required(request: Request) -> Person:
+        person = person_of(request)
+        if not person.role.allows(role):
+            raise Forbidden(
+                f"This needs the role {role}; {person.name} has the role {person.role}.", "Ask an admin of this dashboard."
+            )
+        return person
+
+    return Depends(required)
+
+
+Viewer = Annotated[Person, _requiring(Role.VIEWER)]
+Operator = Annotated[Person, _requiring(Role.OPERATOR)]
+Admin = Annotated[Person, _requiring(Role.ADMIN)]

@@ -1,0 +1,36 @@
+"""The dashboard's application in this process, and people who ask it."""
+
+from starlette.testclient import TestClient
+
+from dashboard.app import make_app
+from dashboard.security.people import Role
+from model.environment import Environment
+
+ADDRESS = "http://127.0.0.1:8090"
+
+
+class Browser:
+    """A person's browser: a session, its cookie, and forms that are sent as our pages send them.
+
+    Args:
+        environment: The home that the dashboard shows.
+        role: The person's role; None: nobody has signed in.
+        name: The person's name.
+    """
+
+    def __init__(self, environment: Environment, role: Role | None = Role.ADMIN, name: str = "ana"):
+        self.app = make_app(environment, address=ADDRESS)
+        self.client = TestClient(self.app, base_url=ADDRESS, follow_redirects=False, raise_server_exceptions=False)
+        self.csrf = ""
+        if role is not None:
+            sessions = self.app.state.sessions
+            cookie = sessions.begin(name, role)
+            self.csrf = sessions.person(cookie).csrf
+            self.client.cookies.set(self.app.state.cookie, cookie)
+
+    def get(self, path, **more):
+        return self.client.get(path, headers={"Accept": "text/html", **more.pop("headers", {})}, **more)
+
+    def post(self, path, data=None, **more):
+        headers = {"Origin": ADDRESS, "Accept": "text/html", **more.pop("headers", {})}
+        return self.client.post(path, data={"csrf": self.csrf, **(data or {})}, headers=headers, **more)
