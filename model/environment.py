@@ -77,6 +77,9 @@ class Environment(BaseSettings):
     retention_days: int = Field(
         90, ge=0, description="Days for which `glocal gc` keeps what served, was made or was used, and is not needed any more"
     )
+    runs_at_once: int = Field(
+        1, ge=1, le=64, description="Queued runs that are executed at the same time; counts when the queue's worker is started"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")

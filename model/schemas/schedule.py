@@ -9,7 +9,8 @@ from model.schemas.document import Document
 from model.schemas.order import OrderState
 from model.schemas.schema import Schema
 
-ScheduleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+SCHEDULE_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+ScheduleId = Annotated[str, StringConstraints(pattern=SCHEDULE_ID)]
 
 
 class Schedule(Document):
