@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from dashboard.api import add_api
 from dashboard.rendering import STATIC, page
 from dashboard.security import oidc
 from dashboard.security.audit import note
@@ -62,6 +63,7 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     app.mount("/static", _Static(directory=STATIC))
     for part in (signing_in, runs, models, history, trying, data, health):
         app.include_router(part.router)
+    add_api(app)
     for kind, answer in ((GlocalError, _explained), (RequestValidationError, _invalid), (HTTPException, _http)):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, _unforeseen)
