@@ -11,7 +11,7 @@ from model.home import Home
 from pipelines.actions.action import API
 from serving.registry.runs import Runs
 from tests.support.browser import MAX_WEIGHT, Watch, browsing, overflow, serious_faults
-from tests.support.dashboard import Browser, serving_dashboard
+from tests.support.dashboard import Browser, addresses, serving_dashboard
 from tests.support.lineage import NAME, pin_drawn, register_run, release_on
 
 pytestmark = pytest.mark.integration
@@ -52,9 +52,8 @@ def paths(environment, home):
     run = Runs(home.tracking_uri).runs()[-1].id
     known = {"name": NAME, "model": NAME, "version": "1", "run_id": run, "run": run, "dataset": NAME, "data": NAME}
     found = ["/runs/none", "/nothing"]
-    for route in Browser(environment).app.routes:
-        path = getattr(route, "path", "")
-        if "GET" in (getattr(route, "methods", None) or ()) and not path.startswith(NOT_PAGES):
+    for path, method in addresses(Browser(environment).app):
+        if method == "GET" and not path.startswith(NOT_PAGES):
             filled = re.sub(r"{(\w+)(?::path)?}", lambda part: known.get(part[1], "none"), path)
             found.append(filled)
     return sorted(set(found))

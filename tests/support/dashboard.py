@@ -4,6 +4,7 @@ import threading
 from contextlib import contextmanager
 
 import uvicorn
+from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
 from dashboard.app import make_app
@@ -40,6 +41,13 @@ class Browser:
     def post(self, path, data=None, **more):
         headers = {"Origin": ADDRESS, "Accept": "text/html", **more.pop("headers", {})}
         return self.client.post(path, data={"csrf": self.csrf, **(data or {})}, headers=headers, **more)
+
+
+def addresses(app):
+    """Every address of the application with each of its methods."""
+    for route in iter_route_contexts(app.routes):
+        for method in route.methods or ():
+            yield route.path, method
 
 
 @contextmanager
