@@ -2,9 +2,9 @@
 
 python -m benchmarks.dashboard_store HOME --runs 1000 --versions 200 --json
 
-The rows of MLflow's SQLite database are copied, as recording them through MLflow would take hours. Every copy of a run has its own
-steps, settings, figures and data, one in ten of them has failed, and every copy of a version has a run of its own; their files are
-those of the original. The dashboard's benchmark measures its pages on such a home. HOME is changed: give a copy.
+The rows of MLflow's SQLite database are copied, as recording them through MLflow would take hours. Every copy of a run has its
+own steps, settings, figures and data; one in ten has failed. The files of a copy are those of the original. The dashboard's
+benchmark measures its pages on such a home. HOME is changed: give a copy.
 """
 
 import json
@@ -21,7 +21,13 @@ import typer
 Row = dict[str, Any]
 _HOUR_MS = 3_600_000
 _PARENT = "mlflow.parentRunId"
-_OF_RUN = {"tags": "run_uuid", "params": "run_uuid", "metrics": "run_uuid", "latest_metrics": "run_uuid", "inputs": "destination_id"}
+_OF_RUN = {
+    "tags": "run_uuid",
+    "params": "run_uuid",
+    "metrics": "run_uuid",
+    "latest_metrics": "run_uuid",
+    "inputs": "destination_id",
+}
 """Tables with rows of a run, and the column that names the run."""
 
 
