@@ -85,7 +85,7 @@ def remove_schedule(environment: Environment, schedule_id: str) -> None:
 def stored_schedules(queue: QueueFolder) -> list[Schedule]:
     """The schedules by name, without when they order. Of one whose file is damaged the log says so."""
     found = []
-    for file in sorted(queue.schedules.glob("[!.]*.json")):
+    for file in sorted(queue.schedules.glob("[!.]*.json"), key=lambda each: each.stem):
         try:
             schedule = Schedule.load(file)
             trigger_of(schedule)
