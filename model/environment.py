@@ -98,6 +98,9 @@ class Environment(BaseSettings):
     )
     dashboard_operators: Names = Field((), description="Names, with commas, of the people who may start runs and promote")
     dashboard_admins: Names = Field((), description="Names, with commas, of the people who may change everything")
+    runs_at_once: int = Field(
+        1, ge=1, le=64, description="Queued runs that are executed at the same time; counts when the queue's worker is started"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")

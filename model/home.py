@@ -200,6 +200,54 @@ class DashboardFolder:
 
 
 @dataclass(frozen=True)
+class QueueFolder:
+    """The folder of the queue of runs, `GLOCAL_HOME/queue`, and the folder of all logs."""
+
+    root: Path
+    logs: Path
+
+    @property
+    def orders(self) -> Path:
+        """Folder with a subfolder for each order, by its id."""
+        return self.root / "orders"
+
+    @property
+    def schedules(self) -> Path:
+        """Folder with a file for each schedule, by its id."""
+        return self.root / "schedules"
+
+    @property
+    def tasks(self) -> Path:
+        """Huey's database of what is queued. It is made anew from the orders at every start of the worker."""
+        return self.root / "tasks.db"
+
+    @property
+    def lock(self) -> Path:
+        """Lock that a change of an order or a schedule holds."""
+        return self.root / "queue.lock"
+
+    @property
+    def worker(self) -> Path:
+        """File that names the worker's process."""
+        return self.root / "worker.json"
+
+    @property
+    def worker_lock(self) -> Path:
+        """Lock that the worker holds while it lives."""
+        return self.root / "worker.lock"
+
+    @property
+    def start_lock(self) -> Path:
+        """Lock that a start or stop of the worker holds."""
+        return self.root / "start.lock"
+
+    @property
+    def log(self) -> Path:
+        """Log of the worker."""
+        return self.logs / "queue.log"
+
+
+@dataclass(frozen=True)
 class Home:
     """One GLOCAL_HOME: all state of one machine.
 
@@ -271,6 +319,11 @@ class Home:
         return DashboardFolder(self.root / "dashboard", self.root / "logs" / "dashboard")
 
     @property
+    def queue(self) -> QueueFolder:
+        """The queue of runs."""
+        return QueueFolder(self.root / "queue", self.root / "logs")
+
+    @property
     def benchmarks(self) -> "Home":
         """A home of its own for the benchmarks."""
         return Home(self.root / "benchmarks")
@@ -294,4 +347,5 @@ class Home:
     def folders(self) -> tuple[Path, ...]:
         """The folders that Glocal makes in this folder."""
         made = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
-        return (*made, self.serve.root, self.serve.logs, self.dashboard.root, self.benchmarks.root, self.root / "mlartifacts")
+        servers = (self.queue.root, self.serve.root, self.serve.logs, self.dashboard.root)
+        return (*made, *servers, self.benchmarks.root, self.root / "mlartifacts")

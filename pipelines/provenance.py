@@ -27,8 +27,8 @@ def gallery_run_name(base: GalleryBase, command: str, when: datetime) -> str:
     return f"{base.model} {command.removeprefix('glocal ')} {when:%Y-%m-%d %H:%M}"
 
 
-def run_tags(folder: Path, why: str, pipeline: str, command: str) -> dict[str, str]:
-    """Tags of a run: the pipeline and the command that started it, the user, the code, and the reason."""
+def run_tags(folder: Path, why: str, pipeline: str, command: str, order: str = "") -> dict[str, str]:
+    """Tags of a run: the pipeline, the command and the order that started it, the user, the code, and the reason."""
     tags = {
         KIND: pipeline,
         USER: current_user(),
@@ -38,5 +38,5 @@ def run_tags(folder: Path, why: str, pipeline: str, command: str) -> dict[str, s
         "folder": str(folder),
         "why": why,
     }
-    commit = code_commit()
-    return tags | ({COMMIT: commit} if commit else {})
+    known = {COMMIT: code_commit(), "order": order}
+    return tags | {name: text for name, text in known.items() if text}

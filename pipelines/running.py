@@ -14,6 +14,7 @@ from model.claim import claim
 from model.config import GateConfig, ModelConfig, RunConfig
 from model.data.importing.dataset_name import changed_name, default_name, is_reference
 from model.data.importing.object_store import split_address
+from model.data.versions.pin import check_name
 from model.environment import Environment, current_user
 from model.errors import InvalidInput
 from model.evaluation.report import PAGE, REPORT
@@ -27,7 +28,6 @@ from model.schemas.report import Report
 from model.schemas.reproduction import REPRODUCTION, Reproduction
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunError, RunResult, RunStatus
-from pipelines.compiled import compile_pipeline
 from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import Listener, LocalRun, alive, run_local
@@ -46,6 +46,7 @@ class Job:
         params: Settings that are recorded with it, by full name.
         command: The command that starts it, such as `glocal run`.
         why: The reason, recorded with the run and with the promotion.
+        order: Id of the order of the queue that it executes, recorded with the run; empty if it was not queued.
     """
 
     pipeline: str
@@ -54,6 +55,7 @@ class Job:
     params: dict[str, Any]
     command: str
     why: str
+    order: str = ""
 
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
@@ -89,8 +91,28 @@ def _absolute(path: Path) -> str:
     return str(path.resolve() if path.name == ".." else path.parent.resolve() / path.name)
 
 
+def check_training(source: str, name: str, config: RunConfig) -> str:
+    """Check what a training is started with; returns the address of its source, independent of the current folder.
+
+    Raises:
+        InvalidInput: There is no such source, method, attention block or trunk, or the name cannot be that of a data set.
+    """
+    source = locate(source)
+    check_name(name or default_name(source))
+    _check_model(config.model)
+    return source
+
+
 def run_training(
-    source: str, config: RunConfig, *, name: str = "", environment: Environment, listener: Listener, why: str
+    source: str,
+    config: RunConfig,
+    *,
+    name: str = "",
+    environment: Environment,
+    listener: Listener,
+    why: str,
+    order: str = "",
+    folder: Path | None = None,
 ) -> RunResult:
     """Run the training pipeline on this machine.
 
@@ -101,23 +123,18 @@ def run_training(
         environment: The home, the registry and the user.
         listener: Called with every event.
         why: The reason, recorded with the promotion.
+        order: Id of the order of the queue; empty if the run was not queued.
+        folder: Folder of the run's logs and result; None: a new one.
 
     Raises:
-        InvalidInput: There is no such source, method, attention block or trunk. Nothing was started.
+        InvalidInput: See `check_training`. Nothing was started.
         StorageFailed: The registry's database is lost or damaged. Nothing was started.
     """
-    source = locate(source)
-    renamed = "" if name else changed_name(source)
-    _check_model(config.model)
+    source = check_training(source, name, config)
     claim(environment.home)
     refuse_lost_records(environment.mlflow_uri, environment.home)
-    if renamed:
+    if renamed := "" if name else changed_name(source):
         listener(RunEvent(step="run", event="warning", text=renamed))
-    return _run(source, name, config, environment=environment, listener=listener, why=why)
-
-
-def _run(source: str, name: str, config: RunConfig, *, environment: Environment, listener: Listener, why: str) -> RunResult:
-    """Run the training pipeline on a source that is there. An empty name stands for the default."""
     dataset = name or default_name(source)
     job = Job(
         pipeline="training",
@@ -126,23 +143,32 @@ def _run(source: str, name: str, config: RunConfig, *, environment: Environment,
         params=run_params(source, dataset, config),
         command="glocal run",
         why=why,
+        order=order,
     )
-    return run_pipeline(job, environment=environment, listener=listener)
+    return run_pipeline(job, environment=environment, listener=listener, folder=folder)
 
 
-def run_pipeline(job: Job, *, environment: Environment, listener: Listener) -> RunResult:
+def new_name() -> str:
+    """A name for a run's folder or an order: the time, and letters that no other one has."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+
+
+def run_pipeline(job: Job, *, environment: Environment, listener: Listener, folder: Path | None = None) -> RunResult:
     """Run a pipeline on this machine, and record how it went.
 
     Args:
         job: The pipeline and its arguments.
         environment: The home, the registry and the user.
         listener: Called with every event.
+        folder: Folder of the run's logs and result; None: a new one.
     """
-    folder = environment.home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    from pipelines.compiled import compile_pipeline  # KFP, which nobody waits for who only orders a run
+
+    folder = folder or environment.home.runs / new_name()
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
     with alive(folder):
-        run_id = runs.start_run(job.title, job.params, run_tags(folder, job.why, job.pipeline, job.command))
+        run_id = runs.start_run(job.title, job.params, run_tags(folder, job.why, job.pipeline, job.command, job.order))
         write_json(folder / BEGUN, {"run_id": run_id})
         with killed_if_interrupted(runs, run_id, folder):
             done = run_local(

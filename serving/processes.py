@@ -62,14 +62,17 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
-def start_detached(command: list[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
-    """Start a server in a session of its own, so that it outlives this process.
+def start_detached(
+    command: list[str], *, folder: Path, environment: Mapping[str, str], log: Path, umask: int = 0o077
+) -> "subprocess.Popen[bytes]":
+    """Start a process in a session of its own, so that it outlives this one.
 
     Args:
         command: The program and its arguments; no secret, as every user of the machine can read them.
         folder: Its working folder.
         environment: Its environment.
         log: File that what it prints is appended to.
+        umask: Permissions that its files do not get: by default they are for this user alone. -1: as those of this process.
 
     Raises:
         OSError: The program cannot be started.
@@ -84,7 +87,7 @@ def start_detached(command: list[str], *, folder: Path, environment: Mapping[str
             stdout=printed,
             stderr=printed,
             start_new_session=True,
-            umask=0o077,  # its files are for this user alone
+            umask=umask,
         )
 
 

@@ -45,6 +45,7 @@ class RunRecord(StepRecord):
     code_revision: str = Field("", description="Revision of the code")
     git_commit: str = Field("", description="Git commit of the code's checkout; empty if there is no checkout")
     folder: str = Field("", description="Folder of its logs and result")
+    order: str = Field("", description="Id of the order of the queue that it executes; empty if it was not queued")
     data: DataPin | None = Field(None, description="Version of the data; absent before it is known")
     training: TrainingGain | None = Field(None, description="Gain of the training; absent before it is known")
     model: str = Field("", description="Name of the registered model; empty before it is registered")

@@ -19,6 +19,8 @@ USER = "mlflow.user"
 COMMIT = "mlflow.source.git.commit"
 KIND = "glocal.kind"
 DATASET_REVISION = "glocal.revision"
+_NAMED = ("why", "code_revision", "folder", "order", "model", "model_version", "address")
+"""Tags that are fields of a pipeline run, by the same names."""
 _STATES: dict[str, RunState] = {"FINISHED": "succeeded", "FAILED": "failed", "KILLED": "killed"}
 
 
@@ -30,7 +32,7 @@ def read_step(run: "Run") -> StepRecord:
 def read_run(run: "Run", steps: tuple[StepRecord, ...] = ()) -> RunRecord:
     """Read the record of a pipeline run."""
     tags = run.data.tags
-    named = {name: tags.get(name, "") for name in ("why", "code_revision", "folder", "model", "model_version", "address")}
+    named = {name: tags.get(name, "") for name in _NAMED}
     return RunRecord(
         **_common(run),
         **named,

@@ -1,0 +1,121 @@
+"""The work of the worker: every order is given to a process of its own, and what becomes of it is noted."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from model.environment import Environment
+from model.errors import GlocalError
+from model.files import write_json
+from model.locks import hold
+from model.schemas.run_record import Failure
+from pipelines.killed_runs import close_runs_of
+from pipelines.queue import tasks
+from pipelines.queue.stored import Begun, StoredOrder, queued_orders, stored_orders
+from pipelines.queue.timer import Timer
+from pipelines.running import new_name
+from pipelines.signals import signal_of
+from serving.processes import command_line, start_detached
+
+_MODULE = "pipelines.queue.order_process"
+_LOOK_S, _HEALTH_S = 0.1, 10.0
+_GRACE_S = 60.0
+"""Seconds for a run that is ended to record that."""
+_log = logging.getLogger(__name__)
+
+
+class Executor:
+    """Executes the queue of a home. There is one at a time: see `worker_lock`.
+
+    Args:
+        environment: The home, the registry, and how many runs are executed at once.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment, self._home, self._queue = environment, environment.home, environment.home.queue
+        self._id = uuid.uuid4().hex
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Execute what is queued, and what comes, until a signal ends this process. What then runs is ended as by Ctrl-C."""
+        pid = os.getpid()
+        write_json(self._queue.worker, {"id": self._id, "pid": pid, "started": psutil.Process(pid).create_time()})
+        with hold(self._queue.lock):
+            self._end_what_was_under_way()
+            queued = [order.id for order, _ in queued_orders(self._queue)]
+            consumer = tasks.consumer(self._queue, queued, self._execute, at_once=self._environment.runs_at_once)
+        consumer.start()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._stopping.set())
+        with Timer(self._environment):
+            self._close_killed_runs()
+            while not self._stopping.wait(_HEALTH_S):
+                consumer.check_worker_health()
+        consumer.stop(graceful=True)
+
+    def _end_what_was_under_way(self) -> None:
+        """Note the end of what an earlier worker had begun, whose runs end with it; it is not begun again."""
+        for stored in stored_orders(self._queue):
+            with contextlib.suppress(GlocalError):
+                if stored.is_open and (begun := stored.begun):
+                    if begun.pid and str(stored.root) in command_line(begun.pid):
+                        _kill(begun.pid)
+                    stored.end_as_its_run()
+
+    def _execute(self, order_id: str) -> None:
+        """Execute an order, unless it was cancelled; returns when it has ended."""
+        stored = StoredOrder(self._queue.orders / order_id)
+        with hold(self._queue.lock):
+            if not stored.is_queued or self._stopping.is_set():
+                return
+            process = self._begin(stored)
+        self._await(process, stored)
+        code = process.returncode
+        unforeseen = Failure(step="", headline=f"Its process ended with exit code {code}.", hint=f"See {stored.console}.")
+        with hold(self._queue.lock):
+            stored.end_as_its_run(unforeseen if code and not signal_of(code) else None)
+        if signal_of(code) == signal.SIGKILL:
+            self._close_killed_runs()
+
+    def _begin(self, stored: StoredOrder) -> "subprocess.Popen[bytes]":
+        """Note that the order is begun, which happens once whatever is killed when, and start its process."""
+        order = stored.order
+        begun = Begun(at=datetime.now(UTC), worker=self._id, folder=str(self._home.runs / new_name()))
+        stored.begin(begun)
+        environment = {**os.environ, "GLOCAL_HOME": str(self._home.root), "GLOCAL_USER": order.user}
+        command = [sys.executable, "-m", _MODULE, str(stored.root), begun.folder]
+        process = start_detached(command, folder=self._home.root, environment=environment, log=stored.console, umask=-1)
+        stored.begin(begun.model_copy(update={"pid": process.pid}))
+        return process
+
+    def _await(self, process: "subprocess.Popen[bytes]", stored: StoredOrder) -> None:
+        """Wait for the end of a run. Asked to end, it records that; one that does not do so in time is killed."""
+        asked: float | None = None
+        while process.poll() is None:
+            if asked is None and (stored.is_cancelled or self._stopping.is_set()):
+                process.send_signal(signal.SIGTERM)
+                asked = time.monotonic()
+            elif asked is not None and time.monotonic() - asked > _GRACE_S:
+                _kill(process.pid)
+            time.sleep(_LOOK_S)
+
+    def _close_killed_runs(self) -> None:
+        """Record runs that were killed as killed in MLflow too, which is opened only if there are any."""
+        close_runs_of(self._home, self._environment.mlflow_uri, lambda text: _log.warning("%s", text))
+
+
+def _kill(leader: int) -> None:
+    """Kill a run's process and its group; the pipeline's group ends with it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
