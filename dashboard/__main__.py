@@ -96,12 +96,15 @@ def _serve(announce: Callable[[str], None]) -> None:
     with bind_port(environment.dashboard_port, environment.dashboard_host) as listening:
         own = f"http://{environment.dashboard_host}:{listening.getsockname()[1]}"
         address = environment.dashboard_address.rstrip("/") or own
-        config = make_config(make_app(environment, address=address))
+        made = make_app(environment, address=address)
+        config = make_config(made)
         config.timeout_graceful_shutdown = _GRACE_S
         write_json(folder.state, {"pid": os.getpid(), "local": own, "address": address})
+        server = uvicorn.Server(config)
+        made.state.is_stopping = lambda: server.should_exit
         announce(address)
         try:
-            uvicorn.Server(config).run([listening])
+            server.run([listening])
         finally:
             folder.state.unlink(missing_ok=True)
 

@@ -40,6 +40,7 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     app = FastAPI(title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)])
     sessions = Sessions(environment.home.dashboard)
     app.state.environment, app.state.sessions, app.state.address = environment, sessions, address
+    app.state.is_stopping = lambda: False  # said by the server that runs it, for streams that would keep it from ending
     app.state.cookie = f"glocal_{urlsplit(address).port or 'session'}"
     app.add_middleware(
         Guard,
