@@ -330,6 +330,15 @@ def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunC
     Raises:
         InvalidInput: The file is no YAML mapping, a key is unknown, or a value has a wrong type; the message names the key.
     """
+    return parse_config(read_settings(file, overrides))
+
+
+def read_settings(file: Path | None, overrides: Iterable[str]) -> dict[str, Any]:
+    """The settings that a YAML file and `section.key=value` overrides give, by section, for `parse_config`.
+
+    Raises:
+        InvalidInput: The file is no YAML mapping, or an override has another form.
+    """
     tree: dict[str, Any] = {}
     if file is not None:
         try:
@@ -342,7 +351,7 @@ def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunC
         tree = loaded or {}
     for override in overrides:
         _override(tree, override)
-    return parse_config(tree)
+    return tree
 
 
 def parse_config(tree: dict[str, Any]) -> RunConfig:

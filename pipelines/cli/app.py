@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, diff, gallery, gc, key, lineage, models, promote, query, reproduce, run, serve
+from pipelines.cli import data, diff, gallery, gc, key, lineage, models, promote, query, reproduce, run, runs, schedule, serve
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
@@ -32,6 +32,8 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("gc")(gc.gc)
 app.add_typer(data.commands, name="data")
 app.add_typer(gallery.commands, name="gallery")
+app.add_typer(runs.commands, name="runs")
+app.add_typer(schedule.commands, name="schedule")
 app.add_typer(serve.commands, name="serve")
 app.add_typer(key.commands, name="key")
 

@@ -1,5 +1,6 @@
 """The form that orders a run, once or again and again."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -7,10 +8,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import ValidationError
 
 from dashboard.rendering import page
 from dashboard.security.people import Operator, Person
+from dashboard.views.runs.one import recorded
 from dashboard.views.runs.settings_form import FIRST, PREFIX, PRESETS, sections, texts, tree_of
 from model.config import changed_settings, parse_config, setting_errors
 from model.data.importing.dataset_name import default_name
@@ -49,14 +50,14 @@ class Filled:
         settings: The settings that are not the default, as texts, by full name.
         errors: What is wrong, by the name of the field; of no field: under an empty name.
         told: What a person is told above the form.
-        dropped: Settings of a cloned run that this code does not take.
+        dropped: Settings of a cloned run that this code does not take, with their values.
     """
 
     values: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     errors: dict[str, GlocalError] = field(default_factory=dict)
     told: str = ""
-    dropped: tuple[str, ...] = ()
+    dropped: dict[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -107,12 +108,12 @@ def send(request: Request, person: Operator, form: Form) -> Response:
         return _page(request, filled, plan=_plan(environment, filled))
     try:
         if action == "schedule":
-            add_schedule(environment, Schedule(id=filled.values["schedule"], crontab=filled.values["crontab"], **_asked(filled, person)))
+            add_schedule(environment, Schedule.given(id=filled.values["schedule"], crontab=filled.values["crontab"], **_asked(filled, person)))
             target = "/runs/schedules"
         else:
             kept = submit(environment, _order(filled, person))
             target = f"/runs/orders/{kept.id}"
-    except (GlocalError, ValidationError) as error:
+    except GlocalError as error:
         _blame(filled, error)
         return _page(request, filled, status=422)
     ensure_worker(environment)
@@ -136,7 +137,7 @@ def _typed(form: Mapping[str, str]) -> Filled:
 
 def _clone(environment: Environment, run_id: str) -> Filled:
     """The values of a recorded run, with what of them this code does not take."""
-    found = again(environment, run_id)
+    found = again(recorded(environment, run_id)[0], run_id)
     values = {"source": found.source, "name": found.name, "why": found.why, "again_of": run_id}
     return Filled(values, texts(found.settings), told="The values are those of that run.", dropped=found.dropped)
 
@@ -190,21 +191,15 @@ def _order(filled: Filled, person: Person) -> Order:
     """The order. Its id is that of all forms with the same values that were opened after the same order: they order one run."""
     asked = {**_asked(filled, person), "again_of": filled.values["again_of"]}
     key = sha256_json([filled.values["key"], asked])[:20]
-    return Order(id=key, **asked)
+    return Order.given(id=key, **asked)
 
 
-def _blame(filled: Filled, error: GlocalError | ValidationError) -> None:
-    """Name the field at which an order or a schedule was refused."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        name = {"id": "schedule"}.get(str(first["loc"][0]), str(first["loc"][0]))
-        filled.errors[name] = InvalidInput(f"{first['msg'].removesuffix('.')}.")
-    elif "crontab" in error.headline:
-        filled.errors["crontab"] = error
-    elif "schedule" in error.headline:
-        filled.errors["schedule"] = error
-    else:
-        filled.errors[""] = error
+def _blame(filled: Filled, error: GlocalError) -> None:
+    """Name the field at which an order or a schedule was refused; its message begins with the name."""
+    named = {"id": "schedule", "There": "schedule", "The": "crontab"}
+    first = re.split("[: ]", error.headline, maxsplit=1)[0]
+    name = named.get(first, first)
+    filled.errors[name if name in _FIELDS else ""] = error
 
 
 def _page(request: Request, filled: Filled, *, plan: RunPlan | GlocalError | None = None, status: int = 200) -> Response:
