@@ -1,8 +1,10 @@
 """The record of runs, opened once for all requests: what opens it checks the whole database."""
 
+from contextlib import suppress
 from functools import lru_cache
 
 from model.environment import Environment
+from model.errors import GlocalError
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records, sqlite_file
 
@@ -27,3 +29,9 @@ def run_records(environment: Environment) -> Runs | None:
 def _opened(uri: str, _inode: int) -> Runs:
     """The record at an address; another file there is another record."""
     return Runs(uri)
+
+
+def warm_up(environment: Environment) -> None:
+    """Open the record before the first request does; what is wrong with it is said to whoever asks."""
+    with suppress(GlocalError, OSError):
+        run_records(environment)

@@ -75,7 +75,7 @@ class RunFolder:
         """The state of a run that no record calls ended: a run whose process died without a result was killed."""
         if self.is_alive:  # asked first: the result is written before the process ends
             return "running"
-        status = self.result.get("status")
+        status: Any = self.result.get("status")
         return status if status in get_args(RunState) else "killed"
 
     @property

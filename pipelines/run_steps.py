@@ -1,4 +1,4 @@
-"""The steps of a run as they went or go: the pipeline's tasks from its compiled file, and each task's attempts from the events."""
+"""The steps of a run as they went or go: the tasks of its compiled pipeline, and the attempts at each from the events."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -145,7 +145,7 @@ def tasks_of(pipeline: Path) -> tuple[Task, ...]:
     """
     try:
         with pipeline.open("rb") as file:
-            whole = next(iter(yaml.load_all(file, _LOADER)))  # noqa: S506  # a safe loader; the second document is the cluster's
+            whole = next(iter(yaml.load_all(file, _LOADER)))  # a safe loader; the second document is the cluster's
         after = dict(_dissolved(whole["root"]["dag"]["tasks"], whole["components"], ()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError, yaml.YAMLError):
         return ()
@@ -157,7 +157,9 @@ def _dissolved(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Names of the tasks within, and of all tasks that each waits for."""
     inner = {
-        name: inside["dag"]["tasks"] for name, task in tasks.items() if "dag" in (inside := components[task["componentRef"]["name"]])
+        name: inside["dag"]["tasks"]
+        for name, task in tasks.items()
+        if "dag" in (inside := components[task["componentRef"]["name"]])
     }
     for name, task in tasks.items():
         waits = [leaf for each in task.get("dependentTasks", ()) for leaf in _leaves(each, inner, components)]

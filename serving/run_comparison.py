@@ -13,6 +13,7 @@ from model.data.versions.fetch import fetch
 from model.errors import Conflict, InvalidInput
 from model.evaluation.won_lost import compare_queries, same_queries, save_page, won_and_lost
 from model.home import Home
+from model.schemas.data_pin import DataPin
 from model.schemas.report import Report
 from model.schemas.run_comparison import ComparedFigure, RunComparison
 from model.schemas.run_record import RunRecord
@@ -49,7 +50,7 @@ def compare_runs(runs: Runs, run_ids: Sequence[str]) -> RunComparison:
         settings={name: tuple(run.params.get(name, "") for run in found) for name in names},
         figures=_figures(found, reports),
         curves={name: tuple(tuple(runs.curve(each, name)) for each in wanted) for name in CURVES},
-        queries=(None, *(_queries(runs, wanted[0], each, notes) for each in wanted[1:])),
+        queries=(None, *(_queries(runs, wanted, number, reports, notes) for number in range(1, len(wanted)))),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -62,8 +63,11 @@ def answered_by_runs(runs: Runs, before: str, after: str) -> Answered:
         InvalidInput: It is damaged.
         Conflict: The reports are not on the same queries.
     """
-    pins = [kept_report(runs, each).data for each in (before, after)]
-    answered = Answered(pins[1], *(kept_queries(runs, each) for each in (before, after)))
+    return _answered(runs, (before, after), [kept_report(runs, each).data for each in (before, after)])
+
+
+def _answered(runs: Runs, run_ids: Sequence[str], pins: Sequence[DataPin]) -> Answered:
+    answered = Answered(pins[1], *(kept_queries(runs, each) for each in run_ids))
     if pins[0].md5 != pins[1].md5 or not same_queries(answered.before, answered.after):
         raise Conflict(
             f"The reports of these runs are not on the same queries: {pins[0].named} and {pins[1].named}.",
@@ -107,6 +111,12 @@ def _figure(name: str, run: RunRecord, report: Report | None) -> ComparedFigure 
     return ComparedFigure(value=run.metrics[name]) if name in run.metrics else None
 
 
-def _queries(runs: Runs, before: str, after: str, notes: list[str]) -> WonAndLost | None:
-    answered = readable(lambda: answered_by_runs(runs, before, after), notes)
+def _queries(
+    runs: Runs, run_ids: Sequence[str], number: int, reports: Sequence[Report | None], notes: list[str]
+) -> WonAndLost | None:
+    """The queries that a run wins and loses against the first one; None if one of them kept no report, which is noted."""
+    pins = [report.data for report in (reports[0], reports[number]) if report]
+    if len(pins) < 2:
+        return None
+    answered = readable(lambda: _answered(runs, (run_ids[0], run_ids[number]), pins), notes)
     return won_and_lost(answered.before, answered.after) if answered else None

@@ -2,22 +2,24 @@
 "use strict";
 document.addEventListener("DOMContentLoaded", () => {
   const form = document.getElementById("run"), place = document.getElementById("plan");
-  let timer = null, asked = 0;
+  let timer = null, asking = false, again = false;
 
+  /** One question at a time, and one more if the form was changed meanwhile. */
   async function ask() {
-    const number = ++asked;
+    if (asking) { again = true; return; }
+    asking = true;
     place.setAttribute("aria-busy", "true");
     try {
       const answer = await fetch(place.dataset.ask, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "text/html" } });
-      if (number !== asked) return;
       if (!answer.ok) throw new Error(answer.status);
       place.innerHTML = await answer.text();
     } catch { place.textContent = "It cannot be said: the dashboard does not answer."; }
-    place.removeAttribute("aria-busy");
+    asking = false;
+    if (again) { again = false; ask(); } else place.removeAttribute("aria-busy");
   }
 
   const named = () => form.elements.source.value.trim() || form.elements.known?.value;
-  const later = () => { clearTimeout(timer); if (named()) timer = setTimeout(ask, 600); };
+  const later = () => { clearTimeout(timer); if (named()) timer = setTimeout(ask, 800); };
   form.addEventListener("input", later);
   form.elements.known?.addEventListener("change", () => { if (form.elements.known.value) form.elements.source.value = ""; });
   form.elements.source.addEventListener("input", () => { if (form.elements.source.value && form.elements.known) form.elements.known.value = ""; });

@@ -18,12 +18,18 @@ from serving.run_comparison import CURVES, compare_runs, save_run_queries
 
 router = APIRouter()
 _MAIN = ("recall_at_1", "map_at_r", "ap50", "ap50_unlabelled")
-_TITLES = {**FIGURES, "ap50": "AP50", "ap50_unlabelled": "AP50 without labels", VALIDATION: "Held-out MAP@R", LOSS: "Training loss"}
+_TITLES = {
+    **FIGURES,
+    "ap50": "AP50",
+    "ap50_unlabelled": "AP50 without labels",
+    VALIDATION: "Held-out MAP@R",
+    LOSS: "Training loss",
+}
 RunIds = Annotated[list[str], Query(alias="run", max_length=50)]
 
 
 @router.get("/runs/compare")
-def compare(request: Request, person: Viewer, run: RunIds = [], all: bool = False) -> Response:  # noqa: A002, B006  # a query's name
+def compare(request: Request, person: Viewer, run: RunIds = [], all: bool = False) -> Response:  # noqa: B006
     """Settings, figures, curves and queries of some runs; of the settings those that differ, or all of them."""
     found = compare_runs(_records(request), run)
     environment = request.app.state.environment

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pipelines.run_steps import RunStep, StepState
 
-NODE_WIDTH, NODE_HEIGHT = 104, 44
-_GAP_X, _GAP_Y = 26, 18
+NODE_WIDTH, NODE_HEIGHT = 106, 52
+_GAP_X, _GAP_Y = 22, 18
 _ROW, _LABELS, _CHART, _RIGHT = 26, 120, 720, 80
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 7 * 86400)
 _MOST_TICKS = 8

@@ -63,7 +63,7 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
         steps=steps,
         graph=graph_of(steps),
         timeline=timeline_of(steps, record.started.timestamp(), _until(record, row.state, events)),
-        reasons=_reasons(environment, record, row.state),
+        reasons=_reasons(records, record, row.state),
         lines=[_shown(event) for event in events if said(event)][-LINES:],
         offset=offset,
         untrained=_untrained(folder),
@@ -132,13 +132,13 @@ def _until(record: RunRecord, state: RunState, events: list[RunEvent]) -> float:
     return max(last, record.ended.timestamp()) if record.ended and state != "killed" else last
 
 
-def _reasons(environment: Environment, record: RunRecord, state: RunState) -> dict[str, str]:
+def _reasons(records: Runs, record: RunRecord, state: RunState) -> dict[str, str]:
     """Why each step ran or did not, by step; none while the run is under way, and of one that is no training."""
     if state == "running" or record.kind != "training":
         return {}
     try:
-        return {each.step: each.why for each in step_reasons(environment, record.id)}
-    except (GlocalError, NotImplementedError):
+        return {each.step: each.why for each in step_reasons(records, record.id)}
+    except GlocalError:
         return {}
 
 

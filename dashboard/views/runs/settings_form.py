@@ -75,7 +75,13 @@ class Field:
     def title(self) -> str:
         """Its name for people."""
         words = self.name.partition(".")[2].replace("_", " ")
-        for written, shown in (("map at r", "MAP@R"), ("recall at 1", "Recall@1"), ("ap50", "AP50"), (" mb", " in MiB"), (" ms", " in ms")):
+        for written, shown in (
+            ("map at r", "MAP@R"),
+            ("recall at 1", "Recall@1"),
+            ("ap50", "AP50"),
+            (" mb", " in MiB"),
+            (" ms", " in ms"),
+        ):
             words = words.replace(written, shown)
         return words[:1].upper() + words[1:]
 

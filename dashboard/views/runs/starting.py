@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -36,6 +37,8 @@ from pipelines.running import check_training, locate
 router = APIRouter()
 _REVISIONS = 10
 """Revisions of a data set that are offered, the newest."""
+_planning = Lock()
+"""One plan at a time: KFP takes a process of its own and some seconds for it."""
 _LONGEST = 8000
 """Characters of a field that are read."""
 _FIELDS = ("known", "source", "name", "why", "again_of", "schedule", "crontab", "key")
@@ -108,7 +111,10 @@ def send(request: Request, person: Operator, form: Form) -> Response:
         return _page(request, filled, plan=_plan(environment, filled))
     try:
         if action == "schedule":
-            add_schedule(environment, Schedule.given(id=filled.values["schedule"], crontab=filled.values["crontab"], **_asked(filled, person)))
+            add_schedule(
+                environment,
+                Schedule.given(id=filled.values["schedule"], crontab=filled.values["crontab"], **_asked(filled, person)),
+            )
             target = "/runs/schedules"
         else:
             kept = submit(environment, _order(filled, person))
@@ -170,7 +176,8 @@ def _check(filled: Filled) -> None:
 def _plan(environment: Environment, filled: Filled) -> RunPlan | GlocalError:
     """What would run; the reason if that cannot be said."""
     try:
-        return preview(filled.source, filled.values["name"].strip(), parse_config(tree_of(filled.settings)), environment)
+        with _planning:
+            return preview(filled.source, filled.values["name"].strip(), parse_config(tree_of(filled.settings)), environment)
     except GlocalError as error:
         return error
 
