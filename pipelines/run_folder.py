@@ -16,7 +16,7 @@ from model.home import Home
 from model.schemas.decision import DECISION, Decision
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord, RunState
-from pipelines.killed_runs import RESULT
+from pipelines.killed_runs import BEGUN, RESULT
 from pipelines.runners.local import is_alive
 
 PIPELINE = "pipeline.yaml"
@@ -56,6 +56,14 @@ class RunFolder:
         inside = bool(record.folder) and root.parent == home.runs and root.name not in {"", ".", ".."}
         return cls(root) if inside and root.is_dir() and not root.is_symlink() else None
 
+    @classmethod
+    def named(cls, name: str, run_id: str, home: Home) -> "RunFolder | None":
+        """The folder of this name, if it is that of the run; the record is not asked."""
+        root = home.runs / name
+        found = cls(root)
+        inside = root.parent == home.runs and name not in {"", ".", ".."} and not root.is_symlink()
+        return found if inside and found._read(BEGUN).get("run_id") == run_id else None
+
     @property
     def is_alive(self) -> bool:
         """Whether the process of the run lives."""
@@ -64,11 +72,7 @@ class RunFolder:
     @property
     def result(self) -> dict[str, Any]:
         """What `result.json` holds; empty before the end, and if it is damaged."""
-        try:
-            content = read_json(self.root / RESULT)
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return self._read(RESULT)
 
     @property
     def state(self) -> RunState:
@@ -117,6 +121,13 @@ class RunFolder:
             file.seek(start)
             text = file.read(TAIL_BYTES).decode("utf-8", "replace")
         return text.partition("\n")[2] if start else text
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            content = read_json(self.root / name)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
 
 def state_now(record: RunRecord, home: Home) -> RunState:

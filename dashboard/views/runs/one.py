@@ -59,7 +59,7 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
         run=record,
         row=row,
         live=row.state == "running",
-        here=folder is not None,
+        folder=folder,
         steps=steps,
         graph=graph_of(steps),
         timeline=timeline_of(steps, record.started.timestamp(), _until(record, row.state, events)),
@@ -76,16 +76,19 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
     return answer
 
 
-def _followed(request: Request, run_id: str) -> RunFolder | None:
-    environment: Environment = request.app.state.environment
-    return RunFolder.of(recorded(environment, run_id)[1], environment.home)
+def _followed(request: Request, run_id: str, folder: str) -> RunFolder:
+    """The folder of a run, by its name: no record is asked, as a server that was just started opens that in seconds."""
+    found = RunFolder.named(folder, run_id, request.app.state.environment.home)
+    if found is None:
+        raise NotFound(f"There is no run {run_id[:100]} in {folder[:100]}.", "The run's page names its folder.")
+    return found
 
 
 @router.get("/runs/{run_id}/events", response_class=EventSourceResponse)
 async def events(
     request: Request,
     person: Viewer,
-    folder: Annotated[RunFolder | None, Depends(_followed)],
+    followed: Annotated[RunFolder, Depends(_followed)],
     after: Annotated[int, Query(ge=0)] = 0,
     last_event_id: Annotated[str, Header()] = "",
 ) -> AsyncIterator[ServerSentEvent]:
@@ -95,13 +98,13 @@ async def events(
     """
     offset = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 16 else after
     yield ServerSentEvent(comment="the run's events", retry=1000)
-    while folder and not request.app.state.is_stopping():
-        ended = not await to_thread.run_sync(lambda: folder.is_alive)  # asked first, so that all is read that was written before
-        came, offset = await to_thread.run_sync(folder.events, offset)
+    while not request.app.state.is_stopping():
+        ended = not await to_thread.run_sync(lambda: followed.is_alive)  # asked first, so that all is read that was written before
+        came, offset = await to_thread.run_sync(followed.events, offset)
         if came:
             yield ServerSentEvent(event="events", id=str(offset), data=[_shown(event) for event in came])
         if ended:
-            yield ServerSentEvent(event="end", data=await to_thread.run_sync(lambda: folder.state))
+            yield ServerSentEvent(event="end", data=await to_thread.run_sync(lambda: followed.state))
             return
         await anyio.sleep(_LOOK_S)
 
