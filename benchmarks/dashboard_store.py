@@ -1,16 +1,17 @@
-"""A record of runs and versions as large as that of an old home, in seconds: copies of the last run and version of a home.
+"""A record of runs and versions as large as that of an old home, in seconds: copies of a run and a version of a home.
 
 python -m benchmarks.dashboard_store HOME --runs 1000 --versions 200 --json
 
-The rows of MLflow's SQLite database are copied, as recording them through MLflow would take hours. Every copy of a run has its own
-steps, settings, figures and data, one in ten of them has failed, and every copy of a version has a run of its own; their files are
-those of the original. The dashboard's benchmark measures its pages on such a home. HOME is changed: give a copy.
+The rows of MLflow's SQLite database are copied, as recording them through MLflow would take hours. Every copy of a run has its
+own steps, settings, figures and data; one in ten has failed. The files of a copy are those of the original. The dashboard's
+benchmark measures its pages on such a home. HOME is changed: give a copy.
 """
 
 import json
 import sqlite3
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +22,13 @@ import typer
 Row = dict[str, Any]
 _HOUR_MS = 3_600_000
 _PARENT = "mlflow.parentRunId"
-_OF_RUN = {"tags": "run_uuid", "params": "run_uuid", "metrics": "run_uuid", "latest_metrics": "run_uuid", "inputs": "destination_id"}
+_OF_RUN = {
+    "tags": "run_uuid",
+    "params": "run_uuid",
+    "metrics": "run_uuid",
+    "latest_metrics": "run_uuid",
+    "inputs": "destination_id",
+}
 """Tables with rows of a run, and the column that names the run."""
 
 
@@ -49,7 +56,7 @@ class Store:
 
 
 def multiply(database: Path, *, runs: int, versions: int) -> dict[str, int]:
-    """Add copies of the last pipeline run that has steps and of the newest registered version.
+    """Add copies of the pipeline run that has the most steps, and of the newest registered version.
 
     Args:
         database: `mlflow.db` of a home in which a run registered a version.
@@ -70,13 +77,12 @@ def multiply(database: Path, *, runs: int, versions: int) -> dict[str, int]:
 
 
 def _copy_runs(store: Store, count: int, add: Callable[[str, list[Row]], None]) -> None:
-    """Copies of the last pipeline run with its steps, an hour apart."""
-    last = "run_uuid IN (SELECT value FROM tags WHERE key = ?) ORDER BY start_time DESC LIMIT 1"
-    template = store.rows("runs", last, _PARENT)
-    if not template:
+    """Copies of the pipeline run that has the most steps, with them, an hour apart."""
+    of_steps = store.rows("tags", "key = ?", _PARENT)
+    if not of_steps:
         raise typer.BadParameter("The home has no pipeline run; run the pipeline in it first.")
-    parent = template[0]["run_uuid"]
-    steps = [tag["run_uuid"] for tag in store.rows("tags", "key = ? AND value = ?", _PARENT, parent)]
+    ((parent, _),) = Counter(tag["value"] for tag in of_steps).most_common(1)
+    steps = [tag["run_uuid"] for tag in of_steps if tag["value"] == parent]
     whole = {run: _rows_of(store, run) for run in (parent, *steps)}
     for number in range(count):
         ids = {run: uuid.uuid4().hex for run in whole}
@@ -131,7 +137,7 @@ def main(
     versions: Annotated[int, typer.Option(help="Number of versions to add.")] = 200,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Add copies of the last run and version to the record of a home."""
+    """Add copies of a run and a version to the record of a home."""
     begun = time.monotonic()
     added = multiply(home / "mlflow.db", runs=runs, versions=versions)
     seconds = round(time.monotonic() - begun, 1)

@@ -314,14 +314,14 @@ class Home:
         return ServeFolder(self.root / "serve", self.root / "logs")
 
     @property
-    def dashboard(self) -> DashboardFolder:
-        """The dashboard's files."""
-        return DashboardFolder(self.root / "dashboard", self.root / "logs" / "dashboard")
-
-    @property
     def queue(self) -> QueueFolder:
         """The queue of runs."""
         return QueueFolder(self.root / "queue", self.root / "logs")
+
+    @property
+    def dashboard(self) -> DashboardFolder:
+        """The dashboard's files."""
+        return DashboardFolder(self.root / "dashboard", self.root / "logs" / "dashboard")
 
     @property
     def benchmarks(self) -> "Home":
@@ -347,5 +347,5 @@ class Home:
     def folders(self) -> tuple[Path, ...]:
         """The folders that Glocal makes in this folder."""
         made = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
-        servers = (self.queue.root, self.serve.root, self.serve.logs, self.dashboard.root)
-        return (*made, *servers, self.benchmarks.root, self.root / "mlartifacts")
+        own = (self.queue.root, self.serve.root, self.serve.logs, self.dashboard.root, self.benchmarks.root)
+        return (*made, *own, self.root / "mlartifacts")

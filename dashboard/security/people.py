@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -37,6 +37,29 @@ class Person:
     csrf: str = ""
 
 
+@dataclass(frozen=True)
+class Roles:
+    """Who has which role, of the people that somebody else has signed in.
+
+    Attributes:
+        viewers: Names of viewers; `*`: everybody.
+        operators: Names of operators.
+        admins: Names of admins.
+    """
+
+    viewers: frozenset[str] = frozenset()
+    operators: frozenset[str] = frozenset()
+    admins: frozenset[str] = frozenset()
+
+    def of(self, name: str) -> Role | None:
+        """The role of a person; None for a person who has none."""
+        if name in self.admins:
+            return Role.ADMIN
+        if name in self.operators:
+            return Role.OPERATOR
+        return Role.VIEWER if name in self.viewers or "*" in self.viewers else None
+
+
 def person_of(request: Request) -> Person:
     """Who sends the request, as the guard found.
 
@@ -51,7 +74,9 @@ def person_of(request: Request) -> Person:
     return person
 
 
-def _requiring(role: Role) -> object:
+def requiring(role: Role) -> Any:
+    """A dependency of FastAPI: the person who asks, who must have this role."""
+
     def required(request: Request) -> Person:
         person = person_of(request)
         if not person.role.allows(role):
@@ -63,6 +88,6 @@ def _requiring(role: Role) -> object:
     return Depends(required)
 
 
-Viewer = Annotated[Person, _requiring(Role.VIEWER)]
-Operator = Annotated[Person, _requiring(Role.OPERATOR)]
-Admin = Annotated[Person, _requiring(Role.ADMIN)]
+Viewer = Annotated[Person, requiring(Role.VIEWER)]
+Operator = Annotated[Person, requiring(Role.OPERATOR)]
+Admin = Annotated[Person, requiring(Role.ADMIN)]

@@ -29,17 +29,16 @@ def run(
 ) -> None:
     """Run the training pipeline: version, train, index, evaluate, gate, register, deploy, smoke test."""
     source = _source(directory, data)
-    from model.config import parse_config, read_settings
+    from model.config import load_config, read_settings
 
-    settings = read_settings(config, set_ or ())
-    parsed = parse_config(settings)
+    settings = load_config(config, set_ or ())
+    if queue:
+        _queue(as_json, source=source, name=name, settings=read_settings(config, set_ or ()), why=why)
+        return
     from pipelines.running import run_training
 
-    if queue:
-        _queue(as_json, source=source, name=name, settings=settings, why=why)
-        return
     with ended_by_signals():
-        result = run_training(source, parsed, name=name, environment=Environment(), listener=Console(), why=why)
+        result = run_training(source, settings, name=name, environment=Environment(), listener=Console(), why=why)
     summarise(result)
     if as_json:
         print(json.dumps(result.to_json()))

@@ -38,7 +38,7 @@ def list_(
     environment = Environment()
     found, recorded = orders(environment, limit), _recorded(environment, limit)
     if as_json:
-        listed: "dict[str, Sequence[Schema]]" = {"orders": found, "runs": recorded}
+        listed: dict[str, Sequence[Schema]] = {"orders": found, "runs": recorded}
         print(json.dumps({kind: [each.model_dump(mode="json") for each in states] for kind, states in listed.items()}))
         return
     under_way = [each for each in found if each.state in OPEN]

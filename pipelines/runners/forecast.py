@@ -11,10 +11,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from components.runtime.revision import code_revision
 from model.errors import GlocalError
+from model.files import write_json
 from model.home import Home
 from model.scratch import scratch_folder
 
@@ -66,16 +68,17 @@ def _look_up(order: dict[str, Any], entries: str) -> dict[str, float]:
     from pipelines.compiled import compile_pipeline
     from pipelines.runners.step_cache import ReadOnlyStepCache
 
-    def known_result(*, component_name: str, component_spec: Any, **_: Any) -> tuple[dict[str, Any], Any]:
-        """In place of the execution of a step that is not taken from the cache."""
-        step = component_name.removeprefix("comp-")
-        if step not in order["results"]:
-            raise _NotCachedError
-        return _as_read(order["results"][step], component_spec), local.status.Status.SUCCESS
-
-    cache.LocalCache = ReadOnlyStepCache
-    task_executor.task_dispatcher.run_single_task_implementation = known_result
     with scratch_folder("forecast") as folder:
+
+        def known_result(*, component_name: str, component_spec: Any, **_: Any) -> tuple[dict[str, Any], Any]:
+            """In place of the execution of a step that is not taken from the cache."""
+            step = component_name.removeprefix("comp-")
+            if step not in order["results"]:
+                raise _NotCachedError
+            return _as_read(order["results"][step], component_spec, folder), local.status.Status.SUCCESS
+
+        cache.LocalCache = ReadOnlyStepCache
+        task_executor.task_dispatcher.run_single_task_implementation = known_result
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(folder / "artifacts"),
@@ -88,14 +91,15 @@ def _look_up(order: dict[str, Any], entries: str) -> dict[str, float]:
     return ReadOnlyStepCache.found
 
 
-def _as_read(outputs: dict[str, Any], component_spec: Any) -> dict[str, Any]:
+def _as_read(outputs: dict[str, Any], component_spec: Any, folder: Path) -> dict[str, Any]:
     """The outputs of a step as KFP reads them from the step's file: every number in a mapping is a float."""
-    from google.protobuf import json_format
-    from kfp.local.executor_output_utils import get_outputs_from_executor_output
-    from kfp.pipeline_spec import pipeline_spec_pb2 as spec
+    from kfp.local import executor_output_utils as kfp_outputs
+    from kfp.pipeline_spec.pipeline_spec_pb2 import ExecutorInput
 
-    written = json_format.Parse(json.dumps({"parameterValues": outputs}), spec.ExecutorOutput())
-    read: dict[str, Any] = get_outputs_from_executor_output(written, spec.ExecutorInput(), component_spec)
+    file = folder / "outputs.json"
+    write_json(file, {"parameterValues": outputs})
+    written = kfp_outputs.load_executor_output(str(file))
+    read: dict[str, Any] = kfp_outputs.get_outputs_from_executor_output(written, ExecutorInput(), component_spec)
     return read
 
 

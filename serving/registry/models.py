@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
@@ -374,9 +374,15 @@ def choose_model(tracking_uri: str, name: str) -> str:
     Raises:
         InvalidInput: None is named, and there is none or several.
     """
-    if name:
-        return name
-    known = registered_models(tracking_uri)
+    return name or only_model(registered_models(tracking_uri))
+
+
+def only_model(known: Sequence[str]) -> str:
+    """The only registered model.
+
+    Raises:
+        InvalidInput: There is none, or several.
+    """
     if len(known) != 1:
         raise InvalidInput(
             "Several models are registered." if known else "No model is registered.",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import psutil
 import pytest
 
+from model.claim import claim
 from model.config import parse_config
 from model.environment import Environment
 from model.files import read_json
@@ -32,7 +33,7 @@ SETTINGS = {"train": {"epochs": 0, "folds": 1}, "evaluate": {"samples": 100}}
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    found = Environment(home=Home.at(tmp_path_factory.mktemp("home")))
+    found = Environment(home=claim(Home.at(tmp_path_factory.mktemp("home"))))
     yield found
     end_worker(found.home)
     end(found.home.root)

@@ -87,9 +87,7 @@ def test_an_order_that_is_repeated_after_its_source_is_gone_is_the_one_that_was_
 def test_processes_that_order_the_same_at_once_order_it_once(environment, images):
     words = [sys.executable, "-c", AT_ONCE, str(images)]
     own = os.environ | {"GLOCAL_HOME": str(environment.home.root)}
-    started = [
-        subprocess.Popen(words, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
+    started = [subprocess.Popen(words, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     for each in started:
         each.stdin.write("now\n")
         each.stdin.flush()
