@@ -99,7 +99,7 @@ async def events(
     offset = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 16 else after
     yield ServerSentEvent(comment="the run's events", retry=1000)
     while not request.app.state.is_stopping():
-        ended = not await to_thread.run_sync(lambda: followed.is_alive)  # asked first, so that all is read that was written before
+        ended = not await to_thread.run_sync(lambda: followed.is_alive)  # asked first, so that all is read
         came, offset = await to_thread.run_sync(followed.events, offset)
         if came:
             yield ServerSentEvent(event="events", id=str(offset), data=[_shown(event) for event in came])
