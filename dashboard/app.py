@@ -46,6 +46,7 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     people = (environment.dashboard_viewers, environment.dashboard_operators, environment.dashboard_admins)
     roles = Roles(*(frozenset(each) for each in people))
     app.state.environment, app.state.sessions, app.state.address = environment, sessions, address
+    app.state.is_stopping = lambda: False  # said by the server that runs it, for streams that would keep it from ending
     app.state.cookie = f"glocal_{urlsplit(address).port or 'session'}"
     app.add_middleware(
         Guard,

@@ -60,6 +60,7 @@ def _templates() -> Environment:
         "signed": signed,
         "duration": duration,
         "moment": moment,
+        "clock": lambda at: f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}",
         "size": size,
         "counted": counted,
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
