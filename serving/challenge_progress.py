@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from math import inf
 
 import httpx
 
@@ -50,8 +51,10 @@ def _samples(text: str, name: str, version: str, champion: str) -> Iterator[tupl
     for family in text_string_to_metric_families(text):
         for sample in family.samples if family.name.startswith(_PREFIX) else ():
             labels, short = sample.labels, sample.name.removeprefix(_PREFIX)
-            if labels.get("model") != name or "operation" not in labels or short.endswith("_bucket"):
+            if labels.get("model") != name or "operation" not in labels:
                 continue
+            if short.endswith("_bucket"):
+                short = f"{short} {labels['le']}"
             if labels["version"] == version:
                 yield labels.get("outcome", short), labels["operation"], sample.value
             elif labels["version"] == champion and short.startswith("seconds"):
@@ -65,7 +68,7 @@ def _read(values: Values) -> TriedOperation:
         skipped=round(values.get("skipped", 0)),
         compared=round(values.get("agreement_count", 0)),
         agreement=_mean(values, "agreement"),
-        shift=_mean(values, "score_shift"),
+        shift=_median(values, "score_shift"),
         seconds=_mean(values, "seconds"),
         champion_seconds=_mean(values, "champion_seconds"),
     )
@@ -74,3 +77,16 @@ def _read(values: Values) -> TriedOperation:
 def _mean(values: Values, name: str) -> float | None:
     count = values.get(f"{name}_count", 0)
     return values[f"{name}_sum"] / count if count else None
+
+
+def _median(values: Values, name: str) -> float | None:
+    """The median, between the bounds of the bucket that it is in: a histogram that has negative values tells no sum."""
+    start = f"{name}_bucket "
+    bounds = sorted((float(key.removeprefix(start)), count) for key, count in values.items() if key.startswith(start))
+    half, low, below = bounds[-1][1] / 2 if bounds else 0.0, -inf, 0.0
+    for high, count in bounds:
+        if count >= half > 0:
+            inside = (half - below) / (count - below)
+            return high if low == -inf else low if high == inf else low + inside * (high - low)
+        low, below = high, count
+    return None

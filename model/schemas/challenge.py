@@ -49,6 +49,8 @@ class TriedOperation(Schema):
     skipped: int = Field(0, description="Requests that were not mirrored because too many were")
     compared: int = Field(0, description="Answers that were compared with the champion's; only a shadow's are")
     agreement: float | None = Field(None, description="Mean agreement of its answers with the champion's, 0 to 1")
-    shift: float | None = Field(None, description="Mean of its best score less the champion's")
+    shift: float | None = Field(
+        None, description="Median of its best score less the champion's, as precise as the buckets that it is counted in"
+    )
     seconds: float | None = Field(None, description="Mean time of its answers")
     champion_seconds: float | None = Field(None, description="Mean time of the champion's answers meanwhile")
