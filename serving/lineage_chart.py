@@ -99,13 +99,14 @@ def _data(pin: DataPin) -> list[str]:
 
 def _run(run: RunRecord, code_revision: str) -> list[str]:
     code = [f"code {code_revision}", f"commit {run.git_commit[:12]}" if run.git_commit else ""]
-    return [run.name, f"by {run.user}, {run.started:%Y-%m-%d %H:%M UTC}", run.why, *code]
+    return [run.name, f"by {run.user}", f"{run.started:%Y-%m-%d %H:%M UTC}", run.why, *code]
 
 
 def _promotion(entry: Promotion) -> list[str]:
     moment = datetime.fromtimestamp((entry.ended or entry.when) / 1000, UTC)
     return [
-        f"{entry.outcome} {moment:%Y-%m-%d %H:%M UTC}",
-        f"{entry.label}, by {entry.by}",
+        f"{entry.outcome} by {entry.by}",
+        f"{moment:%Y-%m-%d %H:%M UTC}",
+        entry.label,
         entry.why,
     ]

@@ -98,18 +98,18 @@ def roll_back(
     return _begin(request, person, name, _previous(request, name), "rollback", filled(why, confirm, before, key))
 
 
-@router.get("/models/{name}/{number}/{asked}")
-def form(request: Request, person: Operator, name: str, number: str, asked: Literal["promote", "approve", "refuse"]) -> Response:
+@router.get("/models/{name}/{version}/{asked}")
+def form(request: Request, person: Operator, name: str, version: str, asked: Literal["promote", "approve", "refuse"]) -> Response:
     """What a promotion, an approval or a refusal would change."""
-    return _form(request, name, number, asked)
+    return _form(request, name, version, asked)
 
 
-@router.post("/models/{name}/{number}/{asked}")
+@router.post("/models/{name}/{version}/{asked}")
 def begin(
     request: Request,
     person: Operator,
     name: str,
-    number: str,
+    version: str,
     asked: Literal["promote", "approve", "refuse"],
     why: Annotated[str, Form()] = "",
     confirm: Annotated[str, Form()] = "",
@@ -118,7 +118,7 @@ def begin(
     other_data: Annotated[bool, Form()] = False,
 ) -> Response:
     """Begin a promotion or an approval, or record a refusal."""
-    return _begin(request, person, name, number, asked, filled(why, confirm, before, key, other_data))
+    return _begin(request, person, name, version, asked, filled(why, confirm, before, key, other_data))
 
 
 def _previous(request: Request, name: str) -> str:

@@ -61,19 +61,19 @@ def end(request: Request, person: Operator, name: str, key: Annotated[str, Form(
     return RedirectResponse(f"{model_address(name)}/changes/{change.id}", 303)
 
 
-@router.get("/models/{name}/{number}/trial")
-def form(request: Request, person: Operator, name: str, number: str) -> Response:
+@router.get("/models/{name}/{version}/trial")
+def form(request: Request, person: Operator, name: str, version: str) -> Response:
     """The form that starts a trial."""
     known = known_model(request.app.state.environment, name)
-    return _form(request, known, found_version(known, number).version, _FRESH)
+    return _form(request, known, found_version(known, version).version, _FRESH)
 
 
-@router.post("/models/{name}/{number}/trial")
+@router.post("/models/{name}/{version}/trial")
 def start(
     request: Request,
     person: Operator,
     name: str,
-    number: str,
+    version: str,
     key: Annotated[str, Form()] = "",
     mode: Annotated[str, Form()] = "",
     share: Annotated[str, Form()] = "",
@@ -84,17 +84,17 @@ def start(
     """Begin to start a trial."""
     environment = request.app.state.environment
     known = known_model(environment, name)
-    version = found_version(known, number).version
+    tried = found_version(known, version).version
     typed = {"mode": mode, "share": share, "errors": errors, "latency": latency, "workers": workers}
     values, mistakes = _read(typed)
     if mistakes:
-        return _form(request, known, version, typed, mistakes=mistakes)
+        return _form(request, known, tried, typed, mistakes=mistakes)
     try:
-        if obstacle := _obstacle(request, known, version):
+        if obstacle := _obstacle(request, known, tried):
             raise obstacle
-        change = begin_change(environment.home, key, "challenge", name, version.version, by=person.name, **values)
+        change = begin_change(environment.home, key, "challenge", name, tried.version, by=person.name, **values)
     except GlocalError as error:
-        return _form(request, known, version, typed, error=error)
+        return _form(request, known, tried, typed, error=error)
     return RedirectResponse(f"{model_address(name)}/changes/{change.id}", 303)
 
 

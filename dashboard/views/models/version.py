@@ -44,14 +44,14 @@ def found_version(known: Known, number: str) -> Found:
     raise NotFound(f"There is no version {number[:100]} of {known.name}.", f"It has {len(known.versions)} versions.")
 
 
-@router.get("/models/{name}/{number}")
-def version(request: Request, person: Viewer, name: str, number: str) -> Response:
+@router.get("/models/{name}/{version}")
+def one_version(request: Request, person: Viewer, name: str, version: str) -> Response:
     """All that is on record of a version."""
     from serving.lineage import lineage_of
     from serving.signatures import must_be_signed
 
     environment = request.app.state.environment
-    found = found_version(known_model(environment, name), number)
+    found = found_version(known_model(environment, name), version)
     lineage = lineage_of(environment.home, environment.mlflow_uri, name, found.version.version)
     derived = [each for each in found.known.versions if each.base_version == found.version.version]
     shown: dict[str, Any] = {
