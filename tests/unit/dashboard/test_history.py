@@ -11,7 +11,7 @@ from model.environment import Environment
 from model.home import Home
 from model.schemas.promotion import Promotion
 from serving.history import services
-from tests.support.dashboard import Browser
+from tests.support.dashboard import Browser, text
 from tests.support.versions import add_promotions, add_versions
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_one_model_is_shown_alone(browser):
 
 def test_what_served_at_a_moment_is_listed(browser):
     now = datetime.now(UTC)
-    assert "birds version 2" in browser.get("/history", params={"at": now.isoformat()}).text
+    assert "birds version 2 served, since" in text(browser.get("/history", params={"at": now.isoformat()}))
     assert "Nothing served then." in browser.get("/history?at=2020-01-01 00:00").text
 
 
