@@ -189,6 +189,11 @@ class DashboardFolder:
         return self.root / "corrections"
 
     @property
+    def changes(self) -> Path:
+        """Folder of the changes of what serves that were asked for on a page."""
+        return self.root / "changes"
+
+    @property
     def log(self) -> Path:
         """Log of the dashboard."""
         return self.logs / "dashboard.log"
