@@ -126,6 +126,7 @@ def begin_errand(
             "PYTHONPATH": str(Path(__file__).parents[2]),
         },
         log=folder / "log",
+        umask=-1,
     )
     write_json(folder / _PROCESS, {"pid": process.pid})
     return errand

@@ -211,10 +211,10 @@ def said_of(answer: Answer) -> tuple[str, ...]:
         case SearchAnswer():
             return tuple(f"{each.label}, similarity {each.score:.3f}" for each in answer.neighbours[:_SAID]) or ("no neighbour",)
         case IdentifyAnswer():
-            best = f"similarity {answer.score or 0:.3f}, threshold {answer.threshold:.3f}"
+            best = f"similarity {answer.score or 0:.4f}, threshold {answer.threshold:.4f}"
             return (f"{answer.label}, {best}" if answer.known else f"unknown; the best match is {answer.best}, {best}",)
         case VerifyAnswer():
-            return (f"{'the same' if answer.same else 'not the same'}, similarity {answer.score:.3f}",)
+            return (f"{'the same' if answer.same else 'not the same'}, similarity {answer.score:.4f}",)
         case DetectAnswer():
             return tuple(f"{each.label}, score {each.score:.2f}" for each in answer.objects[:_SAID]) or ("no object",)
         case EmbedAnswer():
