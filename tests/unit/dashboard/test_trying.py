@@ -13,6 +13,7 @@ from dashboard.views.trying.options import fields, options_of
 from dashboard.views.trying.served import choose_served
 from dashboard.views.trying.snippets import curl
 from dashboard.views.trying.tokens import Tokens
+from model.claim import claim
 from model.data.manifest import write_manifest
 from model.environment import Environment
 from model.files import write_json
@@ -37,7 +38,7 @@ def release(tmp_path_factory):
 @pytest.fixture
 def home(tmp_path, release):
     """A home whose version 3 is on record as served, with its data fetched; no endpoint runs."""
-    home = Home.at(tmp_path / "home")
+    home = claim(Home.at(tmp_path / "home"))
     home.serve.store.mkdir(parents=True)
     with zipfile.ZipFile(home.serve.store / f"{NAME}-3.mar", "w") as archive:
         for file in release.folder.rglob("*"):
