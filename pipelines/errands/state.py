@@ -15,9 +15,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import AwareDatetime, Field, ValidationError
 
 from model.claim import claim
-from model.errors import NotFound
+from model.errors import Conflict, InvalidInput, NotFound
 from model.files import read_json, write_json
 from model.home import Home
+from model.locks import hold
 from model.schemas.document import Document
 from model.schemas.run_event import RunEvent
 from model.schemas.schema import Schema
@@ -30,6 +31,7 @@ RECORD, EVENTS, END = "errand.json", "events.jsonl", "ended.json"
 WAIT = "wait"
 """The step of an errand that waits for another one."""
 _PROCESS = "process.json"
+Kind = Literal["enrol", "revise"]
 State = Literal["running", "succeeded", "rejected", "awaiting", "failed", "killed"]
 
 
@@ -39,7 +41,7 @@ class Errand(Document):
     REMEDY: ClassVar[str] = "Ask for it again."
     format: Literal[1] = 1
     id: str = Field(description="Id of the errand")
-    kind: Literal["enrol", "revise"] = Field(description="enrol: images of an object; revise: corrections into a data set")
+    kind: Kind = Field(description="enrol: images of an object; revise: corrections into a data set")
     title: str = Field(description="What is done, for people")
     by: str = Field(description="Name of who asked for it")
     at: AwareDatetime = Field(description="When")
@@ -88,16 +90,22 @@ class Progress:
     ended: Ended | None
 
 
+def new_id() -> str:
+    """An id for an errand. A form that holds one is one errand, however often it is sent."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
 def begin_errand(
     home: Home,
-    kind: Literal["enrol", "revise"],
+    kind: Kind,
     title: str,
     arguments: dict[str, Any],
     *,
     by: str,
-    images: Mapping[str, bytes] = {},
+    images: Mapping[str, bytes] | None = None,
+    errand_id: str = "",
 ) -> Errand:
-    """Begin an errand in a process of its own; returns at once.
+    """Begin an errand in a process of its own; returns at once. The same id twice is one errand.
 
     Args:
         home: GLOCAL_HOME.
@@ -106,30 +114,47 @@ def begin_errand(
         arguments: Arguments of that kind.
         by: Name of who asks for it.
         images: Image files that it is given, by name.
+        errand_id: Its id, made by `new_id`; empty: a new one.
+
+    Raises:
+        InvalidInput: This is no id.
+        Conflict: The id is that of another errand.
     """
+    errand_id = errand_id or new_id()
+    if not _ID.fullmatch(errand_id):
+        raise InvalidInput("This form cannot be sent.", "Load the page again, and send it once more.")
     root = claim(home).dashboard.errands
-    _tidy(root)
-    at = datetime.now(UTC)
-    errand = Errand(id=f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", kind=kind, title=title, by=by, at=at, arguments=arguments)
-    folder = root / errand.id
-    (folder / "images").mkdir(parents=True)
-    for name, data in images.items():
-        (folder / "images" / name).write_bytes(data)
-    errand.save(folder / RECORD)
-    process = start_detached(
-        [sys.executable, "-m", "pipelines.errands", str(folder)],
-        folder=home.root,
-        environment={
-            **os.environ,
-            "GLOCAL_HOME": str(home.root),
-            "GLOCAL_USER": by,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        },
-        log=folder / "log",
-        umask=-1,
-    )
-    write_json(folder / _PROCESS, {"pid": process.pid})
+    folder = root / errand_id
+    with hold(root / ".begin"):
+        if (folder / RECORD).is_file():
+            return _same(Errand.load(folder / RECORD), kind, arguments)
+        _tidy(root)
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        for name, data in (images or {}).items():
+            (folder / "images" / name).write_bytes(data)
+        errand = Errand(id=errand_id, kind=kind, title=title, by=by, at=datetime.now(UTC), arguments=arguments)
+        errand.save(folder / RECORD)
+        process = start_detached(
+            [sys.executable, "-m", "pipelines.errands", str(folder)],
+            folder=home.root,
+            environment={**os.environ, "GLOCAL_HOME": str(home.root), "GLOCAL_USER": by, "PYTHONPATH": _code()},
+            log=folder / "log",
+            umask=-1,
+        )
+        write_json(folder / _PROCESS, {"pid": process.pid})
     return errand
+
+
+def _same(errand: Errand, kind: Kind, arguments: dict[str, Any]) -> Errand:
+    """The errand that was begun, if the same is asked for."""
+    if (errand.kind, errand.arguments) != (kind, arguments):
+        raise Conflict("This form was sent before, with other values.", "Send it once more from this page.")
+    return errand
+
+
+def _code() -> str:
+    """The path by which the process finds this code from another folder."""
+    return os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def errand_progress(home: Home, errand_id: str) -> Progress:

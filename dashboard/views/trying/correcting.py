@@ -15,7 +15,7 @@ from model.errors import GlocalError, InvalidInput
 from model.home import Home
 from model.schemas.correction import Correction
 from model.text import counted
-from pipelines.errands.state import begin_errand, errands
+from pipelines.errands.state import begin_errand, errands, new_id
 from serving.corrections import (
     MAX_CORRECTIONS,
     check_label,
@@ -81,7 +81,8 @@ def change(request: Request, person: Operator, form: Form) -> Response:
             for each in chosen:
                 drop_correction(home, each.id)
             return RedirectResponse("/try/corrections", 303)
-        errand = begin_errand(home, "revise", _title(chosen), {"corrections": ids}, by=person.name)
+        key = str(form.get("key", ""))
+        errand = begin_errand(home, "revise", _title(chosen), {"corrections": ids}, by=person.name, errand_id=key)
     except GlocalError as error:
         return _page(request, error=error, chosen=ids)
     return RedirectResponse(f"/try/work/{errand.id}", 303)
@@ -121,6 +122,7 @@ def _page(request: Request, *, kept: str = "", error: GlocalError | None = None,
         error=error,
         chosen=chosen or [],
         most=MAX_CORRECTIONS,
+        new_id=new_id,
         work=[each for each in errands(home, "revise") if each.state == "running"],
     )
 

@@ -17,7 +17,7 @@ from model.data.manifest import MANIFEST
 from model.errors import GlocalError, InvalidInput, TooLarge, Unavailable
 from model.home import Home
 from model.text import counted
-from pipelines.errands.state import begin_errand, errand_progress, errands
+from pipelines.errands.state import begin_errand, errand_progress, errands, new_id
 from serving.corrections import check_label
 from serving.limits import IMAGE_LIMITS
 
@@ -43,8 +43,11 @@ def enrol(request: Request, person: Operator, form: Form) -> Response:
         label = check_label(label)
         files = _files(sent_images(home, served, form), label)
         title = f"{label}: {counted(len(files) - 1, 'image')} into {served.model}"
-        arguments = {"model": served.model, "label": label, "data": _data_name(label), "why": why[:500] or _WHY}
-        errand = begin_errand(home, "enrol", title, arguments, by=person.name, images=files)
+        digest = hashlib.sha256(b"".join(files.values())).hexdigest()  # so that other images are another errand
+        named = {"model": served.model, "label": label, "data": _data_name(label)}
+        arguments = {**named, "why": why[:500] or _WHY, "images": digest}
+        key = str(form.get("key", ""))
+        errand = begin_errand(home, "enrol", title, arguments, by=person.name, images=files, errand_id=key)
     except GlocalError as error:
         return _page(request, model, label=label, why=why, error=error)
     return RedirectResponse(f"/try/work/{errand.id}", 303)
@@ -105,5 +108,6 @@ def _page(request: Request, model: str, *, label: str = "", why: str = "", error
         why=why,
         error=error,
         most=MAX_IMAGES,
+        key=new_id(),
         latest=errands(home, "enrol")[:10],
     )

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from model.errors import NotFound
+from model.errors import Conflict, InvalidInput, NotFound
 from model.files import write_json
 from model.home import Home
 from model.schemas.run_event import RunEvent
@@ -105,6 +105,16 @@ def test_the_latest_are_kept_and_listed_first(home, never_ends, monkeypatch):
     third = begin(home)
     assert {each.errand.id for each in errands(home, "revise")} == {second.id, third.id}
     assert errands(home, "enrol") == []
+
+
+def test_a_form_that_is_sent_twice_is_one_errand(home, never_ends):
+    one = begin(home, errand_id=state.new_id())
+    assert begin(home, errand_id=one.id) == one
+    assert len(never_ends) == 1
+    with pytest.raises(Conflict):
+        begin_errand(home, "revise", "2 corrections into drawn", {"corrections": ["y"]}, by="ana", errand_id=one.id)
+    with pytest.raises(InvalidInput):
+        begin(home, errand_id="../x")
 
 
 @pytest.mark.parametrize("name", ["", "..", "x", "20200101-000000-000000"])
