@@ -194,6 +194,11 @@ class DashboardFolder:
         return self.root / "changes"
 
     @property
+    def errands(self) -> Path:
+        """Folder of what the dashboard does in processes of their own."""
+        return self.root / "errands"
+
+    @property
     def log(self) -> Path:
         """Log of the dashboard."""
         return self.logs / "dashboard.log"
