@@ -1,6 +1,7 @@
 """Small JPEGs of images, for people to look at. No torch."""
 
 import io
+from dataclasses import dataclass
 
 from PIL import Image
 
@@ -14,7 +15,22 @@ _GAP = 2.0
 """How much larger than the result Pillow may leave an image by its quick reduction, before it resizes it well."""
 
 
-def thumbnail(data: bytes, longest: int, box: Box | None = None, limits: ImageLimits = DEFAULT) -> bytes:
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small JPEG.
+
+    Attributes:
+        jpeg: The encoded image.
+        width: Width in pixels of what it shows, upright, before it was made small.
+        height: Its height.
+    """
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+def thumbnail(data: bytes, longest: int, box: Box | None = None, limits: ImageLimits = DEFAULT) -> Thumbnail:
     """An encoded image, or a box in it, as a JPEG whose longer side has at most `longest` pixels; it is not enlarged.
 
     Raises:
@@ -29,4 +45,4 @@ def thumbnail(data: bytes, longest: int, box: Box | None = None, limits: ImageLi
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP)
     encoded = io.BytesIO()
     small.save(encoded, "JPEG", quality=_QUALITY)
-    return encoded.getvalue()
+    return Thumbnail(encoded.getvalue(), width, height)

@@ -88,9 +88,10 @@ def sheet_image(manifest: Manifest, row: int, *, right: bool = False, score: flo
 def thumbnail(file: Path, box: Box | None = None) -> str | None:
     """A small JPEG of an image, or of a box in it, as a data: URI; None if the image cannot be read."""
     try:
-        return "data:image/jpeg;base64," + base64.b64encode(thumbnails.thumbnail(file.read_bytes(), THUMBNAIL, box)).decode()
+        small = thumbnails.thumbnail(file.read_bytes(), THUMBNAIL, box)
     except (InvalidInput, OSError):
         return None
+    return "data:image/jpeg;base64," + base64.b64encode(small.jpeg).decode()
 
 
 def encoded(image: "Tensor", longest: int) -> str:

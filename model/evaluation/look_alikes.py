@@ -1,6 +1,6 @@
 """Suspicious labels and near duplicates: what the nearest neighbours of a gallery's entries say of each other.
 
-A label is suspicious if, of the K nearest other entries, more have one other label than have this one, and more than half have it.
+A label is suspicious if more than half of the K nearest other entries have one other label.
 An entry has no more neighbours of its own label than its class has other entries, so of a small class fewer neighbours are asked.
 """
 

@@ -184,7 +184,7 @@ class Registry:
         Raises:
             NotFound: There is no such version.
         """
-        return self._typed(self.files.row(version), self._aliases())
+        return read_version(self.files.row(version), self._aliases())
 
     def resolve(self, version: str) -> ModelVersion:
         """The version with this number, or with this alias.
@@ -195,13 +195,13 @@ class Registry:
         aliases = self._aliases()
         if version in ALIASES and version not in aliases:
             raise NotFound(f"No version of {self.name} is {version}.", f"Its versions: glocal models {self.name}.")
-        return self._typed(self.files.row(aliases.get(version, version)), aliases)
+        return read_version(self.files.row(aliases.get(version, version)), aliases)
 
     def versions(self) -> list[ModelVersion]:
         """All versions that hold releases, newest first."""
         aliases = self._aliases()
         rows = self._client.search_model_versions(f"name = '{self.name}'", max_results=_LISTED, order_by=["version_number DESC"])
-        return [self._typed(row, aliases) for row in rows if "release" in row.tags]
+        return [read_version(row, aliases) for row in rows if "release" in row.tags]
 
     def release_of(self, version: str) -> str | None:
         """Id of the release of a version; None if there is no such version."""
@@ -299,21 +299,6 @@ class Registry:
             return {}
         return {str(alias): str(version) for alias, version in aliases.items()}
 
-    def _typed(self, row: "Row", aliases: Mapping[str, str]) -> ModelVersion:
-        version, tags = str(row.version), dict(row.tags)
-        texts = {name: tags.pop(name, "") for name in _TEXTS}
-        approval = tags.pop("approval", "")
-        return ModelVersion(
-            model=self.name,
-            version=version,
-            created=row.creation_timestamp,
-            aliases=tuple(alias for alias, at in aliases.items() if at == version),
-            removed=_REMOVED in tags,
-            figures=_figures(tags),
-            approval=ApprovalRule.model_validate_json(approval) if approval else None,
-            **texts,
-        )
-
     def _alone(self) -> Any:
         """Lock for one writer at a time on this machine; between machines only a server's transactions protect."""
         file = sqlite_file(self._uri)
@@ -353,6 +338,23 @@ def _figures(tags: Mapping[str, str]) -> dict[str, float]:
     return figures
 
 
+def read_version(row: "Row", aliases: Mapping[str, str]) -> ModelVersion:
+    """A version from what MLflow has on it, and the aliases of its model."""
+    version, tags = str(row.version), dict(row.tags)
+    texts = {name: tags.pop(name, "") for name in _TEXTS}
+    approval = tags.pop("approval", "")
+    return ModelVersion(
+        model=row.name,
+        version=version,
+        created=row.creation_timestamp,
+        aliases=tuple(alias for alias, at in aliases.items() if str(at) == version),
+        removed=_REMOVED in tags,
+        figures=_figures(tags),
+        approval=ApprovalRule.model_validate_json(approval) if approval else None,
+        **texts,
+    )
+
+
 def registered_models(tracking_uri: str) -> list[str]:
     """The names of all registered models, in order."""
     return sorted(str(model.name) for model in open_client(tracking_uri).search_registered_models(max_results=1000))
@@ -366,6 +368,18 @@ def registered_versions(tracking_uri: str) -> Iterator[tuple[Registry, ModelVers
             registry = Registry(tracking_uri, name)
             for version in registry.versions():
                 yield registry, version
+
+
+def every_version(tracking_uri: str) -> list[ModelVersion]:
+    """Every registered version that holds a release, the newest first, by two queries whatever their number."""
+    file = sqlite_file(tracking_uri)
+    if file is not None and not os.path.lexists(file):
+        return []
+    client = open_client(tracking_uri)
+    aliases = {str(model.name): model.aliases for model in client.search_registered_models(max_results=1000)}
+    rows = client.search_model_versions(max_results=_LISTED)
+    found = [read_version(row, aliases.get(str(row.name), {})) for row in rows if "release" in row.tags]
+    return sorted(found, key=lambda each: -each.created)
 
 
 def choose_model(tracking_uri: str, name: str) -> str:

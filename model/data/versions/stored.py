@@ -5,13 +5,13 @@ DVC keeps every file as `.dvc/cache/files/md5/<2>/<30 digits>` of the repository
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.manifest import MANIFEST, Manifest, read_manifest
+from model.data.manifest import MANIFEST, SPLITS, Manifest, read_manifest
 from model.errors import InvalidInput, NotFound
 from model.files import read_json
 from model.home import DataStore
@@ -38,6 +38,19 @@ class StoredVersion:
     md5: str
     manifest: Manifest
     images: NDArray[np.bytes_]
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each sample by its id."""
+        return {name: row for row, name in enumerate(self.manifest.ids.tolist())}
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """(C, S) int64, samples of each class on each side of the split, in the order of `SPLITS`."""
+        counts = np.zeros((len(self.manifest.classes), len(SPLITS)), np.int64)
+        for number, split in enumerate(SPLITS):
+            counts[:, number] = np.bincount(self.manifest.labels[self.manifest.rows(split)], minlength=len(counts))
+        return counts
 
     def read(self, row: int, most: int) -> bytes:
         """The first bytes of the image of a sample.

@@ -42,12 +42,15 @@ def test_a_class_of_two_is_not_judged():
 
 def test_neighbours_of_many_labels_contradict_nothing():
     mixed = on_circle((0, "a"), (2, "b"), (3, "c"), (4, "d"), (90, "a"), (94, "a"), (98, "a"), (170, "b"), (175, "c"), (180, "d"))
-    assert "0" not in {each.id for each in find_look_alikes(mixed).labels}  # b, c, d and a's far ones: no label has more than half
+    assert "0" not in {each.id for each in find_look_alikes(mixed).labels}  # no label has more than half
 
 
 def test_near_duplicates_of_two_labels_come_first():
     found = find_look_alikes(on_circle((0, "cat"), (0.5, "cat"), (90, "dog"), (91, "cow"), (150, "hen")), same=0.999)
-    assert [(pair.one, pair.other, pair.labels) for pair in found.pairs] == [("2", "3", ("dog", "cow")), ("0", "1", ("cat", "cat"))]
+    assert [(pair.one, pair.other, pair.labels) for pair in found.pairs] == [
+        ("2", "3", ("dog", "cow")),
+        ("0", "1", ("cat", "cat")),
+    ]
     assert found.duplicates == 2
 
 
