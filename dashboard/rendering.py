@@ -48,7 +48,8 @@ def page(request: Request, template: str, *, part: str, status: int = 200, **val
         values: What the template shows.
     """
     person = request.scope.get("person")
-    shared = {"part": part, "person": person, "navigation": NAVIGATION, "csrf": person.csrf if person else ""}
+    down = request.app.state.monitor.view.down if person else ()
+    shared = {"part": part, "down": down, "person": person, "navigation": NAVIGATION, "csrf": person.csrf if person else ""}
     return HTMLResponse(_templates().get_template(template).render({**shared, **values}), status)
 
 

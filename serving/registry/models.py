@@ -335,6 +335,12 @@ def registered_versions(tracking_uri: str) -> Iterator[tuple[Registry, ModelVers
                 yield registry, version
 
 
+def every_version(tracking_uri: str) -> list[ModelVersion]:
+    """Every registered version that holds a release, of all models, the newest first; see `read_catalogue`."""
+    found = [version for versions in read_catalogue(tracking_uri).values() for version in versions]
+    return sorted(found, key=lambda each: -each.created)
+
+
 def choose_model(tracking_uri: str, name: str) -> str:
     """The model that is meant: the named one, else the only one.
 
