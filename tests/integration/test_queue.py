@@ -28,7 +28,8 @@ from tests.support.datasets import draw_view
 
 pytestmark = pytest.mark.integration
 
-SETTINGS = {"train": {"epochs": 0, "folds": 1}, "evaluate": {"samples": 100}}
+SETTINGS = {"train": {"epochs": 0, "folds": 1}, "evaluate": {"samples": 100}, "gate": {"max_size_mb": 0.1}}
+"""Of a run that the gate rejects, so that nothing is deployed."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def order(environment, identity, source, user="ann", **more):
     return submit(environment, Order(id=identity, source=str(source), user=user, **more))
 
 
-def wait_for(environment, identity, *states, deadline_s=180):
+def wait_for(environment, identity, *states, deadline_s=600):
     """Wait until an order is in one of these states."""
     state = lambda: order_state(environment, identity)  # noqa: E731
     assert wait_until(lambda: state().state in states, deadline_s=deadline_s), state()
@@ -74,7 +75,7 @@ def wait_for_steps(environment, identity):
         state = order_state(environment, identity)
         return state.run_id and (Home.at(state.folder).root / "events.jsonl").exists()
 
-    assert wait_until(has_begun, deadline_s=120), order_state(environment, identity)
+    assert wait_until(has_begun, deadline_s=300), order_state(environment, identity)
     return order_state(environment, identity)
 
 
@@ -93,17 +94,12 @@ def test_queued_runs_are_executed_one_by_one_and_the_plan_of_the_second_is_what_
         ("first", "running", None),
         ("second", "queued", 1),
     ]
-    ended = wait_for(environment, "first", "rejected", "succeeded", "awaiting")
+    ended = wait_for(environment, "first", "rejected")
     record = runs.run(ended.run_id)
-    assert (record.state, record.user, record.why, record.order, record.folder) == (
-        ended.state,
-        "ann",
-        "spring",
-        "first",
-        ended.folder,
-    )
+    assert (record.user, record.why, record.order) == ("ann", "spring", "first")
+    assert (record.state, record.folder) == (ended.state, ended.folder)
     plan = preview(str(shop), "", parse_config(SETTINGS), environment)
-    second = wait_for(environment, "second", "rejected", "succeeded", "awaiting")
+    second = wait_for(environment, "second", "rejected")
     result = read_json(Home.at(second.folder).root / "result.json")
     cached = {step["name"] for step in result["steps"] if step["cached"]}
     assert cached == {step.step for step in plan.steps if step.will == "cached"} == {"train", "index", "evaluate"}
