@@ -131,7 +131,10 @@ class Executor:
                 _log.warning("%s", text)
             self._said.add(text)
 
-        close_runs_of(self._home, self._environment.mlflow_uri, say)
+        try:
+            close_runs_of(self._home, self._environment.mlflow_uri, say)
+        except Exception as error:  # of MLflow, which may be busy or away for now: the queue goes on
+            say(f"Killed runs cannot be recorded: {type(error).__name__}: {error}")
 
 
 def _kill(leader: int) -> None:
