@@ -76,9 +76,8 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Approve a version as an operator; once as many have as it needs, it serves. Shows first what changes."""
-    from serving.other_data import refuse_other_data
+    from serving.other_data import other_data
     from serving.planning import plan_promotion
-    from serving.registry.models import Registry
 
     environment, model = Environment(), _model(name)
     plan = plan_promotion(environment.mlflow_uri, model, version)
@@ -86,8 +85,8 @@ def approve(
     _check_reason(why)
     _show(plan)
     may_replace = _may_replace(replace_other_data, yes=yes)
-    registry = Registry(environment.mlflow_uri, model)
-    refuse_other_data(registry, registry.files.manifest(version).data, allowed=may_replace)  # before the word is on record
+    if plan.serving and plan.data and plan.other_data and not may_replace:  # before the word is on record
+        raise other_data(plan.serving, plan.data.before, plan.data.after)
     confirm(f"Approve version {version} of {model} as {by}?", yes=yes)
     said = _say(environment, model, version, "approved", by=by, why=why)
     if not said.may_serve:
