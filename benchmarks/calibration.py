@@ -86,7 +86,7 @@ def _counted(bench: Bench, manifest: Manifest, checkpoint: Path) -> dict[str, di
     held_out, cohort = load_file(checkpoint / HELD_OUT), Cohort.load(checkpoint / COHORT)
     known = [held_out[name] for name in ("vectors", "labels", "folds")]
     ways = {"plain": (None, None), "normalised": (held_out["offsets"], cohort.offsets(vectors))}
-    return {way: _figures(vectors, seen, calibrate(*known, before), after) for way, (before, after) in ways.items()}
+    return {way: _figures(vectors, seen, calibrate(*known, offsets=before), after) for way, (before, after) in ways.items()}
 
 
 def _figures(
