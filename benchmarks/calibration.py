@@ -84,7 +84,7 @@ def _counted(bench: Bench, manifest: Manifest, checkpoint: Path) -> dict[str, di
     seen, found = manifest.select(rows), maps.select(rows) if maps else None
     vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=found)
     held_out, cohort = load_file(checkpoint / HELD_OUT), Cohort.load(checkpoint / COHORT)
-    known = [held_out[name] for name in ("vectors", "labels", "folds")]
+    known = held_out["vectors"], held_out["labels"], held_out["folds"]
     ways = {"plain": (None, None), "normalised": (held_out["offsets"], cohort.offsets(vectors))}
     return {way: _figures(vectors, seen, calibrate(*known, before), after) for way, (before, after) in ways.items()}
 
