@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -32,8 +33,20 @@ def environment(tmp_path):
     return Environment(home=Home.at(tmp_path / "home"))
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """MLflow's database, which takes seconds to make."""
+    home = Home.at(tmp_path_factory.mktemp("store"))
+    Runs(home.tracking_uri)
+    return home.root / "mlflow.db"
+
+
 @pytest.fixture
-def home(environment):
+def home(environment, store):
+    """The home, with a database."""
+    environment.home.root.mkdir(exist_ok=True)
+    shutil.copy(store, environment.home.root)
+    environment.home.marker.touch()
     return environment.home
 
 
@@ -93,11 +106,11 @@ def streamed(text):
     return found
 
 
-def test_a_new_home_says_how_to_begin_and_nothing_is_made(browser, home):
+def test_a_new_home_says_how_to_begin_and_nothing_is_made(browser, environment):
     shown = browser.get("/runs")
     assert shown.status_code == 200
     assert "Start the first run" in shown.text
-    assert not (home.root / "mlflow.db").exists()
+    assert not (environment.home.root / "mlflow.db").exists()
 
 
 def test_the_list_has_the_figures_with_their_intervals_and_texts_of_others_are_harmless(browser, home):
