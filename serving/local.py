@@ -27,8 +27,12 @@ def ensure_key(folder: ServeFolder) -> None:
     write_text(folder.key, secret + "\n", mode=0o600)
 
 
-def local_client(folder: ServeFolder) -> Client:
+def local_client(folder: ServeFolder, timeout_s: float = 60) -> Client:
     """A client of the home's gateway.
+
+    Args:
+        folder: Folder of the endpoint's files.
+        timeout_s: Seconds to wait for an answer.
 
     Raises:
         Unavailable: No gateway was started here.
@@ -37,4 +41,4 @@ def local_client(folder: ServeFolder) -> Client:
         port = int(read_json(folder.gateway)["port"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unavailable("The endpoint does not run.", "Start it: glocal serve start.") from error
-    return Client(local_address(port), read_key(folder))
+    return Client(local_address(port), read_key(folder), timeout_s=timeout_s)

@@ -1,5 +1,6 @@
 // Parts of a page that are kept as they are on the server: marked data-live, with an id. Without it, a reader loads the page again.
 //   data-every="2"         the page is asked for again every 2 s as long as a part says so
+//   data-ended="reload"    once this part says so no longer, the whole page is loaded again
 //   data-stream="ADDRESS"  events of a run come from there, as they happen
 "use strict";
 const PARTS = "[data-live]";
@@ -45,6 +46,7 @@ async function refresh() {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of document.querySelectorAll(PARTS)) {
         const again = fresh.getElementById(part.id);
+        if (again && part.dataset.ended === "reload" && !again.dataset.every) { location.reload(); return; }
         if (again && again.outerHTML !== sources.get(part)) {
           const source = again.outerHTML, kept = document.importNode(again, true);
           swap(part, kept);

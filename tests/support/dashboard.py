@@ -1,5 +1,7 @@
 """The dashboard's application in this process, and people who ask it."""
 
+import html
+import re
 import threading
 from contextlib import contextmanager
 
@@ -14,6 +16,11 @@ from serving.gateway.http import make_config
 from serving.processes import bind_port, wait_until
 
 ADDRESS = "http://127.0.0.1:8090"
+
+
+def text(answer):
+    """What an answer's page says, without its tags."""
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", answer.text).split()))
 
 
 class Browser:
@@ -55,7 +62,9 @@ def serving_dashboard(environment):
     """The dashboard by HTTP on a free port of loopback; yields its address."""
     with bind_port() as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = uvicorn.Server(make_config(make_app(environment, address=address)))
+        config = make_config(make_app(environment, address=address))
+        config.lifespan = "on"
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         assert wait_until(lambda: server.started, deadline_s=30)
