@@ -97,7 +97,8 @@ def save_run_queries(home: Home, runs: Runs, before: str, after: str, file: Path
 
 def _figures(runs: Sequence[RunRecord], reports: Sequence[Report | None]) -> dict[str, tuple[ComparedFigure | None, ...]]:
     curves = set(CURVES)
-    names = dict.fromkeys(name for run in runs for name in run.metrics if name not in curves)
+    reported = [name for report in reports if report for name in report.retrieval.figures]
+    names = dict.fromkeys(name for name in [*reported, *(name for run in runs for name in run.metrics)] if name not in curves)
     return {name: tuple(_figure(name, *pair) for pair in zip(runs, reports, strict=True)) for name in names}
 
 

@@ -116,13 +116,12 @@ def texts(settings: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def tree_of(form: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of a form, by section, as `model.config.parse_config` takes them. An empty field is left at its default."""
+def tree_of(typed: Mapping[str, str]) -> dict[str, Any]:
+    """Settings that were typed, by full name, as `model.config.parse_config` takes them. An empty one is left at its default."""
     tree: dict[str, Any] = {}
     known = {field.name: field for section in sections() for field in section.fields}
-    for full, text in form.items():
-        name = full.removeprefix(PREFIX)
-        if name == full or not text.strip():
+    for name, text in typed.items():
+        if not text.strip():
             continue
         section, _, key = name.partition(".")
         listed = name in known and known[name].default == "[]"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -12,6 +13,7 @@ from components.runtime.events import FILE, emit
 from dashboard.security.people import Role
 from dashboard.views.runs import starting
 from dashboard.views.runs.settings_form import sections, tree_of
+from model.claim import claim
 from model.config import RunConfig, changed_settings, parse_config, setting_names
 from model.environment import Environment
 from model.files import write_json
@@ -29,11 +31,21 @@ ODD = "<b>odd</b> \u202eturned"
 
 @pytest.fixture
 def environment(tmp_path):
-    return Environment(home=Home.at(tmp_path / "home"))
+    return Environment(home=claim(Home.at(tmp_path / "home")))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """MLflow's database, which takes seconds to make."""
+    home = Home.at(tmp_path_factory.mktemp("store"))
+    Runs(home.tracking_uri)
+    return home.root / "mlflow.db"
 
 
 @pytest.fixture
-def home(environment):
+def home(environment, store):
+    """The home, with a database."""
+    shutil.copy(store, environment.home.root)
     return environment.home
 
 
@@ -93,11 +105,11 @@ def streamed(text):
     return found
 
 
-def test_a_new_home_says_how_to_begin_and_nothing_is_made(browser, home):
+def test_a_new_home_says_how_to_begin_and_nothing_is_made(browser, environment):
     shown = browser.get("/runs")
     assert shown.status_code == 200
     assert "Start the first run" in shown.text
-    assert not (home.root / "mlflow.db").exists()
+    assert not (environment.home.root / "mlflow.db").exists()
 
 
 def test_the_list_has_the_figures_with_their_intervals_and_texts_of_others_are_harmless(browser, home):
@@ -137,12 +149,14 @@ def test_the_list_is_filtered_and_paged(browser, home, monkeypatch):
 @pytest.mark.parametrize("path", ["/runs", "/runs/{run_id}"])
 def test_a_page_asks_the_store_as_often_whatever_is_in_it(browser, home, path):
     runs, run_id, _ = make_run(home, "first")
+    runs.finish(runs.start_step(run_id, "step"))
+    runs.close(run_id, succeeded=True)
     path = path.format(run_id=run_id)
     browser.get(path)
     with counted_questions() as few:
         assert browser.get(path).status_code == 200
     for number in range(12):
-        make_run(home, f"more-{number}")
+        runs.close(make_run(home, f"more-{number}")[1], succeeded=True)
         runs.finish(runs.start_step(run_id, f"step-{number}"))
     with counted_questions() as many:
         assert browser.get(path).status_code == 200
@@ -153,7 +167,7 @@ def test_every_setting_is_a_field_and_an_untouched_form_changes_none(browser):
     shown = browser.get("/runs/new").text
     fields = re.findall(r'name="set\.([\w.]+)"', shown)
     assert sorted(fields) == sorted(setting_names())
-    defaults = {f"set.{field.name}": field.default for section in sections() for field in section.fields}
+    defaults = {field.name: field.default for section in sections() for field in section.fields}
     assert changed_settings(parse_config(tree_of(defaults))) == {}
     assert parse_config(tree_of(dict.fromkeys(defaults, ""))) == RunConfig()
 
