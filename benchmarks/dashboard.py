@@ -69,7 +69,7 @@ def pages_of(environment: Environment) -> list[str]:
     named = {"run": run.id, "run_id": run.id, "name": version.model, "model": version.model, "version": version.version}
     found = set()
     for route in iter_route_contexts(make_app(environment, address="http://127.0.0.1:1").routes):
-        path = route.path
+        path = str(route.path)
         if "GET" in (route.methods or ()) and not path.startswith(_NOT_PAGES):
             names = re.findall(r"{(\w+)(?::path)?}", path)
             if all(name in named for name in names):

@@ -6,6 +6,8 @@ they return.
 
 import logging
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dashboard.api import add_api
+from dashboard.monitoring.monitor import Monitor
 from dashboard.rendering import STATIC, page
 from dashboard.security import oidc
 from dashboard.security.audit import note
@@ -26,11 +29,17 @@ from dashboard.security.people import Roles
 from dashboard.security.sessions import Sessions
 from dashboard.views import data, health, history, models, runs, signing_in, trying
 from model.environment import Environment
-from model.errors import Forbidden, GlocalError, InvalidInput, NotFound
+from model.errors import Forbidden, GlocalError, InvalidInput, NotFound, Unavailable
 from serving.gateway.keys import KeyFile
 from serving.gateway.problems import problem_response
 
 API = "/api/"
+_SERVICES = {
+    **dict.fromkeys(("mlflow", "sqlalchemy", "sqlite3", "alembic"), "MLflow"),
+    **dict.fromkeys(("httpx", "httpcore", "requests", "urllib3"), "A service"),
+    **dict.fromkeys(("dvc", "dvc_data", "dvc_objects", "botocore"), "The data store"),
+}
+"""Whose failure an error is by the package that it comes from, where none of ours has translated it."""
 _log = logging.getLogger("glocal.dashboard")
 
 
@@ -41,11 +50,15 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
         environment: The home, the registry, and the settings of the dashboard.
         address: Address by which browsers find it.
     """
-    app = FastAPI(title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)])
+    app = FastAPI(
+        title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)], lifespan=_watched
+    )
     sessions = Sessions(environment.home.dashboard)
     people = (environment.dashboard_viewers, environment.dashboard_operators, environment.dashboard_admins)
     roles = Roles(*(frozenset(each) for each in people))
     app.state.environment, app.state.sessions, app.state.address = environment, sessions, address
+    app.state.is_stopping = lambda: False  # said by the server that runs it, for streams that would keep it from ending
+    app.state.monitor = Monitor(environment)
     app.state.cookie = f"glocal_{urlsplit(address).port or 'session'}"
     app.add_middleware(
         Guard,
@@ -77,6 +90,16 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
         return {"status": "ok"}
 
     return app
+
+
+@asynccontextmanager
+async def _watched(app: FastAPI) -> AsyncIterator[None]:
+    """The monitor looks while the application serves."""
+    app.state.monitor.start()
+    try:
+        yield
+    finally:
+        app.state.monitor.close()
 
 
 class _Static(StaticFiles):
@@ -137,9 +160,12 @@ def _http(request: Request, error: Any) -> Response:
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:
-    """A fault of ours: its trace goes to the log, under a number that the page tells."""
+    """A service that failed in its own way, or a fault of ours: the trace goes to the log, under a number that the page tells."""
     number = secrets.token_hex(4)
     _log.error("Fault %s at %s %s", number, request.method, request.url.path, exc_info=error)
+    if (service := _SERVICES.get(type(error).__module__.partition(".")[0])) is not None:
+        headline = f"{service} does not answer as it should ({type(error).__name__}, number {number} in the dashboard's log)."
+        return _answer(request, Unavailable(headline, "The page Health says what is down; try again when it is up."))
     return _answer(
         request, GlocalError(f"This is a fault of the dashboard's. Its number is {number}.", "The dashboard's log has the trace.")
     )

@@ -26,6 +26,15 @@ NAVIGATION = (
     ("health", "Health", "/health"),
 )
 """The parts of the dashboard: name, title, address."""
+STYLES = {
+    "runs": "runs.css",
+    "models": "models.css",
+    "history": "models.css",
+    "try": "try.css",
+    "data": "data.css",
+    "health": "data.css",
+}
+"""The style sheet of a part, beside the one of all parts."""
 
 
 def page(request: Request, template: str, *, part: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -39,7 +48,8 @@ def page(request: Request, template: str, *, part: str, status: int = 200, **val
         values: What the template shows.
     """
     person = request.scope.get("person")
-    shared = {"part": part, "person": person, "navigation": NAVIGATION, "csrf": person.csrf if person else ""}
+    down = request.app.state.monitor.view.down if person else ()
+    shared = {"part": part, "down": down, "person": person, "navigation": NAVIGATION, "csrf": person.csrf if person else ""}
     return HTMLResponse(_templates().get_template(template).render({**shared, **values}), status)
 
 
@@ -60,11 +70,12 @@ def _templates() -> Environment:
         "signed": signed,
         "duration": duration,
         "moment": moment,
+        "clock": lambda at: f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}",
         "size": size,
         "counted": counted,
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     }
-    made.globals |= {"asset": asset}
+    made.globals |= {"styles": STYLES, "asset": asset}
     return made
 
 

@@ -5,20 +5,15 @@ Training, indexing and serving all use these functions, so that one image has on
 
 from pathlib import Path
 
-import numpy as np
 import torch
 import torchvision.transforms.v2.functional as transforms
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.io import encode_png
 
-from model.data.decoding.jpeg import decode_jpeg
 from model.data.decoding.limits import ImageLimits
-from model.data.decoding.others import decode_other
-from model.data.decoding.png import decode_png
-from model.data.decoding.refusals import Damaged, ImageRefused
-from model.data.headers import DEFAULT, read_header
+from model.data.headers import DEFAULT
 from model.data.manifest import Box
+from model.data.pixels import box_pixels, decode_pixels
 from model.errors import InvalidInput
 
 DECODER = 3
@@ -26,33 +21,8 @@ DECODER = 3
 
 
 def decode_image(data: bytes, limits: ImageLimits = DEFAULT) -> Tensor:
-    """Decode an image to (3, H, W) uint8 RGB. The same pixels in files of other formats give the same result.
-
-    The image is turned as its EXIF states. Transparent pixels become mid grey, whatever their hidden colour. Samples of 16 bits
-    become 8 bits by the depth that the image uses. Colour profiles are not applied.
-
-    Raises:
-        Oversized, Unsupported: The image is refused by its header, before it is decoded.
-        Damaged: A part of the image is missing or wrong.
-        ImageRefused: There are no bytes.
-    """
-    form = read_header(data, limits).format
-    try:
-        pixels = _decode(data, form, limits)
-    except (ImageRefused, MemoryError):
-        raise
-    except Exception as error:  # Pillow raises errors of every kind over damaged files
-        raise Damaged(f"The {form} is damaged and cannot be decoded.") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-def _decode(data: bytes, form: str, limits: ImageLimits) -> NDArray[np.uint8]:
-    """Decode to (H, W, 3), contiguous. torchvision's decoders are not used: its PNG decoder ends the process at a flipped bit."""
-    if form == "JPEG":
-        return decode_jpeg(data)
-    if form == "PNG":
-        return decode_png(data)
-    return decode_other(data, form, limits)
+    """Decode an image to (3, H, W) uint8 RGB; see `decode_pixels`, also for the errors."""
+    return torch.from_numpy(decode_pixels(data, limits)).permute(2, 0, 1)
 
 
 def load_image(path: Path, size: int, box: Box | None = None) -> Tensor:
@@ -71,9 +41,8 @@ def load_image(path: Path, size: int, box: Box | None = None) -> Tensor:
 
 def crop(image: Tensor, box: Box) -> Tensor:
     """Crop a (3, H, W) image to `box`, rounded to whole pixels. The crop has at least one pixel in each direction."""
-    height, width = image.shape[1:]
-    left, top = min(max(0, round(box[0])), width - 1), min(max(0, round(box[1])), height - 1)
-    return image[:, top : max(top + 1, round(box[3])), left : max(left + 1, round(box[2]))]
+    rows, columns = box_pixels(box, *image.shape[1:])
+    return image[:, rows, columns]
 
 
 def to_png(image: Tensor) -> bytes:

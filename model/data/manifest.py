@@ -131,14 +131,14 @@ def class_names(table: Path) -> frozenset[str]:
         return frozenset(row["label"] for row in csv.DictReader(stream))
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read `folder/manifest.csv`.
+def read_manifest(folder: Path, table: Path | None = None) -> Manifest:
+    """Read `folder/manifest.csv`, or the same table from another file.
 
     Raises:
         NotFound: There is no manifest.
         InvalidInput: A column is missing, or a row cannot be read; the message names the row.
     """
-    file = folder / MANIFEST
+    file = table or folder / MANIFEST
     if not file.is_file():
         raise NotFound(f"{folder} holds no {MANIFEST}.", "Import the folder first: glocal data import DIR --name NAME")
     paths: list[str] = []

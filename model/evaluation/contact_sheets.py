@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data import thumbnails
 from model.data.manifest import Box, Manifest
 from model.errors import InvalidInput
 from model.evaluation.metrics import PerQuery
@@ -86,15 +87,11 @@ def sheet_image(manifest: Manifest, row: int, *, right: bool = False, score: flo
 
 def thumbnail(file: Path, box: Box | None = None) -> str | None:
     """A small JPEG of an image, or of a box in it, as a data: URI; None if the image cannot be read."""
-    from model.data.images import crop, decode_image
-
     try:
-        image = decode_image(file.read_bytes())  # (3, H, W) uint8, turned as the trunk saw it
+        small = thumbnails.thumbnail(file.read_bytes(), THUMBNAIL, box)
     except (InvalidInput, OSError):
         return None
-    if box is not None:
-        image = crop(image, box)
-    return encoded(image, THUMBNAIL)
+    return "data:image/jpeg;base64," + base64.b64encode(small.jpeg).decode()
 
 
 def encoded(image: "Tensor", longest: int) -> str:

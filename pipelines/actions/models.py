@@ -11,11 +11,10 @@ from pipelines.actions.action import Caller, action, ask
 
 @action("GET", "/models")
 def list_models(caller: Caller) -> dict[str, list[ModelVersion]]:
-    """The registered versions of every model, by name of the model."""
-    from serving.registry.models import Registry, registered_models
+    """The registered versions of every model, newest first, by name of the model."""
+    from serving.registry.models import read_catalogue
 
-    uri = caller.environment.mlflow_uri
-    return {name: Registry(uri, name).versions() for name in registered_models(uri)}
+    return read_catalogue(caller.environment.mlflow_uri)
 
 
 def model_of(name: str) -> str:

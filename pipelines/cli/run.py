@@ -2,19 +2,25 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from model.environment import Environment, current_user
+from model.environment import Environment
 from model.errors import InvalidInput
+from model.schemas.run_result import REJECTED_EXIT_CODE
+from model.text import visible
+from pipelines.actions.action import ask
 from pipelines.cli.console import Console, say, summarise
 from pipelines.cli.options import Json, Settings
 from pipelines.signals import ended_by_signals
 
 SOURCE = "A folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision."
 """What the data of a run are named by, for the help of commands."""
+_PAUSE_S = 0.5
+"""Seconds between two looks at a queued run that is followed."""
 
 
 def run(
@@ -32,8 +38,9 @@ def run(
     from model.config import load_config, read_settings
 
     settings = load_config(config, set_ or ())
-    if queue:
-        _queue(as_json, source=source, name=name, settings=read_settings(config, set_ or ()), why=why)
+    if queue or Environment().server:
+        given = {"source": source, "name": name, "settings": read_settings(config, set_ or ()), "why": why}
+        _queue(given, follow=not queue, as_json=as_json)
         return
     from pipelines.running import run_training
 
@@ -45,21 +52,39 @@ def run(
     sys.exit(result.exit_code)
 
 
-def _queue(as_json: bool, **given: Any) -> None:
-    """Put a run into the queue, and start the worker if it does not run."""
-    from model.schemas.order import Order
-    from pipelines.queue.orders import order_state, submit
-    from pipelines.queue.worker import ensure_worker
-    from pipelines.running import new_name
+def _queue(given: dict[str, Any], *, follow: bool, as_json: bool) -> None:
+    """Put a run into the queue, here or at the dashboard that GLOCAL_SERVER names, and follow it to its end if that is wanted."""
+    from pipelines.actions.runs import order_run, show_order
 
-    environment = Environment()
-    order = submit(environment, Order.given(id=new_name(), user=current_user(), **given))
-    ensure_worker(environment)
-    if as_json:
-        print(order_state(environment, order.id).model_dump_json())
-        return
+    order = ask(order_run, **given)
     say(f"It is in the queue: glocal runs shows it, glocal runs cancel {order.id} ends it.")
-    print(order.id)
+    if follow:
+        _follow(order.id, as_json=as_json)
+    elif as_json:
+        print(ask(show_order, order_id=order.id).state.model_dump_json())
+    else:
+        print(order.id)
+
+
+def _follow(order_id: str, *, as_json: bool) -> None:
+    """Show the events of a queued run as they come. The command ends as the run did; Ctrl-C ends the command alone."""
+    from pipelines.actions.runs import show_order
+    from pipelines.cli.runs import order_line
+
+    console, offset = Console(), 0
+    while True:
+        found = ask(show_order, order_id=order_id, offset=offset)
+        for event in found.events:
+            console(event)
+        offset = found.offset
+        if found.state.ended is not None:
+            break
+        time.sleep(_PAUSE_S)
+    print(found.state.model_dump_json() if as_json else visible(order_line(found.state)))
+    failure = found.state.error
+    if failure and failure.hint:
+        say(visible(f"  {failure.hint}"))
+    sys.exit({"succeeded": 0, "awaiting": 0, "rejected": REJECTED_EXIT_CODE}.get(found.state.state, 1))
 
 
 def _source(directory: str | None, data: str | None) -> str:

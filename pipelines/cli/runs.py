@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.environment import Environment, current_user
+from model.environment import Environment
 from model.text import one_line, visible
+from pipelines.actions.action import ask, refuse_elsewhere
 from pipelines.cli.console import say
 from pipelines.cli.options import OTHER_HOME, Json
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from model.schemas.schema import Schema
 
 commands = typer.Typer(help="The queue of runs, and the runs that ended.", invoke_without_command=True)
-_ENDED_S = 120.0
-"""Seconds for a run that is cancelled to record that."""
 
 
 @commands.callback()
@@ -32,11 +31,12 @@ def list_(
     """List what runs and what is queued, and the latest runs that ended, however they were started."""
     if context.invoked_subcommand:
         return
-    from pipelines.queue.orders import OPEN, orders
+    from pipelines.actions.runs import list_orders, list_runs
+    from pipelines.queue.orders import OPEN
     from pipelines.queue.worker import find_worker
 
     environment = Environment()
-    found, recorded = orders(environment, limit), _recorded(environment, limit)
+    found, recorded = ask(list_orders, limit=limit), ask(list_runs, limit=limit)
     if as_json:
         listed: dict[str, Sequence[Schema]] = {"orders": found, "runs": recorded}
         print(json.dumps({kind: [each.model_dump(mode="json") for each in states] for kind, states in listed.items()}))
@@ -50,7 +50,7 @@ def list_(
     ended += [(run.started, run_line(run)) for run in recorded if run.id not in shown]
     for _, line in sorted(ended, reverse=True)[:limit]:
         print(visible(line))
-    if any(each.state == "queued" for each in under_way) and not find_worker(environment.home):
+    if not environment.server and any(each.state == "queued" for each in under_way) and not find_worker(environment.home):
         say("Nothing is executed: there is no worker. Start it: glocal runs start")
     if not under_way and not ended:
         say(f"There are no runs yet. Start one: glocal run DIR.\n{OTHER_HOME}")
@@ -59,9 +59,9 @@ def list_(
 @commands.command()
 def cancel(identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the order.")], as_json: Json = False) -> None:
     """Take an order out of the queue, or end its run as Ctrl-C does. Who did so is recorded."""
-    from pipelines.queue.orders import cancel as cancel_order
+    from pipelines.actions.runs import cancel_order
 
-    state = cancel_order(Environment(), identity, current_user(), wait_s=_ENDED_S)
+    state = ask(cancel_order, order_id=identity)
     print(state.model_dump_json() if as_json else visible(order_line(state)))
 
 
@@ -70,6 +70,7 @@ def start(as_json: Json = False) -> None:
     """Start the worker, which executes the queue and fires the schedules. What was queued before a reboot is executed."""
     from pipelines.queue.worker import ensure_worker
 
+    refuse_elsewhere(Environment(), "glocal runs start")
     home = Environment().home
     worker = ensure_worker(Environment())
     print(json.dumps({"pid": worker.pid}) if as_json else f"running, process {worker.pid}, log {home.queue.log}")
@@ -80,6 +81,7 @@ def stop(as_json: Json = False) -> None:
     """End the worker, and what it runs as Ctrl-C does. What is queued stays queued."""
     from pipelines.queue.worker import end_worker
 
+    refuse_elsewhere(Environment(), "glocal runs stop")
     home = Environment().home
     stopped = end_worker(home)
     print(json.dumps({"stopped": stopped}) if as_json else "stopped" if stopped else f"was not running in {home.root}")
@@ -111,13 +113,3 @@ def run_line(run: "RunRecord") -> str:
 def local(moment: datetime) -> str:
     """A time for people of this machine's time zone."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _recorded(environment: Environment, limit: int) -> "list[RunRecord]":
-    """The latest runs on record. No database is made to look."""
-    from serving.registry.runs import Runs
-    from serving.registry.store import refuse_lost_records, sqlite_file
-
-    refuse_lost_records(environment.mlflow_uri, environment.home)
-    file = sqlite_file(environment.mlflow_uri)
-    return Runs(environment.mlflow_uri).runs(limit) if file is None or file.exists() else []

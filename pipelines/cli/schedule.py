@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.environment import Environment, current_user
 from model.text import one_line, visible
+from pipelines.actions.action import ask
 from pipelines.cli.console import say
 from pipelines.cli.options import Json, Settings
 from pipelines.cli.run import SOURCE
@@ -33,23 +33,19 @@ def add(
 ) -> None:
     """Add a recurring run, in your name. The worker of the queue is started if it does not run."""
     from model.config import read_settings
-    from model.schemas.schedule import Schedule
-    from pipelines.queue.schedules import add_schedule
-    from pipelines.queue.worker import ensure_worker
+    from pipelines.actions.runs import add_schedule
 
-    environment, settings = Environment(), read_settings(config, set_ or ())
-    given = {"source": directory, "name": name, "settings": settings, "why": why, "user": current_user()}
-    state = add_schedule(environment, Schedule.given(id=identity, crontab=crontab, **given))
-    ensure_worker(environment)
-    _show(state, as_json)
+    settings = read_settings(config, set_ or ())
+    given = {"crontab": crontab, "source": directory, "data": name, "settings": settings, "why": why}
+    _show(ask(add_schedule, name=identity, **given), as_json)
 
 
 @commands.command("list")
 def list_(as_json: Json = False) -> None:
     """List the schedules, with their last and their next time."""
-    from pipelines.queue.schedules import schedules
+    from pipelines.actions.runs import list_schedules
 
-    found = schedules(Environment())
+    found = ask(list_schedules)
     if as_json:
         print(json.dumps({"schedules": [each.model_dump(mode="json") for each in found]}))
         return
@@ -66,17 +62,17 @@ def pause(
     as_json: Json = False,
 ) -> None:
     """Let a schedule order nothing, until --off."""
-    from pipelines.queue.schedules import pause_schedule
+    from pipelines.actions.runs import pause_schedule
 
-    _show(pause_schedule(Environment(), identity, paused=not off), as_json)
+    _show(ask(pause_schedule, name=identity, paused=not off), as_json)
 
 
 @commands.command()
 def remove(identity: Identity, as_json: Json = False) -> None:
     """Remove a schedule; its runs stay."""
-    from pipelines.queue.schedules import remove_schedule
+    from pipelines.actions.runs import remove_schedule
 
-    remove_schedule(Environment(), identity)
+    ask(remove_schedule, name=identity)
     print(json.dumps({"removed": identity}) if as_json else f"removed {identity}")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from model.schemas.promotion import Promotion, PromotionOutcome, Word
 from serving.registry.ledger_file import LedgerFile
-from serving.registry.store import experiment_id, open_client
+from serving.registry.store import experiment_id, is_new, open_client
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -141,7 +141,9 @@ def _outcome(text: str) -> PromotionOutcome:
 
 
 def read_ledger(tracking_uri: str) -> list[Promotion]:
-    """All attempts on all models of a registry, oldest first."""
+    """All attempts on all models of a registry, oldest first; none if there is no database yet."""
+    if is_new(tracking_uri):
+        return []
     client = open_client(tracking_uri)
     experiment = client.get_experiment_by_name(PROMOTIONS)
     if experiment is None:

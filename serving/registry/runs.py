@@ -9,8 +9,10 @@ runs.run(run_id)                                                                
 """
 
 import json
+import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ from serving.registry.store import experiment_id, open_client
 EXPERIMENT = "glocal"
 LOSS, VALIDATION = "train/loss", "validation/map_at_r"
 """Metrics with one value for each epoch."""
+RUN_ID = r"[0-9a-f]{32}"
+"""Pattern of the id of a run."""
 OUTCOME = "outcome"
 """Tag of a run that has ended: its state."""
 _BATCH = 100
@@ -176,6 +180,25 @@ class Runs:
             [self._experiment], f"tags.`{PARENT}` = '{run.info.run_id}'", order_by=["attributes.start_time ASC"]
         )
         return read_run(run, tuple(read_step(step) for step in steps))
+
+    def several(self, run_ids: Sequence[str]) -> list[RunRecord]:
+        """Some pipeline runs without their steps, in the given order: one question to the store.
+
+        Raises:
+            NotFound: One of them is none.
+        """
+        if wrong := [each for each in run_ids if not re.fullmatch(RUN_ID, each)]:
+            raise NotFound(f"There is no run {wrong[0][:100]}.")
+        named = ", ".join(f"'{each}'" for each in run_ids)
+        found = {run.info.run_id: run for run in self._client.search_runs([self._experiment], f"attributes.run_id IN ({named})")}
+        if missing := [each for each in run_ids if each not in found]:
+            raise NotFound(f"There is no run {missing[0]}.")
+        return [read_run(found[each]) for each in run_ids]
+
+    def curve(self, run_id: str, name: str) -> list[tuple[int, float]]:
+        """Step and finite value of every point of a metric, such as `VALIDATION` by epoch; empty if none was recorded."""
+        points = self._client.get_metric_history(run_id, name)
+        return [(point.step, point.value) for point in sorted(points, key=lambda each: each.step) if math.isfinite(point.value)]
 
     def runs(self, limit: int = 50) -> list[RunRecord]:
         """The latest pipeline runs, newest first, without their steps."""

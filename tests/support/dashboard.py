@@ -1,5 +1,7 @@
 """The dashboard's application in this process, and people who ask it."""
 
+import html
+import re
 import threading
 from contextlib import contextmanager
 
@@ -14,6 +16,11 @@ from serving.gateway.http import make_config
 from serving.processes import bind_port, wait_until
 
 ADDRESS = "http://127.0.0.1:8090"
+
+
+def text(answer):
+    """What an answer's page says, without its tags."""
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", answer.text).split()))
 
 
 class Browser:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,26 +42,51 @@ def download(url: str, folder: Path, findings: Findings, progress: Progress) -> 
         Unavailable: The store does not answer.
     """
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, prefix = split_address(url)
     url = f"s3://{bucket}/{prefix}"
     client = boto3.client("s3")
     done = 0
-    try:
+    with _explained(url):
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         wanted = (target for page in pages for target in _wanted(page.get("Contents", []), prefix, folder, findings))
         calls = (partial(client.download_file, bucket, key, str(path)) for key, path in wanted)
         for done, _ in enumerate(prefetch(calls, 8), start=1):
             progress(done, 0, "download")
+    if not done and not findings.defects:
+        raise NotFound(f"{url} holds no objects.", "Check the prefix.")
+
+
+def check_reachable(url: str, *, timeout_s: float) -> None:
+    """Ask the store for one name in the bucket of an address.
+
+    Raises:
+        InvalidInput: The address names no bucket, or may not be read.
+        NotFound: There is no such bucket.
+        Unavailable: The store does not answer in time.
+    """
+    import boto3
+    from botocore.config import Config
+
+    bucket, prefix = split_address(url)
+    settings = Config(connect_timeout=timeout_s, read_timeout=timeout_s, retries={"max_attempts": 0})
+    with _explained(f"s3://{bucket}/{prefix}"):
+        boto3.client("s3", config=settings).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Translate the errors of the store into Glocal's."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in {"404", "NoSuchBucket", "NoSuchKey"}:
             raise NotFound(f"There is no {url}.", "Check the bucket's name.") from error
         raise InvalidInput(f"{url} cannot be read: {error}.", "Check the credentials in the environment.") from error
     except BotoCoreError as error:
         raise Unavailable(f"{url} cannot be read: {error}.", "Check the credentials and AWS_ENDPOINT_URL.") from error
-    if not done and not findings.defects:
-        raise NotFound(f"{url} holds no objects.", "Check the prefix.")
 
 
 def _wanted(objects: list[dict[str, Any]], prefix: str, folder: Path, findings: Findings) -> Iterator[tuple[str, Path]]:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from model.config import DataConfig
-from model.data import images
+from model.data import pixels
 from model.data.decoding.limits import MAX_RATIO, MAX_SIDE
 from model.data.headers import DEFAULT
 from model.data.images import load_image
@@ -42,13 +42,13 @@ def engine(tmp_path_factory):
 @pytest.fixture
 def undecoded(monkeypatch):
     """Fails the test if the refused image is decoded."""
-    decode = images._decode
+    decode = pixels._decode
 
     def watched(data, *rest):
         assert all(data != refused for refused, _ in REFUSED.values()), "it was decoded"
         return decode(data, *rest)
 
-    monkeypatch.setattr(images, "_decode", watched)
+    monkeypatch.setattr(pixels, "_decode", watched)
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)

@@ -77,7 +77,7 @@ def test_bytes_behind_a_true_beginning_give_an_image_or_one_error_of_ours(data, 
 
 
 def test_nothing_is_decoded_that_a_limit_refuses(monkeypatch):
-    monkeypatch.setattr("model.data.images._decode", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr("model.data.pixels._decode", lambda *_: pytest.fail("it was decoded"))
     for size in ((1, 5_000_000), (2_000_000, 1), (1, 101), (20_000, 20_000)):
         with pytest.raises(Oversized):
             decode_image(sized_png(*size))

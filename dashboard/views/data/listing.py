@@ -1,0 +1,92 @@
+"""All data sets of this home."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from dashboard.jobs.job import jobs
+from dashboard.rendering import page
+from dashboard.security.people import Role, Viewer
+from dashboard.views.data.catalogue import all_datasets, all_versions, registered, store_of, trained_on
+from model.files import read_json
+from model.home import DataStore
+from model.schemas.data_pin import DataPin
+from model.schemas.model_version import ModelVersion
+
+router = APIRouter(include_in_schema=False)
+_JOBS = 5
+
+
+@dataclass(frozen=True)
+class LastImport:
+    """What the last import of a name found.
+
+    Attributes:
+        at: When it ended, in seconds since 1970.
+        findings: `defects`, `warnings` and `dropped`.
+    """
+
+    at: float
+    findings: dict[str, Any]
+
+    @property
+    def defects(self) -> int:
+        """Number of reasons for which it was refused; 0 if it was not."""
+        return len(self.findings.get("defects", ()))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A data set in the list."""
+
+    pin: DataPin
+    imported: datetime
+    revisions: int
+    used_by: list[ModelVersion]
+    last: LastImport | None
+
+
+@router.get("/data")
+def listing(request: Request, person: Viewer) -> Response:
+    """The data sets, and the form that imports one."""
+    return show_listing(request, person.role)
+
+
+def show_listing(request: Request, role: Role, *, typed: dict[str, str] | None = None, mistakes: Any = None) -> Response:
+    """The page of all data sets.
+
+    Args:
+        request: The request that it answers.
+        role: Role of who asks.
+        typed: What stood in the form that is shown again.
+        mistakes: What is wrong with it, by field.
+    """
+    store, (versions, unread) = store_of(request), registered(request)
+    rows = []
+    for pin in all_datasets(store):
+        known = all_versions(store, pin.path)
+        users = trained_on(versions, *(each for _, each in known))
+        rows.append(_Row(pin, known[0][0], len(known), users, last_import(store, pin.path)))
+    return page(
+        request,
+        "data/listing.html",
+        part="data",
+        status=422 if mistakes else 200,
+        rows=rows,
+        unread=unread,
+        jobs=jobs(request.app.state.environment.home.dashboard, "import")[:_JOBS],
+        may_import=role.allows(Role.OPERATOR),
+        typed=typed or {"source": "", "name": "", "settings": ""},
+        mistakes=mistakes or {},
+    )
+
+
+def last_import(store: DataStore, name: str) -> LastImport | None:
+    """What the last import of a name found, refused or not; None if that is not on record."""
+    file = store.reports / f"{name}.json"
+    try:
+        return LastImport(file.stat().st_mtime, dict(read_json(file)))
+    except (OSError, ValueError, TypeError):
+        return None
