@@ -100,7 +100,7 @@ def _serve(announce: Callable[[str], None]) -> None:
         address = environment.dashboard_address.rstrip("/") or own
         made = make_app(environment, address=address)
         config = make_config(made)
-        config.timeout_graceful_shutdown = _GRACE_S
+        config.timeout_graceful_shutdown, config.lifespan = _GRACE_S, "on"  # with it the monitor of the services begins and ends
         write_json(folder.state, {"pid": os.getpid(), "local": own, "address": address})
         server = uvicorn.Server(config)
         Thread(target=warm_up, args=(environment,), daemon=True).start()  # MLflow takes seconds to import

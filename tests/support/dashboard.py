@@ -62,7 +62,9 @@ def serving_dashboard(environment):
     """The dashboard by HTTP on a free port of loopback; yields its address."""
     with bind_port() as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = uvicorn.Server(make_config(make_app(environment, address=address)))
+        config = make_config(make_app(environment, address=address))
+        config.lifespan = "on"
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         assert wait_until(lambda: server.started, deadline_s=30)
