@@ -153,7 +153,11 @@ def _questions(operation: Operation[Any], images: Sequence[SentImage]) -> list[l
         raise InvalidInput("No image was chosen.", "Drop one, paste one, or choose an example.")
     if len(images) > MAX_IMAGES:
         raise TooLarge(f"{len(images)} images are too many.", f"At most {MAX_IMAGES} are asked about at a time.")
-    return [[image] for image in images] if operation.images == 1 else [list(images)]
+    if operation.images == 1:
+        return [[image] for image in images]
+    if len(images) != operation.images:
+        raise InvalidInput(f"{operation.name} needs {operation.images} images, not {len(images)}.", "Choose as many.")
+    return [list(images)]
 
 
 def _checked(operation: Operation[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,8 +174,6 @@ def _asked(
     client: Client, operation: str, images: Sequence[SentImage], options: Mapping[str, Any], served: Served, request: Request
 ) -> Item:
     """Ask one question. What is wrong with it alone is its own error."""
-    if len(images) != OPERATIONS[operation].images:
-        raise InvalidInput(f"{operation} needs {OPERATIONS[operation].images} images, not {len(images)}.", "Choose as many.")
     names = tuple(image.name for image in images)
     small = tuple(_small(image.data) for image in images)
     begun = time.perf_counter()
