@@ -9,7 +9,6 @@ chapter 11).
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from model.evaluation.bootstrap import resampled_means
 
@@ -71,7 +70,7 @@ def group_upper_bounds(
         return np.where(finite, np.inf, np.nan)
     variance = np.sum((unit_means[judged] - means[group_of[judged]]) ** 2) / freedom
     errors = np.sqrt(variance * np.bincount(group_of, weights=queries**2)) / sizes
-    bounds: NDArray[np.float64] = means + stdtrit(freedom, 1 - level / len(sizes)) * errors
+    bounds: NDArray[np.float64] = means + _student(freedom, 1 - level / len(sizes)) * errors
     return np.where(finite, bounds, np.nan)
 
 
@@ -80,4 +79,11 @@ def _jackknife_bound(differences: NDArray[np.float64], unit: NDArray[np.int64], 
     units = len(size)
     left_out = (total.sum() - total) / (size.sum() - size)
     error = np.sqrt((units - 1) / units * np.sum((left_out - left_out.mean()) ** 2))
-    return float(differences.mean() - stdtrit(units - 1, 1 - level) * error)
+    return float(differences.mean() - _student(units - 1, 1 - level) * error)
+
+
+def _student(freedom: int, probability: float) -> float:
+    """Quantile of Student's t."""
+    from scipy.special import stdtrit  # slow to import: a rollback, which compares nothing, does not wait for it
+
+    return float(stdtrit(freedom, probability))

@@ -19,6 +19,7 @@ from serving.gateway.audit import AUDIT, FORMAT
 from serving.gateway.batches import Batches
 from serving.gateway.challenge import Challenges
 from serving.gateway.deployments import Deployments
+from serving.gateway.guard import NOTE_S
 from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
 from serving.gateway.room import Room
@@ -48,6 +49,7 @@ def main(home: Path, port: int, sample_share: float, backend: str) -> None:
 async def _serve(server: uvicorn.Server, listening: socket.socket, folder: ServeFolder) -> None:
     bounding = asyncio.create_task(_bound_logs(folder))
     await server.serve([listening])
+    await asyncio.sleep(2 * NOTE_S)  # what was answered last is counted and logged
     bounding.cancel()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from model.errors import Overloaded
 from serving.gateway.problems import problem_response
@@ -68,6 +68,8 @@ class Protocol(HttpToolsProtocol):
         self._stop_waiting()
         self.app = _too_many if len(self.connections) > CONNECTIONS else self.config.loaded_app
         super().on_headers_complete()
+        if self.cycle.scope["method"] != "HEAD":
+            self.cycle.transport = _Answer(self.cycle)  # type: ignore[assignment] # what uvicorn uses of a transport
 
     def on_body(self, body: bytes) -> None:
         """A part of a body, whose size the application limits."""
@@ -105,6 +107,27 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.send_400_response("The head of the request is too large.")
+
+
+class _Answer:
+    """What an answer is written to: its head and the first part of its body go together, since each packet wakes the client.
+
+    Args:
+        cycle: The request, and how far its answer is.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle, self._transport = cycle, cycle.transport
+        self._head: bytes | None = None
+        self.close, self.is_closing = cycle.transport.close, cycle.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Write a part. What comes before the head, as `100 Continue`, does not wait."""
+        if self._cycle.response_started and self._head is None:
+            self._head = data
+        else:
+            self._transport.write((self._head or b"") + data)
+            self._head = b"" if self._cycle.response_started else None
 
 
 async def _too_many(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,6 @@ head       JSON: a list of {"operation", "options", "images": [size of each imag
 rest       the images, one after the other
 """
 
-import json
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +23,7 @@ _LENGTH = struct.Struct(">I")
 
 def pack(queries: Sequence[Query]) -> bytes:
     """Queries as one block of bytes."""
-    head = json.dumps(
+    head = orjson.dumps(
         [
             {
                 "operation": query.operation.name,
@@ -33,7 +32,7 @@ def pack(queries: Sequence[Query]) -> bytes:
             }
             for query in queries
         ]
-    ).encode()
+    )
     return b"".join([_LENGTH.pack(len(head)), head, *(image for query in queries for image in query.images)])
 
 
@@ -48,7 +47,7 @@ def unpack(block: bytes) -> list[Query]:
         if length > MAX_HEAD:
             raise ValueError("head")
         at, queries = _LENGTH.size + length, []
-        for each in json.loads(block[_LENGTH.size : at]):
+        for each in orjson.loads(block[_LENGTH.size : at]):
             images = []
             for size in each["images"]:
                 if size < 0 or at + size > len(block):

@@ -131,7 +131,7 @@ def test_no_port_is_open_to_another_host(home, state):
         for connection in psutil.Process(pid).net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     }
-    assert len(ports) >= 6
+    assert len(ports) >= 5
     addresses = {each.address for found in psutil.net_if_addrs().values() for each in found if each.family == socket.AF_INET}
     for address in addresses - {"127.0.0.1"}:
         for port in ports:

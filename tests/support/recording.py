@@ -1,9 +1,8 @@
-"""A server on loopback that answers every request alike and keeps what it got."""
+"""A server of this machine that answers every request alike and keeps what it got."""
 
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from serving.backends.port import Served
 from serving.operations.query import make_query
@@ -14,8 +13,11 @@ QUERIES = [make_query("embed", [b"an image"])]
 
 
 @asynccontextmanager
-async def recording(answer):
-    """Yields the server's port, and the requests that it gets: method, path, headers and body of each."""
+async def recording(answer, socket=None):
+    """Yields the port of a server on loopback, and the requests that it gets: method, path, headers and body of each.
+
+    If the path of a socket is given, it listens there, and that is what is yielded in place of a port.
+    """
     seen = []
 
     async def respond(request):
@@ -24,5 +26,10 @@ async def recording(answer):
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", respond)
-    async with TestServer(app) as running:
-        yield running.port, seen
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await (web.UnixSite(runner, socket) if socket else web.TCPSite(runner, "127.0.0.1", 0)).start()
+        yield socket or runner.addresses[0][1], seen
+    finally:
+        await runner.cleanup()

@@ -1,4 +1,4 @@
-"""TorchServe's configuration: its folders, ports and limits, and the Java program that runs it."""
+"""TorchServe's configuration: its folders, addresses and limits, and the Java program that runs it."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.errors import Unavailable
 from model.home import ServeFolder
-from serving.backends.exchange import MAX_ANSWER
+from serving.backends.exchange import MAX_ANSWER, SOCKET
 from serving.backends.port import QUEUE, RESPONSE_S, STARTUP_S
 from serving.limits import MAX_BODY
 from serving.operations.envelope import MAX_HEAD
@@ -34,9 +34,8 @@ _APPENDER = """
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of TorchServe, on loopback. It has no setting that turns gRPC off."""
+    """The ports of TorchServe, on loopback. Queries come at a socket of files; there is no setting that turns gRPC off."""
 
-    inference: int
     management: int
     metrics: int
     grpc_inference: int
@@ -46,6 +45,11 @@ class Ports:
 def logs(folder: ServeFolder) -> Path:
     """Folder of the server's logs."""
     return folder.backend_logs(NAME)
+
+
+def queries_address(scratch: str) -> str:
+    """Address for queries: a socket in the server's temporary folder, sooner than a port and for its owner alone."""
+    return f"{SOCKET}{scratch}/queries.sock"
 
 
 def java_program() -> str:
@@ -83,10 +87,10 @@ def logging_xml(folder: ServeFolder) -> str:
     return f"<Configuration><Appenders>{appenders}</Appenders><Loggers>{loggers}{quiet}{root}</Loggers></Configuration>\n"
 
 
-def properties(folder: ServeFolder, ports: Ports) -> str:
+def properties(folder: ServeFolder, ports: Ports, scratch: str) -> str:
     """TorchServe's config.properties."""
     values = {
-        "inference_address": local_address(ports.inference),
+        "inference_address": queries_address(scratch),
         "management_address": local_address(ports.management),
         "metrics_address": local_address(ports.metrics),
         "grpc_inference_address": LOOPBACK,
@@ -127,7 +131,7 @@ def read_ports(folder: ServeFolder) -> Ports | None:
     """The ports in this home's config.properties; None if it is missing or damaged."""
     try:
         values = dict(line.split("=", 1) for line in folder.config.read_text(encoding="utf-8").splitlines())
-        web = {kind: int(values[f"{kind}_address"].rsplit(":", 1)[1]) for kind in ("inference", "management", "metrics")}
+        web = {kind: int(values[f"{kind}_address"].rsplit(":", 1)[1]) for kind in ("management", "metrics")}
         grpc = {name: int(values[f"{name}_port"]) for name in ("grpc_inference", "grpc_management")}
         return Ports(**web, **grpc)
     except (OSError, ValueError, KeyError, IndexError):

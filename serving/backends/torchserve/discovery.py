@@ -8,7 +8,7 @@ import psutil
 
 from model.files import read_json
 from model.home import ServeFolder
-from serving.backends.torchserve.configuration import Ports, read_ports
+from serving.backends.torchserve.configuration import Ports, queries_address, read_ports
 from serving.processes import command_line, session_of
 from serving.protocol import local_address
 
@@ -28,7 +28,7 @@ class Running:
     @property
     def address(self) -> str:
         """Address for queries."""
-        return local_address(self.ports.inference)
+        return queries_address(self.scratch)
 
     @property
     def management(self) -> str:

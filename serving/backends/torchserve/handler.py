@@ -7,6 +7,7 @@ The answer is a 200 with the answers to the queries, of which each may be an err
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from model.errors import InvalidInput
@@ -28,6 +29,7 @@ class Handler:
 
         folder = Path(context.system_properties["model_dir"]) / RELEASE
         self.worker = Worker(folder, context.manifest["model"]["modelVersion"])
+        context.metrics = SimpleNamespace(request_ids={}, add_time=lambda *_: None)  # of each query; the gateway has its own
         logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes several lines for each query to Java
 
     def handle(self, batch: list[dict[str, Any]], context: Any) -> list[bytes]:

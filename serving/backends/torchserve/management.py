@@ -12,6 +12,7 @@ import httpx
 from model.errors import Unavailable
 from model.files import Watched
 from model.schemas.status import ServedVersion, Worker
+from serving.backends.exchange import SOCKET
 from serving.backends.port import STARTUP_S, Stored
 from serving.backends.torchserve.tokens import read_tokens
 from serving.protocol import bearer
@@ -24,25 +25,26 @@ class Management:
     """`serving.backends.port.Loading` of one server.
 
     Args:
-        inference: Address for queries.
+        queries: Address for queries, a socket.
         management: Management address.
         tokens: File of the server's tokens.
         log: Folder of the server's logs, for the hints.
         timeout_s: Seconds to wait for an answer.
     """
 
-    def __init__(self, inference: str, management: str, *, tokens: Path, log: str, timeout_s: float = 30) -> None:
-        self._inference = inference
+    def __init__(self, queries: str, management: str, *, tokens: Path, log: str, timeout_s: float = 30) -> None:
         self._management = management
         self._tokens = Watched(tokens, read_tokens)
         self._log = log
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)  # loopback: no proxy stands between
+        self._queries = httpx.Client(transport=httpx.HTTPTransport(uds=queries.removeprefix(SOCKET)), base_url="http://localhost")
 
     def __enter__(self) -> "Management":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._client.close()
+        self._queries.close()
 
     def healthy(self) -> bool:
         """Whether both addresses answer, with a worker or without."""
@@ -50,7 +52,7 @@ class Management:
             tokens = self._tokens.value()
             if tokens is None:
                 return False
-            pinged = self._client.get(f"{self._inference}/ping", headers=bearer(tokens.inference), timeout=5)
+            pinged = self._queries.get("/ping", headers=bearer(tokens.inference), timeout=5)
             listed = self._client.get(f"{self._management}/models", headers=bearer(tokens.management), timeout=5)
             return "status" in pinged.text and "models" in listed.text
         return False

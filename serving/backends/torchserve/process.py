@@ -42,7 +42,7 @@ def launch(folder: ServeFolder) -> Running:
         needed.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(folder)
     folder.tokens.unlink(missing_ok=True)
-    write_text(folder.config, properties(folder, ports))
+    write_text(folder.config, properties(folder, ports, scratch))
     write_text(folder.logging, logging_xml(folder))
     command = _command(folder, scratch)
     try:
@@ -96,7 +96,7 @@ def _command(folder: ServeFolder, scratch: str) -> list[str]:
         java_program(),
         f"-Xmx{HEAP_MB}m",
         f"-XX:MaxDirectMemorySize={DIRECT_MB}m",
-        "-XX:+UseSerialGC",
+        *("-XX:+UseSerialGC", "-Xmn16m"),
         "-Dio.netty.allocator.type=unpooled",  # a pool keeps the memory of large bodies, and is full before its limit
         "-XX:-UsePerfData",
         *("-XX:TieredStopAtLevel=1", "-XX:CompileThresholdScaling=0.05"),  # compiled after some dozens of queries
@@ -117,7 +117,7 @@ def _torchserve() -> Path:
 
 
 def _scratch(folder: ServeFolder) -> str:
-    """Folder for unpacked archives and workers' sockets. The path of a socket must be short."""
+    """Folder for unpacked archives and sockets. The path of a socket must be short."""
     scratch = folder.scratch
     if len(str(scratch)) > _LONGEST_SOCKET_FOLDER:
         return _short_scratch(folder)

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+from tempfile import TemporaryDirectory
 
 import pytest
+from aiohttp import web
 
 from serving.backends import exchange
 from serving.backends.exchange import BadAnswer, Exchange
+from tests.support.recording import recording
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -71,6 +74,17 @@ def test_a_request_has_the_headers_that_are_given_and_its_length():
     assert body == b"a body"
 
 
+def test_a_server_is_asked_at_a_socket_that_is_a_file():
+    async def run(folder):
+        async with recording(web.Response(text="hello"), f"{folder}/a.sock") as (file, seen):
+            return await Exchange(5).send("POST", f"unix:{file}", "/predict", {}, b"a body"), seen
+
+    with TemporaryDirectory() as folder:  # the path of a socket must be short
+        (status, content), ((method, path, headers, body),) = asyncio.run(run(folder))
+    assert (status, content) == (200, b"hello")
+    assert (method, path, headers["Host"], body) == ("POST", "/predict", "localhost", b"a body")
+
+
 def test_a_connection_is_kept_for_the_next_request():
     found, server = ask(
         GOOD, b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n1\r\n!\r\n0\r\n\r\n", GOOD, times=3
@@ -132,6 +146,11 @@ def test_no_answer_in_time_is_an_error():
 def test_nothing_that_listens_is_an_error():
     with pytest.raises(ConnectionRefusedError):
         asyncio.run(Exchange(1).send("GET", "http://127.0.0.1:1", "/", {}))
+
+
+def test_a_socket_that_is_not_there_is_an_error():
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(Exchange(1).send("GET", "unix:/none.sock", "/", {}))
 
 
 @pytest.mark.parametrize("path", ["/a\r\nX: y", "/a\nb", "/\x00", "/\u00e4"])

@@ -1,5 +1,6 @@
 """The gateway over an engine in the same process, by HTTP as a client sends it."""
 
+import asyncio
 import base64
 import logging
 import os
@@ -17,6 +18,7 @@ from serving.backends.port import Served
 from serving.engine.engine import Engine
 from serving.gateway import keys as keys_module
 from serving.gateway.app import Models, make_app
+from serving.gateway.guard import NOTE_S
 from serving.gateway.keys import KeyFile, Scope, create_key
 from serving.gateway.room import Room
 from serving.gateway.samples import Samples
@@ -108,6 +110,7 @@ def test_an_image_is_kept_only_where_a_share_is_set(backend, served, folder, key
         app = make_app(Models(backend, lambda: served), KeyFile(keys), samples=samples)
         with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
             assert client.post("/v1/search", content=IMAGE).status_code == 200
+            client.portal.call(asyncio.sleep, 2 * NOTE_S)
             client.portal.call(samples.finish)
         assert [file.read_bytes() for file in tmp_path.glob("samples/*.image")] == [IMAGE] * share
 
@@ -269,6 +272,7 @@ def test_a_fault_of_ours_is_500_without_its_trace(client, backend, monkeypatch):
 def test_metrics_count_requests_scores_and_what_was_unknown(client, engine):
     client.post("/v1/identify", content=IMAGE)
     client.post("/v1/search", content=b"no image")
+    client.portal.call(asyncio.sleep, 2 * NOTE_S)
     text = client.get("/metrics").text
     release = engine.release.id
     assert 'glocal_requests_total{operation="identify",status="200"} 1.0' in text

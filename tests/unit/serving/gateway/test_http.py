@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
@@ -102,6 +103,29 @@ def test_a_request_over_one_connection_too_many_is_told_when_to_come_back(served
         assert b"retry-after: 1" in refused.lower()
         assert b"urn:glocal:overloaded" in refused
     assert wait_until(lambda: send(port, once).startswith(b"HTTP/1.1 200"), deadline_s=3)
+
+
+def test_head_and_body_go_together_and_what_comes_before_the_head_does_not_wait():
+    sent = []
+    transport = SimpleNamespace(write=sent.append, close=None, is_closing=None)
+    cycle = SimpleNamespace(transport=transport, response_started=False)
+    answer = http._Answer(cycle)
+    answer.write(b"100 Continue ")
+    assert sent == [b"100 Continue "]
+    cycle.response_started = True
+    for part in (b"head ", b"body ", b"more"):
+        answer.write(part)
+    assert sent[1:] == [b"head body ", b"more"]
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+@pytest.mark.parametrize("method", [b"HEAD", b"PUT", b"GET"])
+def test_an_answer_is_whole_with_a_body_and_without(served, method, expect):
+    port, _ = served
+    answer = send(port, method + b" /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + expect + b"\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200" if method == b"GET" else b"HTTP/1.1 405")
+    assert bool(body) == (method != b"HEAD")
 
 
 @pytest.mark.parametrize("times", [1, 1000], ids=["little", "much"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
 from aiohttp import web
@@ -10,7 +11,9 @@ from aiohttp import web
 from model.errors import NotFound, Unavailable
 from model.files import write_json
 from model.home import Home
+from serving.backends.exchange import SOCKET
 from serving.backends.torchserve.asking import TorchServe
+from serving.backends.torchserve.configuration import queries_address
 from serving.operations.envelope import pack, pack_answers
 from tests.support.recording import QUERIES, SERVED, recording
 
@@ -26,10 +29,11 @@ def folder(tmp_path):
 @asynccontextmanager
 async def server(folder, answer):
     """A server in TorchServe's place, which answers with `answer` and yields the requests that it got."""
-    async with recording(answer) as (port, seen):
-        ports = dict.fromkeys(("inference", "management", "metrics", "grpc_inference", "grpc_management"), port)
-        write_json(folder.state, {"pid": 1, "ports": ports, "scratch": ""})
-        yield seen
+    with TemporaryDirectory() as scratch:  # the path of a socket must be short
+        async with recording(answer, queries_address(scratch).removeprefix(SOCKET)) as (_, seen):
+            ports = dict.fromkeys(("management", "metrics", "grpc_inference", "grpc_management"), 1)
+            write_json(folder.state, {"pid": 1, "ports": ports, "scratch": scratch})
+            yield seen
 
 
 def ask(folder, answer):

@@ -38,7 +38,7 @@ def test_the_logging_configuration_is_xml_and_holds_nothing_of_the_homes_path(tm
 
 def test_a_path_is_written_into_the_properties_as_java_reads_it():
     folder = Home(Path("/a b/\\n/ü/😀")).serve
-    text = configuration.properties(folder, configuration.Ports(1, 2, 3, 4, 5))
+    text = configuration.properties(folder, configuration.Ports(1, 2, 3, 4), "/tmp/x")
     assert "model_store=/a b/\\\\n/\\u00fc/\\ud83d\\ude00/serve/store\n" in text
 
 
@@ -50,21 +50,22 @@ def test_the_server_speaks_utf_8_whatever_the_users_locale_is(tmp_path, monkeypa
     assert "LANG" not in found
 
 
-def test_every_address_in_the_configuration_is_loopback(tmp_path):
-    text = configuration.properties(Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4, 5))
-    addresses = [line.split("=", 1)[1] for line in text.splitlines() if "_address=" in line]
-    assert len(addresses) == 5
+def test_every_address_in_the_configuration_is_loopback_but_for_the_socket_of_queries(tmp_path):
+    text = configuration.properties(Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4), "/tmp/x")
+    queries, *addresses = [line.split("=", 1)[1] for line in text.splitlines() if "_address=" in line]
+    assert queries == "unix:/tmp/x/queries.sock"
+    assert len(addresses) == 4
     assert all(address.removeprefix("http://").split(":")[0] == "127.0.0.1" for address in addresses)
 
 
 def test_the_ports_are_read_back_from_the_configuration(tmp_path):
-    folder, ports = Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4, 5)
+    folder, ports = Home.at(tmp_path).serve, configuration.Ports(1, 2, 3, 4)
     folder.root.mkdir()
-    folder.config.write_text(configuration.properties(folder, ports))
+    folder.config.write_text(configuration.properties(folder, ports, "/tmp/x"))
     assert configuration.read_ports(folder) == ports
 
 
-@pytest.mark.parametrize("text", ["", "inference_address=x", "no equals sign"])
+@pytest.mark.parametrize("text", ["", "management_address=x", "no equals sign"])
 def test_a_configuration_without_ports_has_none(tmp_path, text):
     folder = Home.at(tmp_path).serve
     folder.root.mkdir()

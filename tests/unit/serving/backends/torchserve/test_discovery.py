@@ -9,7 +9,7 @@ from model.home import Home
 from serving.backends.torchserve import discovery, process
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x", "ports": {}}', '{"ports": {"inference": 1}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x", "ports": {}}', '{"ports": {"management": 1}}'])
 def test_a_damaged_state_file_names_no_server(tmp_path, text):
     places = Home.at(tmp_path).serve
     places.root.mkdir()
@@ -20,7 +20,7 @@ def test_a_damaged_state_file_names_no_server(tmp_path, text):
 def test_somebody_elses_process_under_the_recorded_number_is_not_ours(tmp_path):
     places = Home.at(tmp_path).serve
     places.root.mkdir()
-    ports = dict.fromkeys(("inference", "management", "metrics", "grpc_inference", "grpc_management"), 1)
+    ports = dict.fromkeys(("management", "metrics", "grpc_inference", "grpc_management"), 1)
     places.state.write_text(json.dumps({"pid": os.getpid(), "ports": ports, "scratch": str(tmp_path / "none")}))
     assert discovery.find(places) is None
     assert process.end(places) is False  # and this test is still here to say so

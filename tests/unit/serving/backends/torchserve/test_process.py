@@ -12,7 +12,7 @@ def test_a_port_in_use_is_replaced_and_a_free_one_kept():
         spare.bind(("127.0.0.1", 0))
         busy, free = taken.getsockname()[1], spare.getsockname()[1]
         spare.close()
-        ports = process._free_ports(configuration.Ports(busy, free, 0, 0, 0))
-    assert ports.inference != busy
-    assert ports.management == free
-    assert len(set(vars(ports).values())) == 5
+        ports = process._free_ports(configuration.Ports(busy, free, 0, 0))
+    assert ports.management != busy
+    assert ports.metrics == free
+    assert len(set(vars(ports).values())) == 4
