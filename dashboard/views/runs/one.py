@@ -1,13 +1,13 @@
 """One run, while it is under way and after: steps, progress, figures, curves, what went wrong, and what it left."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import anyio
-from anyio import to_thread
 from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
 
 from dashboard.records import run_records
 from dashboard.rendering import page
@@ -99,14 +99,14 @@ async def events(
     offset = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 16 else after
     yield ServerSentEvent(comment="the run's events", retry=1000)
     while not request.app.state.is_stopping():
-        ended = not await to_thread.run_sync(lambda: followed.is_alive)  # asked first, so that all is read
-        came, offset = await to_thread.run_sync(followed.events, offset)
+        ended = not await run_in_threadpool(lambda: followed.is_alive)  # asked first, so that all is read
+        came, offset = await run_in_threadpool(followed.events, offset)
         if came:
             yield ServerSentEvent(event="events", id=str(offset), data=[_shown(event) for event in came])
         if ended:
-            yield ServerSentEvent(event="end", data=await to_thread.run_sync(lambda: followed.state))
+            yield ServerSentEvent(event="end", data=await run_in_threadpool(lambda: followed.state))
             return
-        await anyio.sleep(_LOOK_S)
+        await asyncio.sleep(_LOOK_S)
 
 
 def said(event: RunEvent) -> str:
