@@ -52,7 +52,15 @@ def one_version(request: Request, person: Viewer, name: str, version: str) -> Re
 
     environment = request.app.state.environment
     found = found_version(known_model(environment, name), version)
-    lineage = lineage_of(environment.home, environment.mlflow_uri, name, found.version.version)
+    number = found.version.version
+    lineage = lineage_of(
+        environment.home,
+        environment.mlflow_uri,
+        name,
+        number,
+        history=found.known.history,
+        serves=found.known.serving.version == number,
+    )
     derived = [each for each in found.known.versions if each.base_version == found.version.version]
     shown: dict[str, Any] = {
         "found": found,
