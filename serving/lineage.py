@@ -3,13 +3,14 @@
 `serving.data_uses` asks the other way round: which versions some data went into.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from model.config import RunConfig, setting_texts
 from model.errors import GlocalError
 from model.home import Home
 from model.schemas.lineage import Lineage
+from model.schemas.promotion import Promotion
 from model.schemas.promotion_plan import TextChange
 from model.schemas.run_record import RunRecord
 from serving import server
@@ -21,7 +22,15 @@ from serving.registry.runs import Runs
 T = TypeVar("T")
 
 
-def lineage_of(home: Home, tracking_uri: str, name: str, version: str) -> Lineage:
+def lineage_of(
+    home: Home,
+    tracking_uri: str,
+    name: str,
+    version: str,
+    *,
+    history: Sequence[Promotion] | None = None,
+    serves: bool | None = None,
+) -> Lineage:
     """All that is on record of how a version came to be, and of what became of it.
 
     What was not kept, or cannot be read, is left out and named in the notes.
@@ -31,6 +40,8 @@ def lineage_of(home: Home, tracking_uri: str, name: str, version: str) -> Lineag
         tracking_uri: Address of the registry.
         name: Name of the registered model.
         version: The version.
+        history: The ledger's entries, oldest first, of a caller that has read them.
+        serves: Whether the endpoint answers by this version, of a caller that has looked.
 
     Raises:
         NotFound: There is no such version.
@@ -44,9 +55,10 @@ def lineage_of(home: Home, tracking_uri: str, name: str, version: str) -> Lineag
         notes.append(f"No run is on record that made {found.label}.")
     trained = readable(lambda: trained_version(registry, found), notes)
     report = readable(lambda: report_of(registry, runs, trained), notes) if trained and trained.run_id and pipeline else None
+    entries = read_history(tracking_uri, name=name) if history is None else history
     return Lineage(
         version=found,
-        serves=serving_versions(home).get(name) == version,
+        serves=serving_versions(home).get(name) == version if serves is None else serves,
         data=manifest.data if manifest else None,
         gallery=(manifest.gallery or ()) if manifest else (),
         run=pipeline,
@@ -55,7 +67,7 @@ def lineage_of(home: Home, tracking_uri: str, name: str, version: str) -> Lineag
         evaluated=trained.version if trained and report else "",
         figures=report.retrieval.figures if report else {},
         decision=readable(lambda: decision_of(registry, runs, found), notes) if pipeline else None,
-        promotions=tuple(entry for entry in read_history(tracking_uri, name=name) if entry.version == version),
+        promotions=tuple(entry for entry in entries if (entry.model, entry.version) == (name, version)),
         notes=tuple(notes),
     )
 

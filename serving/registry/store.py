@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _PAGE = "custom_model_development"
 """Kind of the experiment: MLflow's page opens at its runs, and not at traces of language models."""
 _STORE_WAIT_S = 120.0
+_made: dict[str, int] = {}
+"""The SQLite stores whose tables this process has made or found, each with its file's number in the file system."""
 _QUIET = {
     "mlflow": logging.WARNING,
     "mlflow.store.db.utils": logging.CRITICAL,
@@ -58,8 +60,10 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             check_not_lost(file, Home(file.parent).serve)
             check_database(file)
             client = MlflowClient(tracking_uri, tracking_uri)
-            client.search_experiments(max_results=1)  # makes the tables
-            client.search_registered_models(max_results=1)
+            if not file.exists() or _made.get(tracking_uri) != file.stat().st_ino:
+                client.search_experiments(max_results=1)  # makes the tables
+                client.search_registered_models(max_results=1)
+                _made[tracking_uri] = file.stat().st_ino
             return client
     except (OSError, ImportError, MlflowException) as error:  # ImportError: the driver of a database is missing
         if file is not None and (disk := disk_error(error, file.parent)):

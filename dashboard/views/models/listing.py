@@ -29,6 +29,7 @@ class Known:
     Attributes:
         name: Its name.
         versions: Its versions, newest first.
+        history: The entries of the ledger on it, oldest first.
         approvals: What was said of those that need an approval, by their numbers.
         service: Since when its last promoted version serves; None if none was promoted.
         serving: What the endpoint serves of it.
@@ -36,6 +37,7 @@ class Known:
 
     name: str
     versions: Sequence[ModelVersion]
+    history: Sequence[Promotion]
     approvals: Mapping[str, Approval]
     service: Service | None
     serving: Serving
@@ -69,11 +71,13 @@ def known_models(environment: Environment) -> list[Known]:
     catalogue = read_catalogue(uri)
     history: list[Promotion] = read_history(uri) if catalogue else []
     spans, status = services(history), server.status(environment.home)
+    own = {name: [entry for entry in history if entry.model == name] for name in catalogue}
     return [
         Known(
             name,
             versions,
-            approvals([entry for entry in history if entry.model == name], versions),
+            own[name],
+            approvals(own[name], versions),
             spans[name][-1] if name in spans else None,
             serving_of(status, name, next((each.version for each in versions if "champion" in each.aliases), None)),
         )

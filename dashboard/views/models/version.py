@@ -52,15 +52,27 @@ def one_version(request: Request, person: Viewer, name: str, version: str) -> Re
 
     environment = request.app.state.environment
     found = found_version(known_model(environment, name), version)
-    lineage = lineage_of(environment.home, environment.mlflow_uri, name, found.version.version)
+    number = found.version.version
+    lineage = lineage_of(
+        environment.home,
+        environment.mlflow_uri,
+        name,
+        number,
+        history=found.known.history,
+        serves=found.known.serving.version == number,
+    )
+    intervals = {
+        figure: (each.lower, each.upper) for figure, each in lineage.figures.items()
+    }  # of its report, if no tag has them
+    shown_version = found.version.model_copy(update={"intervals": {**intervals, **found.version.intervals}})
     derived = [each for each in found.known.versions if each.base_version == found.version.version]
     shown: dict[str, Any] = {
         "found": found,
         "lineage": lineage,
         "drawing": draw_lineage(lineage, derived),
         "derived": derived,
-        "figures": figure_rows(found.version, found.beside),
-        "main": figure_rows(found.version, found.beside, MAIN),
+        "figures": figure_rows(shown_version, found.beside),
+        "main": figure_rows(shown_version, found.beside, MAIN),
         "said": found.known.approvals.get(found.version.version),
         "card": _card(environment.mlflow_uri, name, found.version.version),
         "must_be_signed": must_be_signed(),
