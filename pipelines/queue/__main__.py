@@ -6,7 +6,6 @@ import sys
 from model.environment import Environment
 from model.home import Home
 from model.locks import hold
-from model.redaction import redacted
 from pipelines.queue.execution import Executor
 
 _BEFORE_S = 10.0

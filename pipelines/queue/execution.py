@@ -10,8 +10,6 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import psutil
 

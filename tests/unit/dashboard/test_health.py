@@ -203,7 +203,7 @@ def test_what_was_never_asked_has_a_dash_and_no_zero(browser):
     monitor = watch(browser, endpoint=up)
     monitor._readings.append(Reading(time.time(), {"search": Served({"200": 0.0}, (INF,), (0.0,))}, {}, {}))
     row = browser.get("/health").text.split('scope="row">search')[1].split("</tr>")[0]
-    assert row.count("–") == 4  # rate, both times, and the time since its start
+    assert row.count("\u2013") == 4  # rate, both times, and the time since its start
 
 
 def test_an_endpoint_that_should_serve_and_does_not_is_down(environment):

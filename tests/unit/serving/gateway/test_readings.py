@@ -84,5 +84,3 @@ def test_drift_is_read_with_its_chance():
 def test_a_gateway_that_is_not_there_is_unavailable(tmp_path):
     with pytest.raises(Unavailable):
         read_metrics(Home.at(tmp_path).serve, "http://127.0.0.1:9", 0.0, timeout_s=1)
-
-
