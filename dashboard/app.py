@@ -20,8 +20,11 @@ from starlette.types import Scope
 
 from dashboard.monitoring.monitor import Monitor
 from dashboard.rendering import STATIC, page
+from dashboard.security import oidc
 from dashboard.security.audit import note
 from dashboard.security.guard import SAFE, Guard, Proxy
+from dashboard.security.oidc import Provider
+from dashboard.security.people import Roles
 from dashboard.security.sessions import Sessions
 from dashboard.views import data, health, history, models, runs, signing_in, trying
 from model.environment import Environment
@@ -50,6 +53,8 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
         title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)], lifespan=_watched
     )
     sessions = Sessions(environment.home.dashboard)
+    people = (environment.dashboard_viewers, environment.dashboard_operators, environment.dashboard_admins)
+    roles = Roles(*(frozenset(each) for each in people))
     app.state.environment, app.state.sessions, app.state.address = environment, sessions, address
     app.state.monitor = Monitor(environment)
     app.state.cookie = f"glocal_{urlsplit(address).port or 'session'}"
@@ -59,8 +64,13 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
         sessions=sessions,
         keys=KeyFile(environment.home.serve.keys),
         hosts=[urlsplit(address).netloc],
-        proxy=_proxy(environment),
+        proxy=_proxy(environment, roles),
     )
+    app.state.provider = None
+    if environment.dashboard_oidc_issuer:
+        app.state.provider = Provider(environment, roles)
+        app.include_router(oidc.router)
+        app.add_middleware(oidc.PendingSignIn, secret=sessions.key)
     app.mount("/static", _Static(directory=STATIC))
     for part in (signing_in, runs, models, history, trying, data, health):
         app.include_router(part.router)
@@ -113,15 +123,10 @@ async def _check_form(request: Request) -> None:
     note(request, "asked")
 
 
-def _proxy(environment: Environment) -> Proxy | None:
+def _proxy(environment: Environment, roles: Roles) -> Proxy | None:
     if not environment.dashboard_user_header:
         return None
-    return Proxy(
-        environment.dashboard_user_header,
-        environment.dashboard_proxies,
-        frozenset(environment.dashboard_operators),
-        frozenset(environment.dashboard_admins),
-    )
+    return Proxy(environment.dashboard_user_header, environment.dashboard_proxies, roles)
 
 
 def _answer(request: Request, error: GlocalError) -> Response:

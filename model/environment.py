@@ -13,6 +13,8 @@ from model.disk import temporary_folder
 from model.errors import InvalidInput
 from model.home import Home
 
+_FILES = ("signing_key", "verifying_key", "sigstore_token_file", "sigstore_trust", "dashboard_oidc_secret_file")
+"""Settings that name a file, which empty variables do not."""
 _SCRATCH_BYTES = 512 * 2**20
 """Bytes that a run may need for temporary files: some copies of a release."""
 
@@ -96,6 +98,18 @@ class Environment(BaseSettings):
     dashboard_proxies: Names = Field(
         ("127.0.0.1/32", "::1/128"), description="Networks of that proxy, with commas; the header is believed from there alone"
     )
+    dashboard_oidc_issuer: str = Field(
+        "", description="Address of the OpenID Connect provider that signs people in; empty: none does"
+    )
+    dashboard_oidc_client: str = Field("", description="Id under which the provider knows this dashboard")
+    dashboard_oidc_secret_file: Path | None = Field(None, description="File of the secret that goes with it")
+    dashboard_oidc_claim: str = Field(
+        "email", description="Claim that is a person's name here; an `email` that the provider has not verified is refused"
+    )
+    dashboard_viewers: Names = Field(
+        (),
+        description="Names, with commas, of the people who may look, once proxy or provider has signed them in; `*`: all",
+    )
     dashboard_operators: Names = Field((), description="Names, with commas, of the people who may start runs and promote")
     dashboard_admins: Names = Field((), description="Names, with commas, of the people who may change everything")
     runs_at_once: int = Field(
@@ -113,7 +127,7 @@ class Environment(BaseSettings):
         except (RuntimeError, OSError) as error:
             raise ValueError(str(error)) from error
 
-    @field_validator("signing_key", "verifying_key", "sigstore_token_file", "sigstore_trust", mode="before")
+    @field_validator(*_FILES, mode="before")
     @classmethod
     def _unset(cls, key: object) -> object:
         return None if key == "" else key

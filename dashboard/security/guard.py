@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.security.people import Person, Role
+from dashboard.security.people import Person, Role, Roles
 from dashboard.security.sessions import Sessions
 from model.errors import Forbidden, GlocalError, TooLarge, Unauthorized
 from serving.gateway.keys import KeyFile
@@ -42,14 +42,12 @@ class Proxy:
     Attributes:
         header: The header.
         addresses: Networks that the proxy may send from; the header is believed from there alone.
-        operators: Names of the people who are operators.
-        admins: Names of the people who are admins. Everybody else is a viewer.
+        roles: Who has which role; whoever has none is not let in.
     """
 
     header: str
-    addresses: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
-    operators: frozenset[str] = frozenset()
-    admins: frozenset[str] = frozenset()
+    addresses: tuple[str, ...]
+    roles: Roles
 
     def person(self, client: str, headers: Headers) -> Person | None:
         """The person that the proxy names; None if it does not, or if it is not the proxy that asks."""
@@ -58,13 +56,8 @@ class Proxy:
             trusted = any(ipaddress.ip_address(client) in ipaddress.ip_network(each, strict=False) for each in self.addresses)
         except ValueError:
             return None
-        if not name or not trusted:
-            return None
-        return Person(name[:100], self.role(name))
-
-    def role(self, name: str) -> Role:
-        """The role of a person."""
-        return Role.ADMIN if name in self.admins else Role.OPERATOR if name in self.operators else Role.VIEWER
+        role = self.roles.of(name) if name and trusted else None
+        return Person(name[:100], role) if role else None
 
 
 class Guard:

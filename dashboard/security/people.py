@@ -37,6 +37,29 @@ class Person:
     csrf: str = ""
 
 
+@dataclass(frozen=True)
+class Roles:
+    """Who has which role, of the people that somebody else has signed in.
+
+    Attributes:
+        viewers: Names of viewers; `*`: everybody.
+        operators: Names of operators.
+        admins: Names of admins.
+    """
+
+    viewers: frozenset[str] = frozenset()
+    operators: frozenset[str] = frozenset()
+    admins: frozenset[str] = frozenset()
+
+    def of(self, name: str) -> Role | None:
+        """The role of a person; None for a person who has none."""
+        if name in self.admins:
+            return Role.ADMIN
+        if name in self.operators:
+            return Role.OPERATOR
+        return Role.VIEWER if name in self.viewers or "*" in self.viewers else None
+
+
 def person_of(request: Request) -> Person:
     """Who sends the request, as the guard found.
 

@@ -10,6 +10,8 @@ import secrets
 import time
 from pathlib import Path
 
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from dashboard.security.people import Person, Role
@@ -32,12 +34,22 @@ class Sessions:
     """
 
     def __init__(self, folder: DashboardFolder) -> None:
-        self._secret = _secret(folder.secret)
-        self._signer = URLSafeTimedSerializer(self._secret, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
+        self.key = _secret(folder.secret)
+        """The secret that everything of a session is signed with."""
+        self._signer = URLSafeTimedSerializer(self.key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
 
     def begin(self, name: str, role: Role) -> str:
         """The cookie of a new session."""
         return str(self._signer.dumps({"name": name, "role": role, "csrf": secrets.token_urlsafe(24)}))
+
+    def start(self, request: Request, name: str, role: Role) -> Response:
+        """The answer that begins a session in the browser that asks, and leads to the first page."""
+        state = request.app.state
+        answer = RedirectResponse("/", 303)
+        secure = state.address.startswith("https:")
+        cookie = self.begin(name, role)
+        answer.set_cookie(state.cookie, cookie, max_age=SESSION_S, httponly=True, samesite="lax", secure=secure)
+        return answer
 
     def person(self, cookie: str) -> Person | None:
         """The person of a session; None if the cookie is not ours or has expired."""
@@ -49,7 +61,7 @@ class Sessions:
 
     def csrf_of(self, name: str) -> str:
         """What the forms of a person send along who has no session here, since a proxy signs people in."""
-        return hmac.new(self._secret.encode(), f"csrf {name}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.new(self.key.encode(), f"csrf {name}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def make_link(folder: DashboardFolder, address: str) -> str:

@@ -6,7 +6,7 @@ from fastapi.responses import RedirectResponse, Response
 from dashboard.rendering import page
 from dashboard.security.audit import note
 from dashboard.security.people import Role
-from dashboard.security.sessions import SESSION_S, use_link
+from dashboard.security.sessions import use_link
 from model.environment import current_user
 
 router = APIRouter(include_in_schema=False)
@@ -16,20 +16,12 @@ router = APIRouter(include_in_schema=False)
 def enter(request: Request, token: str = "") -> Response:
     """Begin a session of the home's owner, who is an admin; without a token say how to sign in."""
     if not token:
-        return page(request, "enter.html", part="")
+        return page(request, "enter.html", part="", provider=request.app.state.provider is not None)
     state = request.app.state
     use_link(state.environment.home.dashboard, token)
     note(request, "signed in", f"name={current_user()}")
-    answer = RedirectResponse("/", 303)
-    answer.set_cookie(
-        state.cookie,
-        state.sessions.begin(current_user(), Role.ADMIN),
-        max_age=SESSION_S,
-        httponly=True,
-        samesite="lax",
-        secure=state.address.startswith("https:"),
-    )
-    return answer
+    started: Response = state.sessions.start(request, current_user(), Role.ADMIN)
+    return started
 
 
 @router.post("/leave")

@@ -5,6 +5,7 @@ import logging
 import time
 
 import pytest
+from starlette.testclient import TestClient
 
 from dashboard.security.people import Role
 from dashboard.security.sessions import Sessions, make_link, use_link
@@ -45,7 +46,10 @@ def test_no_page_is_shown_to_whoever_has_not_signed_in(environment):
     for path, method in addresses(stranger):
         if path not in OPEN and method not in {"HEAD", "OPTIONS"}:
             answer = stranger.client.request(method, filled(path), headers={"Origin": ADDRESS, "Accept": "text/html"})
-            assert answer.status_code in {401, 404, 422} if method == "GET" else answer.status_code in {401, 403, 422}, (path, method)
+            assert answer.status_code in {401, 404, 422} if method == "GET" else answer.status_code in {401, 403, 422}, (
+                path,
+                method,
+            )
             assert "This page is for people" in answer.text or answer.status_code != 401
 
 
@@ -59,7 +63,12 @@ def test_every_change_wants_the_form_of_its_session(environment):
 
 def test_no_change_is_made_for_another_sites_page(environment):
     browser = Browser(environment)
-    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": ADDRESS + "0"}):
+    for headers in (
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": ADDRESS + "0"},
+    ):
         answer = browser.client.post("/leave", data={"csrf": browser.csrf}, headers=headers)
         assert answer.status_code == 403, headers
 
@@ -130,17 +139,22 @@ def test_a_key_signs_a_program_in(environment):
 
 
 def test_a_proxys_header_counts_from_the_proxy_alone(tmp_path):
-    named = {"home": Home.at(tmp_path), "dashboard_user_header": "X-Forwarded-User", "dashboard_admins": ("ana",)}
+    named = {
+        "home": Home.at(tmp_path),
+        "dashboard_user_header": "X-Forwarded-User",
+        "dashboard_admins": ("ana",),
+        "dashboard_viewers": ("bo",),
+    }
     headers = {"X-Forwarded-User": "ana"}
     far = Browser(Environment(**named), role=None)  # the test client's address is no network of a proxy
     assert far.get("/health", headers=headers).status_code == 401
-    from starlette.testclient import TestClient
-
     near = TestClient(far.app, base_url=ADDRESS, client=("127.0.0.1", 5000), follow_redirects=False)
     shown = near.get("/health", headers=headers)
     assert shown.status_code == 200
     assert "ana" in shown.text
     assert "admin" in shown.text
+    assert near.get("/health", headers={"X-Forwarded-User": "bo"}).status_code == 200
+    assert near.get("/health", headers={"X-Forwarded-User": "eve"}).status_code == 401  # she has no role
     assert near.post("/leave", headers={**headers, "Origin": ADDRESS}).status_code == 403  # without the form's token
 
 
