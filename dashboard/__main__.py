@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
+from threading import Thread
 
 import httpx
 import psutil
@@ -12,6 +13,7 @@ import typer
 import uvicorn
 
 from dashboard.app import make_app
+from dashboard.records import warm_up
 from dashboard.security.audit import AUDIT
 from dashboard.security.sessions import make_link
 from model.claim import claim
@@ -96,12 +98,16 @@ def _serve(announce: Callable[[str], None]) -> None:
     with bind_port(environment.dashboard_port, environment.dashboard_host) as listening:
         own = f"http://{environment.dashboard_host}:{listening.getsockname()[1]}"
         address = environment.dashboard_address.rstrip("/") or own
-        config = make_config(make_app(environment, address=address))
-        config.timeout_graceful_shutdown = _GRACE_S
+        made = make_app(environment, address=address)
+        config = make_config(made)
+        config.timeout_graceful_shutdown, config.lifespan = _GRACE_S, "on"  # with it the monitor of the services begins and ends
         write_json(folder.state, {"pid": os.getpid(), "local": own, "address": address})
+        server = uvicorn.Server(config)
+        Thread(target=warm_up, args=(environment,), daemon=True).start()  # MLflow takes seconds to import
+        made.state.is_stopping = lambda: server.should_exit
         announce(address)
         try:
-            uvicorn.Server(config).run([listening])
+            server.run([listening])
         finally:
             folder.state.unlink(missing_ok=True)
 

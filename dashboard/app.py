@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from dashboard.api import add_api
 from dashboard.monitoring.monitor import Monitor
 from dashboard.rendering import STATIC, page
 from dashboard.security import oidc
@@ -56,6 +57,7 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     people = (environment.dashboard_viewers, environment.dashboard_operators, environment.dashboard_admins)
     roles = Roles(*(frozenset(each) for each in people))
     app.state.environment, app.state.sessions, app.state.address = environment, sessions, address
+    app.state.is_stopping = lambda: False  # said by the server that runs it, for streams that would keep it from ending
     app.state.monitor = Monitor(environment)
     app.state.cookie = f"glocal_{urlsplit(address).port or 'session'}"
     app.add_middleware(
@@ -74,6 +76,7 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     app.mount("/static", _Static(directory=STATIC))
     for part in (signing_in, runs, models, history, trying, data, health):
         app.include_router(part.router)
+    add_api(app)
     for kind, answer in ((GlocalError, _explained), (RequestValidationError, _invalid), (HTTPException, _http)):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, _unforeseen)

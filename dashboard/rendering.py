@@ -26,6 +26,15 @@ NAVIGATION = (
     ("health", "Health", "/health"),
 )
 """The parts of the dashboard: name, title, address."""
+STYLES = {
+    "runs": "runs.css",
+    "models": "models.css",
+    "history": "models.css",
+    "try": "try.css",
+    "data": "data.css",
+    "health": "data.css",
+}
+"""The style sheet of a part, beside the one of all parts."""
 
 
 def page(request: Request, template: str, *, part: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -61,11 +70,12 @@ def _templates() -> Environment:
         "signed": signed,
         "duration": duration,
         "moment": moment,
+        "clock": lambda at: f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}",
         "size": size,
         "counted": counted,
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     }
-    made.globals |= {"asset": asset}
+    made.globals |= {"styles": STYLES, "asset": asset}
     return made
 
 

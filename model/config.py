@@ -330,6 +330,15 @@ def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunC
     Raises:
         InvalidInput: The file is no YAML mapping, a key is unknown, or a value has a wrong type; the message names the key.
     """
+    return parse_config(read_settings(file, overrides))
+
+
+def read_settings(file: Path | None, overrides: Iterable[str]) -> dict[str, Any]:
+    """The settings that a YAML file and `section.key=value` overrides give, by section, for `parse_config`.
+
+    Raises:
+        InvalidInput: The file is no YAML mapping, or an override has another form.
+    """
     tree: dict[str, Any] = {}
     if file is not None:
         try:
@@ -342,7 +351,7 @@ def load_config(file: Path | None = None, overrides: Iterable[str] = ()) -> RunC
         tree = loaded or {}
     for override in overrides:
         _override(tree, override)
-    return parse_config(tree)
+    return tree
 
 
 def parse_config(tree: dict[str, Any]) -> RunConfig:
@@ -354,7 +363,21 @@ def parse_config(tree: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise _explained(error) from error
+        raise _explained(error.errors()[0]) from error
+
+
+def setting_errors(tree: dict[str, Any]) -> dict[str, InvalidInput]:
+    """What is wrong in a tree of settings, by the full name of each setting; empty if nothing is. See `parse_config`."""
+    try:
+        RunConfig.model_validate(tree)
+    except ValidationError as error:
+        return {".".join(str(part) for part in each["loc"][:2]): _explained(each) for each in reversed(error.errors())}
+    return {}
+
+
+def changed_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that are not the default, by section, as `parse_config` takes them."""
+    return {name: section for name, section in config.model_dump(mode="json", exclude_defaults=True).items() if section}
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
@@ -390,8 +413,7 @@ def setting_names() -> list[str]:
     return [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]
 
 
-def _explained(error: ValidationError) -> InvalidInput:
-    first = error.errors()[0]
+def _explained(first: Any) -> InvalidInput:
     name = excerpt(".".join(str(part) for part in first["loc"]))
     if first["type"] == "extra_forbidden":
         known = [*setting_names(), *RunConfig.model_fields]

@@ -115,6 +115,10 @@ class Environment(BaseSettings):
     runs_at_once: int = Field(
         1, ge=1, le=64, description="Queued runs that are executed at the same time; counts when the queue's worker is started"
     )
+    server: str = Field(
+        "",
+        description="Address of a dashboard, which does what is asked in place of this machine; as `glocal --server`",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the steps' logs")
 
     @field_validator("home", mode="before")

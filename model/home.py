@@ -189,6 +189,16 @@ class DashboardFolder:
         return self.root / "corrections"
 
     @property
+    def changes(self) -> Path:
+        """Folder of the changes of what serves that were asked for on a page."""
+        return self.root / "changes"
+
+    @property
+    def errands(self) -> Path:
+        """Folder of what the dashboard does in processes of their own."""
+        return self.root / "errands"
+
+    @property
     def jobs(self) -> Path:
         """Folder with a subfolder for each job: work that takes longer than a page may."""
         return self.root / "jobs"
@@ -324,14 +334,14 @@ class Home:
         return ServeFolder(self.root / "serve", self.root / "logs")
 
     @property
-    def dashboard(self) -> DashboardFolder:
-        """The dashboard's files."""
-        return DashboardFolder(self.root / "dashboard", self.root / "logs" / "dashboard")
-
-    @property
     def queue(self) -> QueueFolder:
         """The queue of runs."""
         return QueueFolder(self.root / "queue", self.root / "logs")
+
+    @property
+    def dashboard(self) -> DashboardFolder:
+        """The dashboard's files."""
+        return DashboardFolder(self.root / "dashboard", self.root / "logs" / "dashboard")
 
     @property
     def benchmarks(self) -> "Home":
@@ -357,5 +367,5 @@ class Home:
     def folders(self) -> tuple[Path, ...]:
         """The folders that Glocal makes in this folder."""
         made = (self.data.root, self.datasets, self.work, self.artifacts, self.step_cache, self.runs, self.scratch)
-        servers = (self.queue.root, self.serve.root, self.serve.logs, self.dashboard.root)
-        return (*made, *servers, self.benchmarks.root, self.root / "mlartifacts")
+        own = (self.queue.root, self.serve.root, self.serve.logs, self.dashboard.root, self.benchmarks.root)
+        return (*made, *own, self.root / "mlartifacts")

@@ -135,6 +135,21 @@ def run_training(
     refuse_lost_records(environment.mlflow_uri, environment.home)
     if renamed := "" if name else changed_name(source):
         listener(RunEvent(step="run", event="warning", text=renamed))
+    return _run(source, name, config, environment=environment, listener=listener, why=why, order=order, folder=folder)
+
+
+def _run(
+    source: str,
+    name: str,
+    config: RunConfig,
+    *,
+    environment: Environment,
+    listener: Listener,
+    why: str,
+    order: str,
+    folder: Path | None,
+) -> RunResult:
+    """Run the training pipeline on a source that is there. An empty name stands for the default."""
     dataset = name or default_name(source)
     job = Job(
         pipeline="training",
@@ -279,4 +294,5 @@ def _figures(report: Report) -> dict[str, Any]:
         "size_mb": report.size_mb,
         "gain": {"map_at_r": retrieval.gain.value, "interval": [retrieval.gain.lower, retrieval.gain.upper]},
         "untrained": headline(retrieval.untrained),
+        "reranking": report.reranking.model_dump(mode="json") if report.reranking else None,
     }

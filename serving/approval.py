@@ -4,10 +4,13 @@ A word is an entry of the ledger, on a release and on the evidence for it: the r
 version. It is void when either is another one now.
 """
 
+from collections.abc import Iterable
+from typing import get_args
+
 from model.errors import Conflict, Forbidden, InvalidInput
 from model.schemas.approval import Approval, ApprovalRule
 from model.schemas.model_version import ModelVersion
-from model.schemas.promotion import Word
+from model.schemas.promotion import Promotion, Word
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
 
@@ -20,7 +23,48 @@ def read_approval(registry: Registry, ledger: Ledger, version: ModelVersion) -> 
     """
     if version.approval is None:
         return None
-    return _said(ledger, version, version.approval, registry.files.evidence_sha256(version.version))
+    evidence = registry.files.evidence_sha256(version.version)
+    return _said(ledger.words(version.version), version, version.approval, evidence)
+
+
+def approvals(history: Iterable[Promotion], versions: Iterable[ModelVersion]) -> dict[str, Approval]:
+    """What was said of each version that needs an approval, by its number, on its evidence as it was registered.
+
+    Whether the evidence is the same still is looked at when somebody approves or promotes.
+
+    Args:
+        history: Entries of the ledger, oldest first.
+        versions: Versions of one model.
+    """
+    needing = {version.version: version for version in versions if version.approval is not None}
+    words: dict[str, list[Promotion]] = {number: [] for number in needing}
+    for entry in history:
+        known = needing.get(entry.version)
+        if known is not None and entry.model == known.model and entry.kept and entry.outcome in get_args(Word):
+            words[entry.version].append(entry)
+    return {
+        number: _said(words[number], version, version.approval, version.evidence_sha256)
+        for number, version in needing.items()
+        if version.approval is not None
+    }
+
+
+def check_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, by: str) -> ModelVersion:
+    """Refuse a word that an operator may not give; returns the version that it is on. Raises as `give_word`."""
+    asked = registry.version(version)
+    if asked.approval is None:
+        raise InvalidInput(f"{asked.label} needs nobody's approval.", f"Let it serve: glocal promote {version} --why REASON.")
+    evidence = registry.files.evidence_sha256(version)
+    takes_back = by in _said(ledger.words(version), asked, asked.approval, evidence).refused
+    if word == "approved" and by == asked.starter and not (asked.approval.own or takes_back):
+        raise Forbidden(
+            f"{by} started the run that made {asked.label}, and may not approve it.", "Another operator must, with a key."
+        )
+    if evidence != asked.evidence_sha256:
+        raise InvalidInput(
+            f"The report or the decision of {asked.label} was changed since it was registered.", "Run the pipeline again."
+        )
+    return asked
 
 
 def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, by: str, why: str) -> Approval:
@@ -39,21 +83,9 @@ def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, b
         InvalidInput: It needs nobody's approval, or its evidence was changed since it was registered.
         Forbidden: Who started the run may not approve it, but for taking a refusal back.
     """
-    asked = registry.version(version)
-    if asked.approval is None:
-        raise InvalidInput(f"{asked.label} needs nobody's approval.", f"Let it serve: glocal promote {version} --why REASON.")
-    evidence = registry.files.evidence_sha256(version)
-    takes_back = by in _said(ledger, asked, asked.approval, evidence).refused
-    if word == "approved" and by == asked.starter and not (asked.approval.own or takes_back):
-        raise Forbidden(
-            f"{by} started the run that made {asked.label}, and may not approve it.", "Another operator must, with a key."
-        )
-    if evidence != asked.evidence_sha256:
-        raise InvalidInput(
-            f"The report or the decision of {asked.label} was changed since it was registered.", "Run the pipeline again."
-        )
-    ledger.note(word, by=by, why=why, version=version, release_id=asked.release, evidence=evidence)
-    return _said(ledger, asked, asked.approval, evidence)
+    asked = check_word(registry, ledger, version, word, by=by)
+    ledger.note(word, by=by, why=why, version=version, release_id=asked.release, evidence=asked.evidence_sha256)
+    return approvals(ledger.words(version), [asked])[version]
 
 
 def refuse_unapproved(registry: Registry, ledger: Ledger, version: ModelVersion) -> None:
@@ -77,10 +109,17 @@ def refuse_unapproved(registry: Registry, ledger: Ledger, version: ModelVersion)
     )
 
 
-def _said(ledger: Ledger, version: ModelVersion, rule: ApprovalRule, evidence: str) -> Approval:
-    """What was said of a version whose evidence has this hash now."""
+def _said(words: Iterable[Promotion], version: ModelVersion, rule: ApprovalRule, evidence: str) -> Approval:
+    """What was said of a version whose evidence has this hash now.
+
+    Args:
+        words: The ledger's entries with words on it, oldest first.
+        version: The version.
+        rule: Whose word it needs.
+        evidence: SHA-256 of its report and decision.
+    """
     last = dict[str, tuple[Word, bool]]()
-    for entry in ledger.words(version.version):
+    for entry in words:
         counts = entry.release == version.release and entry.evidence == evidence == version.evidence_sha256
         last[entry.by] = ("approved" if entry.outcome == "approved" else "refused", counts)
     return Approval(

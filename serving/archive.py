@@ -126,13 +126,19 @@ def stored_manifest(path: Path) -> ReleaseManifest:
         raise InvalidInput(f"The archive {path.name} holds no release.", "Run the pipeline again: glocal run DIR.") from error
 
 
-def stored_reference(path: Path) -> Reference | None:
-    """What an archive's release says its answers are like; None if it says nothing, or cannot be read."""
+def stored_calibration(path: Path) -> Calibration | None:
+    """The thresholds of an archive's release; None if they cannot be read."""
     try:
         with zipfile.ZipFile(path) as packed:
-            return Calibration.model_validate_json(packed.read(f"{RELEASE}/calibration.json")).reference
+            return Calibration.model_validate_json(packed.read(f"{RELEASE}/calibration.json"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
+
+
+def stored_reference(path: Path) -> Reference | None:
+    """What an archive's release says its answers are like; None if it says nothing, or cannot be read."""
+    calibration = stored_calibration(path)
+    return calibration.reference if calibration else None
 
 
 def stored_gallery(path: Path) -> GalleryRecord | None:

@@ -42,7 +42,17 @@ def uses_of_image(home: Home, tracking_uri: str, image: Path) -> DataUses:
     """
     if not image.is_file():
         raise NotFound(f"There is no file {image}.")
-    md5 = file_md5(image)
+    return uses_of_content(home, tracking_uri, file_md5(image))
+
+
+def uses_of_content(home: Home, tracking_uri: str, md5: str) -> DataUses:
+    """The versions that saw an image, by the MD5 of its bytes, in hexadecimal digits.
+
+    Args:
+        home: GLOCAL_HOME, which keeps versions of data.
+        tracking_uri: Address of the registry.
+        md5: The MD5.
+    """
     known: dict[str, tuple[SeenImage, ...]] = {}
 
     def use(version: "_Version", pin: DataPin) -> DataUse | None:

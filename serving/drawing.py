@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from model.data.manifest import split_id
 from model.errors import InvalidInput
 from model.files import atomic_file
 from model.schemas.golden import Places
@@ -15,8 +14,9 @@ from serving.operations.detect import DetectAnswer
 from serving.operations.operation import Answer
 from serving.operations.search import SearchAnswer
 from serving.operations.verify import VerifyAnswer
+from serving.released_data import place_of
 
-_COLOURS = (
+COLOURS = (
     *("#e6194b", "#2e8b3d", "#4363d8", "#d9641a", "#911eb4", "#008080", "#9a6324", "#808000", "#c71585", "#1e6fa8", "#7f0000"),
     "#556b2f",
 )
@@ -75,22 +75,27 @@ def _with_boxes(scene: Image.Image, answer: DetectAnswer) -> Image.Image:
     draw = ImageDraw.Draw(drawn)
     size = max(12, min(drawn.size) // 40)
     font = ImageFont.load_default(size)
-    labels = sorted({each.label for each in answer.objects})
     boxes = [tuple(side * factor for side in each.box) for each in answer.objects]
-    colours = [_COLOURS[labels.index(each.label) % len(_COLOURS)] for each in answer.objects]
+    colours = colours_of([each.label for each in answer.objects])
     for box, colour in reversed([*zip(boxes, colours, strict=True)]):  # the surest lies on top
         draw.rectangle(box, outline=colour, width=max(2, size // 5))
     taken: list[_Box] = []
     for each, box, colour in zip(answer.objects, boxes, colours, strict=True):
         said = _shortened(f"{visible(each.label)} {each.score:.2f}", font, drawn.width)
-        place = _free_place(box, (font.getlength(said) + size // 2, size * 1.3), drawn.size, taken)
+        place = free_place(box, (font.getlength(said) + size // 2, size * 1.3), drawn.size, taken)
         taken.append(place)
         draw.rectangle(place, fill=colour)
         draw.text((place[0] + size // 4, (place[1] + place[3]) / 2), said, font=font, fill="white", anchor="lm")
     return drawn
 
 
-def _free_place(box: Sequence[float], size: tuple[float, float], whole: tuple[int, int], taken: Sequence[_Box]) -> _Box:
+def colours_of(labels: Sequence[str]) -> list[str]:
+    """A colour for each label, as `#rrggbb`: equal labels have one."""
+    known = sorted(set(labels))
+    return [COLOURS[known.index(label) % len(COLOURS)] for label in labels]
+
+
+def free_place(box: Sequence[float], size: tuple[float, float], whole: tuple[int, int], taken: Sequence[_Box]) -> _Box:
     """Where a label of a size goes: above its box, in it, or below it, where it covers least of the labels that are there."""
     left, top, right, bottom = box
     wide, high = size
@@ -125,14 +130,11 @@ def _side_by_side(asked: Sequence[Image.Image], answer: VerifyAnswer) -> Image.I
 
 def _found(name: str, folders: Mapping[str, Path]) -> Image.Image | None:
     """The image of a gallery entry, or the box in it that the entry is; None if no folder has it."""
-    for beginning in sorted(folders, key=len, reverse=True):
-        folder = folders[beginning].resolve()
-        path, box = split_id(name.removeprefix(beginning))
-        file = (folder / path).resolve()
-        if name.startswith(beginning) and file.is_relative_to(folder) and file.is_file():
-            image = _opened(file)
-            return image if box is None else image.crop(box)
-    return None
+    place = place_of(name, folders)
+    if place is None:
+        return None
+    image = _opened(place.file)
+    return image if place.box is None else image.crop(place.box)
 
 
 def _row(tiles: Sequence[Tile], matches: Places) -> Image.Image:
@@ -163,7 +165,7 @@ def _join(draw: ImageDraw.ImageDraw, here: _Box, there: _Box, matches: Places) -
     """Draw a line for each match between two images that lie at x, y with a width and a height."""
     for number, (x, y, u, v) in enumerate(matches):
         ends = [(box[0] + a * box[2], box[1] + b * box[3]) for box, a, b in ((here, x, y), (there, u, v))]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         draw.line(ends, fill="white", width=4)
         draw.line(ends, fill=colour, width=2)
         for end in ends:

@@ -160,6 +160,7 @@ def register_gallery(
         evidence,
         run.id if run else None,
         card=card,
+        intervals=before.intervals,
         documents={"decision": decision_folder},
         approval=decision.approval,
         starter=run.user if run else "",

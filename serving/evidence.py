@@ -58,6 +58,23 @@ def report_of(registry: Registry, runs: Runs, version: ModelVersion) -> Report:
     return _on_release(_kept(registry, runs, version, f"report/{REPORT}", Report), version)
 
 
+def kept_report(runs: Runs, run_id: str) -> Report:
+    """The report that a run kept.
+
+    Raises:
+        NotFound: It kept none.
+        InvalidInput: It is damaged.
+    """
+    with scratch_folder("evidence") as scratch:
+        return Report.load(runs.kept_file(run_id, f"report/{REPORT}", scratch))
+
+
+def kept_queries(runs: Runs, run_id: str) -> PerQuery:
+    """Figures and neighbours of every query of the report that a run kept; raises as `kept_report`."""
+    with scratch_folder("queries") as scratch:
+        return PerQuery.load(runs.kept_file(run_id, f"report/{CANDIDATE}", scratch))
+
+
 def decision_of(registry: Registry, runs: Runs, version: ModelVersion) -> Decision:
     """The gate's decision on a version; raises as `report_of`."""
     return _on_release(_kept(registry, runs, version, f"decision/{DECISION}", Decision), version)

@@ -1,11 +1,11 @@
 """What served when: the history of promotions, read from the ledger and checked against its file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from model.errors import GlocalError, InvalidInput
 from model.home import Home
-from model.schemas.promotion import Promotion
+from model.schemas.promotion import Promotion, Service
 from serving.archive import verify_archive
 from serving.deployment import serving_place
 from serving.registry.ledger import read_ledger
@@ -31,11 +31,27 @@ def served_at(history: Sequence[Promotion], moment: datetime) -> list[Promotion]
         history: Attempts of any models, oldest first.
         moment: The moment, with its time zone.
     """
-    until, found = round(1000 * moment.timestamp()), dict[str, Promotion]()
+    at, found = round(1000 * moment.timestamp()), list[Promotion]()
+    for spans in services(history).values():
+        found += [span.promotion for span in spans if span.begun <= at and (span.ended is None or at < span.ended)]
+    return found
+
+
+def services(history: Iterable[Promotion]) -> dict[str, list[Service]]:
+    """The time spans in which versions served, oldest first, by the name of their model.
+
+    Args:
+        history: Attempts of any models.
+    """
+    found: dict[str, list[Service]] = {}
     for entry in sorted(history, key=lambda entry: entry.ended or entry.when):
-        if entry.outcome == "promoted" and (entry.ended or entry.when) <= until:
-            found[entry.model] = entry
-    return [found[name] for name in sorted(found)]
+        if entry.outcome == "promoted":
+            since = entry.ended or entry.when
+            spans = found.setdefault(entry.model, [])
+            if spans:
+                spans[-1] = spans[-1].model_copy(update={"ended": since})
+            spans.append(Service(version=entry.version, begun=since, ended=None, promotion=entry))
+    return {name: found[name] for name in sorted(found)}
 
 
 def history_faults(home: Home, tracking_uri: str) -> list[str]:

@@ -39,7 +39,7 @@ from serving.rollout.leftovers import stored_versions
 _DAY_S = 86_400
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _CACHES = ("features", "images", "training", "reproductions")
-_BEGUN, _RESULT, _LOCK = "run.json", "result.json", "lock"
+_BEGUN, _RESULT, _LOCK, _ENDED = "run.json", "result.json", "lock", "ended.json"
 _LOOKED_AT = (RELEASE_MANIFEST, _BEGUN, _RESULT, ALIVE, _LOCK)
 
 
@@ -90,7 +90,7 @@ def find_garbage(home: Home, tracking_uri: str, *, days: float) -> Garbage:
         )
     if tracking_uri == home.tracking_uri:
         items += _versions(look)
-    items += [*_runs(look), *_artifacts(look)]
+    items += [*_runs(look), *_orders(look), *_artifacts(look)]
     if tracking_uri == home.tracking_uri and Environment().milvus_uri:
         try:
             items += _collections(home, {Path(item.path) for item in items})
@@ -151,6 +151,11 @@ def _runs(look: _Look) -> Iterator[GarbageItem]:
     """Logs and reports of ended runs that made no version that is kept."""
     ended = (folder for folder in look.home.runs.glob("[!.]*") if (folder / _RESULT).is_file())
     yield from look.old("runs", (folder for folder in ended if not _ids(folder) & look.needed.runs))
+
+
+def _orders(look: _Look) -> Iterator[GarbageItem]:
+    """Orders of the queue that have ended."""
+    yield from look.old("orders", (folder for folder in look.home.queue.orders.glob("[!.]*") if (folder / _ENDED).is_file()))
 
 
 def _ids(run: Path) -> set[str]:

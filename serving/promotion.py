@@ -18,11 +18,13 @@ from model.evaluation.gate import check_belong_together, check_decided
 from model.evaluation.report import REPORT
 from model.home import Home
 from model.release import Release, open_release
+from model.schemas.approval import Approval
 from model.schemas.decision import DECISION, Decision
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment
 from model.schemas.report import Report
 from model.schemas.run_record import RunRecord
+from serving.approval import give_word
 from serving.client import Client
 from serving.deployment import ModelRecords, deploy_version, fetched_release, locked_endpoint
 from serving.golden import replay_golden
@@ -72,6 +74,7 @@ def register_release(
         report.recorded(),
         run.id if run else None,
         card=card,
+        intervals=report.intervals,
         documents={"report": report_folder, "decision": decision_folder},
         approval=decision.approval,
         starter=run.user if run else "",
@@ -181,6 +184,57 @@ def promote(
         return deploy_version(
             model, endpoint, wanted, nullcontext(opened), before=before, by=by or current_user(), why=why, workers=workers
         )
+
+
+def approve(
+    version: str,
+    *,
+    home: Home,
+    tracking_uri: str,
+    name: str,
+    by: str,
+    why: str,
+    replace_other_data: bool = False,
+    instead_of: str | None = None,
+) -> tuple[Approval, Deployment | None]:
+    """An operator approves a version; it is promoted if that was the last word it needed.
+
+    Args:
+        version: The version.
+        home: GLOCAL_HOME, whose endpoint serves.
+        tracking_uri: Address of the registry.
+        name: Name of the registered and served model.
+        by: Name of the operator.
+        why: The reason.
+        replace_other_data: Whether the champion may be of another data set.
+        instead_of: The version that must still be champion; empty: none may be; None: any.
+
+    Returns:
+        What operators have said, and the promotion; None while others must approve it, or one refuses it.
+
+    Raises:
+        NotFound, InvalidInput, Forbidden: As `serving.approval.give_word`; nothing is on record.
+        Conflict: The champion was made from another data set, or is another version than `instead_of`; nothing is on record.
+        GlocalError: As `promote`; the word is on record.
+    """
+    model = ModelRecords.open(home, tracking_uri, name)
+    champion = model.registry.alias("champion")
+    if instead_of is not None and champion != version:
+        refuse_another_champion(name, champion, instead_of)
+    refuse_other_data(model.registry, model.registry.files.manifest(version).data, allowed=replace_other_data)
+    said = give_word(model.registry, model.ledger, version, "approved", by=by, why=why)
+    if not said.may_serve:
+        return said, None
+    return said, promote(
+        version,
+        home=home,
+        tracking_uri=tracking_uri,
+        name=name,
+        by=by,
+        why=f"{why} (approved by {', '.join(said.approved)})",
+        replace_other_data=replace_other_data,
+        instead_of=champion or "",
+    )
 
 
 def refuse_another_champion(name: str, champion: str | None, expected: str) -> None:

@@ -13,6 +13,7 @@ from model.errors import Conflict
 from model.evaluation.metrics import PerQuery
 from model.evaluation.won_lost import compare_queries, same_queries, save_page, won_and_lost
 from model.home import Home
+from model.schemas.comparison import Comparison
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
 from model.schemas.release_manifest import ReleaseManifest
@@ -82,8 +83,25 @@ def answered_queries(tracking_uri: str, before: ModelVersion, after: ModelVersio
     return answered
 
 
+def changed_queries(home: Home, tracking_uri: str, before: ModelVersion, after: ModelVersion) -> Comparison:
+    """The queries of the largest gains and losses, as images with their neighbours under both versions.
+
+    Args:
+        home: GLOCAL_HOME, which keeps versions of data.
+        tracking_uri: Address of the registry.
+        before: The first version.
+        after: The second version.
+
+    Raises:
+        GlocalError: As `answered_queries`; or the data are gone.
+    """
+    answered = answered_queries(tracking_uri, before, after)
+    manifest = read_manifest(fetch(answered.pin, home.data, home.datasets)).searched
+    return compare_queries(manifest, answered.before, answered.after, (before.label, after.label))
+
+
 def save_queries(home: Home, tracking_uri: str, before: ModelVersion, after: ModelVersion, file: Path) -> None:
-    """Write a self-contained page with the queries of the largest gains and losses as images.
+    """Write `changed_queries` as a self-contained page.
 
     Args:
         home: GLOCAL_HOME, which keeps versions of data.
@@ -93,11 +111,9 @@ def save_queries(home: Home, tracking_uri: str, before: ModelVersion, after: Mod
         file: The HTML file.
 
     Raises:
-        GlocalError: As `answered_queries`; or the data are gone.
+        GlocalError: As `changed_queries`.
     """
-    answered = answered_queries(tracking_uri, before, after)
-    manifest = read_manifest(fetch(answered.pin, home.data, home.datasets)).searched
-    save_page(file, compare_queries(manifest, answered.before, answered.after, (before.label, after.label)))
+    save_page(file, changed_queries(home, tracking_uri, before, after))
 
 
 def _changed_data(home: Home, before: DataPin | None, after: DataPin | None, *, notes: list[str]) -> DataChange:

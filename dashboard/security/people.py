@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -74,7 +74,9 @@ def person_of(request: Request) -> Person:
     return person
 
 
-def _requiring(role: Role) -> object:
+def requiring(role: Role) -> Any:
+    """A dependency of FastAPI: the person who asks, who must have this role."""
+
     def required(request: Request) -> Person:
         person = person_of(request)
         if not person.role.allows(role):
@@ -86,6 +88,6 @@ def _requiring(role: Role) -> object:
     return Depends(required)
 
 
-Viewer = Annotated[Person, _requiring(Role.VIEWER)]
-Operator = Annotated[Person, _requiring(Role.OPERATOR)]
-Admin = Annotated[Person, _requiring(Role.ADMIN)]
+Viewer = Annotated[Person, requiring(Role.VIEWER)]
+Operator = Annotated[Person, requiring(Role.OPERATOR)]
+Admin = Annotated[Person, requiring(Role.ADMIN)]

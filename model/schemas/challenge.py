@@ -39,3 +39,18 @@ class ServedChallenger(Schema):
     challenge: Challenge = Field(description="Its terms")
     ready: bool = Field(description="Whether one of its workers answers")
     aborted: str = Field("", description="Why the gateway does not ask it any more; empty while it does")
+
+
+class TriedOperation(Schema):
+    """What the gateway has counted and measured of one operation while a version is tried."""
+
+    answered: int = Field(0, description="Requests that the challenger answered")
+    failed: int = Field(0, description="Requests that it failed")
+    skipped: int = Field(0, description="Requests that were not mirrored because too many were")
+    compared: int = Field(0, description="Answers that were compared with the champion's; only a shadow's are")
+    agreement: float | None = Field(None, description="Mean agreement of its answers with the champion's, 0 to 1")
+    shift: float | None = Field(
+        None, description="Median of its best score less the champion's, as precise as the buckets that it is counted in"
+    )
+    seconds: float | None = Field(None, description="Mean time of its answers")
+    champion_seconds: float | None = Field(None, description="Mean time of the champion's answers meanwhile")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from model.schemas.schema import Schema
 
-GarbageKind = Literal["versions", "archives", "runs", "artifacts", "work", "datasets", "collections", "scratch"]
+GarbageKind = Literal["versions", "archives", "runs", "orders", "artifacts", "work", "datasets", "collections", "scratch"]
 
 
 class GarbageItem(Schema):

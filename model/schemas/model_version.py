@@ -8,6 +8,8 @@ from model.schemas.approval import ApprovalRule
 from model.schemas.schema import Schema
 
 Alias = Literal["challenger", "champion", "previous"]
+Interval = tuple[float, float]
+"""Lower and upper bound of a figure."""
 
 
 class ModelVersion(Schema):
@@ -24,8 +26,14 @@ class ModelVersion(Schema):
     data_rev: str = Field("", description="Commit of the data set's version")
     code_revision: str = Field("", description="Revision of the code that made the release")
     figures: dict[str, float] = Field({}, description="Figures of the report by name")
+    intervals: dict[str, Interval] = Field(
+        {}, description="Intervals of the figures by name, as far as the report has them; empty for versions of earlier revisions"
+    )
     run_id: str = Field("", description="Id of the run that made the version")
     removed: bool = Field(False, description="Whether housekeeping removed its files; the record stays")
+    signed: bool | None = Field(
+        None, description="Whether a signature is stored with it, which is checked when it is loaded; None: not recorded"
+    )
     starter: str = Field("", description="Who started that run")
     evidence_sha256: str = Field("", description="SHA-256 of the report and the decision as they were registered")
     approval: ApprovalRule | None = Field(None, description="Whose word it needs before it serves; None: nobody's")

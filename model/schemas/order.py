@@ -11,6 +11,8 @@ from model.schemas.schema import Schema
 
 ORDER_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 """Pattern of the ids of orders and of schedules: they name folders."""
+USER_NAME = r"^[^\x00-\x1f\x7f]+$"
+"""Pattern of the name of a person: it becomes an environment variable."""
 OrderId = Annotated[str, StringConstraints(pattern=ORDER_ID)]
 OrderStage = Literal["queued", "cancelled", "refused"] | RunState
 """The state of its run; before that `queued`. `cancelled`: it was taken out of the queue. `refused`: nothing was started."""
@@ -27,7 +29,7 @@ class Order(Document):
     name: str = Field("", max_length=64, description="Name of the data set; empty: after the source")
     settings: dict[str, Any] = Field({}, description="The settings that were given, by section; all others have their defaults")
     why: str = Field("a training run", max_length=2000, description="Reason, recorded with the run and with the promotion")
-    user: str = Field(min_length=1, max_length=200, description="Name of who ordered it")
+    user: str = Field(pattern=USER_NAME, max_length=200, description="Name of who ordered it")
     time: AwareDatetime = Field(
         default_factory=lambda: datetime.now(UTC), description="Time of the order; orders are executed in this order"
     )

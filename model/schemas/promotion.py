@@ -40,6 +40,15 @@ class Promotion(Schema):
         return f"{self.model} {self.before or 'nothing'} to {self.version}"
 
 
+class Service(Schema):
+    """A time span in which one version of a model served."""
+
+    version: str = Field(description="The version")
+    begun: int = Field(description="When it began to serve, in milliseconds since 1970")
+    ended: int | None = Field(description="When the next version took its place; None if it is the last one that was promoted")
+    promotion: Promotion = Field(description="The promotion by which it served")
+
+
 class Deployment(Schema):
     """The served version after a deployment."""
 

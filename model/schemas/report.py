@@ -9,7 +9,7 @@ from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
 from model.schemas.detection_figures import DetectionFigures
 from model.schemas.document import Document
-from model.schemas.figures import RetrievalFigures
+from model.schemas.figures import Figure, RetrievalFigures
 from model.schemas.gallery_record import GalleryIndex
 from model.schemas.head_figures import HeadFigures
 from model.schemas.reranking import Reranking
@@ -123,24 +123,28 @@ class Report(Document):
 
     def recorded(self) -> dict[str, float]:
         """The figures that are recorded with a run and with a registered version."""
-        figures = {name: figure.value for name, figure in self.retrieval.figures.items()}
+        figures = {name: figure.value for name, figure in self.measured.items()}
         recall = {} if self.index is None or self.index.kind == "flat" else {"gallery_recall_at_10": self.index.recall_at_10}
         latency = {"latency_ms": self.latency.median_ms, "latency_fastest_ms": self.latency.fastest_ms}
         costs = latency | {"latency_ratio": self.latency.ratio, "size_mb": self.size_mb}
-        return figures | recall | self._accepted() | self._detected() | costs | _known({"memory_mb": self.memory_mb})
+        return figures | recall | costs | _known({"calibration_error": self.calibration_error, "memory_mb": self.memory_mb})
 
-    def _accepted(self) -> dict[str, float]:
-        figures = _known({"calibration_error": self.calibration_error})
+    @property
+    def measured(self) -> dict[str, Figure]:
+        """The recorded figures that have an interval, by name."""
+        figures = dict(self.retrieval.figures)
         if self.verification and self.verification.candidate.eer:
-            figures["eer"] = self.verification.candidate.eer.value
+            figures["eer"] = self.verification.candidate.eer
         for name, found in (("tar_at_far", self.verification), ("tpir_at_fpir", self.identification)):
-            rates = found.candidate.true_accept_at if found else {}
-            figures |= {f"{name}_{rate}": figure.value for rate, figure in rates.items()}
+            figures |= {f"{name}_{rate}": figure for rate, figure in (found.candidate.true_accept_at if found else {}).items()}
+        if self.detection:
+            figures |= {"ap50": self.detection.ap50, "ap50_unlabelled": self.detection.ap50_unlabelled}
         return figures
 
-    def _detected(self) -> dict[str, float]:
-        found = self.detection
-        return {"ap50": found.ap50.value, "ap50_unlabelled": found.ap50_unlabelled.value} if found else {}
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The intervals of these figures, by name."""
+        return {name: (figure.lower, figure.upper) for name, figure in self.measured.items()}
 
 
 def _known(figures: dict[str, float | None]) -> dict[str, float]:

@@ -53,3 +53,10 @@ class RunRecord(StepRecord):
     address: str = Field("", description="Address of the endpoint; empty before the model is deployed")
     refused: tuple[str, ...] = Field((), description="Sentences of the rules of the gate that did not hold")
     steps: tuple[StepRecord, ...] = Field((), description="Steps in the order in which they began")
+
+
+class RunPage(Schema):
+    """One page of a list of runs."""
+
+    runs: tuple[RunRecord, ...] = Field(description="The runs, newest first, without their steps")
+    next: str = Field("", description="Token of the next page; empty if this is the last")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from model.schemas.document import Document
-from model.schemas.order import OrderState
+from model.schemas.order import USER_NAME, OrderState
 from model.schemas.schema import Schema
 
 SCHEDULE_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -25,7 +25,7 @@ class Schedule(Document):
     name: str = Field("", max_length=64, description="Name of the data set; empty: after the source")
     settings: dict[str, Any] = Field({}, description="The settings that were given, by section; all others have their defaults")
     why: str = Field("a scheduled run", max_length=2000, description="Reason, recorded with every run")
-    user: str = Field(min_length=1, max_length=200, description="Name of who added it, in whose name it runs")
+    user: str = Field(pattern=USER_NAME, max_length=200, description="Name of who added it, in whose name it runs")
     time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC), description="Time at which it was added")
     paused: bool = Field(False, description="Whether it orders nothing for now")
 

@@ -19,7 +19,7 @@ class RunPlan(Schema):
     """What a run that was not started yet will do, step by step."""
 
     steps: tuple[StepPlan, ...] = Field(description="The steps in their order")
-    assumes: str = Field("", description="Condition under which this holds, in one sentence; empty if it certainly does")
+    assumes: str = Field("", description="Condition under which this holds, as a clause; empty if it holds in any case")
 
 
 class StepReason(Schema):

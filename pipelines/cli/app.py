@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, diff, gallery, gc, key, lineage, models, promote, query, reproduce, run, serve
+from pipelines.cli import data, diff, gallery, gc, key, lineage, models, promote, query, reproduce, run, runs, schedule, serve
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
@@ -32,6 +32,8 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("gc")(gc.gc)
 app.add_typer(data.commands, name="data")
 app.add_typer(gallery.commands, name="gallery")
+app.add_typer(runs.commands, name="runs")
+app.add_typer(schedule.commands, name="schedule")
 app.add_typer(serve.commands, name="serve")
 app.add_typer(key.commands, name="key")
 
@@ -63,11 +65,27 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+_ELSEWHERE = {"models", "history", "lineage", "diff", "data", "promote", "rollback", "run", "runs", "schedule"}
+"""Commands that a dashboard elsewhere may be asked for."""
+
+
 @app.callback()
 def options(
+    context: typer.Context,
+    server: Annotated[
+        str,
+        typer.Option(help="Address of a dashboard that is asked in place of this machine, with the key in GLOCAL_KEY."),
+    ] = "",
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     """Train, gate, register, promote and serve image retrieval models."""
+    if server:
+        os.environ["GLOCAL_SERVER"] = server
+    if (named := os.environ.get("GLOCAL_SERVER")) and context.invoked_subcommand not in {*_ELSEWHERE, None}:
+        raise InvalidInput(
+            f"glocal {context.invoked_subcommand} works on the machine of the home alone, not by {named[:100]}.",
+            f"Run it there, without --server and GLOCAL_SERVER. What a dashboard can be asked: {', '.join(sorted(_ELSEWHERE))}.",
+        )
 
 
 @app.command("dashboard", context_settings={"ignore_unknown_options": True})

@@ -9,6 +9,7 @@ import typer
 
 from model.environment import Environment
 from model.text import counted, visible
+from pipelines.actions.action import ask
 from pipelines.cli.console import Console, say
 from pipelines.cli.options import OTHER_HOME, Json, Settings, check_page
 
@@ -64,17 +65,14 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """The data sets of this machine and their newest versions; of one data set all versions, newest first."""
-    from model.claim import check_folders
-    from model.data.versions.pin import datasets, versions
+    from pipelines.actions.data import list_datasets, list_versions
 
-    home = Environment().home
-    check_folders(home, home.data.root)
     if name:
-        found = versions(home.data, name)
+        found = ask(list_versions, name=name)
         rows = [_row(pin) | {"imported_at": moment.isoformat()} for moment, pin in found]
         lines = [_line(pin, f"{moment:%Y-%m-%d %H:%M UTC}  ") for moment, pin in found]
     else:
-        pins = datasets(home.data)
+        pins = ask(list_datasets)
         rows, lines = [_row(pin) for pin in pins], [_line(pin) for pin in pins]
     if as_json:
         print(json.dumps(rows))
@@ -82,7 +80,7 @@ def list_(
     for line in lines:
         print(line)
     if not lines:
-        say(f"No data sets in {home.root}.\n{OTHER_HOME}")
+        say(f"No data sets in {Environment().home.root}.\n{OTHER_HOME}")
 
 
 @commands.command()

@@ -9,6 +9,7 @@ import typer
 
 from model.environment import Environment
 from model.text import counted, visible
+from pipelines.actions.action import ask, refuse_elsewhere
 from pipelines.cli.console import say
 from pipelines.cli.options import Json, ModelName, check_page
 from pipelines.cli.promote import figure_text
@@ -26,15 +27,16 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Compare two versions: settings, data, figures, and queries won and lost."""
-    from serving.registry.models import choose_model
-    from serving.version_diff import diff_versions, save_queries
+    from pipelines.actions.models import diff_versions, model_of
 
     check_page(save)
     environment = Environment()
-    uri = environment.mlflow_uri
-    found = diff_versions(environment.home, uri, choose_model(uri, name), before, after)
+    found = ask(diff_versions, model=model_of(name), before=before, after=after)
     if save is not None:
-        save_queries(environment.home, uri, found.before, found.after, save)
+        from serving.version_diff import save_queries
+
+        refuse_elsewhere(environment, "glocal diff --save")
+        save_queries(environment.home, environment.mlflow_uri, found.before, found.after, save)
     if as_json:
         print(json.dumps({**found.model_dump(mode="json"), "page": str(save) if save else None}))
         return

@@ -10,6 +10,7 @@ import typer
 from model.environment import Environment
 from model.errors import InvalidInput
 from model.text import counted, visible
+from pipelines.actions.action import ask, refuse_elsewhere
 from pipelines.cli.console import say
 from pipelines.cli.models import entry_line, local_time
 from pipelines.cli.options import Json, ModelName
@@ -38,19 +39,20 @@ def lineage(
         raise InvalidInput("--mermaid draws one version.", "glocal lineage V --mermaid")
     environment = Environment()
     if version:
-        from serving.lineage import lineage_of
-        from serving.registry.models import choose_model
+        from pipelines.actions.models import model_of, show_lineage
 
-        uri = environment.mlflow_uri
-        found = lineage_of(environment.home, uri, choose_model(uri, name), version)
+        found = ask(show_lineage, model=model_of(name), version=version)
         _show_lineage(found, mermaid=mermaid, as_json=as_json)
         return
-    from serving.data_uses import uses_of_data, uses_of_image
-
     if image is not None:
+        from serving.data_uses import uses_of_image
+
+        refuse_elsewhere(environment, "glocal lineage --image")
         uses = uses_of_image(environment.home, environment.mlflow_uri, image)
     else:
-        uses = uses_of_data(environment.home, environment.mlflow_uri, data)
+        from pipelines.actions.models import list_uses
+
+        uses = ask(list_uses, data=data)
     _show_uses(uses, as_json=as_json)
 
 

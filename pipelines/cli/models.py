@@ -10,6 +10,7 @@ import typer
 from model.environment import Environment
 from model.errors import InvalidInput, NotFound
 from model.text import visible
+from pipelines.actions.action import ask, refuse_elsewhere
 from pipelines.cli.console import say
 from pipelines.cli.options import Json
 
@@ -27,13 +28,12 @@ def models(name: Name = "", as_json: Json = False) -> None:
 
     The figures are those of the report of each version, on its own data.
     """
-    from serving.registry.models import Registry, registered_models
+    from pipelines.actions.models import list_models
 
-    uri = Environment().mlflow_uri
-    known = registered_models(uri)
-    if name and name not in known:
-        raise NotFound(f"There is no model {name}.", f"Registered: {', '.join(known) or 'none'}.")
-    found = {each: Registry(uri, each).versions() for each in ([name] if name else known)}
+    found = ask(list_models)
+    if name and name not in found:
+        raise NotFound(f"There is no model {name}.", f"Registered: {', '.join(found) or 'none'}.")
+    found = {name: found[name]} if name else found
     if as_json:
         print(json.dumps({"models": {each: [one.model_dump(mode="json") for one in found[each]] for each in found}}))
         return
@@ -55,17 +55,19 @@ def history(
 
     Exit code 2 with --verify: the history, or a stored release, was changed; each fault is named.
     """
-    from serving.history import history_faults, read_history, refuse_faults, release_faults, served_at
+    from pipelines.actions.models import read_history
+    from serving.history import history_faults, refuse_faults, release_faults, served_at
 
     environment = Environment()
     if verify:
+        refuse_elsewhere(environment, "glocal history --verify")
         changed, damaged = (check(environment.home, environment.mlflow_uri) for check in (history_faults, release_faults))
         for fault in chain(changed, damaged):
             say(visible(fault))
         refuse_faults(environment.home, changed)
         if damaged:
             raise InvalidInput("Stored releases were changed.", "Restore their files from a copy, or run the pipeline again.")
-    entries = read_history(environment.mlflow_uri, name=name)
+    entries = ask(read_history, model=name)
     if at:
         entries = served_at(entries, _moment(at))
     if as_json:

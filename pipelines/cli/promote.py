@@ -14,7 +14,7 @@ from pipelines.cli.options import DryRun, Json, ModelName, Yes
 
 if TYPE_CHECKING:
     from model.schemas.approval import Approval
-    from model.schemas.promotion import Word
+    from model.schemas.promotion import Deployment
     from model.schemas.promotion_plan import FigureChange, PromotionPlan
     from serving.rollout.endpoint import Endpoint
 
@@ -76,25 +76,29 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Approve a version as an operator; once as many have as it needs, it serves. Shows first what changes."""
-    from serving.other_data import refuse_other_data
     from serving.planning import plan_promotion
-    from serving.registry.models import Registry
+    from serving.promotion import approve as say_yes
 
     environment, model = Environment(), _model(name)
     plan = plan_promotion(environment.mlflow_uri, model, version)
     by = _operator(environment)
     _check_reason(why)
     _show(plan)
-    may_replace = _may_replace(replace_other_data, yes=yes)
-    registry = Registry(environment.mlflow_uri, model)
-    refuse_other_data(registry, registry.files.manifest(version).data, allowed=may_replace)  # before the word is on record
     confirm(f"Approve version {version} of {model} as {by}?", yes=yes)
-    said = _say(environment, model, version, "approved", by=by, why=why)
-    if not said.may_serve:
+    said, done = say_yes(
+        version,
+        home=environment.home,
+        tracking_uri=environment.mlflow_uri,
+        name=model,
+        by=by,
+        why=why,
+        replace_other_data=_may_replace(replace_other_data, yes=yes),
+        instead_of=plan.serving.version if plan.serving else "",
+    )
+    if done is None:
         _tell(said, as_json=as_json)
-        return
-    why = f"{why} (approved by {', '.join(said.approved)})"
-    _promote(plan, why, by=by, replace_other_data=may_replace, as_json=as_json)
+    else:
+        _tell_promoted(plan, done, as_json=as_json)
 
 
 def refuse(
@@ -104,18 +108,14 @@ def refuse(
     as_json: Json = False,
 ) -> None:
     """Refuse a version as an operator: it does not serve, whoever approves it, until you approve it."""
-    environment = Environment()
-    _check_reason(why)
-    said = _say(environment, _model(name), version, "refused", by=_operator(environment), why=why)
-    _tell(said, as_json=as_json)
-
-
-def _say(environment: Environment, model: str, version: str, word: "Word", *, by: str, why: str) -> "Approval":
     from serving.approval import give_word
     from serving.deployment import ModelRecords
 
-    records = ModelRecords.open(environment.home, environment.mlflow_uri, model)
-    return give_word(records.registry, records.ledger, version, word, by=by, why=why)
+    environment = Environment()
+    _check_reason(why)
+    records = ModelRecords.open(environment.home, environment.mlflow_uri, _model(name))
+    by = _operator(environment)
+    _tell(give_word(records.registry, records.ledger, version, "refused", by=by, why=why), as_json=as_json)
 
 
 def _tell(said: "Approval", *, as_json: bool) -> None:
@@ -166,18 +166,6 @@ def _change(
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
         return
     confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", yes=yes)
-    _promote(plan, why, by=current_user(), replace_other_data=replace_other_data, as_json=as_json, locked=locked)
-
-
-def _promote(
-    plan: "PromotionPlan",
-    why: str,
-    *,
-    by: str,
-    replace_other_data: bool,
-    as_json: bool,
-    locked: "Endpoint | None" = None,
-) -> None:
     from serving.promotion import promote as make_it_serve
 
     environment = Environment()
@@ -186,12 +174,16 @@ def _promote(
         home=environment.home,
         tracking_uri=environment.mlflow_uri,
         name=plan.model,
-        by=by,
+        by=current_user(),
         why=why,
         replace_other_data=replace_other_data,
         instead_of=plan.serving.version if plan.serving else "",
         locked=locked,
     )
+    _tell_promoted(plan, done, as_json=as_json)
+
+
+def _tell_promoted(plan: "PromotionPlan", done: "Deployment", *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": not plan.serves, **done.model_dump(mode="json")}))
         return

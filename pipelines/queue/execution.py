@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import psutil
@@ -27,7 +28,7 @@ from pipelines.signals import signal_of
 from serving.processes import command_line, start_detached
 
 _MODULE = "pipelines.queue.order_process"
-_LOOK_S, _HEALTH_S = 0.1, 10.0
+_LOOK_S, _AGAIN_S, _HEALTH_S = 0.1, 5.0, 3.0
 _GRACE_S = 60.0
 """Seconds for a run that is ended to record that."""
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Executor:
         self._environment, self._home, self._queue = environment, environment.home, environment.home.queue
         self._id = uuid.uuid4().hex
         self._stopping = threading.Event()
+        self._said: set[str] = set()
 
     def run(self) -> None:
         """Execute what is queued, and what comes, until a signal ends this process. What then runs is ended as by Ctrl-C."""
@@ -57,9 +59,9 @@ class Executor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self._stopping.set())
         with Timer(self._environment):
-            self._close_killed_runs()
             while not self._stopping.wait(_HEALTH_S):
                 consumer.check_worker_health()
+                self._close_killed_runs()
         consumer.stop(graceful=True)
 
     def _end_what_was_under_way(self) -> None:
@@ -72,19 +74,31 @@ class Executor:
                     stored.end_as_its_run()
 
     def _execute(self, order_id: str) -> None:
-        """Execute an order, unless it was cancelled; returns when it has ended."""
+        """Execute an order, unless it was cancelled; returns when it has ended and that is noted."""
         stored = StoredOrder(self._queue.orders / order_id)
-        with hold(self._queue.lock):
-            if not stored.is_queued or self._stopping.is_set():
-                return
-            process = self._begin(stored)
-        self._await(process, stored)
-        code = process.returncode
+        try:
+            with hold(self._queue.lock):
+                if not stored.is_queued or self._stopping.is_set():
+                    return
+                process = self._begin(stored)
+        except (OSError, ValueError, GlocalError) as error:
+            headline = f"Its process cannot be started: {error}"
+            self._note(lambda: stored.end("refused", Failure(step="", headline=headline, hint=f"See {self._queue.log}.")))
+            return
+        code = self._await(process, stored)
         unforeseen = Failure(step="", headline=f"Its process ended with exit code {code}.", hint=f"See {stored.console}.")
-        with hold(self._queue.lock):
-            stored.end_as_its_run(unforeseen if code and not signal_of(code) else None)
-        if signal_of(code) == signal.SIGKILL:
-            self._close_killed_runs()
+        self._note(lambda: stored.end_as_its_run(unforeseen if code and not signal_of(code) else None))
+
+    def _note(self, end: Callable[[], None]) -> None:
+        """Note the end of an order, if need be as soon as the disk has room again: otherwise it would seem to run."""
+        while True:
+            try:
+                with hold(self._queue.lock):
+                    return end()
+            except (OSError, GlocalError) as error:
+                _log.warning("The end of an order cannot be noted: %s", error)
+                if self._stopping.wait(_AGAIN_S):
+                    return None
 
     def _begin(self, stored: StoredOrder) -> "subprocess.Popen[bytes]":
         """Note that the order is begun, which happens once whatever is killed when, and start its process."""
@@ -97,8 +111,8 @@ class Executor:
         stored.begin(begun.model_copy(update={"pid": process.pid}))
         return process
 
-    def _await(self, process: "subprocess.Popen[bytes]", stored: StoredOrder) -> None:
-        """Wait for the end of a run. Asked to end, it records that; one that does not do so in time is killed."""
+    def _await(self, process: "subprocess.Popen[bytes]", stored: StoredOrder) -> int:
+        """Wait for the end of a run; returns its exit code. One that is asked to end and does not do so in time is killed."""
         asked: float | None = None
         while process.poll() is None:
             if asked is None and (stored.is_cancelled or self._stopping.is_set()):
@@ -107,10 +121,20 @@ class Executor:
             elif asked is not None and time.monotonic() - asked > _GRACE_S:
                 _kill(process.pid)
             time.sleep(_LOOK_S)
+        return process.returncode
 
     def _close_killed_runs(self) -> None:
-        """Record runs that were killed as killed in MLflow too, which is opened only if there are any."""
-        close_runs_of(self._home, self._environment.mlflow_uri, lambda text: _log.warning("%s", text))
+        """Record runs that were killed, queued or not, as killed in MLflow, which is opened only if there are any."""
+
+        def say(text: str) -> None:
+            if text not in self._said:
+                _log.warning("%s", text)
+            self._said.add(text)
+
+        try:
+            close_runs_of(self._home, self._environment.mlflow_uri, say)
+        except Exception as error:  # of MLflow, which may be busy or away for now: the queue goes on
+            say(f"Killed runs cannot be recorded: {type(error).__name__}: {error}")
 
 
 def _kill(leader: int) -> None:

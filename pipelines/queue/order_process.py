@@ -25,8 +25,10 @@ def main() -> None:
             _run(stored, folder, environment)
     except Exception as error:
         traceback.print_exc()
-        headline, hint = (error.headline, error.hint) if isinstance(error, GlocalError) else (f"{type(error).__name__}: {error}", "")
-        stored.end_as_its_run(Failure(step="", headline=headline, hint=hint or f"See {stored.console}."))
+        told = (
+            error if isinstance(error, GlocalError) else GlocalError(f"{type(error).__name__}: {error}", f"See {stored.console}.")
+        )
+        stored.end_as_its_run(Failure(step="", headline=told.headline, hint=told.hint))
         sys.exit(1)
 
 

@@ -59,10 +59,10 @@ def refuse(environment: Environment, order: Order, error: GlocalError) -> None:
 
 def orders(environment: Environment, limit: int = 50) -> list[OrderState]:
     """The orders: what runs, what is queued in its order, and the latest `limit` that ended, newest first."""
-    stored = list(stored_orders(environment.home.queue))
+    stored, worker = list(stored_orders(environment.home.queue)), _worker(environment.home)
     ended = sorted((each for each in stored if not each.is_open), key=StoredOrder.ended_ns, reverse=True)
-    worker = _worker(environment.home)
-    states = [state for each in [*(each for each in stored if each.is_open), *ended[:limit]] if (state := _readable(each, worker))]
+    shown = [*(each for each in stored if each.is_open), *ended[:limit]]
+    states = [state for each in shown if (state := _readable(each, worker))]
     queued = sorted((each for each in states if each.state == "queued"), key=lambda each: (each.order.time, each.order.id))
     return [
         *sorted((each for each in states if each.state == "running"), key=_moment),

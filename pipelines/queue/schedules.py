@@ -36,7 +36,9 @@ def add_schedule(environment: Environment, schedule: Schedule) -> ScheduleState:
     source = check_training(schedule.source, schedule.name, parse_config(schedule.settings))
     with hold(queue.lock):
         if _file(queue, schedule.id).exists():
-            raise Conflict(f"There is a schedule {schedule.id}.", f"glocal schedule remove {schedule.id}, or choose another name.")
+            raise Conflict(
+                f"There is a schedule {schedule.id}.", f"Choose another name, or: glocal schedule remove {schedule.id}"
+            )
         schedule.model_copy(update={"source": source}).save(_file(queue, schedule.id))
     return schedule_state(environment, schedule.id)
 
@@ -83,9 +85,11 @@ def remove_schedule(environment: Environment, schedule_id: str) -> None:
 def stored_schedules(queue: QueueFolder) -> list[Schedule]:
     """The schedules by name, without when they order. Of one whose file is damaged the log says so."""
     found = []
-    for file in sorted(queue.schedules.glob("[!.]*.json")):
+    for file in sorted(queue.schedules.glob("[!.]*.json"), key=lambda each: each.stem):
         try:
-            found.append(Schedule.load(file))
+            schedule = Schedule.load(file)
+            trigger_of(schedule)
+            found.append(schedule)
         except GlocalError as error:
             _log.warning("%s", error)
     return found
@@ -98,10 +102,11 @@ def trigger_of(schedule: Schedule) -> CronTrigger:
         InvalidInput: The crontab cannot be read.
     """
     try:
-        return CronTrigger.from_crontab(schedule.crontab)
+        trigger: CronTrigger = CronTrigger.from_crontab(schedule.crontab)
     except ValueError as error:
         hint = "Give minute, hour, day, month and weekday: '0 3 * * mon' is Mondays at 3:00, '*/30 * * * *' every half hour."
         raise InvalidInput(f"The crontab {schedule.crontab!r} cannot be read: {error}", hint) from error
+    return trigger
 
 
 def fire(environment: Environment, schedule: Schedule, now: datetime | None = None) -> None:

@@ -40,7 +40,7 @@ def open_tasks(queue: QueueFolder, execute: Callable[[str], None]) -> tuple[Sqli
         "orders", filename=str(queue.tasks), results=False, serializer=JsonSerializer(), strict_fifo=True, fsync=True
     )
 
-    @tasks.task()  # type: ignore[untyped-decorator]
+    @tasks.task()
     def execute_order(order_id: str) -> None:
         execute(order_id)
 

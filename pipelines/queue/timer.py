@@ -1,5 +1,7 @@
 """The worker's clock: APScheduler fires the schedules of a home, as their files are now."""
 
+from pathlib import Path
+
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from model.environment import Environment
@@ -22,6 +24,7 @@ class Timer:
         self._environment = environment
         self._scheduler = BackgroundScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
         self._known: dict[str, Schedule] = {}
+        self._seen: dict[Path, int] = {}
 
     def __enter__(self) -> "Timer":
         self._look()
@@ -34,6 +37,10 @@ class Timer:
 
     def _look(self) -> None:
         """Fire what the files say now: new, changed, paused and removed schedules."""
+        seen = {file: file.stat().st_mtime_ns for file in self._environment.home.queue.schedules.glob("*.json")}
+        if seen == self._seen:
+            return
+        self._seen = seen
         wanted = {each.id: each for each in stored_schedules(self._environment.home.queue) if not each.paused}
         for name in [name for name, known in self._known.items() if wanted.get(name) != known]:
             self._scheduler.remove_job(name)

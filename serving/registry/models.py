@@ -1,48 +1,29 @@
 """The registry of releases: versions with evidence, and the alias of the version that serves."""
 
 import contextlib
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from math import isfinite
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from model.errors import InvalidInput, NotFound
 from model.files import remove_whole
 from model.locks import hold
 from model.release import Release
 from model.schemas.approval import ApprovalRule
-from model.schemas.model_version import Alias, ModelVersion
+from model.schemas.model_version import Alias, Interval, ModelVersion
 from model.scratch import scratch_folder
 from serving.protocol import SIGNATURE
-from serving.registry.store import experiment_id, open_client, sqlite_file
-from serving.registry.version_files import MODEL, VersionFiles
+from serving.registry.store import experiment_id, is_new, open_client, sqlite_file
+from serving.registry.version_files import CARD, MODEL, VersionFiles
+from serving.registry.version_records import REMOVED, SIGNED, intervals_tag, read_version, version_tags
 from serving.signatures import sign_release
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion as Row
 
 ALIASES: tuple[Alias, ...] = get_args(Alias)
 RELEASES = "glocal-releases"
-_CARD = "model_card.md"
 _DESCRIPTION = 5000
 """Maximum characters that MLflow keeps of a description."""
-_TEXTS = (
-    "release",
-    "embedding_space_id",
-    "data_name",
-    "data_md5",
-    "data_rev",
-    "code_revision",
-    "run_id",
-    "base_version",
-    "starter",
-    "evidence_sha256",
-)
-_REMOVED = "files_removed"
-"""Tag of a version whose files housekeeping removed."""
 _WAIT_S = 300.0
 _PATIENCE_S = 60
 _LISTED = 10_000
@@ -72,6 +53,7 @@ class Registry:
         run_id: str | None = None,
         *,
         card: str = "",
+        intervals: Mapping[str, Interval] = MappingProxyType({}),
         documents: Mapping[str, Path] = MappingProxyType({}),
         approval: ApprovalRule | None = None,
         starter: str = "",
@@ -84,6 +66,7 @@ class Registry:
             run_id: The run that made the release.
             card: The model card in Markdown. It becomes the version's description, as far as MLflow's field is long; the whole
                 card is kept beside the release.
+            intervals: Intervals of the figures, by name.
             documents: Folders that are kept with the version, by name: the report, the decision.
             approval: Whose word the version needs before it serves; None: nobody's.
             starter: Who started the run.
@@ -96,12 +79,14 @@ class Registry:
         """
         with self._alone():
             known = self.find(release.id)
-            said = {"starter": starter, "approval": approval.model_dump_json() if approval else ""}
+            said = {"starter": starter, "approval": approval.model_dump_json() if approval else "", **intervals_tag(intervals)}
             if known is None:
                 return self._register(release, {**evidence, **said}, run_id, card, documents)
-            if _REMOVED in (row := self.files.row(known)).tags:
-                self.files.store(release, sign_release(release), str(row.run_id))
-                self._client.delete_model_version_tag(self.name, known, _REMOVED)
+            if REMOVED in (row := self.files.row(known)).tags:
+                signature = sign_release(release)
+                self.files.store(release, signature, str(row.run_id))
+                self._note_signature(known, signature)
+                self._client.delete_model_version_tag(self.name, known, REMOVED)
             return known
 
     def replace_card(self, version: str, card: str) -> None:
@@ -112,7 +97,7 @@ class Registry:
         """
         stored = self.files.row(version)
         with self._alone():
-            self._client.log_text(str(stored.run_id), card, _CARD)
+            self._client.log_text(str(stored.run_id), card, CARD)
             self._client.update_model_version(self.name, version, description=_shortened(card))
 
     def sign(self, version: str) -> None:
@@ -130,6 +115,7 @@ class Registry:
             )
         with self._alone():
             self._client.log_text(str(self.files.row(version).run_id), signature, f"{MODEL}/{SIGNATURE}")
+            self._note_signature(version, signature)
 
     def set_alias(self, version: str, alias: Alias) -> None:
         """Point an alias at a version.
@@ -227,12 +213,17 @@ class Registry:
             return self.files.manifest(version.version).data.path
         return ""
 
+    def data_of(self, version: ModelVersion) -> str:
+        """The data set that a version was made from with the beginning of its revision, `name@1234567`; empty if unknown."""
+        name = self.data_name(version)
+        return f"{name}@{version.data_rev[:7]}" if name and version.data_rev else name
+
     def remove_files(self, version: str) -> None:
         """Remove the stored release of a version. Its record, figures and card stay; the same release may be registered again."""
         with self._alone():
             folder = self.files.folder(version)
             if folder is not None:
-                self._client.set_model_version_tag(self.name, version, _REMOVED, "yes")  # before: a kill leaves it to be removed
+                self._client.set_model_version_tag(self.name, version, REMOVED, "yes")  # before: a kill leaves it to be removed
                 remove_whole(folder)
 
     def remove_unfinished(self) -> int:
@@ -272,9 +263,10 @@ class Registry:
             tags={"release": release.id},
         )
         self.files.store(release, signature, own.info.run_id)
-        evidence = {**evidence, "evidence_sha256": self.files.keep(documents, own.info.run_id)}
+        kept = self.files.keep(documents, own.info.run_id)
+        evidence = {**evidence, "evidence_sha256": kept, SIGNED: "yes" if signature else "no"}
         if card:
-            self._client.log_text(own.info.run_id, card, _CARD)
+            self._client.log_text(own.info.run_id, card, CARD)
         try:
             self._client.get_registered_model(self.name)
         except MlflowException:
@@ -283,12 +275,15 @@ class Registry:
             self.name,
             source=f"{own.info.artifact_uri}/{MODEL}",
             run_id=own.info.run_id,
-            tags=_tags(release, evidence, run_id or own.info.run_id),
+            tags=version_tags(release, evidence, run_id or own.info.run_id),
             description=_shortened(card),
             await_creation_for=_PATIENCE_S,
         )
         self._client.set_terminated(own.info.run_id)  # last: a run that has not ended is not whole
         return str(made.version)
+
+    def _note_signature(self, version: str, signature: str) -> None:
+        self._client.set_model_version_tag(self.name, version, SIGNED, "yes" if signature else "no")
 
     def _aliases(self) -> dict[str, str]:
         from mlflow.exceptions import MlflowException
@@ -310,49 +305,8 @@ def _shortened(card: str) -> str:
     """The first lines of a card, as many as a description holds, and where the rest is."""
     if len(card) <= _DESCRIPTION:
         return card
-    rest = f"\n\nThe whole card is {_CARD} among the artifacts of the version's source run."
+    rest = f"\n\nThe whole card is {CARD} among the artifacts of the version's source run."
     return card[: card.rfind("\n", 0, _DESCRIPTION - len(rest))].rstrip() + rest
-
-
-def _tags(release: Release, evidence: Mapping[str, str | float], run_id: str) -> dict[str, str]:
-    figures = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in evidence.items()}
-    return {
-        **figures,
-        "release": release.id,
-        "embedding_space_id": release.embedding_space_id,
-        "data_name": release.pin.path,
-        "data_md5": release.pin.md5,
-        "data_rev": release.pin.rev,
-        "code_revision": release.manifest.code_revision,
-        "run_id": run_id,
-    }
-
-
-def _figures(tags: Mapping[str, str]) -> dict[str, float]:
-    """The finite numbers of the evidence."""
-    figures = {}
-    for name, value in tags.items():
-        with contextlib.suppress(ValueError):
-            if isfinite(number := float(value)):
-                figures[name] = number
-    return figures
-
-
-def read_version(row: "Row", aliases: Mapping[str, str]) -> ModelVersion:
-    """A version from what MLflow has on it, and the aliases of its model."""
-    version, tags = str(row.version), dict(row.tags)
-    texts = {name: tags.pop(name, "") for name in _TEXTS}
-    approval = tags.pop("approval", "")
-    return ModelVersion(
-        model=row.name,
-        version=version,
-        created=row.creation_timestamp,
-        aliases=tuple(alias for alias, at in aliases.items() if str(at) == version),
-        removed=_REMOVED in tags,
-        figures=_figures(tags),
-        approval=ApprovalRule.model_validate_json(approval) if approval else None,
-        **texts,
-    )
 
 
 def registered_models(tracking_uri: str) -> list[str]:
@@ -360,10 +314,26 @@ def registered_models(tracking_uri: str) -> list[str]:
     return sorted(str(model.name) for model in open_client(tracking_uri).search_registered_models(max_results=1000))
 
 
+def read_catalogue(tracking_uri: str) -> dict[str, list[ModelVersion]]:
+    """All registered versions that hold releases, newest first, by the name of their model; none if there is no database yet.
+
+    The store is asked as often for one version as for many.
+    """
+    if is_new(tracking_uri):
+        return {}
+    client = open_client(tracking_uri)
+    models = client.search_registered_models(max_results=1000, order_by=["name ASC"])
+    found: dict[str, list[ModelVersion]] = {str(model.name): [] for model in models}
+    aliases = {str(model.name): {str(alias): str(at) for alias, at in model.aliases.items()} for model in models}
+    for row in client.search_model_versions(max_results=_LISTED, order_by=["version_number DESC"]):
+        if row.name in found and "release" in row.tags:
+            found[row.name].append(read_version(row, aliases[row.name]))
+    return found
+
+
 def registered_versions(tracking_uri: str) -> Iterator[tuple[Registry, ModelVersion]]:
     """Every registered version that holds a release, with its registry; none if there is no database yet."""
-    file = sqlite_file(tracking_uri)
-    if file is None or os.path.lexists(file):
+    if not is_new(tracking_uri):
         for name in registered_models(tracking_uri):
             registry = Registry(tracking_uri, name)
             for version in registry.versions():
@@ -371,14 +341,8 @@ def registered_versions(tracking_uri: str) -> Iterator[tuple[Registry, ModelVers
 
 
 def every_version(tracking_uri: str) -> list[ModelVersion]:
-    """Every registered version that holds a release, the newest first, by two queries whatever their number."""
-    file = sqlite_file(tracking_uri)
-    if file is not None and not os.path.lexists(file):
-        return []
-    client = open_client(tracking_uri)
-    aliases = {str(model.name): model.aliases for model in client.search_registered_models(max_results=1000)}
-    rows = client.search_model_versions(max_results=_LISTED)
-    found = [read_version(row, aliases.get(str(row.name), {})) for row in rows if "release" in row.tags]
+    """Every registered version that holds a release, of all models, the newest first; see `read_catalogue`."""
+    found = [version for versions in read_catalogue(tracking_uri).values() for version in versions]
     return sorted(found, key=lambda each: -each.created)
 
 
@@ -388,9 +352,15 @@ def choose_model(tracking_uri: str, name: str) -> str:
     Raises:
         InvalidInput: None is named, and there is none or several.
     """
-    if name:
-        return name
-    known = registered_models(tracking_uri)
+    return name or only_model(registered_models(tracking_uri))
+
+
+def only_model(known: Sequence[str]) -> str:
+    """The only registered model.
+
+    Raises:
+        InvalidInput: There is none, or several.
+    """
     if len(known) != 1:
         raise InvalidInput(
             "Several models are registered." if known else "No model is registered.",

@@ -9,16 +9,19 @@ runs.run(run_id)                                                                
 """
 
 import json
+import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from model.disk import disk_error
-from model.errors import NotFound
+from model.errors import InvalidInput, NotFound
 from model.redaction import redacted
 from model.schemas.data_pin import DataPin
-from model.schemas.run_record import RunRecord
+from model.schemas.run_record import RunPage, RunRecord, RunState
 from model.schemas.train_report import TrainReport
 from model.schemas.training_gain import TrainingGain
 from serving.registry.records import DATASET_REVISION, KIND, PARENT, ending_note, read_run, read_step
@@ -27,6 +30,10 @@ from serving.registry.store import experiment_id, open_client
 EXPERIMENT = "glocal"
 LOSS, VALIDATION = "train/loss", "validation/map_at_r"
 """Metrics with one value for each epoch."""
+RUN_ID = r"[0-9a-f]{32}"
+"""Pattern of the id of a run."""
+OUTCOME = "outcome"
+"""Tag of a run that has ended: its state."""
 _BATCH = 100
 """Maximum parameters, tags or metrics that MLflow takes at once."""
 
@@ -174,10 +181,74 @@ class Runs:
         )
         return read_run(run, tuple(read_step(step) for step in steps))
 
+    def several(self, run_ids: Sequence[str]) -> list[RunRecord]:
+        """Some pipeline runs without their steps, in the given order: one question to the store.
+
+        Raises:
+            NotFound: One of them is none.
+        """
+        if wrong := [each for each in run_ids if not re.fullmatch(RUN_ID, each)]:
+            raise NotFound(f"There is no run {wrong[0][:100]}.")
+        named = ", ".join(f"'{each}'" for each in run_ids)
+        found = {run.info.run_id: run for run in self._client.search_runs([self._experiment], f"attributes.run_id IN ({named})")}
+        if missing := [each for each in run_ids if each not in found]:
+            raise NotFound(f"There is no run {missing[0]}.")
+        return [read_run(found[each]) for each in run_ids]
+
+    def curve(self, run_id: str, name: str) -> list[tuple[int, float]]:
+        """Step and finite value of every point of a metric, such as `VALIDATION` by epoch; empty if none was recorded."""
+        points = self._client.get_metric_history(run_id, name)
+        return [(point.step, point.value) for point in sorted(points, key=lambda each: each.step) if math.isfinite(point.value)]
+
     def runs(self, limit: int = 50) -> list[RunRecord]:
         """The latest pipeline runs, newest first, without their steps."""
-        latest = self._client.search_runs([self._experiment], max_results=10 * limit, order_by=["attributes.start_time DESC"])
-        return [read_run(run) for run in latest if PARENT not in run.data.tags][:limit]
+        return list(self.page(limit).runs)
+
+    def page(
+        self,
+        limit: int = 50,
+        token: str = "",
+        *,
+        state: RunState | None = None,
+        data: str = "",
+        kind: str = "",
+        before: datetime | None = None,
+    ) -> RunPage:
+        """One page of the pipeline runs, newest first, without their steps: one question to the store, however many runs it has.
+
+        Args:
+            limit: Maximum runs of the page.
+            token: `next` of the page before; empty for the first.
+            state: The runs in this state alone.
+            data: The runs of the data set of this name alone.
+            kind: The runs of this pipeline alone, such as training.
+            before: The runs that were started before this moment alone.
+
+        Raises:
+            InvalidInput: The token is none.
+        """
+        from mlflow.exceptions import MlflowException
+
+        given = [f"tags.`{PARENT}` IS NULL"]
+        if state:
+            given.append("attributes.status = 'RUNNING'" if state == "running" else f"tags.{OUTCOME} = {_quoted(state)}")
+        if data:
+            given.append(f"params.name = {_quoted(data)}")
+        if kind:
+            given.append(f"tags.`{KIND}` = {_quoted(kind)}")
+        if before:
+            given.append(f"attributes.start_time < {round(1000 * before.timestamp())}")
+        try:
+            found = self._client.search_runs(
+                [self._experiment],
+                " AND ".join(given),
+                max_results=limit,
+                order_by=["attributes.start_time DESC"],
+                page_token=token or None,
+            )
+        except MlflowException as error:
+            raise InvalidInput(f"The runs cannot be listed: {error.message}", "Begin at the first page.") from error
+        return RunPage(runs=tuple(map(read_run, found)), next=found.token or "")
 
     def _start(self, name: str, params: Mapping[str, Any] | None, tags: dict[str, str]) -> str:
         from mlflow.entities import Param
@@ -192,4 +263,16 @@ class Runs:
         """Record how a run ended, and the note that MLflow shows as the run's description."""
         self._client.set_terminated(run_id, status)
         record = self.run(run_id)
-        self.log(run_id, tags={"outcome": record.state, "mlflow.note.content": ending_note(record)})
+        self.log(run_id, tags={OUTCOME: record.state, "mlflow.note.content": ending_note(record)})
+
+
+def _quoted(text: str) -> str:
+    """A text in a filter of MLflow, which knows no escapes: one with a quote in it is in the other kind of quotes.
+
+    Raises:
+        InvalidInput: It has both kinds.
+    """
+    for quote in ("'", '"'):
+        if quote not in text:
+            return f"{quote}{text}{quote}"
+    raise InvalidInput(f"No run has {text!r}.")

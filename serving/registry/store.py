@@ -74,6 +74,12 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     return Path(unquote(address.path[1:])) if address.scheme.partition("+")[0] == "sqlite" and address.path else None
 
 
+def is_new(tracking_uri: str) -> bool:
+    """Whether the address is that of a SQLite store whose file nobody has made yet."""
+    file = sqlite_file(tracking_uri)
+    return file is not None and not os.path.lexists(file)
+
+
 def refuse_lost_records(tracking_uri: str, home: Home, *, needed: bool = False) -> None:
     """Refuse a SQLite store whose file is missing although it had records; see `check_not_lost`.
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 """Folder of the stored release among the files of the run that keeps a version."""
+CARD = "model_card.md"
+"""The model card among these files."""
 _EVIDENCE = "evidence"
 
 
@@ -121,6 +123,16 @@ class VersionFiles:
             return ""
         with scratch_folder("signature") as scratch:
             return self._copied(row, f"{row.source}/{SIGNATURE}", scratch).read_text(encoding="utf-8")
+
+    def card(self, version: str) -> str:
+        """The model card of a version, in Markdown.
+
+        Raises:
+            NotFound: There is no such version, or it has none.
+        """
+        row = self.row(version)
+        with scratch_folder("card") as scratch:
+            return self._copied(row, str(row.source).removesuffix(MODEL) + CARD, scratch).read_text(encoding="utf-8")
 
     def evidence(self, version: str, out: Path) -> Path:
         """Copy the documents that are kept with a version into `out`: a folder for each, by name.

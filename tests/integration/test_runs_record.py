@@ -13,12 +13,15 @@ from mlflow import MlflowClient
 from components.runtime.run_record import record_training
 from model.config import load_config
 from model.environment import Environment
-from model.errors import NotFound, Unavailable
+from model.errors import InvalidInput, NotFound, Unavailable
 from model.schemas.run_record import Failure
 from model.schemas.training_gain import TrainingGain
 from pipelines.provenance import run_name, run_params, run_tags
+from pipelines.queue.again import again
+from pipelines.step_reasons import step_reasons
 from serving.processes import wait_until
 from serving.registry.commit import code_commit
+from serving.registry.records import KIND
 from serving.registry.runs import LOSS, VALIDATION, Runs
 from tests.support.records import curve
 from tests.support.releases import make_pin
@@ -254,3 +257,42 @@ def test_a_run_that_took_its_training_from_the_cache_has_it_on_record_from_the_g
     assert curve(uri, record.steps[0].id, VALIDATION) == []
     record_training(environment, TRAINING, runs.start_step(begun, "train"))
     assert [len(curve(uri, each, VALIDATION)) for each in (begun, runs.run(begun).steps[1].id)] == [3, 3]
+
+
+def test_a_run_of_other_code_is_ordered_again_with_the_settings_that_this_code_has(runs, tmp_path):
+    config = load_config(None, ["train.epochs=7", "train.learning_rates=[0.01]", "serve.replace_other_data=true"])
+    params = run_params(str(tmp_path / "shop"), "shop", config) | {"data.licence": "2024: all", "train.start": "random"}
+    run_id = runs.start_run("old", params | {"model.method": "gone"}, {KIND: "training", "why": "spring"})
+    found = again(runs, run_id)
+    assert (found.source, found.name, found.why) == (str(tmp_path / "shop"), "", "spring")
+    train = {"epochs": 7, "learning_rates": [0.01]}
+    assert found.settings == {"train": train, "serve": {"replace_other_data": True}, "data": {"licence": "2024: all"}}
+    assert found.dropped == {"train.start": "random", "model.method": "gone"}
+    assert again(runs, runs.start_run("named", params | {"name": "other"}, {KIND: "training"})).name == "other"
+
+
+@pytest.mark.parametrize("act", [again, step_reasons])
+def test_a_run_that_is_no_training_has_no_plan(runs, act):
+    with pytest.raises(InvalidInput, match="is no training"):
+        act(runs, runs.start_run("other", {"name": "x"}, {KIND: "removal"}))
+
+
+def test_why_a_step_ran_is_told_from_the_record_alone_once_the_runs_folder_is_gone(runs, tmp_path):
+    def train(*steps, **changed):
+        params = run_params("/images", "reasoned", load_config(None, [f"train.epochs={changed.get('epochs', 3)}"]))
+        tags = run_tags(tmp_path / "gone", "", "training", "glocal run")
+        run_id = runs.start_run(f"with {len(steps)} steps", params, tags)
+        for name in steps:
+            runs.finish(runs.start_step(run_id, name))
+        runs.close(run_id, succeeded=True)
+        return run_id
+
+    train("version", "train", "index", "evaluate", "gate", "record")
+    same = train("version", "gate", "record")
+    told = {reason.step: (reason.ran, reason.why) for reason in step_reasons(runs, same)}
+    assert {name for name, (ran, _) in told.items() if not ran} == {"train", "index", "evaluate"}
+    assert told["train"][1] == "Data, settings and code are those of with 6 steps, whose result was taken."
+    other = train("version", "train", "index", "evaluate", "gate", "record", epochs=4)
+    told = {reason.step: reason.why for reason in step_reasons(runs, other)}
+    assert told["train"] == "Since the last run of these data, with 3 steps: train.epochs is 4, and was 3."
+    assert told["index"] == "Since the last run of these data, with 3 steps: train runs, whose result it takes."

@@ -1,12 +1,26 @@
 """The dashboard's application in this process, and people who ask it."""
 
+import html
+import re
+import threading
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
 from dashboard.app import make_app
 from dashboard.security.people import Role
 from model.environment import Environment
+from serving.gateway.http import make_config
+from serving.processes import bind_port, wait_until
 
 ADDRESS = "http://127.0.0.1:8090"
+
+
+def text(answer):
+    """What an answer's page says, without its tags."""
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", answer.text).split()))
 
 
 class Browser:
@@ -34,3 +48,26 @@ class Browser:
     def post(self, path, data=None, **more):
         headers = {"Origin": ADDRESS, "Accept": "text/html", **more.pop("headers", {})}
         return self.client.post(path, data={"csrf": self.csrf, **(data or {})}, headers=headers, **more)
+
+
+def addresses(app):
+    """Every address of the application with each of its methods."""
+    for route in iter_route_contexts(app.routes):
+        for method in route.methods or ():
+            yield route.path, method
+
+
+@contextmanager
+def serving_dashboard(environment):
+    """The dashboard by HTTP on a free port of loopback; yields its address."""
+    with bind_port() as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = make_config(make_app(environment, address=address))
+        config.lifespan = "on"
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        assert wait_until(lambda: server.started, deadline_s=30)
+        yield address
+        server.should_exit = True
+        thread.join(30)

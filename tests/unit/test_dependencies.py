@@ -46,6 +46,7 @@ def test_whatever_is_imported_is_declared():
         "kfp-kubernetes",
         "pydantic-core",
         "grpcio",
+        "sqlalchemy",
     }  # come with their parents
     assert [each for each, distributions in imported(PACKAGES).items() if not distributions & declared] == []
 

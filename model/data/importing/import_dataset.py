@@ -18,7 +18,7 @@ from model.data.importing.tables import find_table, list_table
 from model.data.versions.fetch import is_complete
 from model.data.versions.pin import check_name, recorded
 from model.data.versions.repository import publish, writing
-from model.errors import InvalidInput, NotFound
+from model.errors import Conflict, InvalidInput, NotFound
 from model.home import DataStore
 from model.licences import of_folder
 from model.progress import Progress
@@ -38,6 +38,7 @@ def import_dataset(
     csv: Path | None = None,
     remote: str | None = None,
     progress: Progress | None = None,
+    base: DataPin | None = None,
 ) -> ImportReport:
     """Validate, split and version a folder, a CSV or an `s3://` prefix as the data set `name` of `store`.
 
@@ -54,8 +55,10 @@ def import_dataset(
         csv: Table of the folder; default: its manifest.csv, if it has one.
         remote: Address where versions are kept as well.
         progress: Called after every step.
+        base: Version that the source was made from with some changes, if it was: see `revising`. It must still be the newest.
 
     Raises:
+        Conflict: `base` is no longer the newest version.
         Rejected: The data set has defects; the error names all of them. The store is unchanged.
         InvalidInput, NotFound, Unavailable: The source, a setting or the store cannot be used; or the name is only a default,
             and the data set of that name came from another source and has no class in common with this one.
@@ -71,10 +74,12 @@ def import_dataset(
         listing = _list(str(source), csv, staging / "source", config, findings, progress)
         config = config.model_copy(update={"licence": config.licence or of_folder(listing.root)})
         known = recorded(store, name)
+        if base is not None and (known is None or known[0].rev != base.rev):
+            raise Conflict(f"Another version of {name} was imported meanwhile.", "Repeat the change on that one.")
         if known and not findings.defects and _is_unchanged(store, known, listing, config, remote, progress):
             return ImportReport.of(*known, True, store.reports / f"{name}.txt", time.monotonic() - begun)
-        stated = stated_source(str(source), csv)
-        earlier = other_source(store, known, stated, listing.labels, named=named) if known else ""
+        stated = f"{base.named} with changes" if base else stated_source(str(source), csv)
+        earlier = other_source(store, known, stated, listing.labels, named=named) if known and not base else ""
         from model.data.importing.assembling import assemble  # torch, which an unchanged source does without
 
         record = _with_source(assemble(listing, config, remote, staging / "data", findings, progress), stated, known)

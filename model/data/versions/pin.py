@@ -65,12 +65,17 @@ def resolve(store: DataStore, reference: str) -> DataPin:
     return read_pin(repo, last, name)
 
 
-def datasets(store: DataStore) -> list[DataPin]:
-    """The newest pin of every data set, by name."""
+def dataset_names(store: DataStore) -> list[str]:
+    """The names of all data sets."""
     if not has_repository(store):
         return []
     files = git(store.repo, "ls-tree", "--name-only", "HEAD").splitlines()
-    return [resolve(store, file.removesuffix(".dvc")) for file in files if file.endswith(".dvc") and file != ".dvc"]
+    return [file.removesuffix(".dvc") for file in files if file.endswith(".dvc") and file != ".dvc"]
+
+
+def datasets(store: DataStore) -> list[DataPin]:
+    """The newest pin of every data set, by name."""
+    return [resolve(store, name) for name in dataset_names(store)]
 
 
 def versions(store: DataStore, name: str) -> list[tuple[datetime, DataPin]]:

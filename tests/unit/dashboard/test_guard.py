@@ -13,10 +13,10 @@ from model.environment import Environment
 from model.errors import Unauthorized
 from model.home import Home
 from serving.gateway.keys import Scope, create_key
-from tests.support.dashboard import ADDRESS, Browser
+from tests.support.dashboard import ADDRESS, Browser, addresses
 
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
-OPEN = {"/enter", "/healthz", "/static", "/"}
+OPEN = {"/enter", "/leave", "/healthz", "/static", "/"}
 """Addresses that need nobody signed in: they show nothing of the home."""
 
 
@@ -30,20 +30,13 @@ def folder(environment):
     return environment.home.dashboard
 
 
-def addresses(browser):
-    """Every address of the dashboard with its methods."""
-    for route in browser.app.routes:
-        for method in getattr(route, "methods", None) or ():
-            yield route.path, method
-
-
 def filled(path):
     return path.replace("{", "").replace("}", "").split(":")[0]
 
 
 def test_no_page_is_shown_to_whoever_has_not_signed_in(environment):
     stranger = Browser(environment, role=None)
-    for path, method in addresses(stranger):
+    for path, method in addresses(stranger.app):
         if path not in OPEN and method not in {"HEAD", "OPTIONS"}:
             answer = stranger.client.request(method, filled(path), headers={"Origin": ADDRESS, "Accept": "text/html"})
             assert answer.status_code in {401, 404, 422} if method == "GET" else answer.status_code in {401, 403, 422}, (
@@ -55,7 +48,7 @@ def test_no_page_is_shown_to_whoever_has_not_signed_in(environment):
 
 def test_every_change_wants_the_form_of_its_session(environment):
     browser = Browser(environment)
-    for path, method in addresses(browser):
+    for path, method in addresses(browser.app):
         if method in UNSAFE:
             answer = browser.client.request(method, filled(path), headers={"Origin": ADDRESS}, data={"csrf": "x"})
             assert answer.status_code == 403, (path, method)

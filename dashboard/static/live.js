@@ -1,0 +1,125 @@
+// Parts of a page that are kept as they are on the server: marked data-live, with an id. Without it, a reader loads the page again.
+//   data-every="2"         the page is asked for again every 2 s as long as a part says so
+//   data-ended="reload"    once this part says so no longer, the whole page is loaded again
+//   data-stream="ADDRESS"  events of a run come from there, as they happen
+"use strict";
+const PARTS = "[data-live]";
+const sources = new WeakMap();  // what the server wrote of a part
+let asking = null, stream = null, timer = null, heard = Date.now();
+
+/** Says that what the page shows is old, since when; or no longer. */
+function setStale(stale) {
+  const box = document.getElementById("stale");
+  if (!box) return;
+  if (!stale) { box.hidden = true; heard = Date.now(); return; }
+  if (!box.hidden) return;
+  box.textContent = `The dashboard does not answer. What this page shows is from ${new Date(heard).toLocaleTimeString()}.`;
+  box.hidden = false;
+}
+
+/** Puts the part as it is now in the place of the one that is shown; what the reader opened, chose or focused stays so. */
+function swap(shown, fresh) {
+  const focused = document.activeElement?.id;
+  for (const open of shown.querySelectorAll("details[id]")) {
+    const again = fresh.querySelector(`#${CSS.escape(open.id)}`);
+    if (again) again.open = open.open;
+  }
+  for (const box of shown.querySelectorAll("input[type=checkbox]:checked")) {
+    const again = fresh.querySelector(`#${CSS.escape(box.id)}`);
+    if (again) again.checked = true;
+  }
+  const scrolled = [...shown.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
+  fresh.querySelectorAll(".scroll").forEach((each, index) => queueMicrotask(() => { each.scrollLeft = scrolled[index] ?? 0; }));
+  shown.replaceWith(fresh);
+  showTimes(fresh);
+  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+/** Asks for the page again, and takes its live parts. */
+async function refresh() {
+  if (asking) return asking;
+  asking = (async () => {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+      if (answer.redirected && new URL(answer.url).pathname !== location.pathname) { location.replace(answer.url); return; }
+      if (!answer.ok) throw new Error(answer.status);
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const part of document.querySelectorAll(PARTS)) {
+        const again = fresh.getElementById(part.id);
+        if (again && part.dataset.ended === "reload" && !again.dataset.every) { location.reload(); return; }
+        if (again && again.outerHTML !== sources.get(part)) {
+          const source = again.outerHTML, kept = document.importNode(again, true);
+          swap(part, kept);
+          sources.set(kept, source);
+        }
+      }
+      setStale(false);
+    } catch { setStale(true); }
+  })();
+  await asking;
+  asking = null;
+}
+
+/** Looks again after a while, as long as a part asks for it; not while the page is hidden. */
+function schedule() {
+  clearTimeout(timer);
+  const every = document.querySelector("[data-every]")?.dataset.every;
+  if (!every || stream) return;
+  timer = setTimeout(async () => { if (!document.hidden) await refresh(); schedule(); }, 1000 * every);
+}
+
+const clock = (at) => new Date(1000 * at).toLocaleTimeString(undefined, { hour12: false });
+
+/** Adds an event of a run to its progress. */
+function show(event) {
+  for (const element of document.querySelectorAll("[data-step]")) {
+    if (element.dataset.step !== event.step || event.event !== "progress") continue;
+    if (element.tagName !== "PROGRESS") element.textContent = event.text;
+    else if (event.total) { element.max = event.total; element.value = event.done ?? 0; }
+  }
+  const log = document.getElementById("log");
+  if (!log || !event.text) return;
+  const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+  const line = document.createElement("li"), time = document.createElement("span"), step = document.createElement("b"), text = document.createElement("span");
+  line.className = event.event;
+  time.className = "clock";
+  [time.textContent, step.textContent, text.textContent] = [clock(event.at), event.step, event.text];
+  line.append(time, " ", step, " ", text);
+  log.append(line);
+  while (log.children.length > 400) log.firstElementChild.remove();
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
+/** Follows a run; the browser itself connects again, and goes on after the last event that it got. */
+function follow(address) {
+  let soon = null;
+  const later = (wait) => { soon ??= setTimeout(async () => { soon = null; await refresh(); }, wait); };
+  stream = new EventSource(address);
+  stream.onopen = () => { if (!document.getElementById("stale").hidden) { setStale(false); later(0); } };
+  stream.addEventListener("events", (message) => {
+    heard = Date.now();
+    const events = JSON.parse(message.data);
+    events.forEach(show);
+    if (events.some((event) => event.event !== "progress" || event.total)) later(events.some((event) => event.event !== "progress") ? 100 : 2000);
+  });
+  stream.addEventListener("end", async (message) => {
+    stream.close();
+    stream = null;
+    await refresh();
+    say(`The run has ended: ${JSON.parse(message.data)}.`);
+    schedule();
+  });
+  stream.onerror = () => {
+    setStale(true);
+    if (stream?.readyState === EventSource.CLOSED) { stream = null; location.reload(); }
+  };
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const time of document.querySelectorAll(".clock[data-at]")) time.textContent = clock(time.dataset.at);
+  const log = document.getElementById("log");
+  if (log) log.scrollTop = log.scrollHeight;
+  const address = document.querySelector("[data-stream]")?.dataset.stream;
+  if (address) follow(address); else schedule();
+});
+document.addEventListener("visibilitychange", () => { if (!document.hidden && document.querySelector("[data-every]")) refresh().then(schedule); });

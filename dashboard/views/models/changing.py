@@ -1,0 +1,256 @@
+"""The changes of what serves: a form that shows first what changes, and how a change goes that was asked for.
+
+A version is promoted, rolled back or approved by a process of its own (`dashboard.changes`); a refusal is a word on record, and
+needs none.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from dashboard.changes.state import begin_change, refuse_second, standing
+from dashboard.rendering import page
+from dashboard.security.people import Operator, Viewer
+from dashboard.views.models.figures import figure_rows
+from dashboard.views.models.listing import Known, known_model
+from dashboard.views.models.version import found_version
+from model.environment import Environment
+from model.errors import Conflict, GlocalError
+from model.schemas.model_version import ModelVersion
+from model.schemas.promotion_plan import PromotionPlan
+
+router = APIRouter(include_in_schema=False)
+Asked = Literal["promote", "rollback", "approve", "refuse"]
+_LONGEST = 500
+"""Maximum characters of a reason."""
+_TITLES: Mapping[Asked, str] = {
+    "promote": "Promote version {}",
+    "rollback": "Roll back to version {}",
+    "approve": "Approve version {}",
+    "refuse": "Refuse version {}",
+}
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What was typed into a form.
+
+    Attributes:
+        why: The reason.
+        confirm: The name that was typed to confirm.
+        before: The version that was champion when the form was made; empty if there was none.
+        key: Key of the form.
+        other_data: Whether it was said that a version of another data set is replaced.
+    """
+
+    why: str = ""
+    confirm: str = ""
+    before: str = ""
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+    other_data: bool = False
+
+
+def filled(
+    why: Annotated[str, Form()] = "",
+    confirm: Annotated[str, Form()] = "",
+    before: Annotated[str, Form()] = "",
+    key: Annotated[str, Form()] = "",
+    other_data: Annotated[bool, Form()] = False,
+) -> Filled:
+    """The form of a request."""
+    return Filled(why.strip(), confirm.strip(), before, key, other_data)
+
+
+def model_address(name: str) -> str:
+    """The address of a model's page."""
+    return f"/models/{quote(name, safe='')}"
+
+
+@router.get("/models/{name}/changes/{change}")
+def how_it_goes(request: Request, person: Viewer, name: str, change: str) -> Response:
+    """A change that was asked for: under way, succeeded or failed."""
+    found = standing(request.app.state.environment.home, change)
+    return page(request, "models/change.html", part="models", found=found)
+
+
+@router.get("/models/{name}/rollback")
+def rollback_form(request: Request, person: Operator, name: str) -> Response:
+    """What a rollback would change."""
+    return _form(request, name, _previous(request, name), "rollback")
+
+
+@router.post("/models/{name}/rollback")
+def roll_back(
+    request: Request,
+    person: Operator,
+    name: str,
+    why: Annotated[str, Form()] = "",
+    confirm: Annotated[str, Form()] = "",
+    before: Annotated[str, Form()] = "",
+    key: Annotated[str, Form()] = "",
+) -> Response:
+    """Begin a rollback."""
+    return _begin(request, person, name, _previous(request, name), "rollback", filled(why, confirm, before, key))
+
+
+@router.get("/models/{name}/{version}/{asked}")
+def form(request: Request, person: Operator, name: str, version: str, asked: Literal["promote", "approve", "refuse"]) -> Response:
+    """What a promotion, an approval or a refusal would change."""
+    return _form(request, name, version, asked)
+
+
+@router.post("/models/{name}/{version}/{asked}")
+def begin(
+    request: Request,
+    person: Operator,
+    name: str,
+    version: str,
+    asked: Literal["promote", "approve", "refuse"],
+    why: Annotated[str, Form()] = "",
+    confirm: Annotated[str, Form()] = "",
+    before: Annotated[str, Form()] = "",
+    key: Annotated[str, Form()] = "",
+    other_data: Annotated[bool, Form()] = False,
+) -> Response:
+    """Begin a promotion or an approval, or record a refusal."""
+    return _begin(request, person, name, version, asked, filled(why, confirm, before, key, other_data))
+
+
+def _previous(request: Request, name: str) -> str:
+    """The version that a rollback brings back."""
+    from serving.planning import plan_rollback
+
+    return plan_rollback(request.app.state.environment.mlflow_uri, name).wanted.version
+
+
+def _form(
+    request: Request,
+    name: str,
+    number: str,
+    asked: Asked,
+    *,
+    typed: Filled | None = None,
+    mistakes: Mapping[str, str] | None = None,
+    error: GlocalError | None = None,
+) -> Response:
+    """The form with what it would change; `typed` and its mistakes if it was filled in wrongly."""
+    from serving.planning import plan_promotion
+
+    environment: Environment = request.app.state.environment
+    known = known_model(environment, name)
+    version = found_version(known, number).version
+    plan = plan_promotion(environment.mlflow_uri, name, version.version)
+    obstacle = _obstacle(environment, known, version, plan, asked, request.scope["person"].name)
+    before = plan.serving.version if plan.serving else ""
+    fresh = Filled(before=before)
+    status = error.http_status if error else 422 if mistakes else 200
+    return page(
+        request,
+        "models/asked.html",
+        part="models",
+        status=status,
+        asked=asked,
+        title=_TITLES[asked].format(version.version),
+        known=known,
+        plan=plan,
+        figures=figure_rows(plan.wanted, plan.serving),
+        said=known.approvals.get(version.version),
+        obstacle=obstacle,
+        typed=Filled(typed.why, typed.confirm, before, fresh.key, typed.other_data) if typed else fresh,
+        mistakes=mistakes or {},
+        error=error,
+        word=f"{name} {version.version}",
+    )
+
+
+def _begin(request: Request, person: Operator, name: str, number: str, asked: Asked, typed: Filled) -> Response:
+    """Make the change that a form asks for, unless something in it is wrong: then the form is shown again."""
+    from serving.planning import plan_promotion
+
+    environment: Environment = request.app.state.environment
+    known = known_model(environment, name)
+    version = found_version(known, number).version
+    plan = plan_promotion(environment.mlflow_uri, name, version.version)
+    mistakes = _mistakes(typed, f"{name} {version.version}", other_data=plan.other_data and asked in {"promote", "approve"})
+    if mistakes:
+        return _form(request, name, version.version, asked, typed=typed, mistakes=mistakes)
+    try:
+        if (plan.serving.version if plan.serving else "") != typed.before:
+            raise Conflict("Another version became champion meanwhile.", "Look at what would change now, and decide again.")
+        if obstacle := _obstacle(environment, known, version, plan, asked, person.name):
+            raise obstacle
+        if asked == "refuse":
+            _refuse(environment, name, version.version, by=person.name, why=typed.why)
+            return RedirectResponse(f"{model_address(name)}/{version.version}", 303)
+        change = begin_change(
+            environment.home,
+            typed.key,
+            asked,
+            name,
+            version.version,
+            before=typed.before,
+            by=person.name,
+            why=typed.why,
+            replace_other_data=typed.other_data,
+        )
+    except GlocalError as error:
+        return _form(request, name, version.version, asked, typed=typed, error=error)
+    return RedirectResponse(f"{model_address(name)}/changes/{change.id}", 303)
+
+
+def _mistakes(typed: Filled, word: str, *, other_data: bool) -> dict[str, str]:
+    """What is wrong in a form, by the name of the field."""
+    found = {}
+    if not typed.why:
+        found["why"] = "A change needs a reason."
+    elif len(typed.why) > _LONGEST:
+        found["why"] = f"The reason has {len(typed.why)} characters; at most {_LONGEST} are kept."
+    if " ".join(typed.confirm.split()) != word:
+        found["confirm"] = f"Type {word} to confirm."
+    if other_data and not typed.other_data:
+        found["other_data"] = "The champion was made from another data set. Say that it is to be replaced."
+    return found
+
+
+def _obstacle(
+    environment: Environment, known: Known, version: ModelVersion, plan: PromotionPlan, asked: Asked, by: str
+) -> GlocalError | None:
+    """Why a change cannot be made, whatever is typed; None if it can."""
+    from serving.approval import check_word
+    from serving.deployment import ModelRecords
+
+    said = known.approvals.get(version.version)
+    try:
+        if asked in {"approve", "refuse"}:
+            records = ModelRecords.open(environment.home, environment.mlflow_uri, known.name)
+            check_word(records.registry, records.ledger, version.version, "approved" if asked == "approve" else "refused", by=by)
+        elif plan.serves and known.serving.agrees:
+            raise Conflict(f"{version.label} serves already.", "Nothing would change.")
+        elif said is not None and not said.may_serve:
+            needed = f"{version.label} needs the approval of {said.rule.approvers}, and has not got it."
+            raise Conflict(needed, "An operator approves it on its page.")
+        if asked != "refuse":
+            if version.removed:
+                raise Conflict(f"The files of {version.label} were removed.", "Run the pipeline again.")
+            if plan.unsigned:
+                raise Conflict(
+                    f"{version.label} is not signed, and only signed versions are loaded here.",
+                    f"Where the signing key is: glocal sign {version.version} --name {known.name}.",
+                )
+            refuse_second(environment.home)
+    except GlocalError as error:
+        return error
+    return None
+
+
+def _refuse(environment: Environment, name: str, number: str, *, by: str, why: str) -> None:
+    from serving.approval import give_word
+    from serving.deployment import ModelRecords
+
+    records = ModelRecords.open(environment.home, environment.mlflow_uri, name)
+    give_word(records.registry, records.ledger, number, "refused", by=by, why=why)

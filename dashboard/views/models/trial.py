@@ -1,0 +1,166 @@
+"""A version is tried beside the one that serves, as a shadow or a canary: started, watched, ended."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from dashboard.changes.state import begin_change, refuse_second, under_way
+from dashboard.rendering import page
+from dashboard.security.people import Operator, Viewer
+from dashboard.views.models.changing import model_address
+from dashboard.views.models.listing import Known, known_model
+from dashboard.views.models.version import found_version
+from model.errors import Conflict, GlocalError
+from model.schemas.challenge import TriedOperation
+from model.schemas.model_version import ModelVersion
+
+router = APIRouter(include_in_schema=False)
+_FRESH = {"mode": "shadow", "share": "10", "errors": "5", "latency": "2", "workers": "1"}
+_LIMITS = {
+    "share": (0.0, 100.0, "A percentage from 0 to 100."),
+    "errors": (0.0, 100.0, "A percentage from 0 to 100."),
+    "latency": (1.0, 1000.0, "A number from 1 to 1000."),
+    "workers": (1.0, 16.0, "A whole number from 1 to 16."),
+}
+"""Lowest and highest value of each field, and what a mistake is told."""
+
+
+@router.get("/models/{name}/trial")
+def watch(request: Request, person: Viewer, name: str) -> Response:
+    """The version that is tried, its terms, and what was measured."""
+    environment = request.app.state.environment
+    known, error = known_model(environment, name), None
+    measured: dict[str, TriedOperation] = {}
+    if known.serving.challenger is not None:
+        try:
+            measured = _measured(request, known)
+        except GlocalError as unread:
+            error = unread
+    shown: dict[str, Any] = {
+        "known": known,
+        "measured": measured,
+        "error": error,
+        "change": under_way(environment.home),
+        "now": datetime.now(UTC),
+    }
+    return page(request, "models/trial.html", part="models", key=secrets.token_hex(8), **shown)
+
+
+@router.post("/models/{name}/trial/end")
+def end(request: Request, person: Operator, name: str, key: Annotated[str, Form()] = "") -> Response:
+    """Begin to end the trial."""
+    environment = request.app.state.environment
+    challenger = known_model(environment, name).serving.challenger
+    if challenger is None:
+        raise Conflict(f"No version of {name[:100]} is tried.", "It has been ended already.")
+    change = begin_change(environment.home, key, "end", name, challenger.version, by=person.name)
+    return RedirectResponse(f"{model_address(name)}/changes/{change.id}", 303)
+
+
+@router.get("/models/{name}/{version}/trial")
+def form(request: Request, person: Operator, name: str, version: str) -> Response:
+    """The form that starts a trial."""
+    known = known_model(request.app.state.environment, name)
+    return _form(request, known, found_version(known, version).version, _FRESH)
+
+
+@router.post("/models/{name}/{version}/trial")
+def start(
+    request: Request,
+    person: Operator,
+    name: str,
+    version: str,
+    key: Annotated[str, Form()] = "",
+    mode: Annotated[str, Form()] = "",
+    share: Annotated[str, Form()] = "",
+    errors: Annotated[str, Form()] = "",
+    latency: Annotated[str, Form()] = "",
+    workers: Annotated[str, Form()] = "",
+) -> Response:
+    """Begin to start a trial."""
+    environment = request.app.state.environment
+    known = known_model(environment, name)
+    tried = found_version(known, version).version
+    typed = {"mode": mode, "share": share, "errors": errors, "latency": latency, "workers": workers}
+    values, mistakes = _read(typed)
+    if mistakes:
+        return _form(request, known, tried, typed, mistakes=mistakes)
+    try:
+        if obstacle := _obstacle(request, known, tried):
+            raise obstacle
+        change = begin_change(environment.home, key, "challenge", name, tried.version, by=person.name, **values)
+    except GlocalError as error:
+        return _form(request, known, tried, typed, error=error)
+    return RedirectResponse(f"{model_address(name)}/changes/{change.id}", 303)
+
+
+def _form(
+    request: Request,
+    known: Known,
+    version: ModelVersion,
+    typed: Mapping[str, str],
+    *,
+    mistakes: Mapping[str, str] | None = None,
+    error: GlocalError | None = None,
+) -> Response:
+    status = error.http_status if error else 422 if mistakes else 200
+    shown = {"known": known, "version": version, "typed": typed, "mistakes": mistakes or {}, "error": error}
+    obstacle = None if error else _obstacle(request, known, version)
+    return page(request, "models/try.html", part="models", status=status, key=secrets.token_hex(8), obstacle=obstacle, **shown)
+
+
+def _obstacle(request: Request, known: Known, version: ModelVersion) -> GlocalError | None:
+    """Why a version cannot be tried, whatever is typed; None if it can."""
+    champion = known.champion
+    try:
+        if known.serving.version is None:
+            raise Conflict(f"No version of {known.name} serves, so none can be tried beside it.", known.serving.hint)
+        if known.serving.version == version.version:
+            raise Conflict(f"{version.label} serves.", "Another version is tried beside it.")
+        if version.removed:
+            raise Conflict(f"The files of {version.label} were removed.", "Run the pipeline again.")
+        if champion is not None and version.data_name != champion.data_name:
+            raise Conflict(
+                f"{version.label} was made from {version.data_name or 'unknown data'}, the champion from {champion.data_name}.",
+                "A version is tried beside one of the same data set.",
+            )
+        refuse_second(request.app.state.environment.home)
+    except GlocalError as error:
+        return error
+    return None
+
+
+def _read(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The terms that were typed, and what is wrong with them by the name of the field."""
+    numbers, mistakes = dict[str, float](), dict[str, str]()
+    for name, (lowest, highest, said) in _LIMITS.items():
+        try:
+            numbers[name] = float(typed[name])
+            right = lowest <= numbers[name] <= highest and (name != "workers" or numbers[name].is_integer())
+        except ValueError:
+            right = False
+        if not right:
+            mistakes[name] = said
+    if typed["mode"] not in {"shadow", "canary"}:
+        mistakes["mode"] = "Choose shadow or canary."
+    if mistakes:
+        return {}, mistakes
+    terms = {"max_latency_ratio": numbers["latency"], "workers": int(numbers["workers"])}
+    shares = {"share": numbers["share"] / 100, "max_error_rate": numbers["errors"] / 100}
+    return {"mode": typed["mode"], **shares, **terms}, {}
+
+
+def _measured(request: Request, known: Known) -> dict[str, TriedOperation]:
+    """What the gateway has measured of the version that is tried, by operation."""
+    from serving import server
+    from serving.challenge_progress import challenge_progress
+
+    home, challenger = request.app.state.environment.home, known.serving.challenger
+    address = server.status(home).address
+    if challenger is None:
+        return {}
+    return challenge_progress(home.serve, address, known.name, version=challenger.version, champion=known.serving.version or "")

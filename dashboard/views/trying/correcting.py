@@ -1,0 +1,132 @@
+"""Corrections: kept from an answer that was wrong, looked at, accepted into a data set, or dropped."""
+
+from collections import defaultdict
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from dashboard.images import small_file
+from dashboard.rendering import page
+from dashboard.security.people import Operator, Viewer
+from dashboard.views.trying.asking import Form, sent_images
+from dashboard.views.trying.served import choose_served
+from dashboard.views.trying.tokens import Tokens
+from model.errors import GlocalError, InvalidInput
+from model.home import Home
+from model.schemas.correction import Correction
+from model.text import counted
+from pipelines.errands.state import begin_errand, errands, new_id
+from serving.corrections import (
+    MAX_CORRECTIONS,
+    check_label,
+    correction_image,
+    corrections,
+    drop_correction,
+    find_correction,
+    keep_correction,
+)
+
+router = APIRouter()
+
+
+@router.get("/try/corrections")
+def list_corrections(request: Request, person: Viewer, kept: str = "") -> Response:
+    """The corrections by data set; `kept` is the one that was just made."""
+    return _page(request, kept=kept)
+
+
+@router.post("/try/corrections")
+def correct(request: Request, person: Viewer, form: Form) -> Response:
+    """Keep the image of an answer with its right label."""
+    home = _home(request)
+    label, token = str(form.get("label", "")), str(form.get("token", ""))
+    try:
+        asked = Tokens(request.app.state.sessions.key).read(token)
+        check_label(label)  # before the image, so that the field that is wrong is named
+        images = sent_images(home, choose_served(home, asked.model), form)
+        if len(images) != 1:
+            raise InvalidInput("The image that was asked about is missing.", "Choose it again: it was not stored.")
+        made = keep_correction(home, images[0].data, label=label, name=images[0].name, by=person.name, asked=asked)
+    except GlocalError as error:
+        return page(
+            request,
+            "try/correct.html",
+            part="try",
+            status=error.http_status,
+            error=error,
+            label=label,
+            token=token,
+            example=str(form.get("example", "")),
+        )
+    return RedirectResponse(f"/try/corrections?kept={made.id}", 303)
+
+
+@router.get("/try/corrections/{correction_id}/image")
+def image(request: Request, person: Viewer, correction_id: str, side: int = 320) -> Response:
+    """The small image of a correction."""
+    home = _home(request)
+    return small_file(correction_image(home, find_correction(home, correction_id)), side)
+
+
+@router.post("/try/corrections/change")
+def change(request: Request, person: Operator, form: Form) -> Response:
+    """Accept the corrections that were chosen into their data set, or drop them."""
+    home = _home(request)
+    ids = [each for each in form.getlist("id") if isinstance(each, str)]
+    try:
+        chosen = [find_correction(home, each) for each in ids]
+        if not chosen:
+            raise InvalidInput("No correction is chosen.", "Choose the ones that are meant.")
+        if form.get("do") == "drop":
+            for each in chosen:
+                drop_correction(home, each.id)
+            return RedirectResponse("/try/corrections", 303)
+        key = str(form.get("key", ""))
+        errand = begin_errand(home, "revise", _title(chosen), {"corrections": ids}, by=person.name, errand_id=key)
+    except GlocalError as error:
+        return _page(request, error=error, chosen=ids)
+    return RedirectResponse(f"/try/work/{errand.id}", 303)
+
+
+def _title(chosen: list[Correction]) -> str:
+    """What accepting some corrections does.
+
+    Raises:
+        InvalidInput: They are of several data sets, or one is accepted already.
+    """
+    names = sorted({each.data for each in chosen})
+    if len(names) > 1:
+        raise InvalidInput(f"These corrections are of {' and '.join(names)}.", "Accept those of one data set at a time.")
+    if any(each.accepted for each in chosen):
+        raise InvalidInput("One of these corrections is accepted already.", "Load the page again.")
+    return f"{counted(len(chosen), 'correction')} into {names[0]}"
+
+
+def _page(request: Request, *, kept: str = "", error: GlocalError | None = None, chosen: list[str] | None = None) -> Response:
+    home = _home(request)
+    by_data: defaultdict[str, list[Correction]] = defaultdict(list)
+    accepted = []
+    for each in corrections(home):
+        if each.accepted:
+            accepted.append(each)
+        else:
+            by_data[each.data].append(each)
+    return page(
+        request,
+        "try/corrections.html",
+        part="try",
+        status=error.http_status if error else 200,
+        by_data=dict(sorted(by_data.items())),
+        accepted=accepted,
+        kept=kept,
+        error=error,
+        chosen=chosen or [],
+        most=MAX_CORRECTIONS,
+        new_id=new_id,
+        work=[each for each in errands(home, "revise") if each.state == "running"],
+    )
+
+
+def _home(request: Request) -> Home:
+    home: Home = request.app.state.environment.home
+    return home

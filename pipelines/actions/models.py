@@ -1,0 +1,103 @@
+"""Actions on models: versions, where they come from, what a change would change, and the changes."""
+
+from model.errors import InvalidInput
+from model.schemas.lineage import DataUses, Lineage
+from model.schemas.model_version import ModelVersion
+from model.schemas.promotion import Deployment, Promotion
+from model.schemas.promotion_plan import PromotionPlan
+from model.schemas.version_diff import VersionDiff
+from pipelines.actions.action import Caller, action, ask
+
+
+@action("GET", "/models")
+def list_models(caller: Caller) -> dict[str, list[ModelVersion]]:
+    """The registered versions of every model, newest first, by name of the model."""
+    from serving.registry.models import read_catalogue
+
+    return read_catalogue(caller.environment.mlflow_uri)
+
+
+def model_of(name: str) -> str:
+    """The named model, or the only one.
+
+    Raises:
+        NotFound: No model is registered.
+        InvalidInput: None is named, and several are registered.
+    """
+    if name:
+        return name
+    from serving.registry.models import only_model
+
+    return only_model(list(ask(list_models)))
+
+
+@action("GET", "/history")
+def read_history(caller: Caller, model: str = "") -> list[Promotion]:
+    """Every attempt to change what serves, oldest first; of one model where it is named."""
+    from serving.history import read_history as read
+
+    return read(caller.environment.mlflow_uri, name=model)
+
+
+@action("GET", "/models/{model}/versions/{version}/lineage")
+def show_lineage(caller: Caller, model: str, version: str) -> Lineage:
+    """Where a version comes from, and what became of it."""
+    from serving.lineage import lineage_of
+
+    return lineage_of(caller.environment.home, caller.environment.mlflow_uri, model, version)
+
+
+@action("GET", "/uses")
+def list_uses(caller: Caller, data: str) -> DataUses:
+    """The versions that a data set, or name@revision, went into."""
+    from serving.data_uses import uses_of_data
+
+    return uses_of_data(caller.environment.home, caller.environment.mlflow_uri, data)
+
+
+@action("GET", "/models/{model}/diff")
+def diff_versions(caller: Caller, model: str, before: str, after: str) -> VersionDiff:
+    """Two versions side by side: settings, data, figures, queries won and lost."""
+    from serving.version_diff import diff_versions as diff
+
+    return diff(caller.environment.home, caller.environment.mlflow_uri, model, before, after)
+
+
+@action("GET", "/models/{model}/versions/{version}/plan")
+def plan_promotion(caller: Caller, model: str, version: str) -> PromotionPlan:
+    """What would change if a version served."""
+    from serving.planning import plan_promotion as plan
+
+    return plan(caller.environment.mlflow_uri, model, version)
+
+
+@action("GET", "/models/{model}/rollback")
+def plan_rollback(caller: Caller, model: str) -> PromotionPlan:
+    """What would change if the version before served again."""
+    from serving.planning import plan_rollback as plan
+
+    return plan(caller.environment.mlflow_uri, model)
+
+
+@action("POST", "/models/{model}/versions/{version}/promote", "operator")
+def promote_version(
+    caller: Caller, model: str, version: str, why: str, replace_other_data: bool = False, instead_of: str = ""
+) -> Deployment:
+    """Make a version the one that serves, once it has answered its golden queries.
+
+    `instead_of` is the version that serves as the caller knows it: if another one does, nothing is changed.
+    """
+    from serving.promotion import promote
+
+    if not why.strip():
+        raise InvalidInput("This needs a reason.", "Say why.")
+    return promote(
+        version,
+        home=caller.environment.home,
+        tracking_uri=caller.environment.mlflow_uri,
+        name=model,
+        by=caller.name,
+        why=why,
+        replace_other_data=replace_other_data,
+        instead_of=instead_of,
+    )

@@ -1,0 +1,162 @@
+"""Actions on runs: what was run, what is queued, starting, cancelling, and runs that recur."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from model.errors import InvalidInput
+from model.schemas.order import Order, OrderState
+from model.schemas.run_event import RunEvent
+from model.schemas.run_record import RunRecord
+from model.schemas.schedule import Schedule, ScheduleState
+from model.schemas.schema import Schema
+from model.schemas.step_plan import RunPlan
+from pipelines.actions.action import Caller, action
+
+_LONGEST = 1000
+"""Maximum runs or orders that are listed at once."""
+_ENDED_S = 120.0
+"""Seconds for a run that is cancelled to record that."""
+
+
+class Events(Schema):
+    """What an order's run has reported since an offset."""
+
+    state: OrderState = Field(description="The order, and what became of it")
+    events: tuple[RunEvent, ...] = Field((), description="The events after the offset")
+    offset: int = Field(0, ge=0, description="The offset after them, to ask on from")
+
+
+@action("GET", "/runs")
+def list_runs(caller: Caller, limit: int = 50) -> list[RunRecord]:
+    """The latest runs, newest first, without their steps. No database is made to look."""
+    from serving.registry.runs import Runs
+    from serving.registry.store import refuse_lost_records, sqlite_file
+
+    uri = caller.environment.mlflow_uri
+    refuse_lost_records(uri, caller.environment.home)
+    file = sqlite_file(uri)
+    return Runs(uri).runs(_bounded(limit)) if file is None or file.exists() else []
+
+
+@action("GET", "/runs/{run_id}")
+def show_run(caller: Caller, run_id: str) -> RunRecord:
+    """One run with its steps."""
+    from serving.registry.runs import Runs
+
+    return Runs(caller.environment.mlflow_uri).run(run_id)
+
+
+@action("GET", "/orders")
+def list_orders(caller: Caller, limit: int = 50) -> list[OrderState]:
+    """What runs, what is queued, and what ended last."""
+    from pipelines.queue.orders import orders
+
+    return orders(caller.environment, _bounded(limit))
+
+
+@action("POST", "/orders", "operator")
+def order_run(
+    caller: Caller,
+    source: str,
+    name: str = "",
+    settings: dict[str, Any] | None = None,
+    why: str = "a training run",
+    key: str = "",
+    again_of: str = "",
+) -> Order:
+    """Queue a training. The same `key` is the same run, however often it is sent."""
+    from pipelines.queue.orders import submit
+    from pipelines.queue.worker import ensure_worker
+    from pipelines.running import new_name
+
+    given = {"source": source, "name": name, "settings": settings or {}, "why": why, "again_of": again_of}
+    order = Order.given(id=key or new_name(), user=caller.name, **given)
+    kept = submit(caller.environment, order)
+    ensure_worker(caller.environment)
+    return kept
+
+
+@action("GET", "/plan")
+def plan_run(caller: Caller, source: str, name: str = "", settings: str = "{}") -> RunPlan:
+    """Which steps of a training would be taken from the cache, and which would run; `settings` is a JSON object."""
+    from model.config import parse_config
+    from pipelines.queue.preview import preview
+
+    try:
+        tree = json.loads(settings)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("The settings are no JSON object.", 'Such as {"train": {"epochs": 20}}.') from error
+    return preview(source, name, parse_config(tree), caller.environment)
+
+
+@action("GET", "/orders/{order_id}")
+def show_order(caller: Caller, order_id: str, offset: int = 0) -> Events:
+    """An order, and the events of its run after a byte offset."""
+    from components.runtime.events import read_events
+    from pipelines.queue.orders import order_state
+
+    state = order_state(caller.environment, order_id)  # first, so that all events of a run that has ended are read
+    events, after = read_events(Path(state.folder), max(0, offset)) if state.folder else ([], 0)
+    return Events(state=state, events=tuple(events), offset=after)
+
+
+@action("DELETE", "/orders/{order_id}", "operator")
+def cancel_order(caller: Caller, order_id: str) -> OrderState:
+    """Take an order out of the queue, or end its run as Ctrl-C does."""
+    from pipelines.queue.orders import cancel
+
+    return cancel(caller.environment, order_id, caller.name, wait_s=_ENDED_S)
+
+
+@action("GET", "/schedules")
+def list_schedules(caller: Caller) -> list[ScheduleState]:
+    """The runs that recur, by name."""
+    from pipelines.queue.schedules import schedules
+
+    return schedules(caller.environment)
+
+
+@action("POST", "/schedules", "operator")
+def add_schedule(
+    caller: Caller,
+    name: str,
+    crontab: str,
+    source: str,
+    data: str = "",
+    settings: dict[str, Any] | None = None,
+    why: str = "a scheduled run",
+) -> ScheduleState:
+    """Let a training recur."""
+    from pipelines.queue.schedules import add_schedule as add
+    from pipelines.queue.worker import ensure_worker
+
+    given = {"source": source, "name": data, "settings": settings or {}, "why": why}
+    kept = add(caller.environment, Schedule.given(id=name, crontab=crontab, user=caller.name, **given))
+    ensure_worker(caller.environment)
+    return kept
+
+
+@action("POST", "/schedules/{name}/pause", "operator")
+def pause_schedule(caller: Caller, name: str, paused: bool = True) -> ScheduleState:
+    """Let a recurring run rest, or go on."""
+    from pipelines.queue.schedules import pause_schedule as pause
+
+    return pause(caller.environment, name, paused=paused)
+
+
+@action("DELETE", "/schedules/{name}", "operator")
+def remove_schedule(caller: Caller, name: str) -> ScheduleState:
+    """Remove a recurring run; what it ran stays."""
+    from pipelines.queue.schedules import remove_schedule as remove
+    from pipelines.queue.schedules import schedule_state
+
+    last = schedule_state(caller.environment, name)
+    remove(caller.environment, name)
+    return last
+
+
+def _bounded(limit: int) -> int:
+    return max(1, min(limit, _LONGEST))

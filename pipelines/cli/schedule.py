@@ -1,0 +1,88 @@
+"""`glocal schedule`: recurring runs."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.text import one_line, visible
+from pipelines.actions.action import ask
+from pipelines.cli.console import say
+from pipelines.cli.options import Json, Settings
+from pipelines.cli.run import SOURCE
+from pipelines.cli.runs import local
+
+if TYPE_CHECKING:
+    from model.schemas.schedule import ScheduleState
+
+commands = typer.Typer(help="Recurring runs.", no_args_is_help=True)
+Identity = Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]
+
+
+@commands.command()
+def add(
+    identity: Identity,
+    directory: Annotated[str, typer.Argument(metavar="DIR", help=SOURCE)],
+    crontab: Annotated[str, typer.Option(help="When: minute, hour, day, month, weekday, as in '0 3 * * mon', in local time.")],
+    name: Annotated[str, typer.Option(help="Name of the data set; default: the folder's name.")] = "",
+    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    set_: Settings = None,
+    why: Annotated[str, typer.Option(help="The reason, recorded with every run.")] = "a scheduled run",
+    as_json: Json = False,
+) -> None:
+    """Add a recurring run, in your name. The worker of the queue is started if it does not run."""
+    from model.config import read_settings
+    from pipelines.actions.runs import add_schedule
+
+    settings = read_settings(config, set_ or ())
+    given = {"crontab": crontab, "source": directory, "data": name, "settings": settings, "why": why}
+    _show(ask(add_schedule, name=identity, **given), as_json)
+
+
+@commands.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the schedules, with their last and their next time."""
+    from pipelines.actions.runs import list_schedules
+
+    found = ask(list_schedules)
+    if as_json:
+        print(json.dumps({"schedules": [each.model_dump(mode="json") for each in found]}))
+        return
+    for each in found:
+        _show(each, as_json)
+    if not found:
+        say("There is no schedule. Add one: glocal schedule add NAME DIR --crontab '0 3 * * mon'")
+
+
+@commands.command()
+def pause(
+    identity: Identity,
+    off: Annotated[bool, typer.Option("--off", help="Let it order again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let a schedule order nothing, until --off."""
+    from pipelines.actions.runs import pause_schedule
+
+    _show(ask(pause_schedule, name=identity, paused=not off), as_json)
+
+
+@commands.command()
+def remove(identity: Identity, as_json: Json = False) -> None:
+    """Remove a schedule; its runs stay."""
+    from pipelines.actions.runs import remove_schedule
+
+    ask(remove_schedule, name=identity)
+    print(json.dumps({"removed": identity}) if as_json else f"removed {identity}")
+
+
+def _show(state: "ScheduleState", as_json: bool) -> None:
+    if as_json:
+        print(state.model_dump_json())
+        return
+    schedule = state.schedule
+    following = f"next {local(state.next)}" if state.next else "paused" if schedule.paused else "never"
+    last = f"last {local(state.last.order.time)} {state.last.state}" if state.last else ""
+    source = schedule.name or schedule.source
+    parts = (schedule.id, schedule.crontab, source, following, last, f"by {schedule.user}", one_line(schedule.why))
+    print(visible("  ".join(filter(None, parts))))

@@ -1,0 +1,139 @@
+"""A run's folder, read: what is known of a run beside its record, and whether its process still lives.
+
+The address of the folder comes out of a record, so only a folder directly within `GLOCAL_HOME/runs` is read, and only files that
+a listing of it names.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from components.runtime.events import FILE, read_events
+from model.errors import NotFound
+from model.files import read_json
+from model.home import Home
+from model.schemas.decision import DECISION, Decision
+from model.schemas.run_event import RunEvent
+from model.schemas.run_record import RunRecord, RunState
+from pipelines.killed_runs import BEGUN, RESULT
+from pipelines.runners.local import is_alive
+
+PIPELINE = "pipeline.yaml"
+REPORT_PAGE = "report/report.html"
+TAIL_BYTES = 256 * 2**10
+"""Bytes of a log that are shown: its end."""
+_MOST_FILES = 500
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file in a run's folder.
+
+    Attributes:
+        name: Its path below the folder.
+        size: Bytes.
+    """
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    @classmethod
+    def of(cls, record: RunRecord, home: Home) -> "RunFolder | None":
+        """The folder of a recorded run; None if it is not on this machine."""
+        root = Path(record.folder)
+        inside = bool(record.folder) and root.parent == home.runs and root.name not in {"", ".", ".."}
+        return cls(root) if inside and root.is_dir() and not root.is_symlink() else None
+
+    @classmethod
+    def named(cls, name: str, run_id: str, home: Home) -> "RunFolder | None":
+        """The folder of this name, if it is that of the run; the record is not asked."""
+        root = home.runs / name
+        found = cls(root)
+        inside = root.parent == home.runs and name not in {"", ".", ".."} and not root.is_symlink()
+        return found if inside and found._read(BEGUN).get("run_id") == run_id else None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process of the run lives."""
+        return is_alive(self.root)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What `result.json` holds; empty before the end, and if it is damaged."""
+        return self._read(RESULT)
+
+    @property
+    def state(self) -> RunState:
+        """The state of a run that no record calls ended: a run whose process died without a result was killed."""
+        if self.is_alive:  # asked first: the result is written before the process ends
+            return "running"
+        status: Any = self.result.get("status")
+        return status if status in get_args(RunState) else "killed"
+
+    @property
+    def decision(self) -> Decision | None:
+        """The decision of the gate; None before it is made."""
+        return Decision.load_if_there(self.root / "decision" / DECISION)
+
+    def events(self, offset: int = 0) -> tuple[list[RunEvent], int]:
+        """The events after a byte offset, and the offset after them."""
+        return read_events(self.root, offset)
+
+    def files(self) -> list[KeptFile]:
+        """What the run left, by name: all regular files but the log of events and the compiled pipeline."""
+        found = []
+        for folder, _, names in os.walk(self.root):  # follows no links
+            for path in (Path(folder) / name for name in names):
+                if path.is_file() and not path.is_symlink() and path.stat().st_size:
+                    found.append(KeptFile(path.relative_to(self.root).as_posix(), path.stat().st_size))
+        return sorted((each for each in found if each.name not in {FILE, PIPELINE}), key=lambda each: each.name)[:_MOST_FILES]
+
+    def file(self, name: str) -> Path:
+        """A file of the run.
+
+        Raises:
+            NotFound: `files` names no such file.
+        """
+        if all(each.name != name for each in self.files()):
+            raise NotFound(f"The run has no file {name[:200]}.", "The run's page names its files.")
+        return self.root / name
+
+    def log_tail(self, step: str) -> str:
+        """The end of a step's log, at most `TAIL_BYTES` and from the begin of a line on; of the whole run: `run`.
+
+        Raises:
+            NotFound: The step has no log.
+        """
+        with self.file(f"{step}.log").open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES)
+            file.seek(start)
+            text = file.read(TAIL_BYTES).decode("utf-8", "replace")
+        return text.partition("\n")[2] if start else text
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            content = read_json(self.root / name)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+def state_now(record: RunRecord, home: Home) -> RunState:
+    """The state of a run as it is now, also where its record was not closed because its process was killed.
+
+    Of a run whose folder is not on this machine nothing else is known than its record says.
+    """
+    folder = RunFolder.of(record, home) if record.state == "running" else None
+    return folder.state if folder else record.state

@@ -1,0 +1,191 @@
+"""Corrections: images whose answers were wrong, kept with their right labels until they go into a data set or are dropped.
+
+GLOCAL_HOME/dashboard/corrections/ID/
+    correction.json     who corrected which answer, when, and the right label
+    image.*             the image as it was sent
+"""
+
+import hashlib
+import logging
+import re
+import secrets
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from model.claim import claim
+from model.data.headers import read_header
+from model.data.importing.import_report import ImportReport
+from model.data.importing.names import LONGEST_NAME
+from model.errors import Conflict, GlocalError, InvalidInput, NotFound
+from model.files import atomic_folder, remove_whole
+from model.home import Home
+from model.locks import hold
+from model.progress import Progress
+from model.schemas.correction import Asked, Correction
+from model.text import visible
+from serving.archive import archive_file, stored_manifest
+from serving.limits import IMAGE_LIMITS
+
+MAX_CORRECTIONS = 1000
+"""Corrections that are kept at most; accepted ones make room for new ones."""
+MAX_BYTES = 2 * 2**30
+"""Bytes that their images may take."""
+_RECORD = "correction.json"
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_log = logging.getLogger(__name__)
+
+
+def check_label(label: str) -> str:
+    """A label that a person typed, without white space around it.
+
+    Raises:
+        InvalidInput: It is empty, too long or holds control characters.
+    """
+    label = label.strip()
+    if not label:
+        raise InvalidInput("A label is missing.", "Type the name of what the image shows.")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in label):
+        raise InvalidInput("The label holds characters that cannot be seen.", "Type it again.")
+    if len(label.encode()) > LONGEST_NAME:
+        raise InvalidInput(f"The label has more than {LONGEST_NAME} bytes.", "Shorten it.")
+    return label
+
+
+def keep_correction(home: Home, image: bytes, *, label: str, name: str, by: str, asked: Asked) -> Correction:
+    """Keep an image with its right label.
+
+    Args:
+        home: GLOCAL_HOME.
+        image: The encoded image.
+        label: The right label.
+        name: Name of its file, for people.
+        by: Name of who corrects.
+        asked: What was asked of this image, and what the answer said.
+
+    Raises:
+        InvalidInput: The image is not the one that was asked about, is none, or the label cannot be used; or the endpoint's store
+            no longer has the version that answered.
+        Conflict: There is no room for another correction.
+    """
+    label = check_label(label)
+    form = read_header(image, IMAGE_LIMITS).format.lower()
+    if hashlib.sha256(image).hexdigest() != asked.sha256:
+        raise InvalidInput("This is not the image that was asked about.", "Choose that image, or ask about this one first.")
+    data = stored_manifest(archive_file(home.serve.store, asked.model, asked.model_version)).data
+    at = datetime.now(UTC)
+    correction = Correction(
+        id=f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        at=at,
+        by=by,
+        label=label,
+        data=data.path,
+        name=visible(name)[:200],
+        file=f"image.{form}",
+        asked=asked,
+    )
+    root = claim(home).dashboard.corrections
+    with hold(root / ".lock"):
+        _make_room(home, len(image))
+        with atomic_folder(root / correction.id) as folder:
+            (folder / correction.file).write_bytes(image)
+            correction.save(folder / _RECORD)
+    return correction
+
+
+def corrections(home: Home) -> list[Correction]:
+    """All corrections, newest first. Of one whose record is damaged the log says so."""
+    found = []
+    for folder in sorted(home.dashboard.corrections.glob("[0-9]*"), reverse=True):
+        try:
+            if _ID.fullmatch(folder.name):
+                found.append(Correction.load(folder / _RECORD))
+        except GlocalError as error:
+            _log.warning("%s", error)
+    return found
+
+
+def correction_image(home: Home, correction: Correction) -> Path:
+    """The file of a correction's image."""
+    return home.dashboard.corrections / correction.id / correction.file
+
+
+def find_correction(home: Home, correction_id: str) -> Correction:
+    """A correction.
+
+    Raises:
+        NotFound: There is none of this id.
+    """
+    folder = home.dashboard.corrections / correction_id
+    if not _ID.fullmatch(correction_id) or not folder.is_dir():
+        raise NotFound(f"There is no correction {correction_id[:100]!r}.", "It may have been dropped.")
+    return Correction.load(folder / _RECORD)
+
+
+def drop_correction(home: Home, correction_id: str) -> None:
+    """Remove a correction and its image.
+
+    Raises:
+        NotFound: There is none of this id.
+    """
+    correction = find_correction(home, correction_id)
+    with hold(home.dashboard.corrections / ".lock"):
+        remove_whole(home.dashboard.corrections / correction.id)
+
+
+def accept_corrections(
+    home: Home, ids: Sequence[str], *, remote: str | None = None, progress: Progress | None = None
+) -> ImportReport:
+    """Import the newest version of a data set with corrected images under their right labels, as its next version.
+
+    Args:
+        home: GLOCAL_HOME.
+        ids: The corrections, all of one data set.
+        remote: Address where versions are kept as well.
+        progress: Called after every step.
+
+    Raises:
+        NotFound: There is no such correction, or the data set is gone.
+        InvalidInput: None is named, they are of several data sets, or change nothing.
+        Conflict: Two of them disagree, or another version was imported meanwhile.
+        Rejected: The result would have defects; nothing is imported.
+    """
+    from model.data.importing.revising import LabelledImage, revise_dataset
+
+    chosen = [find_correction(home, each) for each in ids]
+    names = {each.data for each in chosen}
+    if len(names) != 1:
+        raise InvalidInput(
+            "Corrections of one data set are accepted at a time." if names else "No correction is chosen.",
+            "Choose some of one data set.",
+        )
+    images = [LabelledImage(correction_image(home, each), each.label) for each in chosen]
+    report = revise_dataset(names.pop(), images, home.data, home.datasets, remote=remote, progress=progress)
+    with hold(home.dashboard.corrections / ".lock"):
+        for each in chosen:
+            file = home.dashboard.corrections / each.id / _RECORD
+            if file.is_file():  # it was not dropped meanwhile
+                each.model_copy(update={"accepted": f"{report.pin.path}@{report.pin.rev}"}).save(file)
+    return report
+
+
+def _make_room(home: Home, size: int) -> None:
+    """Remove the oldest accepted corrections until there is room for another one."""
+    kept = corrections(home)
+    sizes = {each.id: _size(correction_image(home, each)) for each in kept}
+    for each in reversed([each for each in kept if each.accepted]):
+        if _fits(sizes, size):
+            break
+        remove_whole(home.dashboard.corrections / each.id)
+        del sizes[each.id]
+    if not _fits(sizes, size):
+        raise Conflict(f"There are {len(sizes)} corrections, and no room for another.", "Accept or drop some first.")
+
+
+def _fits(sizes: dict[str, int], size: int) -> bool:
+    return len(sizes) < MAX_CORRECTIONS and sum(sizes.values()) + size <= MAX_BYTES
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0

@@ -1,0 +1,124 @@
+"""Promotion, a second person, a trial and a rollback in a real browser, with a real registry and a real endpoint."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dashboard.changes.state import latest_changes
+from dashboard.security.people import Role
+from dashboard.security.sessions import Sessions
+from model.environment import Environment
+from serving.history import read_history
+from serving.local import local_client
+from tests.support.dashboard import serving_dashboard
+from tests.support.promotions import answers
+from tests.support.releases import draw_image
+
+pytestmark = pytest.mark.integration
+NAME = "drawn"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ENDED_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def address(home):
+    with serving_dashboard(Environment(home=home)) as address:
+        yield address
+
+
+@pytest.fixture
+def page_of(home, address):
+    """Opens a browser in which a person has signed in."""
+    if CHROMIUM is None:
+        pytest.skip("There is no Chromium: install the package chromium.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+
+        def opened(name):
+            context = browser.new_context(base_url=address)
+            cookie = Sessions(home.dashboard).begin(name, Role.OPERATOR)
+            context.add_cookies([{"name": f"glocal_{address.rpartition(':')[2]}", "value": cookie, "url": address}])
+            return context.new_page()
+
+        yield opened
+        browser.close()
+
+
+def ask(page, path, word, why="tried"):
+    page.goto(path)
+    page.fill("[name=why]", why)
+    page.fill("[name=confirm]", word)
+    page.click("form .actions button")
+
+
+def end_of(page):
+    """What the page of a change says once it has ended; nobody loads it again."""
+    page.wait_for_selector("#standing:not([data-live])", timeout=ENDED_MS)
+    return page.inner_text("#standing")
+
+
+def test_a_version_is_promoted_while_a_second_person_watches(home, first, page_of):
+    ana, bob = page_of("ana"), page_of("bob")
+    ask(ana, f"/models/{NAME}/2/promote", f"{NAME} 2", "fewer mix-ups")
+    bob.goto("/models")
+    assert "ana is promoting version 2 of drawn" in bob.inner_text("#change")
+    bob.goto(f"/models/{NAME}/1/promote")
+    assert bob.locator("form input[name=why]").count() == 0
+    assert "succeeded" in end_of(ana)
+    assert answers(home, NAME)[0] == "2"
+    last = read_history(home.tracking_uri, name=NAME)[-1]
+    assert (last.by, last.why, last.outcome) == ("ana", "fewer mix-ups", "promoted")
+    bob.goto("/models")
+    assert "Version 2 serves." in bob.inner_text("main")
+    ask(bob, f"/models/{NAME}/rollback", f"{NAME} 1", "misses the oats")
+    assert "Version 1 of drawn serves again" in end_of(bob)
+    assert answers(home, NAME)[0] == "1"
+
+
+def test_a_version_that_does_not_verify_fails_with_its_reason_and_nothing_changes(home, first, page_of):
+    ana = page_of("ana")
+    ask(ana, f"/models/{NAME}/3/promote", f"{NAME} 3")
+    said = end_of(ana)
+    assert "failed" in said
+    assert "golden" in said
+    assert "What served before serves on." in said
+    assert answers(home, NAME)[0] == "1"
+    assert latest_changes(home, 1)[0].state == "failed"
+
+
+def test_a_shadow_is_started_watched_and_ended(home, first, page_of):
+    ana = page_of("ana")
+    ana.goto(f"/models/{NAME}/2/trial")
+    ana.fill("[name=share]", "100")
+    ana.fill("[name=latency]", "1000")
+    ana.click("form .actions button")
+    assert "Version 2 of drawn is tried as shadow." in end_of(ana)
+    ana.goto(f"/models/{NAME}/trial")
+    assert "Nothing was measured yet" in ana.inner_text("#trial")
+    with local_client(home.serve) as client:
+        for seed in range(5):
+            client.search(draw_image(seed), 1, model=NAME)
+    ana.wait_for_selector("#trial table", timeout=30_000)  # the page looks again by itself
+    assert "search" in ana.inner_text("#trial table")
+    ana.click("form button.danger")
+    assert "no longer tried" in end_of(ana)
+
+
+def test_dragging_over_the_timeline_shows_that_part_larger(home, first, page_of):
+    ana = page_of("ana")
+    ana.goto("/history")
+    box = ana.locator("#timeline").bounding_box()
+    ana.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 30)
+    ana.mouse.down()
+    ana.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 30, steps=5)
+    with ana.expect_navigation():
+        ana.mouse.up()
+    start, stop = (
+        datetime.fromisoformat(ana.get_attribute("#timeline", name)).astimezone(UTC) for name in ("data-from", "data-to")
+    )
+    assert "from=" in ana.url
+    assert timedelta(seconds=10) <= stop - start

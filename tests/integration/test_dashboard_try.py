@@ -1,0 +1,207 @@
+"""Trying on the dashboard, in a real browser before a real endpoint: asking, correcting, enrolling."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dashboard.security.people import Role
+from dashboard.security.sessions import Sessions
+from model.data.images import to_png
+from model.data.manifest import read_manifest
+from model.data.versions.fetch import fetch
+from model.data.versions.pin import resolve, versions
+from model.environment import Environment
+from serving.corrections import corrections
+from serving.local import local_client, read_key
+from tests.support.browser import Watch, browsing, overflow, serious_faults
+from tests.support.dashboard import serving_dashboard
+from tests.support.detection import scene
+from tests.support.shelf import serve_shelf, shown
+
+pytestmark = pytest.mark.integration
+
+NAME = "shelf"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def base(home, tmp_path_factory):
+    return serve_shelf(home, tmp_path_factory.mktemp("base"), NAME, matches=True)
+
+
+@pytest.fixture(scope="module")
+def watch(home, base):
+    environment = Environment(home=home)
+    with serving_dashboard(environment) as address, browsing(viewport={"width": 1280, "height": 900}) as context:
+        cookie = Sessions(home.dashboard).begin("ana", Role.OPERATOR)
+        context.add_cookies([{"name": f"glocal_{address.rpartition(':')[2]}", "value": cookie, "url": address}])
+        yield Watch(context.new_page(), address)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Files: a cup that the gallery holds, an object that it does not, a scene with a cup."""
+    folder = tmp_path_factory.mktemp("images")
+    for name, image in {
+        "cup": shown(1),
+        "beaker": shown(11),
+        "other beaker": shown(12),
+        "scene": scene((shown(1), 60, 50)),
+    }.items():
+        (folder / f"{name}.png").write_bytes(to_png(image))
+    return folder
+
+
+def keep_picture(page, name):
+    """Keep a picture of the page in the folder that the variable SCREENSHOTS names, if it names one."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/try-{name}.png", full_page=True)
+
+
+def ask(watch, operation, *files):
+    """Choose an operation and images; the answer as text."""
+    page = watch.page
+    if page.url != f"{watch.address}/try":
+        watch.open("/try")
+    page.check(f'input[name="operation"][value="{operation}"]', force=True)
+    page.set_input_files("#images", [])
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.set_input_files("#images", [str(file) for file in files])
+    page.wait_for_selector('#answer[aria-busy="false"] .answer')
+    keep_picture(page, operation)
+    assert watch.said == []
+    assert serious_faults(page) == []
+    return page.inner_text("#answer")
+
+
+def test_a_search_shows_its_neighbours_and_where_they_match(watch, images, base):
+    said = ask(watch, "search", images / "cup.png")
+    page = watch.page
+    assert "cup" in page.inner_text(".neighbours li >> nth=0")
+    assert "1.000" in page.inner_text(".neighbours li >> nth=0")
+    loaded = page.eval_on_selector_all(".neighbours img", "all => all.filter(each => each.naturalWidth > 0).length")
+    assert loaded == page.locator(".neighbours li").count() == 4
+    assert page.locator("svg.pair >> nth=0").locator("circle").count() >= 6
+    assert base.id in said
+    assert base.embedding_space_id in said
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert overflow(page) <= 0
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_an_identification_stands_on_a_scale_with_its_threshold(watch, images):
+    assert "✓ cup" in ask(watch, "identify", images / "cup.png")
+    assert "threshold 0.9995" in watch.page.get_attribute("svg.scale", "aria-label")
+    said = ask(watch, "identify", images / "beaker.png")
+    assert "Unknown" in said
+    assert "At this threshold 1 % of held-out images" in said
+    assert "0.00 % to 2.00 %" in said
+
+
+def test_two_images_are_compared(watch, images):
+    assert "✓ The same" in ask(watch, "verify", images / "cup.png", images / "cup.png")
+    assert watch.page.locator("svg.pair line").count() >= 6
+    assert "≠ Not the same" in ask(watch, "verify", images / "cup.png", images / "beaker.png")
+
+
+def test_objects_are_drawn_in_their_scene(watch, images):
+    said = ask(watch, "detect", images / "scene.png")
+    assert "cup" in watch.page.inner_text(".objects")
+    assert "cup" in watch.page.locator("svg.scene text >> nth=0").text_content()
+    assert "not calibrated" in said
+
+
+def test_an_embedding_is_shown_with_its_length(watch, images, base):
+    assert f"{base.gallery.dimensions} dimensions" in ask(watch, "embed", images / "cup.png")
+
+
+def test_each_image_has_its_own_answer_or_error(watch, images, tmp_path):
+    (tmp_path / "no image.png").write_bytes(b"x")
+    said = ask(watch, "identify", images / "cup.png", tmp_path / "no image.png")
+    assert "✓ cup" in said
+    assert watch.page.locator(".answer .problem").count() == 1
+    assert "no image.png" in said
+
+
+def test_an_example_is_asked_about_at_once(watch):
+    watch.open("/try")
+    page = watch.page
+    assert page.locator(".examples li").count() >= 2
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.locator('.examples input[name="example"] >> nth=0').focus()
+        page.keyboard.press("Space")
+    page.wait_for_selector(".neighbours")
+    assert "1.000" in page.inner_text(".neighbours li >> nth=0")
+
+
+def test_the_command_and_the_program_that_are_shown_ask_the_same(watch, images, home):
+    ask(watch, "search", images / "cup.png")
+    environment = {**os.environ, "GLOCAL_KEY": read_key(home.serve), "PYTHONPATH": str(ROOT)}
+    code = watch.page.locator("#as-python").text_content()
+    command = watch.page.locator("#as-curl").text_content()
+    for words in ([sys.executable, "-c", code], ["bash", "-c", command]):
+        said = subprocess.run(words, cwd=images, env=environment, capture_output=True, text=True, check=False)
+        assert '"cup"' in said.stdout, said.stderr
+
+
+def test_the_key_reaches_no_browser_and_no_image_is_stored(watch, home, images):
+    ask(watch, "search", images / "cup.png")
+    assert read_key(home.serve) not in watch.page.content()
+    assert not list(home.dashboard.root.rglob("*.png"))
+
+
+def test_a_correction_becomes_a_revision_when_someone_says_so(watch, home, images):
+    ask(watch, "identify", images / "beaker.png")
+    page = watch.page
+    page.click(".wrong summary")
+    page.fill('.wrong input[name="label"]', "ja")
+    page.wait_for_selector('.wrong datalist option[value="jar"]', state="attached")
+    page.fill('.wrong input[name="label"]', "jar")
+    page.click(".wrong button")
+    page.wait_for_selector("text=Kept as a correction")
+    (kept,) = corrections(home)
+    assert (kept.label, kept.by, kept.data, kept.name) == ("jar", "ana", NAME, "beaker.png")
+    assert kept.asked.said[0].startswith("unknown; the best match is ")
+
+    watch.open("/try/corrections")
+    assert page.eval_on_selector(".frame img", "image => image.naturalWidth") > 0
+    keep_picture(page, "corrections")
+    assert serious_faults(page) == []
+    before = versions(home.data, NAME)
+    page.check('input[name="id"]')
+    page.click('button[value="accept"]')
+    page.wait_for_selector('[data-state="succeeded"]', timeout=120_000)
+    assert serious_faults(page) == []
+    pin = resolve(home.data, NAME)
+    assert len(versions(home.data, NAME)) == len(before) + 1
+    manifest = read_manifest(fetch(pin, home.data, home.datasets))
+    (added,) = [row for row, path in enumerate(manifest.paths) if path.startswith("corrections/")]
+    assert manifest.classes[manifest.labels[added]] == "jar"
+    assert manifest.splits[added] == "distractor"
+    assert (manifest.folder / str(manifest.paths[added])).read_bytes() == (images / "beaker.png").read_bytes()
+    assert corrections(home)[0].accepted == f"{NAME}@{pin.rev}"
+    assert page.get_attribute("#work a.primary", "href") == f"/data/{NAME}"
+
+
+def test_a_new_object_is_enrolled_and_found_at_once(watch, home, images):
+    page = watch.page
+    watch.open("/try/enrol")
+    page.fill('input[name="label"]', "beaker")
+    page.set_input_files("#images", [str(images / "beaker.png"), str(images / "other beaker.png")])
+    assert page.locator("#chosen img").count() == 2
+    page.click("#enrol button.primary")
+    page.wait_for_selector(".steps")
+    assert serious_faults(page) == []
+    page.wait_for_selector('[data-state="succeeded"], [data-state="failed"], [data-state="rejected"]', timeout=300_000)
+    assert "shelf version 2 serves: 2 new entries of beaker" in page.inner_text("#work")
+    keep_picture(page, "enrolled")
+    assert not list(home.dashboard.errands.rglob("*.png"))  # they are a data set now
+    page.click("text=Find it")
+    page.wait_for_selector(".examples li")
+    assert "✓ beaker" in ask(watch, "identify", images / "beaker.png")
+    assert "version 2" in page.inner_text("#answer")
+    with local_client(home.serve) as client:
+        assert client.identify(images / "beaker.png", model=NAME).label == "beaker"
