@@ -1,6 +1,5 @@
 """The page Health in a real browser: it shows what changes by itself, says it, and says so when the dashboard is gone."""
 
-import shutil
 import threading
 import time
 
@@ -16,13 +15,9 @@ from model.environment import Environment
 from model.errors import Unavailable
 from model.home import Home
 from serving.processes import bind_port
+from tests.support.browser import browsing, overflow, serious_faults
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+pytestmark = pytest.mark.integration
 
 
 class Running:
@@ -58,19 +53,11 @@ def running(tmp_path):
 
 @pytest.fixture
 def page(running):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = browser.new_context(viewport={"width": 390, "height": 800})
+    with browsing(viewport={"width": 390, "height": 800}) as context:
         state = running.app.state
         cookie = state.sessions.begin("ana", Role.ADMIN)
         context.add_cookies([{"name": state.cookie, "value": cookie, "url": running.address}])
-        opened = context.new_page()
-        opened.complaints = []
-        opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
-        opened.on("console", lambda said: opened.complaints.append(said.text) if "Security Policy" in said.text else None)
-        yield opened
-        browser.close()
+        yield context.new_page()
 
 
 def test_health_changes_by_itself_and_says_so(running, page):
@@ -80,8 +67,8 @@ def test_health_changes_by_itself_and_says_so(running, page):
     page.wait_for_selector("text=MLflow's server does not answer.", timeout=15_000)
     assert "Last seen up" in page.inner_text("main")
     assert page.inner_text("#said") == "Not up: MLflow."
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.complaints == []
+    assert overflow(page) <= 0
+    assert serious_faults(page) == []
 
 
 def test_a_dashboard_that_is_gone_is_said_to_be_gone(running, page):

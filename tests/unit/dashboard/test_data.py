@@ -84,7 +84,7 @@ def test_classes_are_searched_sorted_and_paged(browser, base):
     assert browser.get(f"{base}?sort=sideways").status_code == 422
 
 
-@pytest.mark.parametrize("path", ["nothing", f"{NAME}@ffff", "..%2f..", "a%00b", f"{NAME}@--output=x", "%E2%80%AE"])
+@pytest.mark.parametrize("path", ["nothing", f"{NAME}@ffff", "..%2f..", "a%00b", f"{NAME}@--output=x", f"{NAME}@a%00b", f"{NAME}@:/x", "%E2%80%AE"])
 def test_what_is_no_version_is_refused_with_a_page(browser, path):
     answer = browser.get(f"/data/{path}")
     assert answer.status_code in {404, 422}
@@ -200,6 +200,7 @@ def test_refused_data_are_named_one_by_one(tmp_path):
         ({"source": "/tmp", "name": "a b"}, "cannot be the name"),
         ({"source": "/tmp", "settings": "train.epochs=3"}, "no setting of an import"),
         ({"source": "/tmp", "settings": "data.splitt=x"}, "split"),
+        ({"source": "/" + 300 * "a" + ".csv"}, "aaa"),
         ({"source": "s3:///x"}, "names no bucket"),
         ({"source": "/tmp/\0x"}, "There is no /tmp/"),
     ],

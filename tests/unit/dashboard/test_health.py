@@ -140,6 +140,14 @@ def test_every_other_page_says_in_one_line_what_is_down(browser):
     assert 'class="outage"' not in browser.get("/data").text
 
 
+def test_pages_do_not_wait_for_an_mlflow_that_is_known_to_be_down(browser, monkeypatch):
+    watch(browser, mlflow=down)
+    monkeypatch.setattr("dashboard.views.data.catalogue.every_version", lambda _: pytest.fail("it was asked"))
+    shown = browser.get("/data")
+    assert shown.status_code == 200
+    assert "is not known now: MLflow&#39;s server does not answer." in shown.text
+
+
 def test_a_failure_of_mlflows_own_is_a_page_of_one_line(browser, monkeypatch, caplog):
     class MlflowException(Exception):
         __module__ = "mlflow.exceptions"

@@ -12,6 +12,7 @@ from tests.support.browsing import make_home, make_revisions
 from tests.support.dashboard import Browser
 from tests.support.lineage import NAME
 
+pytestmark = pytest.mark.slow
 OPENINGS = 1000
 MOST_MB = 8.0
 """Megabytes by which the process may grow over them: what Python's allocator keeps in parts."""
