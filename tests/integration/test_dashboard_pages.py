@@ -52,7 +52,8 @@ def address(environment):
 def paths(environment, home):
     """Every page, with something that is there in place of what its address names."""
     run = Runs(home.tracking_uri).runs()[-1].id
-    known = {"name": NAME, "model": NAME, "version": "1", "run_id": run, "run": run, "dataset": NAME, "data": NAME, "reference": NAME, "row": "0"}
+    known = {"name": NAME, "model": NAME, "version": "1", "run_id": run, "run": run, "data": NAME}
+    known |= {"dataset": NAME, "reference": NAME, "row": "0"}
     found = ["/runs/none", "/nothing"]
     for path, method in addresses(Browser(environment).app):
         if method == "GET" and not path.startswith(NOT_PAGES) and not path.endswith(PART):

@@ -84,7 +84,9 @@ def test_classes_are_searched_sorted_and_paged(browser, base):
     assert browser.get(f"{base}?sort=sideways").status_code == 422
 
 
-@pytest.mark.parametrize("path", ["nothing", f"{NAME}@ffff", "..%2f..", "a%00b", f"{NAME}@--output=x", f"{NAME}@a%00b", f"{NAME}@:/x", "%E2%80%AE"])
+@pytest.mark.parametrize(
+    "path", ["nothing", f"{NAME}@ffff", "..%2f..", "a%00b", f"{NAME}@--output=x", f"{NAME}@a%00b", f"{NAME}@:/x", "%E2%80%AE"]
+)
 def test_what_is_no_version_is_refused_with_a_page(browser, path):
     answer = browser.get(f"/data/{path}")
     assert answer.status_code in {404, 422}
