@@ -21,6 +21,7 @@ from typing import Any, Literal
 import psutil
 from pydantic import AwareDatetime, Field
 
+from model.claim import claim
 from model.environment import Environment
 from model.errors import Conflict, InvalidInput, NotFound, Unavailable
 from model.files import read_json, write_json
@@ -207,7 +208,7 @@ def start_job(environment: Environment, kind: Kind, arguments: Mapping[str, str]
         InvalidInput: The id cannot be one.
         Unavailable: Its process cannot be started.
     """
-    folder = environment.home.dashboard
+    folder = claim(environment.home).dashboard
     if not _ID.fullmatch(job_id):
         raise InvalidInput("This cannot be the id of a job.", "Load the page again, and send it once more.")
     job = Job(folder.jobs / job_id)

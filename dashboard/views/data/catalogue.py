@@ -1,5 +1,6 @@
 """What is known of the versions of data sets, read once: a version never changes, so what git says is kept by its commit."""
 
+import re
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -9,7 +10,7 @@ from fastapi import Request
 from model.data.versions import pin as pins
 from model.data.versions.git_command import commit_of
 from model.data.versions.stored import StoredVersion, open_stored
-from model.errors import GlocalError
+from model.errors import GlocalError, NotFound
 from model.home import DataStore
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
@@ -17,6 +18,7 @@ from serving.registry.models import every_version
 
 SHORT = 12
 """Digits of a revision in an address."""
+_REVISION = re.compile("[0-9a-f]{4,40}")
 
 
 def store_of(request: Request) -> DataStore:
@@ -36,12 +38,15 @@ def all_versions(store: DataStore, name: str) -> tuple[tuple[datetime, DataPin],
 
 
 def chosen(store: DataStore, reference: str) -> DataPin:
-    """The version that `name` or `name@revision` stands for.
+    """The version that `name` or `name@revision` stands for. A revision is some digits of a commit, as addresses have it.
 
     Raises:
         NotFound: There is no such data set or revision.
         InvalidInput: The name cannot be that of a data set.
     """
+    name, at, revision = reference.partition("@")
+    if at and not _REVISION.fullmatch(revision):
+        raise NotFound(f"There is no revision {revision[:50]} of {name[:64]}.", "The page of the data set lists its revisions.")
     return _chosen(store, _head(store), reference)
 
 
@@ -64,7 +69,10 @@ def address_of(pin: DataPin) -> str:
 
 
 def registered(request: Request) -> tuple[list[ModelVersion], str]:
-    """All registered versions, and why they cannot be read; empty if they can."""
+    """All registered versions, and why they cannot be read; empty if they can. What is known to be down is not waited for."""
+    for service in request.app.state.monitor.view.down:
+        if service.key == "mlflow":
+            return [], service.said
     try:
         return every_version(request.app.state.environment.mlflow_uri), ""
     except GlocalError as error:

@@ -95,9 +95,10 @@ def _mistakes(typed: dict[str, str]) -> dict[str, str]:
     except (GlocalError, OSError, ValueError) as error:
         found["source"] = str(error)
     try:
-        check_name(typed["name"] or default_name(source))
+        if typed["name"] or not found:
+            check_name(typed["name"] or default_name(source))
     except GlocalError as error:
-        found.setdefault("name" if typed["name"] else "source", str(error))
+        found["name" if typed["name"] else "source"] = str(error)
     try:
         lines = typed["settings"].split()
         if other := [line for line in lines if not line.startswith("data.")]:

@@ -23,6 +23,7 @@ from dashboard.views.data.listing import last_import
 from dashboard.views.data.pages import Pages
 from model.data.manifest import SPLITS
 from model.data.spread import evenly
+from model.data.versions.pin import check_name
 from model.data.versions.stored import StoredVersion
 
 router = APIRouter(include_in_schema=False)
@@ -124,8 +125,8 @@ def findings(
         pin = chosen(store, reference)
         found: list[dict[str, Any]] = list(record_of(store, pin).get("warnings", ()))
     else:
-        pins_known = {each.path for each in (chosen(store, name),)} if store.repo.is_dir() else set()
-        last = last_import(store, name) if pins_known else None
+        check_name(name)
+        last = last_import(store, name)
         found = [*last.findings.get("defects", ()), *last.findings.get("warnings", ())] if last else []
     kinds = Counter(each["kind"] for each in found)
     shown = [each for each in found if kind in {"", each["kind"]}]
