@@ -4,14 +4,12 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from model.config import DataConfig, GateConfig, ServeConfig
+from model.config import GateConfig, ServeConfig
 from model.data.images import to_png
 from model.data.importing.pinning import pin_dataset
-from model.data.versions.fetch import fetch, file_hashes
 from model.data.versions.pin import datasets, resolve
 from model.errors import Conflict, GlocalError, InvalidInput
 from model.files import read_json, write_json
-from model.gallery_changes import PinnedImages, replace_gallery
 from model.gallery_entries import ids_of
 from model.release import open_release, seal_release
 from serving.data_uses import uses_of_image
@@ -23,47 +21,21 @@ from serving.promotion import promote_release
 from serving.registry.models import Registry
 from serving.registry.runs import Runs
 from tests.support.commands import command, glocal, last_line
-from tests.support.detection import add_exemplars, scene
-from tests.support.images import scenery
-from tests.support.promotions import assert_one_truth, to
+from tests.support.detection import scene
+from tests.support.enrolment import GALLERY, draw, serve_shelf, shown
+from tests.support.enrolment import SHELF as NAME
+from tests.support.promotions import assert_one_truth
 from tests.support.releases import make_parts
 
 pytestmark = pytest.mark.integration
 
-NAME = "shelf"
-GALLERY = DataConfig(split="gallery")
 STEPS = ["version", "enrol", "gate", "register", "deploy", "smoke-test", "record"]
-
-
-def shown(seed, side=96):
-    """An object that fills its image, another for each seed."""
-    return scenery(seed, side)
-
-
-def draw(folder, **labels):
-    """A folder of images: label -> seeds."""
-    for label, seeds in labels.items():
-        for seed in seeds:
-            file = folder / label / f"{seed}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(to_png(shown(seed)))
-    return folder
 
 
 @pytest.fixture(scope="module")
 def base(home, tmp_path_factory):
-    """Version 1, which serves: a network with random weights, two images each of cup and jar, enrolled for detection as well."""
-    root = tmp_path_factory.mktemp("base")
-    pin = pin_dataset(draw(root / NAME, cup=(1, 2), jar=(3, 4)), NAME, home.data, GALLERY).pin
-    parts = make_parts(root / "parts")
-    write_json(parts / "calibration.json", {"identify": {"0.01": {"threshold": 0.9995, "rate_interval": [0.0, 0.02]}}})
-    add_exemplars(parts)
-    bare = seal_release(parts, root / "bare", pin=pin, code_revision="test")
-    images = PinnedImages(pin, fetch(pin, home.data, home.datasets), file_hashes(pin, home.data, home.datasets))
-    release = replace_gallery(bare, images, root / "release", code_revision="test")
-    assert Registry(home.tracking_uri, NAME).register(release, {"map_at_r": 0.5}) == "1"
-    to(home, "1", NAME)
-    return release
+    """Version 1, which serves."""
+    return serve_shelf(home, tmp_path_factory.mktemp("base"))
 
 
 def run(home, *words, timeout=400):
