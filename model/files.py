@@ -30,7 +30,8 @@ def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     A crash at any point leaves the old file or the new one. Meanwhile only its owner may read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with _named(path.parent):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)
     partial = Path(name)
     try:
@@ -58,7 +59,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     retired = path.with_name(path.name + ".old")
     if retired.exists() and not path.exists():
         os.replace(retired, path)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with _named(path.parent):
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield partial
         for file in partial.rglob("*"):
@@ -73,6 +75,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Errors of the block name the folder, and not the file that was to be made in it for a moment."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(folder)
+        raise
 
 
 def remove_whole(path: Path) -> None:

@@ -9,13 +9,29 @@ from model.config import RunConfig
 from model.environment import Environment
 from model.nested import flattened
 from model.schemas.gallery import GalleryBase
+from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
 from model.text import excerpt
 from pipelines.provenance import gallery_run_name
 from pipelines.runners.local import Listener
 from pipelines.running import Job, locate, run_pipeline
-from serving.galleries import serve_config
+from serving.galleries import choose_base, serve_config
+from serving.reconcile import reconcile
 from serving.registry.store import refuse_lost_records
+
+
+def base_to_change(environment: Environment, name: str, version: str = "", *, listener: Listener) -> GalleryBase:
+    """`choose_base` of a version whose gallery is to be changed, after the records of killed deployments were put right.
+
+    Args:
+        environment: The home and the registry.
+        name: Name of the registered model; empty: the only one that has a champion.
+        version: The version; empty: the champion.
+        listener: Called with a warning for each difference that was found.
+    """
+    for difference in reconcile(environment.home, environment.mlflow_uri, deploy=False, lock_wait_s=0):
+        listener(RunEvent(step="run", event="warning", text=str(difference)))
+    return choose_base(environment.mlflow_uri, name, version)
 
 
 def run_enrolment(

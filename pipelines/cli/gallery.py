@@ -79,11 +79,10 @@ def remove(
         raise InvalidInput("Nothing is named that should be removed.", "Name labels or images: --label LABEL, --id ID.")
     config = _settings(set_, "gate")
     from components.runtime.revision import code_revision
-    from pipelines.galleries import run_removal
-    from serving.galleries import choose_base
+    from pipelines.galleries import base_to_change, run_removal
 
-    environment = Environment()
-    base = choose_base(environment.mlflow_uri, name)
+    environment, console = Environment(), Console()
+    base = base_to_change(environment, name, listener=console)
     if dry_run:
         from serving.enrolment import preview_removal
 
@@ -92,7 +91,7 @@ def remove(
         return
     what = ", ".join([*labels, *ids])
     confirm(f"Remove {what} from the gallery of {base.model}?", yes=yes)
-    _run(lambda: run_removal(labels, ids, base, config, environment=environment, listener=Console(), why=why), as_json)
+    _run(lambda: run_removal(labels, ids, base, config, environment=environment, listener=console, why=why), as_json)
 
 
 @commands.command("list")
@@ -156,12 +155,11 @@ def _enrol(
 ) -> None:
     config = _settings(settings, "data", "gate")
     from components.runtime.revision import code_revision
-    from pipelines.galleries import gallery_data, run_enrolment
+    from pipelines.galleries import base_to_change, gallery_data, run_enrolment
     from pipelines.running import locate
-    from serving.galleries import choose_base
 
     environment, console, source = Environment(), Console(), locate(source)
-    base = choose_base(environment.mlflow_uri, name, version)
+    base = base_to_change(environment, name, version, listener=console)
     if dry_run:
         from serving.enrolment import preview_enrolment
 

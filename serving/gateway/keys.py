@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter
 
-from model.errors import Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable
+from model.disk import disk_error
+from model.errors import Forbidden, GlocalError, InvalidInput, NotFound, Unauthorized, Unavailable
 from model.files import Watched, read_json, write_json
 from model.home import ServeFolder
 from model.locks import hold
@@ -66,13 +67,15 @@ def read_keys(file: Path) -> tuple[Key, ...]:
 
     Raises:
         InvalidInput: The file is damaged.
+        StorageFailed: This user may not read it.
     """
     try:
         return _KEYS.validate_python(read_json(file))
     except FileNotFoundError:
         return ()
     except (ValueError, OSError) as error:
-        raise InvalidInput(f"The keys in {file} cannot be read.", "Restore the file, or remove it and make new keys.") from error
+        damaged = InvalidInput(f"The keys in {file} cannot be read.", "Restore the file, or remove it and make new keys.")
+        raise disk_error(error) or damaged from error
 
 
 class KeyFile:
@@ -89,11 +92,11 @@ class KeyFile:
         """`known_key` of the keys that the file has now. What it allows is not checked.
 
         Raises:
-            Unavailable: The file is damaged. Who asks is not known yet, so that the log alone says where it is.
+            Unavailable: The file cannot be read. Who asks is not known yet, so that the log alone says where it is.
         """
         try:
             keys = self._keys.value()
-        except InvalidInput as error:
+        except GlocalError as error:
             _log.error("%s", error)
             raise Unavailable("The keys cannot be read now.", "The gateway's log says why.") from error
         return known_key(keys, secret)
@@ -116,6 +119,7 @@ def create_key(folder: ServeFolder, name: str, scopes: Sequence[Scope], *, days:
 
     Raises:
         InvalidInput: The name, the scopes or the days cannot be used, or the file is damaged.
+        OSError: The file or the audit log cannot be written. There is no key then.
     """
     now = datetime.now(UTC)
     identity = secrets.token_hex(4)
@@ -129,9 +133,10 @@ def create_key(folder: ServeFolder, name: str, scopes: Sequence[Scope], *, days:
     if expires is not None and expires <= now:
         raise InvalidInput("A key must last some days.")
     with hold(folder.keys.with_suffix(".lock")):
-        _write(folder.keys, (*read_keys(folder.keys), made))
+        known = read_keys(folder.keys)
         ends = f" expires={expires.isoformat(timespec='seconds')}" if expires else ""
-        note_change(folder, "created", identity, f"name={name!r} scopes={','.join(made.scopes)}{ends}")
+        note_change(folder, "created", identity, f"name={name!r} scopes={','.join(made.scopes)}{ends}")  # no key without it
+        _write(folder.keys, (*known, made))
     return made, secret
 
 

@@ -54,6 +54,7 @@ REGISTERED = {
 }
 
 REGISTRATION = """
+import serving.promotion
 from pathlib import Path
 from model.config import ServeConfig
 release, report, decision = map(Path, arguments[2:])
@@ -88,9 +89,10 @@ SAID = {
 }
 
 APPROVAL = """
+from model.home import Home
 from serving.approval import give_word
 from serving.deployment import ModelRecords
-model = ModelRecords.open(serving.promotion.Home.at(arguments[0]), *arguments[1:3])
+model = ModelRecords.open(Home.at(arguments[0]), *arguments[1:3])
 give_word(model.registry, model.ledger, arguments[3], "approved", by="eve", why="killed")
 """
 
@@ -135,8 +137,9 @@ REMOVED = {
 }
 
 REMOVAL = """
+from model.home import Home
 from serving.housekeeping import find_garbage, remove_garbage
-home = serving.promotion.Home.at(arguments[0])
+home = Home.at(arguments[0])
 remove_garbage(find_garbage(home, home.tracking_uri, days=0), home, home.tracking_uri, days=0)
 """
 

@@ -101,6 +101,7 @@ POINTS = {
 }
 
 PROMOTION = """
+import serving.promotion
 home = serving.promotion.Home.at(arguments[0])
 serving.promotion.promote("2", home=home, tracking_uri=home.tracking_uri, name=arguments[1], why="killed", by="bob")
 """

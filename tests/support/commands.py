@@ -20,14 +20,14 @@ def run_command(source, name, settings):
     return command("run", "--data", source, "--name", name, *options, "--json")
 
 
-def begin(home, words, **streams):
-    """Start a command."""
-    return subprocess.Popen(words, env=os.environ | {"GLOCAL_HOME": str(home)}, text=True, **streams)
+def begin(home, words, *, variables=None, **streams):
+    """Start a command, with further environment variables."""
+    return subprocess.Popen(words, env=os.environ | {"GLOCAL_HOME": str(home), **(variables or {})}, text=True, **streams)
 
 
-def glocal(home, words, timeout=480):
+def glocal(home, words, timeout=480, **variables):
     """Run a command to its end: exit code, standard output, standard error. No stack trace may be in either."""
-    with begin(home, words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with begin(home, words, variables=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             out, error = process.communicate(timeout=timeout)
         finally:

@@ -105,6 +105,19 @@ def animation(form: str, **options: object) -> bytes:
     return encode(blobs(), form, save_all=True, append_images=[blobs(1)], **options)
 
 
+def scans(data: bytes) -> list[int]:
+    """Where each scan of a progressive JPEG begins."""
+    return [at for at in range(len(data) - 1) if data[at : at + 2] == b"\xff\xda"]
+
+
+def many_scans(count: int) -> bytes:
+    """A progressive JPEG with so many empty scans before its own."""
+    whole = encode(blobs(), "JPEG", progressive=True)
+    start = scans(whole)[0]
+    scan = whole[start : start + 2 + int.from_bytes(whole[start + 2 : start + 4], "big")]
+    return whole[:start] + scan * count + whole[start:]
+
+
 def every_kind() -> dict[str, bytes]:
     """One small file of each kind that is decoded, by name."""
     image = blobs()

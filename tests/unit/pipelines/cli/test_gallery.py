@@ -15,7 +15,7 @@ CHANGE = {"version": "3", "release": "r" * 16, "images": 12, "labels": 4, "added
 def asked(monkeypatch):
     """What the pipelines were asked for, without running them."""
     calls = []
-    monkeypatch.setattr(serving.galleries, "choose_base", lambda uri, name="", version="": BASE)
+    monkeypatch.setattr(pipelines.galleries, "choose_base", lambda uri, name="", version="": BASE)
 
     def enrol(source, base, config, **named):
         calls.append((source, base, named["replace"], named["name"], named["why"], config))

@@ -53,13 +53,14 @@ def test_a_right_id_with_a_wrong_secret_is_unauthorized(folder, file):
 
 
 def test_every_key_is_compared_in_constant_time_known_or_not(folder, file, monkeypatch):
-    create_key(folder, "shop", [CALLER])
+    made, _ = create_key(folder, "shop", [CALLER])
     compared = []
     monkeypatch.setattr(keys_module.hmac, "compare_digest", lambda one, other: compared.append((one, other)) or False)
-    for secret in ("glocal_ffffffff_no", "nothing"):
+    for secret in ("glocal_ffffffff_no", "nothing", f"glocal_{made.id}_no"):
         with pytest.raises(Unauthorized):
             admit(file, secret, CALLER)
-    assert [len(one) == len(other) == 64 for one, other in compared] == [True, True]
+    assert [len(one) == len(other) == 64 for one, other in compared] == [True, True, True]
+    assert compared[-1][1] == made.sha256
 
 
 def test_an_expired_key_is_unauthorized(folder, file):
@@ -108,6 +109,13 @@ def test_a_damaged_file_is_named_and_not_written_over(folder, file):
     with pytest.raises(InvalidInput):
         create_key(folder, "shop", [CALLER])
     assert file.read_text() == "{"
+
+
+def test_there_is_no_key_without_its_line_in_the_audit_log(folder, file):
+    folder.audit_log.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        create_key(folder, "shop", [CALLER])
+    assert not file.exists()
 
 
 def test_making_and_revoking_a_key_is_a_line_each_in_the_audit_log_which_its_owner_alone_may_read(folder, monkeypatch):
