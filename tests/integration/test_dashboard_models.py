@@ -57,7 +57,7 @@ def ask(page, path, word, why="tried"):
 
 def end_of(page):
     """What the page of a change says once it has ended; nobody loads it again."""
-    page.wait_for_selector("#standing:not([data-live])", timeout=ENDED_MS)
+    page.wait_for_selector("#standing:not([data-every])", timeout=ENDED_MS)
     return page.inner_text("#standing")
 
 

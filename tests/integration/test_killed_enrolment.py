@@ -11,10 +11,12 @@ from serving.reconcile import server_status, start_server
 from serving.registry.models import Registry
 from serving.registry.runs import Runs
 from tests.support.commands import command, glocal, last_line
-from tests.support.enrolment import SHELF, draw, serve_shelf, shown
 from tests.support.killing import killing_run
 from tests.support.promotions import assert_one_truth
+from tests.support.shelf import draw, serve_shelf, shown
 
+SHELF = "shelf"
+"""The served model, and its data set."""
 pytestmark = pytest.mark.integration
 
 SEEDS = count(100, 2)
@@ -41,7 +43,7 @@ NEW = {
 @pytest.fixture(scope="module")
 def base(home, tmp_path_factory):
     """Version 1, which serves."""
-    return serve_shelf(home, tmp_path_factory.mktemp("base"))
+    return serve_shelf(home, tmp_path_factory.mktemp("base"), SHELF)
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,12 @@
 
 from pathlib import Path
 
-from torch import Tensor
-
-from model.config import DataConfig
-from model.data.images import to_png
-from model.data.importing.pinning import pin_dataset
 from model.data.manifest import write_manifest
-from model.data.versions.fetch import fetch, file_hashes
 from model.data.versions.integrity import file_md5
 from model.files import read_json, write_json
-from model.gallery_changes import PinnedImages, replace_gallery
-from model.home import Home
+from model.gallery_changes import PinnedImages
 from model.release import Release, seal_release
 from model.schemas.data_pin import DataPin
-from serving.registry.models import Registry
-from tests.support.detection import add_exemplars
-from tests.support.images import scenery
-from tests.support.promotions import to
 from tests.support.releases import draw_image, make_parts, make_pin
 
 STATED = {"threshold": 0.9, "rate_interval": [0.0, 0.02]}
@@ -59,37 +48,3 @@ def drawn_hashes(folder: Path) -> dict[str, str]:
     for number in range(10):
         (folder / f"{number}.png").write_bytes(draw_image(number))
     return {f"drawn/{name}": md5 for name, md5 in hashes_of(folder).items()}
-
-
-SHELF = "shelf"
-"""The model of `serve_shelf`, and its data set."""
-GALLERY = DataConfig(split="gallery")
-
-
-def shown(seed: int, side: int = 96) -> Tensor:
-    """An object that fills its image, another for each seed."""
-    return scenery(seed, side)
-
-
-def draw(folder: Path, **labels: tuple[int, ...]) -> Path:
-    """A folder of images: label -> seeds."""
-    for label, seeds in labels.items():
-        for seed in seeds:
-            file = folder / label / f"{seed}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(to_png(shown(seed)))
-    return folder
-
-
-def serve_shelf(home: Home, root: Path) -> Release:
-    """Version 1, which serves: a network with random weights, two images each of cup and jar, enrolled for detection as well."""
-    pin = pin_dataset(draw(root / SHELF, cup=(1, 2), jar=(3, 4)), SHELF, home.data, GALLERY).pin
-    parts = make_parts(root / "parts")
-    write_json(parts / "calibration.json", {"identify": {"0.01": {"threshold": 0.9995, "rate_interval": [0.0, 0.02]}}})
-    add_exemplars(parts)
-    bare = seal_release(parts, root / "bare", pin=pin, code_revision="test")
-    images = PinnedImages(pin, fetch(pin, home.data, home.datasets), file_hashes(pin, home.data, home.datasets))
-    release = replace_gallery(bare, images, root / "release", code_revision="test")
-    assert Registry(home.tracking_uri, SHELF).register(release, {"map_at_r": 0.5}) == "1"
-    to(home, "1", SHELF)
-    return release

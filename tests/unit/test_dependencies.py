@@ -47,6 +47,7 @@ def test_whatever_is_imported_is_declared():
         "pydantic-core",
         "grpcio",
         "sqlalchemy",
+        "anyio",
     }  # come with their parents
     assert [each for each, distributions in imported(PACKAGES).items() if not distributions & declared] == []
 

@@ -170,7 +170,7 @@ def test_a_change_whose_process_is_gone_is_not_said_to_run(ana, begun, known):
     location = form(ana, "/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
     shown = text(ana.get(location))
     assert "killed" in shown
-    assert "data-live" not in ana.get(location).text
+    assert "data-every" not in ana.get(location).text
 
 
 def test_a_second_person_is_told_of_the_change_that_is_under_way(ana, known, monkeypatch):
@@ -184,7 +184,7 @@ def test_a_second_person_is_told_of_the_change_that_is_under_way(ana, known, mon
     try:
         location = form(ana, "/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
         assert "under way" in text(ana.get("/models"))
-        assert 'data-live="1"' in ana.get(location).text
+        assert 'data-every="1"' in ana.get(location).text
         bob = Browser(known.environment, Role.OPERATOR, "bob")
         assert "ana is promoting version 2 of drawn" in bob.get("/models/drawn/2/promote").text
         refused = bob.post("/models/drawn/2/promote", {"why": "x", "confirm": "drawn 2", "before": "1", "key": "a" * 16})
