@@ -154,8 +154,8 @@ def test_every_operation_is_tried_with_an_image(page, source, keep):
 
 
 def test_a_new_object_is_enrolled_and_found(page, home, tmp_path, keep):
-    draw_catalogue(tmp_path / "new", products=1, views=4, scenes=0, size=96, seed=99)
-    images = sorted((tmp_path / "new").glob("images/*/*.jpg"))
+    draw_catalogue(tmp_path / "new", products=2, views=4, scenes=0, size=96, seed=99)
+    images = sorted(min((tmp_path / "new" / "images").iterdir()).glob("*.jpg"))
     page.goto(address(page, "/try/enrol"))
     page.fill('[name="label"]', "a new thing")
     page.set_input_files("#images", [str(file) for file in images[:3]])
