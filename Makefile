@@ -29,6 +29,7 @@ demo: setup ## Run the main job: draw a catalogue, train, gate, register, deploy
 	@$(BIN)/glocal query $(DEMO)/scenes/00.jpg --op detect --save $(DEMO)/detected.png
 	@$(BIN)/glocal query $(DEMO)/query.jpg --op embed
 	@echo "The endpoint keeps running: glocal serve status, glocal serve stop (in $(BIN))."
+	@$(BIN)/glocal dashboard start
 
 bench: setup ## Compare the methods (DATA=folder; without it on the drawn catalogue)
 	@test -n "$(DATA)" || $(BIN)/glocal data demo $(GLOCAL_HOME)/demo

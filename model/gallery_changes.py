@@ -30,6 +30,7 @@ from model.golden import QueryImage, query_image, write_golden
 from model.named_parts import did_you_mean
 from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release
+from model.retrieval.cohort import COHORT
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.local import RECORD, LocalGallery
@@ -243,7 +244,7 @@ def _remade(
     space = release.embedding_space_id
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
-        for name in ("weights.safetensors", "config.json", "calibration.json"):
+        for name in ("weights.safetensors", "config.json", "calibration.json", *([COHORT] if release.cohort else [])):
             shutil.copy2(release.folder / name, parts)
         plan = GalleryRecord.load(release.folder / "gallery" / RECORD).plan
         _gallery(release, kept, new, progress).save(parts / "gallery", space, plan)

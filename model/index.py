@@ -24,6 +24,7 @@ from model.networks.heads import RetrievalNetwork
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release, space_id
+from model.retrieval.cohort import COHORT
 from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.local import LocalGallery
@@ -80,7 +81,10 @@ def build_release(
         parts = Path(folder)
         shutil.copy2(checkpoint / "weights.safetensors", parts)
         write_json(parts / "config.json", spec.to_json())
-        write_json(parts / "calibration.json", _calibration(checkpoint).model_dump())
+        calibration = _calibration(checkpoint)
+        write_json(parts / "calibration.json", calibration.model_dump())
+        if calibration.normalised:
+            shutil.copy2(checkpoint / COHORT, parts)
         embedded.save(parts / "gallery", space_id(parts), index)
         gallery = load_gallery(parts / "gallery", space_id(parts))  # golden answers are those of the index
         reranker = None
@@ -97,9 +101,9 @@ def build_release(
 
 
 def _calibration(checkpoint: Path) -> Calibration:
-    """The thresholds, from the embeddings of held-out images that the training stored."""
+    """The thresholds, from the embeddings of held-out images that the training stored. One of earlier code stored no offsets."""
     held_out = load_file(checkpoint / HELD_OUT)
-    return calibrate(held_out["vectors"], held_out["labels"], held_out["folds"])
+    return calibrate(held_out["vectors"], held_out["labels"], held_out["folds"], held_out.get("offsets"))
 
 
 def _ratio(checkpoint: Path) -> float | None:

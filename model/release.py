@@ -6,6 +6,7 @@ config.json           how to build it: method, trunk, size of image, heads
 gallery/              vectors, labels, ids, groups, and the index of a large one; or where Milvus has the vectors
 calibration.json      thresholds at stated false-accept rates
 golden/               a few query images and the answers they must give
+cohort.safetensors           training classes by which `verify` normalises similarities; not in releases of earlier code
 local_features.safetensors   local features of the gallery and their ratio, if the release re-ranks
 exemplars.safetensors        enrolled objects and how their detections are scored, if the release detects
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder, read_json, sha256_file, sha256_json
+from model.retrieval.cohort import COHORT, Cohort
 from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.gallery import Gallery
 from model.schemas.calibration import Calibration
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 LOCAL_FEATURES = "local_features.safetensors"
 EXEMPLARS = "exemplars.safetensors"
 _PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
-_OPTIONAL = (LOCAL_FEATURES, EXEMPLARS)
+_OPTIONAL = (COHORT, LOCAL_FEATURES, EXEMPLARS)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,15 @@ class Release:
     def calibration(self) -> Calibration:
         """Thresholds at stated false-accept rates."""
         return read_schema(Calibration, self.folder / "calibration.json", ReleaseManifest.REMEDY)
+
+    @cached_property
+    def cohort(self) -> Cohort | None:
+        """The classes by which similarities of pairs are normalised; None if its thresholds hold for similarities as they are.
+
+        Raises:
+            InvalidInput: The file does not hold a cohort.
+        """
+        return Cohort.load(self.folder / COHORT) if self.calibration.normalised else None
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -175,7 +186,7 @@ def seal_release(
     """Copy the parts of a release to `out` and write the manifest that makes it one.
 
     Args:
-        parts: Folder with all files but the manifest. Local features and exemplars may be missing.
+        parts: Folder with all files but the manifest. Cohort, local features and exemplars may be missing.
         out: Folder of the release, which appears whole or not at all.
         pin: Pin of the training data.
         code_revision: Revision of the code.

@@ -294,4 +294,5 @@ def _figures(report: Report) -> dict[str, Any]:
         "size_mb": report.size_mb,
         "gain": {"map_at_r": retrieval.gain.value, "interval": [retrieval.gain.lower, retrieval.gain.upper]},
         "untrained": headline(retrieval.untrained),
+        "reranking": report.reranking.model_dump(mode="json") if report.reranking else None,
     }

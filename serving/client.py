@@ -70,7 +70,7 @@ class _Calls:
         if answer.status_code not in {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE} or tried >= self._retries:
             return None
         wanted = answer.headers.get("Retry-After", "")
-        return min(float(wanted), _LONGEST_WAIT_S) if wanted.isdigit() else None
+        return min(float(wanted), _LONGEST_WAIT_S) if wanted.isdecimal() else None
 
 
 class Client(_Calls):

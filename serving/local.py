@@ -2,7 +2,7 @@
 
 import contextlib
 
-from model.errors import GlocalError, Unavailable
+from model.errors import GlocalError, Unauthorized, Unavailable
 from model.files import read_json, write_text
 from model.home import ServeFolder
 from serving.client import Client
@@ -28,7 +28,7 @@ def ensure_key(folder: ServeFolder) -> None:
 
 
 def local_client(folder: ServeFolder, timeout_s: float = 60) -> Client:
-    """A client of the home's gateway.
+    """A client of the home's gateway, which shows the key of the home's owner.
 
     Args:
         folder: Folder of the endpoint's files.
@@ -36,9 +36,17 @@ def local_client(folder: ServeFolder, timeout_s: float = 60) -> Client:
 
     Raises:
         Unavailable: No gateway was started here.
+        Unauthorized: The gateway does not know that key: `serve/key` or `serve/keys.json` was lost or replaced.
+        InvalidInput: The keys cannot be read.
     """
     try:
         port = int(read_json(folder.gateway)["port"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unavailable("The endpoint does not run.", "Start it: glocal serve start.") from error
-    return Client(local_address(port), read_key(folder), timeout_s=timeout_s)
+    key = read_key(folder)
+    try:
+        known_key(read_keys(folder.keys), key)
+    except Unauthorized as error:
+        said = f"The endpoint does not know the key of this home's owner, in {folder.key}."
+        raise Unauthorized(said, "A start makes a new one: glocal serve start.") from error
+    return Client(local_address(port), key, timeout_s=timeout_s)

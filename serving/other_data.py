@@ -2,6 +2,7 @@
 
 from model.errors import Conflict
 from model.schemas.data_pin import DataPin
+from model.schemas.model_version import ModelVersion
 from serving.registry.models import Registry
 
 
@@ -17,14 +18,15 @@ def refuse_other_data(registry: Registry, pin: DataPin, *, allowed: bool) -> Non
         Conflict: The champion was made from another data set.
     """
     champion = registry.champion()
-    if champion is None or allowed:
-        return
-    name = registry.data_name(champion)
-    if name != pin.path:
-        revision = f"@{champion.data_rev[:7]}" if champion.data_rev else ""
-        raise Conflict(
-            f"The champion of {registry.name} is version {champion.version}, trained on {name or 'unknown data'}{revision}; "
-            f"the data here are {pin.named}.",
-            "Register the model under another name with serve.name. To replace it: serve.replace_other_data=true for a run, "
-            "--replace-other-data for glocal promote and glocal approve.",
-        )
+    if champion is not None and not allowed and registry.data_name(champion) != pin.path:
+        raise other_data(champion, registry.data_of(champion), pin.named)
+
+
+def other_data(champion: ModelVersion, trained_on: str, data: str) -> Conflict:
+    """The error of a champion that was trained on another data set than what is to replace it; empty data are unknown."""
+    return Conflict(
+        f"The champion of {champion.model} is version {champion.version}, trained on {trained_on or 'unknown data'}; "
+        f"the data here are {data or 'unknown'}.",
+        "Register the model under another name with serve.name. To replace it: serve.replace_other_data=true for a run, "
+        "--replace-other-data for glocal promote and glocal approve.",
+    )

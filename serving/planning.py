@@ -24,7 +24,7 @@ def plan_promotion(tracking_uri: str, name: str, version: str) -> PromotionPlan:
         serving=serving,
         wanted=wanted,
         figures=changed_figures(serving, wanted),
-        data=changed_text(_data(serving), _data(wanted)),
+        data=changed_text(registry.data_of(serving) if serving else "", registry.data_of(wanted)),
         other_data=serving is not None and registry.data_name(serving) != registry.data_name(wanted),
         settings=changed_settings(registry, Runs(tracking_uri), serving, wanted),
         same_space=serving is None or serving.embedding_space_id == wanted.embedding_space_id,
@@ -78,7 +78,3 @@ def _params(registry: Registry, runs: Runs, version: ModelVersion | None) -> Map
     except NotFound:
         return {}
     return run.params if run else {}
-
-
-def _data(version: ModelVersion | None) -> str:
-    return f"{version.data_name}@{version.data_rev[:7]}" if version and version.data_name else ""

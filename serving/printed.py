@@ -6,6 +6,7 @@ A server that writes its logs itself, in bounded files, prints hardly anything; 
 import contextlib
 import os
 import shutil
+from pathlib import Path
 
 from model.home import ServeFolder
 
@@ -22,5 +23,10 @@ def bound_logs(folder: ServeFolder) -> None:
         with contextlib.suppress(OSError):
             if log.stat().st_size > MAX_BYTES and not log.is_symlink():
                 with contextlib.suppress(OSError):
-                    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+                    shutil.copyfile(log, emptied(log))
                 os.truncate(log, 0)
+
+
+def emptied(log: Path) -> Path:
+    """The file that keeps what a log held before it was emptied."""
+    return log.with_name(f"{log.name}.1")

@@ -39,6 +39,7 @@
     try {
       const reply = await fetch(ask.action, { method: "POST", body: new FormData(ask), headers: { "X-Fragment": "1", Accept: "text/html" }, signal: mine.signal });
       put(answer, await reply.text());
+      if (answer.getBoundingClientRect().top > innerHeight * 0.7) answer.scrollIntoView(); // on a phone it is far below
     } catch (error) {
       if (mine.signal.aborted) return;
       say("The dashboard does not answer. Is it running?");

@@ -1,7 +1,8 @@
 """Verification and open-set identification on the test classes: what is accepted at which threshold, rightly and wrongly.
 
-Verification says whether two images show the same thing: a pair is accepted if its similarity is above a threshold. False-accept
-rate: the share of pairs of two classes that are accepted; true-accept rate: that of pairs of one class.
+Verification says whether two images show the same thing: a pair is accepted if its similarity, less the offsets of both images
+where the release has a cohort, is above a threshold. False-accept rate: the share of pairs of two classes that are accepted;
+true-accept rate: that of pairs of one class.
 
 Identification names an image after the nearest item of a gallery, or says 'unknown'. For the false-accept rate each query stands
 for a thing that is not in the gallery: its own class is left out, and it is accepted if an item of another class is above the
@@ -26,7 +27,7 @@ from model.schemas.figures import Bootstrap, Figure
 
 QUERIES = 2000
 """Most queries whose pairs are compared; more add pairs of the same classes."""
-_THRESHOLDS = np.linspace(-1, 1, 4001)
+_THRESHOLDS = np.linspace(-1.5, 1.5, 4001)
 """Thresholds that are counted at, beside the calibrated ones."""
 _BLOCKS = 256
 """Most units of the bootstrap: more classes are dealt to so many blocks, each of which is drawn whole."""
@@ -56,7 +57,11 @@ class Accepted:
 
 
 def verification(
-    gallery: EmbeddedSamples, *, queries: int | None = None, calibrated: Mapping[str, float] | None = None
+    gallery: EmbeddedSamples,
+    *,
+    queries: int | None = None,
+    calibrated: Mapping[str, float] | None = None,
+    offsets: NDArray[np.float32] | None = None,
 ) -> Accepted:
     """Compare queries with all samples. Two samples of one id are no pair.
 
@@ -64,14 +69,17 @@ def verification(
         gallery: The samples.
         queries: Number of first samples that are queries; by default all.
         calibrated: Thresholds by their stated rate, at which is counted exactly.
+        offsets: (N,) offsets of the samples, by which the similarity of a pair is less; None: it is compared as it is.
     """
+    less = np.zeros(len(gallery), np.float32) if offsets is None else offsets
     rows = evenly(len(gallery) if queries is None else queries, QUERIES)
     thresholds, blocks = _thresholds(calibrated), _blocks(gallery.labels[rows])
     counts = np.zeros((2, blocks.max() + 1, len(thresholds) + 1), np.int64)
     step = max(1, MAX_ELEMENTS // len(gallery))
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
-        places = np.searchsorted(thresholds, gallery.vectors[part] @ gallery.vectors.T)
+        scores = gallery.vectors[part] @ gallery.vectors.T - less[part][:, None] - less[None, :]
+        places = np.searchsorted(thresholds, scores)
         for row, place, block in zip(part, places, blocks[start : start + step], strict=True):
             same, other = gallery.labels == gallery.labels[row], gallery.ids != gallery.ids[row]
             for kind, some in enumerate((same & other, ~same & other)):

@@ -17,8 +17,8 @@ class _Scores:
     """Similarities of the queries of all folds.
 
     Attributes:
-        like: (L,) of pairs of one class.
-        unlike: (U,) of pairs of two classes.
+        like: (L,) of pairs of one class, less the offsets of both.
+        unlike: (U,) of pairs of two classes, less the offsets of both.
         query: (U,) number of the query in each unlike pair.
         strangers: (Q,) of each query to its best match in another class.
         best: (Q,) of each query to its best match in any class.
@@ -35,13 +35,20 @@ class _Scores:
     classes: NDArray[np.int64]
 
 
-def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> Calibration:
+def calibrate(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    offsets: NDArray[np.float32] | None = None,
+) -> Calibration:
     """Similarity thresholds above which two images count as images of one class.
 
     Args:
         vectors: (N, D) float32, L2-normalised, of held-out classes.
         labels: (N,) classes of the vectors.
         folds: (N,) folds of the vectors. Each fold has a network of its own, so only vectors of one fold are compared.
+        offsets: (N,) offsets of the vectors by the training classes of their folds, for the thresholds of `verify`: see
+            `model.retrieval.cohort`. None: similarities are compared as they are.
 
     Returns:
         `verify` holds for each rate the threshold that this share of negative pairs exceeds, and the share of positive pairs
@@ -49,7 +56,9 @@ def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64], folds: ND
         images; such a match stands for an object that is not in the gallery. Each rate has the interval of a bootstrap that draws
         whole classes. Both are empty for fewer than two classes.
     """
-    scores = _join([_scores(vectors[folds == fold], labels[folds == fold]) for fold in np.unique(folds)])
+    known = np.zeros(len(vectors), np.float32) if offsets is None else offsets
+    parts = [folds == fold for fold in np.unique(folds)]
+    scores = _join([_scores(vectors[part], labels[part], known[part]) for part in parts])
     if not scores.unlike.size:
         return Calibration()
     identify = {str(rate): _identify(scores, rate) for rate in FALSE_ACCEPT_RATES}
@@ -58,10 +67,11 @@ def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int64], folds: ND
         identify=identify,
         reference=_reference(scores, identify[str(FALSE_ACCEPT_RATES[0])].threshold),
         pairs=int(scores.unlike.size),
+        normalised=offsets is not None,
     )
 
 
-def _scores(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> _Scores:
+def _scores(vectors: NDArray[np.float32], labels: NDArray[np.int64], offsets: NDArray[np.float32]) -> _Scores:
     rows = np.linspace(0, len(vectors) - 1, min(_QUERIES, len(vectors))).astype(int)
     scores = vectors[rows] @ vectors.T
     same = labels[rows][:, None] == labels[None, :]
@@ -71,9 +81,10 @@ def _scores(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> _Scores:
     best = others.max(axis=1, initial=-1.0)
     found = labels[others.argmax(axis=1)] if others.size else labels[rows]
     runner_up = np.where(found[:, None] == labels[None, :], np.float32(-1), others).max(axis=1, initial=-1.0)
+    pairs = scores - offsets[rows][:, None] - offsets[None, :]
     return _Scores(
-        like=scores[same & ~itself],
-        unlike=scores[~same],
+        like=pairs[same & ~itself],
+        unlike=pairs[~same],
         query=np.nonzero(~same)[0],
         strangers=strangers,
         best=best,

@@ -88,10 +88,9 @@ def sheet_image(manifest: Manifest, row: int, *, right: bool = False, score: flo
 def thumbnail(file: Path, box: Box | None = None) -> str | None:
     """A small JPEG of an image, or of a box in it, as a data: URI; None if the image cannot be read."""
     try:
-        small = thumbnails.thumbnail(file.read_bytes(), THUMBNAIL, box)
+        return thumbnails.thumbnail(file.read_bytes(), THUMBNAIL, box).uri
     except (InvalidInput, OSError):
         return None
-    return "data:image/jpeg;base64," + base64.b64encode(small.jpeg).decode()
 
 
 def encoded(image: "Tensor", longest: int) -> str:

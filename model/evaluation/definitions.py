@@ -21,7 +21,8 @@ DEFINITIONS = {
     "Size": "All files of the release together, in MiB.",
     "Memory": "The peak resident memory of a fresh process that opens the release, answers a few test images by a search and, if "
     "the release detects, finds objects in them and in a scene; Python and its libraries are part of it.",
-    "Verification": "Saying of two images whether they show the same thing: they do if their similarity is above a threshold.",
+    "Verification": "Saying of two images whether they show the same thing: they do if their similarity is above a "
+    "threshold, which is higher for images that resemble training classes.",
     "Identification": "Naming an image after its nearest neighbour, or calling it unknown if their similarity is not above a "
     "threshold.",
     "False accepts": "The share of pairs of two classes that are above a threshold; in identification, of queries whose nearest "

@@ -34,6 +34,7 @@ from model.networks.methods import get_method
 from model.networks.trunk import make_trunk
 from model.progress import Progress
 from model.release import Release, open_release
+from model.retrieval.cohort import Cohort
 from model.retrieval.embedding import embed_manifest, merged_embedding
 from model.schemas.calibration import Calibration
 from model.schemas.illustrations import Illustrations
@@ -79,7 +80,7 @@ def evaluate_release(
     searched, thresholds = _searched(manifest), _thresholds(release.calibration)
     untrained = _evaluated(_untrained(model, manifest, md5, work, progress), searched)
     vectors = _embeddings(release, searched, md5, progress)
-    candidate = _evaluated(vectors, searched, thresholds)
+    candidate = _evaluated(vectors, searched, thresholds, release.cohort)
     retrieval = retrieval_figures(searched, candidate.found, untrained.found, samples=evaluation.samples)
     scenes = detect_scenes(release.detector, manifest, progress) if release.detector else []
     report = Report(
@@ -149,14 +150,22 @@ class _Evaluated(NamedTuple):
 
 
 def _evaluated(
-    vectors: NDArray[np.float32], searched: Manifest, thresholds: Mapping[str, Mapping[str, float]] | None = None
+    vectors: NDArray[np.float32],
+    searched: Manifest,
+    thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    cohort: Cohort | None = None,
 ) -> _Evaluated:
     """Search the test samples, compare them as pairs and identify them, at the calibrated thresholds among others."""
     found, calibrated = _retrieved(vectors, searched), thresholds or {}
     samples, queries = as_embedded(vectors, searched.labels, searched.ids), len(found)
     return _Evaluated(
         found,
-        verification(samples, queries=queries, calibrated=calibrated.get("verify")),
+        verification(
+            samples,
+            queries=queries,
+            calibrated=calibrated.get("verify"),
+            offsets=cohort.offsets(vectors) if cohort else None,
+        ),
         identification(found, calibrated=calibrated.get("identify")),
     )
 

@@ -94,9 +94,10 @@ def _uses(report: Report) -> list[str]:
         f"in its gallery, the nearest first by cosine similarity{sorted_again}.",
         f"For classes that it was not trained on, too: it was tested on {test.classes:,} such classes and on no others.",
     ]
+    more = ", more for images that resemble training classes" if report.calibration.normalised else ""
     for rate, calibrated in report.calibration.verify.items():
         said.append(
-            f"To tell whether two images show the same thing: above a similarity of {calibrated.threshold:.3f}, "
+            f"To tell whether two images show the same thing: above a similarity of {calibrated.threshold:.3f}{more}, "
             f"at most {100 * float(rate):g} % of the unlike pairs of held-out images were taken for alike, "
             f"and {100 * calibrated.true_accept_rate:.1f} % of the like ones were recognised"
             f"{_on_test_classes(report.verification, rate)}."

@@ -5,11 +5,13 @@ from pydantic import Field
 from model.schemas.figures import Figure
 from model.schemas.schema import Schema
 
+_THRESHOLD = "Cosine similarity above which is accepted; in verification less the offsets of both images, if there is a cohort"
+
 
 class CurvePoint(Schema):
     """One point of a curve."""
 
-    threshold: float = Field(description="Cosine similarity above which is accepted")
+    threshold: float = Field(description=_THRESHOLD)
     false_accept: float = Field(ge=0, le=1, description="Share of what should be refused that is accepted")
     true_accept: float = Field(ge=0, le=1, description="Share of what should be accepted that is accepted, and rightly named")
 
@@ -27,7 +29,7 @@ class AcceptRates(Schema):
 class MeasuredThreshold(Schema):
     """A threshold of calibration.json, as measured on the test classes. Its stated rate is the key that it stands under."""
 
-    threshold: float = Field(description="Cosine similarity above which is accepted")
+    threshold: float = Field(description=_THRESHOLD)
     false_accept: Figure = Field(description="False-accept rate on the test classes")
     true_accept: Figure = Field(description="True-accept rate on the test classes")
 

@@ -14,7 +14,9 @@ Interval = Annotated[tuple[float, float], Field(min_length=2, max_length=2)]
 class VerifyThreshold(Schema):
     """The threshold above which two images count as images of the same thing."""
 
-    threshold: float = Field(description="Cosine similarity above which a pair is accepted")
+    threshold: float = Field(
+        description="Cosine similarity above which a pair is accepted; if `normalised`, less the offsets of both images"
+    )
     true_accept_rate: float = Field(ge=0, le=1, description="Share of the held-out pairs of one class that are accepted")
     rate_interval: Interval | None = Field(None, description=_INTERVAL)
 
@@ -60,3 +62,6 @@ class Calibration(Schema):
     identify: dict[str, IdentifyThreshold] = Field(default_factory=dict, description="Thresholds for the best match, by rate")
     reference: Reference | None = Field(None, description="Answers to held-out images; absent in releases of earlier code")
     pairs: int = Field(0, ge=0, description="Number of held-out pairs of two classes that the thresholds are computed from")
+    normalised: bool = Field(
+        False, description="Whether pairs are compared less offsets, of the release's cohort; false in releases of earlier code"
+    )

@@ -45,7 +45,7 @@ class RunResult(Schema):
     steps: tuple[StepResult, ...] = Field((), description="Finished steps in their order")
     data: DataPin | None = Field(None, description="Version of the data")
     training: TrainingGain | None = Field(None, description="Gain of the training over its init")
-    report: dict[str, Any] | None = Field(None, description="Headline figures of model and untrained trunk; verdict; path")
+    report: dict[str, Any] | None = Field(None, description="Figures of model, untrained trunk and re-ranking; verdict; path")
     gallery: GalleryChange | None = Field(None, description="Change of the gallery; absent if the run trained a model")
     reproduction: Reproduction | None = Field(None, description="A version and its training repeated; absent in other runs")
     model: str | None = Field(None, description="Name of the registered model")

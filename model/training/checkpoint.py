@@ -109,9 +109,12 @@ def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: Optimi
         The counters; None where there is no checkpoint, or it belongs to other data or settings.
 
     Raises:
-        InvalidInput: The file is no safetensors file, or does not fit the modules.
+        InvalidInput: The file is no safetensors file, or does not fit the modules; or it is a folder.
     """
-    if not path.is_file():
+    if path.is_dir():
+        said = f"{path} is a folder, and a training keeps its checkpoint there."
+        raise InvalidInput(said, "Move it away; then repeat the command.")
+    if not path.exists():
         return None
     try:
         with safe_open(path, framework="pt") as file:

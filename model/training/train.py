@@ -25,6 +25,7 @@ from model.files import atomic_folder, sha256_json, write_json
 from model.locks import hold
 from model.networks.stored import NetworkSpec, save_network
 from model.progress import Progress
+from model.retrieval.cohort import COHORT, Cohort
 from model.schemas.reranking import Reranking
 from model.schemas.train_report import TrainReport, trunk_choice
 from model.training.candidates import candidates
@@ -44,7 +45,7 @@ from model.training.training_data import TrainingData, open_data
 from model.training.validation import embed_rows
 
 HELD_OUT = "held_out.safetensors"
-"""File of embeddings of held-out images, by networks that were not trained on their classes."""
+"""File of embeddings of held-out images, by networks that were not trained on their classes, and of their offsets."""
 _SAME_RESULT = {"device", "workers", "chunk", "compile", "checkpoint_every", "rerank"}
 """Settings that do not change the result of a training: a checkpoint made under other values of them is resumed."""
 
@@ -70,7 +71,8 @@ def train(
         config: Settings of the training.
         data_md5: Hash of the data; with the settings it names the checkpoint to resume.
         work: Folder of checkpoints, cached maps and images, kept between calls. Calls with the same folder take turns.
-        out: Receives `weights.safetensors`, `config.json`, `training.json` and `held_out.safetensors`, whole or not at all.
+        out: Receives `weights.safetensors`, `config.json`, `training.json`, `held_out.safetensors` and `cohort.safetensors`,
+            whole or not at all.
         progress: Called for every cached batch and with every sentence of the log, in the first process only.
         choice: What another training on these data chose; None to select.
 
@@ -104,8 +106,9 @@ def train(
         report = report_of(learner, trial, counters, trunk_asked=asked, reranking=_reranking(session, trial, held_out))
         for sentence in report.summary:
             say(sentence)
+        cohort = _cohort(learner)  # by all processes together
         if fabric.is_global_zero:
-            _store(learner, model, report, held_out, out)
+            _store(learner, model, report, held_out, cohort, out)
     return report
 
 
@@ -162,12 +165,21 @@ def _train_on_all(session: Session, choice: Choice) -> tuple[Learner, Counters]:
     return learner, counters
 
 
+def _cohort(learner: Learner) -> Cohort:
+    """The classes that a network was trained on, as it embeds them."""
+    rows = learner.fold.train
+    vectors = embed_rows(learner, learner.evaluated, rows).merged.float().cpu().numpy()
+    return Cohort.of(vectors, learner.manifest.labels[rows])
+
+
 def _held_out(trial: FoldTrial | None) -> dict[str, Tensor]:
-    """The embeddings of the held-out images of all folds, by networks that did not see their classes."""
-    parts: dict[str, list[Tensor]] = {"vectors": [], "labels": [], "folds": []}
+    """The embeddings of the held-out images of all folds, by networks that did not see their classes, and their offsets."""
+    parts: dict[str, list[Tensor]] = {"vectors": [], "labels": [], "folds": [], "offsets": []}
     for number, learner in enumerate(trial.learners if trial else ()):
         rows = learner.fold.held_out
-        parts["vectors"].append(embed_rows(learner, learner.evaluated, rows).merged.float().cpu())
+        vectors = embed_rows(learner, learner.evaluated, rows).merged.float().cpu()
+        parts["vectors"].append(vectors)
+        parts["offsets"].append(torch.from_numpy(_cohort(learner).offsets(vectors.numpy())))
         parts["labels"].append(torch.from_numpy(learner.manifest.labels[rows]))
         parts["folds"].append(torch.full((len(rows),), number))
     return {name: torch.cat(some) if some else torch.empty(0) for name, some in parts.items()}
@@ -185,13 +197,16 @@ def _reranking(session: Session, trial: FoldTrial | None, held_out: dict[str, Te
     return shared
 
 
-def _store(learner: Learner, model: ModelConfig, report: TrainReport, held_out: dict[str, Tensor], out: Path) -> None:
+def _store(
+    learner: Learner, model: ModelConfig, report: TrainReport, held_out: dict[str, Tensor], cohort: Cohort, out: Path
+) -> None:
     network = copy.deepcopy(learner.evaluated)
     network.heads.fold_residuals()
     spec = NetworkSpec(model.method, model.trunk, model.image_size, network.heads.architecture)
     with atomic_folder(out) as folder:
         save_network(network, folder / "weights.safetensors")
         save_file(held_out, folder / HELD_OUT)
+        cohort.save(folder / COHORT)
         write_json(folder / "config.json", spec.to_json())
         write_json(folder / "training.json", report.model_dump(mode="json"))
 

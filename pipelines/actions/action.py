@@ -83,11 +83,12 @@ def action(method: Method, path: str, role: RoleName = "viewer") -> Callable[[F]
     return listed
 
 
-def ask(function: Callable[..., R], **arguments: Any) -> R:
+def ask(function: Callable[..., R], *, as_: str = "", **arguments: Any) -> R:
     """Do an action where it is to be done: at the dashboard that GLOCAL_SERVER names, else on this machine.
 
     Args:
         function: The action's function.
+        as_: Name of who asks, on this machine; default: this user. A dashboard knows it by the key.
         arguments: The action's own arguments.
 
     Raises:
@@ -96,7 +97,7 @@ def ask(function: Callable[..., R], **arguments: Any) -> R:
     """
     environment = Environment()
     if not environment.server:
-        return function(Caller(environment, current_user()), **arguments)
+        return function(Caller(environment, as_ or current_user()), **arguments)
     known = next(each for each in ACTIONS if each.function is function)
     answer: R = _asked(environment, known, arguments)
     return answer

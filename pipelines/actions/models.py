@@ -1,12 +1,23 @@
 """Actions on models: versions, where they come from, what a change would change, and the changes."""
 
+from pydantic import Field
+
 from model.errors import InvalidInput
+from model.schemas.approval import Approval
 from model.schemas.lineage import DataUses, Lineage
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Deployment, Promotion
 from model.schemas.promotion_plan import PromotionPlan
+from model.schemas.schema import Schema
 from model.schemas.version_diff import VersionDiff
 from pipelines.actions.action import Caller, action, ask
+
+
+class Approved(Schema):
+    """An operator's approval, and what came of it."""
+
+    said: Approval = Field(description="What operators have said of the version")
+    promoted: Deployment | None = Field(None, description="The version that serves now; absent while others must approve it")
 
 
 @action("GET", "/models")
@@ -81,7 +92,7 @@ def plan_rollback(caller: Caller, model: str) -> PromotionPlan:
 
 @action("POST", "/models/{model}/versions/{version}/promote", "operator")
 def promote_version(
-    caller: Caller, model: str, version: str, why: str, replace_other_data: bool = False, instead_of: str = ""
+    caller: Caller, model: str, version: str, why: str, replace_other_data: bool = False, instead_of: str | None = None
 ) -> Deployment:
     """Make a version the one that serves, once it has answered its golden queries.
 
@@ -89,8 +100,7 @@ def promote_version(
     """
     from serving.promotion import promote
 
-    if not why.strip():
-        raise InvalidInput("This needs a reason.", "Say why.")
+    _check_reason(why)
     return promote(
         version,
         home=caller.environment.home,
@@ -101,3 +111,40 @@ def promote_version(
         replace_other_data=replace_other_data,
         instead_of=instead_of,
     )
+
+
+@action("POST", "/models/{model}/versions/{version}/approve", "operator")
+def approve_version(
+    caller: Caller, model: str, version: str, why: str, replace_other_data: bool = False, instead_of: str | None = None
+) -> Approved:
+    """Approve a version; it serves if that was the last word it needed."""
+    from serving.promotion import approve
+
+    _check_reason(why)
+    said, done = approve(
+        version,
+        home=caller.environment.home,
+        tracking_uri=caller.environment.mlflow_uri,
+        name=model,
+        by=caller.name,
+        why=why,
+        replace_other_data=replace_other_data,
+        instead_of=instead_of,
+    )
+    return Approved(said=said, promoted=done)
+
+
+@action("POST", "/models/{model}/versions/{version}/refuse", "operator")
+def refuse_version(caller: Caller, model: str, version: str, why: str) -> Approval:
+    """Refuse a version: it does not serve, whoever approves it, until you approve it."""
+    from serving.approval import give_word
+    from serving.deployment import ModelRecords
+
+    _check_reason(why)
+    records = ModelRecords.open(caller.environment.home, caller.environment.mlflow_uri, model)
+    return give_word(records.registry, records.ledger, version, "refused", by=caller.name, why=why)
+
+
+def _check_reason(why: str) -> None:
+    if not why.strip():
+        raise InvalidInput("This needs a reason.", "Say why: --why 'better on birds'.")

@@ -65,7 +65,20 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-_ELSEWHERE = {"models", "history", "lineage", "diff", "data", "promote", "rollback", "run", "runs", "schedule"}
+_ELSEWHERE = {
+    "approve",
+    "data",
+    "diff",
+    "history",
+    "lineage",
+    "models",
+    "promote",
+    "refuse",
+    "rollback",
+    "run",
+    "runs",
+    "schedule",
+}
 """Commands that a dashboard elsewhere may be asked for."""
 
 

@@ -12,6 +12,7 @@ from model.errors import InvalidInput
 from model.progress import progress_text
 from model.redaction import redacted
 from model.schemas.gallery import GalleryChange
+from model.schemas.reranking import Reranking
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
 from model.text import counted, visible
@@ -133,5 +134,7 @@ def _show_report(report: dict[str, Any]) -> None:
     for name, key in (("Recall@1", "recall_at_1"), ("MAP@R", "map_at_r")):
         low, high = report[f"{key}_interval"]
         say(f"  {name:<9} {report[key]:.3f} [{low:.3f}, {high:.3f}]   untrained trunk {untrained[key]:.3f}")
+    if reranking := report["reranking"]:
+        say(f"  re-ranked {Reranking(**reranking).change('test')}")
     say(f"  verdict   {report['verdict']}")
     say(f"  report    {report['path']}")

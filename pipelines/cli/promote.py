@@ -9,6 +9,7 @@ import typer
 from model.environment import Environment, current_user
 from model.errors import InvalidInput
 from model.text import visible
+from pipelines.actions.action import ask
 from pipelines.cli.console import confirm, say
 from pipelines.cli.options import DryRun, Json, ModelName, Yes
 
@@ -32,9 +33,9 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a registered version the one that serves, once it has answered its golden queries; shows first what changes."""
-    from serving.planning import plan_promotion
+    from pipelines.actions.models import model_of, plan_promotion
 
-    plan = plan_promotion(Environment().mlflow_uri, _model(name), version)
+    plan = ask(plan_promotion, model=model_of(name), version=version)
     may_replace = _may_replace(replace_other_data, yes=yes)
     _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=may_replace, as_json=as_json)
 
@@ -45,10 +46,11 @@ def rollback(why: Why, name: ModelName = "", dry_run: DryRun = False, yes: Yes =
 
     _check_reason(why)
     environment = Environment()
-    with previous_ahead(environment.home, name) if yes and not dry_run else nullcontext() as locked:
-        from serving.planning import plan_rollback  # while the version is being loaded
+    is_here = not environment.server
+    with previous_ahead(environment.home, name) if yes and not dry_run and is_here else nullcontext() as locked:
+        from pipelines.actions.models import model_of, plan_rollback  # while the version is being loaded
 
-        plan = plan_rollback(environment.mlflow_uri, _model(name))
+        plan = ask(plan_rollback, model=model_of(name))
         # it served before, whatever its data
         _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json, locked=locked)
 
@@ -76,29 +78,27 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Approve a version as an operator; once as many have as it needs, it serves. Shows first what changes."""
-    from serving.planning import plan_promotion
-    from serving.promotion import approve as say_yes
+    from pipelines.actions.models import approve_version, model_of, plan_promotion
 
-    environment, model = Environment(), _model(name)
-    plan = plan_promotion(environment.mlflow_uri, model, version)
-    by = _operator(environment)
+    model = model_of(name)
+    plan = ask(plan_promotion, model=model, version=version)
+    by = _operator()
     _check_reason(why)
     _show(plan)
-    confirm(f"Approve version {version} of {model} as {by}?", yes=yes)
-    said, done = say_yes(
-        version,
-        home=environment.home,
-        tracking_uri=environment.mlflow_uri,
-        name=model,
-        by=by,
+    confirm(f"Approve version {version} of {model} as {by or 'the owner of the key'}?", yes=yes)
+    done = ask(
+        approve_version,
+        as_=by,
+        model=model,
+        version=version,
         why=why,
         replace_other_data=_may_replace(replace_other_data, yes=yes),
         instead_of=plan.serving.version if plan.serving else "",
     )
-    if done is None:
-        _tell(said, as_json=as_json)
+    if done.promoted is None:
+        _tell(done.said, as_json=as_json)
     else:
-        _tell_promoted(plan, done, as_json=as_json)
+        _tell_promoted(plan, done.promoted, as_json=as_json)
 
 
 def refuse(
@@ -108,14 +108,11 @@ def refuse(
     as_json: Json = False,
 ) -> None:
     """Refuse a version as an operator: it does not serve, whoever approves it, until you approve it."""
-    from serving.approval import give_word
-    from serving.deployment import ModelRecords
+    from pipelines.actions.models import model_of, refuse_version
 
-    environment = Environment()
     _check_reason(why)
-    records = ModelRecords.open(environment.home, environment.mlflow_uri, _model(name))
-    by = _operator(environment)
-    _tell(give_word(records.registry, records.ledger, version, "refused", by=by, why=why), as_json=as_json)
+    model = model_of(name)
+    _tell(ask(refuse_version, as_=_operator(), model=model, version=version, why=why), as_json=as_json)
 
 
 def _tell(said: "Approval", *, as_json: bool) -> None:
@@ -128,8 +125,14 @@ def _tell(said: "Approval", *, as_json: bool) -> None:
     print(visible(f"{said.model} version {said.version}: {', '.join(words)}{waits}"))
 
 
-def _operator(environment: Environment) -> str:
-    """Name of the operator who acts: of the key in GLOCAL_KEY, else, by the key of this home's owner, of this user."""
+def _operator() -> str:
+    """Name of the operator who acts: of the key in GLOCAL_KEY, else, by the key of this home's owner, of this user.
+
+    Empty where a dashboard is asked, which knows the key.
+    """
+    environment = Environment()
+    if environment.server:
+        return ""
     from serving.gateway.keys import KeyFile, Scope
     from serving.local import ensure_key, read_key
 
@@ -166,20 +169,27 @@ def _change(
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
         return
     confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", yes=yes)
-    from serving.promotion import promote as make_it_serve
+    instead_of = plan.serving.version if plan.serving else ""
+    if locked is None:
+        from pipelines.actions.models import promote_version
 
-    environment = Environment()
-    done = make_it_serve(
-        plan.wanted.version,
-        home=environment.home,
-        tracking_uri=environment.mlflow_uri,
-        name=plan.model,
-        by=current_user(),
-        why=why,
-        replace_other_data=replace_other_data,
-        instead_of=plan.serving.version if plan.serving else "",
-        locked=locked,
-    )
+        named = {"model": plan.model, "version": plan.wanted.version, "why": why}
+        done = ask(promote_version, **named, replace_other_data=replace_other_data, instead_of=instead_of)
+    else:
+        from serving.promotion import promote as make_it_serve
+
+        environment = Environment()
+        done = make_it_serve(
+            plan.wanted.version,
+            home=environment.home,
+            tracking_uri=environment.mlflow_uri,
+            name=plan.model,
+            by=current_user(),
+            why=why,
+            replace_other_data=replace_other_data,
+            instead_of=instead_of,
+            locked=locked,
+        )
     _tell_promoted(plan, done, as_json=as_json)
 
 

@@ -36,8 +36,10 @@ def add(
     from pipelines.actions.runs import add_schedule
 
     settings = read_settings(config, set_ or ())
-    given = {"crontab": crontab, "source": directory, "data": name, "settings": settings, "why": why}
-    _show(ask(add_schedule, name=identity, **given), as_json)
+    _show(
+        ask(add_schedule, name=identity, crontab=crontab, source=directory, data=name, settings=settings, why=why),
+        as_json,
+    )
 
 
 @commands.command("list")

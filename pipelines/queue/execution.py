@@ -28,7 +28,7 @@ from pipelines.signals import signal_of
 from serving.processes import command_line, start_detached
 
 _MODULE = "pipelines.queue.order_process"
-_LOOK_S, _AGAIN_S, _HEALTH_S = 0.1, 5.0, 10.0
+_LOOK_S, _AGAIN_S, _HEALTH_S = 0.1, 5.0, 3.0
 _GRACE_S = 60.0
 """Seconds for a run that is ended to record that."""
 _log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Executor:
         self._environment, self._home, self._queue = environment, environment.home, environment.home.queue
         self._id = uuid.uuid4().hex
         self._stopping = threading.Event()
+        self._said: set[str] = set()
 
     def run(self) -> None:
         """Execute what is queued, and what comes, until a signal ends this process. What then runs is ended as by Ctrl-C."""
@@ -58,9 +59,9 @@ class Executor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self._stopping.set())
         with Timer(self._environment):
-            self._close_killed_runs()
             while not self._stopping.wait(_HEALTH_S):
                 consumer.check_worker_health()
+                self._close_killed_runs()
         consumer.stop(graceful=True)
 
     def _end_what_was_under_way(self) -> None:
@@ -87,8 +88,6 @@ class Executor:
         code = self._await(process, stored)
         unforeseen = Failure(step="", headline=f"Its process ended with exit code {code}.", hint=f"See {stored.console}.")
         self._note(lambda: stored.end_as_its_run(unforeseen if code and not signal_of(code) else None))
-        if signal_of(code) == signal.SIGKILL:
-            self._close_killed_runs()
 
     def _note(self, end: Callable[[], None]) -> None:
         """Note the end of an order, if need be as soon as the disk has room again: otherwise it would seem to run."""
@@ -125,8 +124,17 @@ class Executor:
         return process.returncode
 
     def _close_killed_runs(self) -> None:
-        """Record runs that were killed as killed in MLflow too, which is opened only if there are any."""
-        close_runs_of(self._home, self._environment.mlflow_uri, lambda text: _log.warning("%s", text))
+        """Record runs that were killed, queued or not, as killed in MLflow, which is opened only if there are any."""
+
+        def say(text: str) -> None:
+            if text not in self._said:
+                _log.warning("%s", text)
+            self._said.add(text)
+
+        try:
+            close_runs_of(self._home, self._environment.mlflow_uri, say)
+        except Exception as error:  # of MLflow, which may be busy or away for now: the queue goes on
+            say(f"Killed runs cannot be recorded: {type(error).__name__}: {error}")
 
 
 def _kill(leader: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import Field
 
 from model.schemas.golden import Places
@@ -24,6 +25,10 @@ class VerifyAnswer(Answer, Accepted):
 
     same: bool = Field(description="Whether the similarity is above the threshold")
     score: float = Field(description="Cosine similarity of the two images")
+    threshold: float = Field(
+        description="Cosine similarity above which these two images count as the same: the more they resemble classes that the "
+        "network was trained on, the higher"
+    )
     matches: Places | None = Field(
         None,
         description="Where up to 64 local matches that one affine map fits lie, most similar first: x and y in the first image, "
@@ -45,13 +50,18 @@ class Verify(Operation[VerifyOptions]):
 
     def respond(self, release: "Release", images: Sequence[SeenImage], options: VerifyOptions) -> dict[str, Any]:
         """See `Operation.respond`."""
-        threshold = threshold_at(release, release.calibration.verify, options.false_accept_rate)
+        stated = threshold_at(release, release.calibration.verify, options.false_accept_rate)
         one, other = (image.vector for image in images)
-        score = float(one @ other) if one is not None and other is not None else 0.0
+        score, threshold = 0.0, stated.threshold
+        if one is not None and other is not None:
+            score = float(one @ other)
+            if release.cohort:
+                threshold += float(release.cohort.offsets(np.stack([one, other])).sum())
         return {
-            "same": score > threshold.threshold,
+            **said_of(stated, options.false_accept_rate),
+            "same": score > threshold,
             "score": round(score, 6),
-            **said_of(threshold, options.false_accept_rate),
+            "threshold": threshold,
             **_matches(release, images),
         }
 

@@ -90,19 +90,13 @@ class Ledger:
 
     def words(self, version: str) -> list[Promotion]:
         """What operators have said of a version, oldest first: the entries that have a line in the ledger's file."""
-        condition = f"tags.model = '{self.model}' and tags.to = '{version}'"
-        runs = self._client.search_runs(
-            [self._experiment], condition, order_by=["attributes.start_time ASC"], max_results=_SEARCHED
-        )
-        return [entry for entry in map(read_entry, runs) if entry.kept and entry.outcome in get_args(Word)]
+        entries = self._latest(f"tags.model = '{self.model}' and tags.to = '{version}'")
+        return [entry for entry in entries if entry.kept and entry.outcome in get_args(Word)]
 
     def outcomes(self, place: str) -> dict[str, str]:
-        """The outcome of the last attempt to deploy each version in a place, by version; `begun` if no one closed it."""
+        """The outcome of the last attempt to deploy each version in a place, latest first; `begun` if no one closed it."""
         found: dict[str, str] = {}
-        runs = self._client.search_runs(
-            [self._experiment], f"tags.model = '{self.model}'", order_by=["attributes.start_time DESC"], max_results=_SEARCHED
-        )
-        for entry in map(read_entry, runs):
+        for entry in reversed(self._latest(f"tags.model = '{self.model}'")):
             if entry.place in {"", place} and entry.outcome not in get_args(Word):
                 found.setdefault(entry.version, entry.outcome)
         return found
@@ -112,6 +106,18 @@ class Ledger:
         condition = f"tags.model = '{self.model}' and tags.outcome = 'begun'"
         runs = self._client.search_runs([self._experiment], condition, order_by=["attributes.start_time DESC"])
         return [read_entry(run) for run in runs]
+
+    def _latest(self, condition: str) -> list[Promotion]:
+        """The latest entries of a condition, oldest first.
+
+        Those that have lines in this ledger's file come in the order of these among themselves: the clock may have been set back.
+        """
+        order = ["attributes.start_time DESC"]
+        runs = self._client.search_runs([self._experiment], condition, order_by=order, max_results=_SEARCHED)
+        entries = [read_entry(run) for run in reversed(runs)]
+        place = {entry: number for number, entry in enumerate(self.file.entries())}
+        written = iter(sorted((entry for entry in entries if entry.id in place), key=lambda entry: place[entry.id]))
+        return [next(written) if entry.id in place else entry for entry in entries]
 
 
 def read_entry(run: "Run") -> Promotion:

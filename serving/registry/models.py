@@ -213,6 +213,11 @@ class Registry:
             return self.files.manifest(version.version).data.path
         return ""
 
+    def data_of(self, version: ModelVersion) -> str:
+        """The data set that a version was made from with the beginning of its revision, `name@1234567`; empty if unknown."""
+        name = self.data_name(version)
+        return f"{name}@{version.data_rev[:7]}" if name and version.data_rev else name
+
     def remove_files(self, version: str) -> None:
         """Remove the stored release of a version. Its record, figures and card stay; the same release may be registered again."""
         with self._alone():

@@ -80,7 +80,9 @@ def start_run(page, source, settings):
 
 
 def await_state(page, state):
-    expect(page.locator("#top .state")).to_contain_text(state, timeout=RUN_MS)
+    shown = page.locator("#top .state")
+    expect(shown).not_to_contain_text(re.compile("running|queued"), timeout=RUN_MS)
+    expect(shown).to_contain_text(state)
 
 
 def address(page, path):

@@ -89,6 +89,8 @@ def test_a_search_shows_its_neighbours_and_where_they_match(watch, images, base)
     assert base.embedding_space_id in said
     page.set_viewport_size({"width": 390, "height": 800})
     assert overflow(page) <= 0
+    ask(watch, "search", images / "cup.png")
+    assert page.evaluate("scrollY") > 0  # to the answer, which a phone does not show otherwise
     page.set_viewport_size({"width": 1280, "height": 900})
 
 

@@ -18,10 +18,10 @@ from serving.planning import plan_promotion
 from serving.reconcile import start_server
 from serving.rollout.ahead import previous_ahead
 from serving.rollout.restoring import tidy
-from tests.support.commands import command, glocal, last_line
+from tests.support.commands import begin, command, glocal, last_line
 from tests.support.polling import Polling
 from tests.support.promotions import answers, assert_one_truth, make_release_of, register, said, to
-from tests.support.releases import draw_image
+from tests.support.releases import draw_image, make_release
 
 pytestmark = pytest.mark.integration
 
@@ -155,6 +155,24 @@ def test_what_was_compared_with_another_champion_is_not_promoted(home, registry,
     with pytest.raises(Conflict, match="Version 1 of drawn was champion, and version 2 is now"):
         to(home, "3", NAME, instead_of=plan.serving.version)
     assert answers(home, NAME) == ("2", releases[1].id)
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(home, registry, releases, first, tmp_path):
+    other = register(make_release(tmp_path / "release", seed=11), home, tmp_path / "report").version
+    wanted, before = ("2", other), len(told(home, "history")["history"])
+    with Polling(home, NAME, draw_image(1)) as client:
+        both = [begin(home.root, command("promote", each, "--why", each, "--yes"), stderr=subprocess.PIPE) for each in wanted]
+        said = [process.communicate(timeout=240)[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) == [0, 4], said
+    won, lost = wanted[codes.index(0)], codes.index(4)
+    assert f"Version 1 of {NAME} was champion, and version {won} is now." in said[lost]
+    assert client.failed == []
+    assert (registry.alias("champion"), registry.alias("previous"), answers(home, NAME)[0]) == (won, "1", won)
+    entries = told(home, "history", "--verify")
+    assert entries["intact"] is True
+    assert [(each["version"], each["outcome"]) for each in entries["history"][before:]] == [(won, "promoted")]
+    assert {each.version for each in server.status(home).models[NAME].versions} == {won}
 
 
 def test_a_ledger_that_was_changed_stops_every_promotion_until_it_is_put_back(home, registry, releases, first):

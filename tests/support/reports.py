@@ -17,6 +17,7 @@ from model.schemas.report import (
     NetworkDescription,
     Report,
 )
+from model.schemas.reranking import Reranking
 from model.schemas.train_report import Epoch, TrainReport
 from tests.support.releases import make_pin
 
@@ -26,6 +27,20 @@ NONE = GroupFigures(queries=0, recall_at_1=None, map_at_r=None, untrained=None)
 
 def figure(value: float, lower: float | None = None, upper: float | None = None) -> Figure:
     return Figure(value=value, lower=value if lower is None else lower, upper=value if upper is None else upper)
+
+
+def make_reranking() -> Reranking:
+    return Reranking(
+        ratio=0.9,
+        tried_ratio=0.9,
+        candidates=50,
+        queries=300,
+        map_at_r_before=0.4,
+        map_at_r=0.45,
+        recall_at_1_before=0.75,
+        recall_at_1=0.8,
+        gain_interval=(0.02, 0.08),
+    )
 
 
 def row(map_at_r: float, untrained: float) -> GroupFigures:

@@ -1,6 +1,5 @@
 """Search by example inside a version, suspicious labels and near duplicates: by the embeddings of a release that holds it."""
 
-import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -127,7 +126,7 @@ def nearest_to_image(
     found, problem, coverage, shown = None, "", "", ""
     try:
         data = image.file.read(MAX_BYTES + 1)
-        shown = "data:image/jpeg;base64," + base64.b64encode(thumbnail(data, 2 * SMALL, limits=IMAGE_LIMITS).jpeg).decode()
+        shown = thumbnail(data, 2 * SMALL, limits=IMAGE_LIMITS).uri
         if eyes.version is None:
             raise NotFound("No release holds this data.", "Train one on it.")
         release = _release(request, eyes.version)

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from PIL import ImageFont
 
-from dashboard.images import SmallImage, small_image
+from dashboard.images import small_image
 from dashboard.views.trying.served import Served
+from model.data.thumbnails import Thumbnail
 from model.errors import GlocalError
 from model.schemas.golden import Neighbour, Places
 from serving.drawing import COLOURS, colours_of, free_place
@@ -97,7 +98,7 @@ class Item:
     """
 
     names: tuple[str, ...]
-    images: tuple[SmallImage | None, ...] = ()
+    images: tuple[Thumbnail | None, ...] = ()
     error: GlocalError | None = None
     answer: Any = None
     seconds: float = 0.0
@@ -173,7 +174,7 @@ class Item:
         return [(number / max(1, len(values) - 1), value) for number, value in enumerate(values)]
 
 
-def pair(one: SmallImage, width: int, height: int, matches: Places) -> Pair:
+def pair(one: Thumbnail, width: int, height: int, matches: Places) -> Pair:
     """Two images side by side, and the lines between what matches.
 
     Args:
@@ -192,7 +193,7 @@ def pair(one: SmallImage, width: int, height: int, matches: Places) -> Pair:
     return Pair(left + second, high, first, left, second, lines)
 
 
-def shown_neighbours(answer: SearchAnswer, asked: SmallImage | None, served: Served) -> tuple[ShownNeighbour, ...]:
+def shown_neighbours(answer: SearchAnswer, asked: Thumbnail | None, served: Served) -> tuple[ShownNeighbour, ...]:
     """The neighbours of a search with their images, as far as they are on this machine."""
     shown = []
     for each in answer.neighbours:

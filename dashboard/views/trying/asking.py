@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
-from dashboard.images import SmallImage, reduced, small_file
+from dashboard.images import small_file
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.trying.answers import Item, pair, shown_neighbours
@@ -18,6 +18,7 @@ from dashboard.views.trying.served import Served, choose_served, examples, place
 from dashboard.views.trying.snippets import curl, python
 from dashboard.views.trying.tokens import Tokens
 from model.data.decoding.refusals import ImageRefused
+from model.data.thumbnails import Thumbnail, thumbnail
 from model.errors import GlocalError, InvalidInput, NotFound, TooLarge, Unavailable
 from model.home import Home
 from model.text import visible
@@ -142,7 +143,7 @@ def _example(served: Served, entry: str) -> SentImage:
     if place is None:
         raise NotFound("This example is not on this machine.", "Choose another image.")
     data = place.file.read_bytes()
-    cut = data if place.box is None else reduced(data, _CROP_SIDE, place.box).jpeg
+    cut = data if place.box is None else thumbnail(data, _CROP_SIDE, place.box).jpeg
     return SentImage(place.file.name, cut, example=entry)
 
 
@@ -187,9 +188,9 @@ def _asked(
     return Item(names, small, None, answer, seconds, token, neighbours, drawn, images[0].example, images[0].index)
 
 
-def _small(data: bytes) -> SmallImage | None:
+def _small(data: bytes) -> Thumbnail | None:
     try:
-        return reduced(data, _SHOWN_SIDE, limits=IMAGE_LIMITS)
+        return thumbnail(data, _SHOWN_SIDE, limits=IMAGE_LIMITS)
     except ImageRefused:
         return None
 

@@ -22,6 +22,7 @@ from model.files import read_json, write_json
 from model.home import ServeFolder
 from serving.archive import unpack_release
 from serving.backends.port import Stored
+from serving.printed import emptied
 from serving.processes import command_line, end_processes, start_detached, worker_environment
 from serving.protocol import RELEASE, local_address
 
@@ -29,6 +30,8 @@ NAME = "litserve"
 MODULE = "serving.backends.litserve"
 _SEPARATOR = "@"
 _END_S = 10.0
+_LOGS = 10
+"""Logs that are kept of versions that are not loaded any more, the latest ones."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def launch(folder: ServeFolder, stored: Stored) -> Place:
     """
     place = Place.of(folder, stored.name, stored.version)
     shutil.rmtree(place.root, ignore_errors=True)
+    _remove_old_logs(folder)
     place.root.mkdir(parents=True, mode=0o700)
     unpack_release(stored.archive, place.root)
     command = [sys.executable, "-m", MODULE, str(place.root), str(stored.workers)]
@@ -163,6 +167,15 @@ def end(place: Place) -> bool:
         ended = True
     shutil.rmtree(place.root, ignore_errors=True)
     return ended
+
+
+def _remove_old_logs(folder: ServeFolder) -> None:
+    """Remove the logs of versions that are not loaded, but for the latest of them."""
+    loaded = {place.log(folder) for place in places(folder)}
+    old = [log for log in folder.backend_logs(NAME).glob(f"*{_SEPARATOR}*.log") if log not in loaded]
+    for log in sorted(old, key=lambda log: log.stat().st_mtime, reverse=True)[_LOGS:]:
+        for file in (log, emptied(log)):
+            file.unlink(missing_ok=True)
 
 
 def _is_ours(pid: int, place: Place) -> bool:

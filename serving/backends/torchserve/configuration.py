@@ -20,8 +20,8 @@ HEAP_MB = 1536
 gateway holds."""
 DIRECT_MB = 1536
 """Maximum megabytes of the JVM outside its heap, where blocks lie while they arrive and go to a worker."""
-_TOKEN_MINUTES = 10 * 365 * 24 * 60
-"""Minutes that a token lasts. A server has new ones at each start."""
+_TOKEN_MINUTES = 1000 * 365 * 24 * 60
+"""Minutes that a token lasts: for ever, also where the clock is put right from 1970. A server has new ones at each start."""
 _SILENT = ("ACCESS_LOG", "TS_METRICS", "MODEL_METRICS", "org.apache")
 _OF_QUERIES = ("org.pytorch.serve.wlm.WorkerThread", "org.pytorch.serve.wlm.BatchAggregator", "org.pytorch.serve.job")
 """Loggers that have several lines for each query."""

@@ -8,11 +8,12 @@ import pytest
 from model.data.images import decode_image, to_png
 from model.data.manifest import read_manifest
 from model.errors import InvalidInput
-from model.files import read_json, sha256_json
+from model.files import read_json, sha256_json, write_json
 from model.gallery_changes import PinnedImages, add_images, remove_images, replace_gallery
 from model.gallery_entries import compare_galleries, counts_by_label
 from model.golden import QueryImage
 from model.release import EXEMPLARS, LOCAL_FEATURES, seal_release, space_id
+from model.retrieval.cohort import COHORT, Cohort
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.galleries.stored import load_gallery
@@ -21,7 +22,7 @@ from model.retrieval.stored_reranker import pack, save_reranker
 from model.schemas.release_manifest import ReleaseManifest
 from tests.support.detection import add_exemplars, scene, thing
 from tests.support.enrolment import drawn, drawn_hashes, hashes_of, make_base, pinned
-from tests.support.releases import draw_image, make_pin
+from tests.support.releases import draw_image, make_pin, reseal
 
 CLASSES = [f"class {number}" for number in range(5)]
 
@@ -75,6 +76,16 @@ def test_space_thresholds_and_weights_stay_and_the_release_is_another_one(base, 
     assert added.calibration == base.calibration
     assert added.manifest.files["weights.safetensors"] == base.manifest.files["weights.safetensors"]
     assert added.id != base.id
+
+
+def test_the_cohort_stays_with_the_thresholds(base, mugs, known, tmp_path):
+    parts = shutil.copytree(base.folder, tmp_path / "parts")
+    Cohort(base.gallery.vectors[:3]).save(parts / COHORT)
+    write_json(parts / "calibration.json", {**read_json(parts / "calibration.json"), "normalised": True})
+    normalised = reseal(parts, tmp_path / "normalised")
+    found = add(normalised, mugs, tmp_path / "added", known).release
+    np.testing.assert_array_equal(found.cohort.means, normalised.cohort.means)
+    assert base.cohort is None
 
 
 def test_the_manifest_names_the_data_of_network_and_gallery(base, added, mugs):

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from model.config import ModelConfig, TrainConfig
 from model.data.images import decode_image, to_png
@@ -16,6 +16,7 @@ from model.index import build_release
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
 from model.release import EXEMPLARS, open_release
+from model.retrieval.cohort import COHORT
 from model.schemas.calibration import Calibration
 from model.schemas.gallery_record import IndexPlan
 from model.training.candidates import Candidate
@@ -95,7 +96,9 @@ def test_it_gives_its_golden_answers_itself(release):
 def test_the_thresholds_are_those_of_the_validation_classes(dataset, release):
     manifest = read_manifest(dataset)
     order = [release.gallery.ids.tolist().index(name) for name in manifest.ids[manifest.rows("val")]]
-    expected = calibrate(release.gallery.vectors[order], release.gallery.labels[order], np.zeros(len(order)))
+    vectors = release.gallery.vectors[order]
+    offsets = release.cohort.offsets(vectors)
+    expected = calibrate(vectors, release.gallery.labels[order], np.zeros(len(order)), offsets)
     assert release.calibration.pairs == expected.pairs == 32
     for rate, entry in expected.verify.items():
         assert release.calibration.verify[rate].threshold == pytest.approx(entry.threshold, abs=2e-3)
@@ -106,8 +109,32 @@ def test_with_several_folds_the_thresholds_are_those_of_classes_that_the_folds_h
     checkpoint = trained(dataset, tmp_path / "work", tmp_path / "checkpoint", folds=3, epochs=1)
     held_out = load_file(checkpoint / HELD_OUT)
     release = build(dataset, checkpoint, tmp_path / "release", work=tmp_path / "work")
-    assert release.calibration == calibrate(held_out["vectors"], held_out["labels"], held_out["folds"])
+    assert release.calibration == calibrate(*(held_out[name] for name in ("vectors", "labels", "folds", "offsets")))
     assert release.calibration.pairs == 3 * 32, "two classes of four images in each fold, and no pair across folds"
+
+
+def test_the_cohort_is_of_the_classes_that_the_released_network_was_trained_on(dataset, release, tmp_path):
+    manifest, gallery = read_manifest(dataset), release.gallery
+    assert len(release.cohort.means) == len(np.unique(manifest.labels[manifest.rows("train")])), "one fold: no validation class"
+    expected = [
+        gallery.vectors[gallery.labels == label].mean(axis=0) for label in np.unique(manifest.labels[manifest.rows("train")])
+    ]
+    np.testing.assert_allclose((release.cohort.means @ np.transpose(expected)).argmax(axis=1), np.arange(len(expected)))
+    checkpoint = trained(dataset, tmp_path / "work", tmp_path / "checkpoint", folds=3, epochs=1)
+    folds = build(dataset, checkpoint, tmp_path / "release", work=tmp_path / "work")
+    assert len(folds.cohort.means) == len(np.unique(manifest.labels[manifest.rows("train", "val")])), "all are trained on"
+
+
+def test_a_checkpoint_of_earlier_code_gives_thresholds_of_similarities_as_they_are(dataset, frozen, tmp_path):
+    checkpoint, work = shutil.copytree(frozen[0], tmp_path / "checkpoint"), frozen[1]
+    held_out = load_file(checkpoint / HELD_OUT)
+    del held_out["offsets"]
+    save_file(held_out, checkpoint / HELD_OUT)
+    (checkpoint / COHORT).unlink()
+    release = build(dataset, checkpoint, tmp_path / "release", work=work)
+    assert release.cohort is None
+    assert COHORT not in release.manifest.files
+    assert release.calibration == calibrate(*(held_out[name] for name in ("vectors", "labels", "folds")))
 
 
 def test_a_training_that_held_nothing_out_gives_no_thresholds(dataset, tmp_path):

@@ -8,7 +8,7 @@ from model.errors import InvalidInput
 from model.schemas.decision import Decision
 from pipelines.runners.local import LocalRun
 from pipelines.running import locate, pipeline_arguments
-from tests.support.reports import MOMENT
+from tests.support.reports import MOMENT, make_report, make_reranking
 
 RULES = {"min_map_at_r": False, "max_latency_ms": True, "max_size_mb": False}
 """Rules of a gate, and whether each held."""
@@ -41,6 +41,14 @@ def test_a_refused_run_names_the_settings_that_were_not_held_and_its_decision(tm
     Decision.model_validate(stated).save(file)
     found = pipelines.running._decision(tmp_path)
     assert found == {"refused_rules": ("gate.min_map_at_r", "gate.max_size_mb"), "decision": str(file)}
+
+
+@pytest.mark.parametrize("reranking", [None, make_reranking()], ids=["global search", "re-ranked"])
+def test_the_result_has_what_re_ranking_gains(tmp_path, reranking):
+    assert pipelines.running._report(tmp_path) is None
+    make_report(reranking=reranking).save(tmp_path / "report" / "report.json")
+    found = pipelines.running._report(tmp_path)["reranking"]
+    assert found == (reranking and reranking.model_dump(mode="json"))
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,15 @@ def test_entries_outside_the_folder_are_refused(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == ["hostile.mar"]
 
 
+def test_nothing_is_written_outside_even_by_an_archive_that_was_not_verified(tmp_path):
+    path = _zip(tmp_path, {"release/../../evil": b"x", "release/link": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777)
+    (tmp_path / "unpacked").mkdir()
+    unpack_release(path, tmp_path / "unpacked" / "here")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["hostile.mar", "unpacked"]
+    assert [each.name for each in (tmp_path / "unpacked").iterdir()] == ["here"]
+    assert not any(each.is_symlink() for each in tmp_path.rglob("*"))
+
+
 def test_links_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match="link"):
         check_archive(_zip(tmp_path, {"link": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777))

@@ -44,6 +44,17 @@ def test_pairs_are_counted_above_the_calibrated_thresholds():
     assert pairs.candidate.true_accept_at == {}, "8 pairs do not show a rate of 1 %"
 
 
+def test_pairs_are_compared_less_the_offsets_of_both():
+    """The like pair at 60 and 90 degrees scores .866 - .2 - .1, the unlike one at 20 and 60 degrees .766 - .2."""
+    samples = as_embedded(VECTORS, np.array(LABELS), np.arange(4).astype(str))
+    offsets = np.array([0, 0, 0.2, 0.1], np.float32)
+    counts = verification(samples, calibrated={"0.01": 0.565, "0.001": 0.567}, offsets=offsets)
+    found = accept_figures(counts, counts, {"0.01": 0.565, "0.001": 0.567}, BOOTSTRAP, equal_error=True)
+    loose, strict = found.thresholds["0.01"], found.thresholds["0.001"]
+    assert (loose.false_accept.value, loose.true_accept.value) == (0.25, 1)
+    assert (strict.false_accept.value, strict.true_accept.value) == (0, 0.5)
+
+
 def test_a_score_that_equals_the_threshold_is_not_accepted():
     pairs, _ = figures(at(0, 0, 90, 90), [0, 1, 0, 1], calibrated={"0.01": 1.0})
     assert pairs.thresholds["0.01"].false_accept.value == 0

@@ -29,6 +29,25 @@ def test_like_images_farther_apart_than_unlike_ones_are_not_accepted():
     assert found.verify["0.01"].true_accept_rate == 0.0
 
 
+def test_offsets_move_the_thresholds_of_pairs_and_of_nothing_else():
+    """The unlike pairs are 90, 130, 80 and 120 degrees apart; the image at 90 degrees is nearest to a training class."""
+    plain = calibrate(VECTORS, LABELS, np.zeros(4, int))
+    found = calibrate(VECTORS, LABELS, np.zeros(4, int), np.array([0, 0, 0.3, 0], np.float32))
+    assert (plain.normalised, found.normalised) == (False, True)
+    for rate in ("0.01", "0.001"):
+        assert found.verify[rate].threshold == pytest.approx(cosine(80) - 0.3, abs=1e-6)
+        assert found.identify[rate] == plain.identify[rate]
+    assert found.reference == plain.reference
+
+
+def test_a_like_pair_below_the_threshold_by_its_offsets_is_not_accepted():
+    found = calibrate(VECTORS, LABELS, np.zeros(4, int), np.array([0.5, 0.5, 0, 0], np.float32))
+    assert found.verify["0.01"].threshold == pytest.approx(cosine(80) - 0.5, abs=1e-6)  # 120 - 0.5 and 130 are lower
+    found = calibrate(VECTORS, LABELS, np.zeros(4, int), np.array([0.5, 0.5, -0.5, -0.5], np.float32))
+    assert found.verify["0.01"].threshold == pytest.approx(cosine(80), abs=1e-6)
+    assert found.verify["0.01"].true_accept_rate == 0.5, "the pair of 10 degrees scores .985 - 1"
+
+
 def test_no_more_pairs_than_the_rate_pass_the_threshold():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(300, 16)).astype(np.float32)

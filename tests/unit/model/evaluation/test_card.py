@@ -36,6 +36,12 @@ def test_the_uses_are_what_was_measured():
     assert "87.3 % of the like ones" in uses
 
 
+def test_a_threshold_by_a_cohort_is_said_to_rise():
+    calibration = make_report().calibration.model_copy(update={"normalised": True})
+    uses = "\n".join(statements(report(calibration=calibration))["Intended use"])
+    assert "above a similarity of 0.500, more for images that resemble training classes, at most 1 %" in uses
+
+
 def test_the_limits_follow_from_the_figures():
     said = limits()
     assert "on other data than grains" in said

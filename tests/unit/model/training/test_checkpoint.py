@@ -86,6 +86,13 @@ def test_no_checkpoint_is_a_start_from_nothing(tmp_path):
     assert load_checkpoint(tmp_path / "none.safetensors", *made(0), "key") is None
 
 
+def test_a_folder_in_place_of_a_checkpoint_is_named_before_anything_is_trained(tmp_path):
+    (tmp_path / "last.safetensors").mkdir()
+    with pytest.raises(InvalidInput, match=r"last\.safetensors is a folder") as caught:
+        load_checkpoint(tmp_path / "last.safetensors", *made(0), "key")
+    assert "Move it away" in caught.value.hint
+
+
 class Trap:
     def __reduce__(self):
         return exec, ("raise SystemExit('executed')",)

@@ -16,6 +16,7 @@ from model.networks.architecture import Architecture, HeadSpec
 from model.networks.heads import Embeddings, MultiHead
 from model.networks.methods import get_method
 from model.networks.stored import NetworkSpec, load_network
+from model.retrieval.cohort import COHORT, WEIGHT
 from model.schemas.train_report import TrainReport
 from model.training import fold_trials, merge_weights, selection
 from model.training import train as training
@@ -281,6 +282,17 @@ def test_the_held_out_embeddings_are_those_of_the_epoch_that_was_kept(larger, se
         vectors, labels = held_out["vectors"][mine].numpy(), held_out["labels"][mine].numpy()
         figures.append(evaluate_retrieval(vectors, labels, np.arange(len(labels)).astype(str)).map_at_r)
     assert np.concatenate(figures).mean() == pytest.approx(report.validation_map_at_r, abs=1e-6)
+
+
+def test_the_offsets_of_held_out_images_are_by_the_training_classes_of_their_folds(larger, selected):
+    """An image that resembles a training class has a larger offset; the cohort of the final network is of all classes."""
+    _, out = selected
+    offsets, means = load_file(out / HELD_OUT)["offsets"], load_file(out / COHORT)["means"]
+    assert offsets.shape == (32,)
+    assert offsets.abs().max() <= WEIGHT
+    assert offsets.std() > 0
+    assert means.shape == (CLASSES["train"] + CLASSES["val"], 256 + 24 + 16)
+    torch.testing.assert_close(means.norm(dim=1), torch.ones(len(means)))
 
 
 def test_the_report_states_the_choice_and_the_network_is_built_by_it(selected):

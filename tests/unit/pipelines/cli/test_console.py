@@ -7,6 +7,7 @@ from model.errors import InvalidInput
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
 from pipelines.cli.console import Console, confirm, summarise
+from tests.support.reports import make_reranking
 
 
 def test_events_are_lines_on_standard_error(capsys):
@@ -69,11 +70,16 @@ def test_a_run_says_what_its_training_gave(capsys):
     ]
 
 
-def test_the_verdict_of_the_report_is_a_line_of_its_own(capsys):
+def test_the_verdict_of_the_report_is_a_line_of_its_own_and_so_is_what_re_ranking_gains(capsys):
     figures = {"recall_at_1": 0.75, "recall_at_1_interval": [0.5, 0.9], "map_at_r": 0.4, "map_at_r_interval": [0.3, 0.5]}
     report = figures | {"untrained": figures, "verdict": "Training helps: so it is.", "path": "report.html"}
-    summarise(RunResult.model_validate({"status": "rejected", "report": report}))
-    assert capsys.readouterr().err.splitlines()[2:] == ["  verdict   Training helps: so it is.", "  report    report.html"]
+    summarise(RunResult.model_validate({"status": "rejected", "report": report | {"reranking": None}}))
+    plain = ["  verdict   Training helps: so it is.", "  report    report.html"]
+    assert capsys.readouterr().err.splitlines()[2:] == plain
+    reranked = report | {"reranking": make_reranking().model_dump(mode="json")}
+    summarise(RunResult.model_validate({"status": "rejected", "report": reranked}))
+    gain = "  re-ranked MAP@R of 300 test queries 0.4000, re-ranked 0.4500 (+0.0500 [+0.0200, +0.0800])"
+    assert capsys.readouterr().err.splitlines()[2:] == [gain, *plain]
 
 
 @pytest.mark.parametrize(

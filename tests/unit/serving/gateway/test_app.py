@@ -2,6 +2,9 @@
 
 import base64
 import logging
+import os
+from datetime import UTC, timedelta
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -12,6 +15,7 @@ from model.home import Home
 from model.schemas.calibration import Calibration, IdentifyThreshold, VerifyThreshold
 from serving.backends.port import Served
 from serving.engine.engine import Engine
+from serving.gateway import keys as keys_module
 from serving.gateway.app import Models, make_app
 from serving.gateway.keys import KeyFile, Scope, create_key
 from serving.gateway.room import Room
@@ -295,6 +299,26 @@ def test_keys_that_cannot_be_read_admit_nobody_and_no_caller_learns_where_they_a
     assert str(keys) not in answer.text
     assert str(keys) in caplog.text
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_key_lasts_by_the_clock_as_it_is_also_where_it_is_set_ahead_and_back(client, folder, monkeypatch):
+    _, secret = create_key(folder, "shop", [Scope.CALLER], days=1)
+    right = keys_module.datetime
+    for hours, status in ((0, 200), (25, 401), (0, 200), (-25, 200)):
+        moment = right.now(UTC) + timedelta(hours=hours)
+        monkeypatch.setattr(keys_module, "datetime", SimpleNamespace(now=lambda zone, moment=moment: moment))
+        answer = client.post("/v1/search", content=IMAGE, headers={"Authorization": f"Bearer {secret}"})
+        assert answer.status_code == status, hours
+    assert client.post("/v1/search", content=IMAGE).status_code == 200  # a key without an end
+
+
+def test_a_revoked_key_admits_no_more_also_where_the_clock_was_set_back(client, keys):
+    changed = keys.stat().st_mtime
+    write_json(keys, [])
+    os.utime(keys, (changed, changed))
+    assert client.get("/v1/release").status_code == 401
+    os.utime(keys, (changed - 3600, changed - 3600))
+    assert client.get("/v1/release").status_code == 401
 
 
 def test_a_revoked_key_admits_no_more(client, folder, keys):

@@ -8,6 +8,7 @@ import pytest
 from model.data.images import to_png
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound
 from model.files import write_json
+from model.retrieval.cohort import COHORT, Cohort
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.retriever import Retriever
@@ -92,6 +93,19 @@ def test_an_image_is_the_same_as_itself_and_not_as_another(engine):
     assert same["score"] == pytest.approx(1, abs=1e-4)
     assert other["same"] == (other["score"] > THRESHOLD)
     assert (same["threshold"], same["false_accept_rate"], same["false_accept_interval"]) == (THRESHOLD, 0.01, (0.0, 0.02))
+
+
+def test_the_threshold_of_a_pair_is_higher_the_more_its_images_resemble_training_classes(release, tmp_path):
+    """Image 1 is the only training class: its offset is the largest."""
+    parts = make_parts(tmp_path / "parts")
+    Cohort(release.gallery.vectors[1:2], 0.25).save(parts / COHORT)
+    write_json(parts / "calibration.json", CALIBRATION.model_copy(update={"normalised": True}).model_dump())
+    engine, vectors = Engine(reseal(parts, tmp_path / "release").folder), release.gallery.vectors
+    same, other = ask(engine, "verify", draw_image(1), draw_image(1)), ask(engine, "verify", draw_image(1), draw_image(2))
+    assert same["threshold"] == pytest.approx(THRESHOLD + 0.5, abs=1e-4)
+    assert not same["same"]
+    assert other["threshold"] == pytest.approx(THRESHOLD + 0.25 * (1 + vectors[1] @ vectors[2]), abs=1e-4)
+    assert ask(engine, "identify", draw_image(1))["threshold"] == THRESHOLD, "identify compares similarities as they are"
 
 
 def test_where_a_release_does_not_re_rank_no_matches_are_named(engine):
