@@ -27,7 +27,7 @@ from dashboard.security.guard import SAFE, Guard, Proxy
 from dashboard.security.oidc import Provider
 from dashboard.security.people import Roles
 from dashboard.security.sessions import Sessions
-from dashboard.views import data, health, history, models, runs, signing_in, trying
+from dashboard.views import data, health, history, jobs, models, runs, signing_in, trying
 from model.environment import Environment
 from model.errors import Forbidden, GlocalError, InvalidInput, NotFound, Unavailable
 from serving.gateway.keys import KeyFile
@@ -74,7 +74,7 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
         app.include_router(oidc.router)
         app.add_middleware(oidc.PendingSignIn, secret=sessions.key)
     app.mount("/static", _Static(directory=STATIC))
-    for part in (signing_in, runs, models, history, trying, data, health):
+    for part in (signing_in, runs, models, history, trying, data, jobs, health):
         app.include_router(part.router)
     add_api(app)
     for kind, answer in ((GlocalError, _explained), (RequestValidationError, _invalid), (HTTPException, _http)):

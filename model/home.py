@@ -189,16 +189,6 @@ class DashboardFolder:
         return self.root / "corrections"
 
     @property
-    def changes(self) -> Path:
-        """Folder of the changes of what serves that were asked for on a page."""
-        return self.root / "changes"
-
-    @property
-    def errands(self) -> Path:
-        """Folder of what the dashboard does in processes of their own."""
-        return self.root / "errands"
-
-    @property
     def jobs(self) -> Path:
         """Folder with a subfolder for each job: work that takes longer than a page may."""
         return self.root / "jobs"

@@ -1,6 +1,7 @@
 // Parts of a page that are kept as they are on the server: marked data-live, with an id. Without it, a reader loads the page again.
 //   data-every="2"         the page is asked for again every 2 s as long as a part says so
 //   data-ended="reload"    once this part says so no longer, the whole page is loaded again
+//   data-say="TEXT"        said to everybody when it changes
 //   data-stream="ADDRESS"  events of a run come from there, as they happen
 "use strict";
 const PARTS = "[data-live]";
@@ -17,9 +18,17 @@ function setStale(stale) {
   box.hidden = false;
 }
 
+/** How the focused element is found again: by its id, or as the summary of a part that opens. */
+function focusedIn(part) {
+  const element = document.activeElement;
+  if (!part.contains(element)) return "";
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  return element.matches("details[id] > summary") ? `#${CSS.escape(element.parentElement.id)} > summary` : "";
+}
+
 /** Puts the part as it is now in the place of the one that is shown; what the reader opened, chose or focused stays so. */
 function swap(shown, fresh) {
-  const focused = document.activeElement?.id;
+  const focus = document.activeElement, focused = focusedIn(shown);
   for (const open of shown.querySelectorAll("details[id]")) {
     const again = fresh.querySelector(`#${CSS.escape(open.id)}`);
     if (again) again.open = open.open;
@@ -32,7 +41,7 @@ function swap(shown, fresh) {
   fresh.querySelectorAll(".scroll").forEach((each, index) => queueMicrotask(() => { each.scrollLeft = scrolled[index] ?? 0; }));
   shown.replaceWith(fresh);
   showTimes(fresh);
-  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (focused && document.activeElement !== focus) document.querySelector(focused)?.focus({ preventScroll: true });
 }
 
 /** Asks for the page again, and takes its live parts. */
@@ -40,7 +49,7 @@ async function refresh() {
   if (asking) return asking;
   asking = (async () => {
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal: AbortSignal.timeout(10000) });
       if (answer.redirected && new URL(answer.url).pathname !== location.pathname) { location.replace(answer.url); return; }
       if (!answer.ok) throw new Error(answer.status);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -50,6 +59,7 @@ async function refresh() {
         if (again && again.outerHTML !== sources.get(part)) {
           const source = again.outerHTML, kept = document.importNode(again, true);
           swap(part, kept);
+          if (kept.dataset.say && kept.dataset.say !== part.dataset.say) say(kept.dataset.say);
           sources.set(kept, source);
         }
       }

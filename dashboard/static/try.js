@@ -1,4 +1,4 @@
-// The pages on which the endpoint is tried: images dropped, pasted or taken by the camera; answers put in place; work watched.
+// The pages on which the endpoint is tried: images dropped, pasted or taken by the camera; answers put in place.
 "use strict";
 (() => {
   const input = document.getElementById("images"), chosen = document.getElementById("chosen");
@@ -173,20 +173,6 @@
       viewfinder.close();
     });
   }
-
-  // Work that is under way, looked at every second until it ends.
-  const work = document.getElementById("work");
-  async function look() {
-    const reply = await fetch(work.dataset.poll, { headers: { "X-Fragment": "1" } }).catch(() => null);
-    work.classList.toggle("stale", !reply?.ok);
-    if (reply?.ok) {
-      const html = await reply.text();
-      if (html !== look.last) put(work, html);
-      look.last = html;
-    } else say("The dashboard does not answer; what is shown may be old.");
-    if (work.querySelector('[data-state="running"]')) setTimeout(look, 1000);
-  }
-  if (work?.querySelector('[data-state="running"]')) setTimeout(look, 1000);
 
   ready(document);
 })();

@@ -88,12 +88,6 @@ def health(request: Request, person: Viewer) -> Response:
     return page(request, "health.html", part="health", **_shown(request, person.role))
 
 
-@router.get("/health/state")
-def state(request: Request, person: Viewer) -> Response:
-    """The part of the page that changes."""
-    return page(request, "health_state.html", part="health", **_shown(request, person.role))
-
-
 @router.post("/health/look")
 def look(request: Request, person: Viewer) -> Response:
     """Look now, and not only when it is time."""

@@ -95,7 +95,7 @@ def change(page, path, button, reason):
     page.fill('[name="why"]', reason)
     page.fill('[name="confirm"]', page.locator("label:has([name=confirm]) code").inner_text())
     page.get_by_role("button", name=button, exact=True).click()
-    expect(page.locator("#standing .state")).to_contain_text("succeeded", timeout=CHANGE_MS)
+    expect(page.locator("#job .state").first).to_contain_text("succeeded", timeout=CHANGE_MS)
 
 
 def serves(home):
@@ -160,7 +160,7 @@ def test_a_new_object_is_enrolled_and_found(page, home, tmp_path, keep):
     page.fill('[name="label"]', "a new thing")
     page.set_input_files("#images", [str(file) for file in images[:3]])
     page.get_by_role("button", name="Enrol", exact=True).click()
-    expect(page.locator("#work .state").first).to_contain_text("succeeded", timeout=RUN_MS)
+    expect(page.locator("#job .state").first).to_contain_text("succeeded", timeout=RUN_MS)
     keep("enrolled")
     assert serves(home) == "3"
     page.goto(address(page, "/try"))

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dashboard.changes.state import latest_changes
 from dashboard.security.people import Role
 from dashboard.security.sessions import Sessions
 from model.environment import Environment
+from pipelines.jobs.job import latest_jobs
+from pipelines.jobs.serving import promote
 from serving.history import read_history
 from serving.local import local_client
 from tests.support.dashboard import serving_dashboard
@@ -57,15 +58,15 @@ def ask(page, path, word, why="tried"):
 
 def end_of(page):
     """What the page of a change says once it has ended; nobody loads it again."""
-    page.wait_for_selector("#standing:not([data-every])", timeout=ENDED_MS)
-    return page.inner_text("#standing")
+    page.wait_for_selector("#job:not([data-every])", timeout=ENDED_MS)
+    return page.inner_text("#job")
 
 
 def test_a_version_is_promoted_while_a_second_person_watches(home, first, page_of):
     ana, bob = page_of("ana"), page_of("bob")
     ask(ana, f"/models/{NAME}/2/promote", f"{NAME} 2", "fewer mix-ups")
     bob.goto("/models")
-    assert "ana is promoting version 2 of drawn" in bob.inner_text("#change")
+    assert "ana is promoting version 2 of drawn" in bob.inner_text("#under-way")
     bob.goto(f"/models/{NAME}/1/promote")
     assert bob.locator("form input[name=why]").count() == 0
     assert "succeeded" in end_of(ana)
@@ -87,7 +88,7 @@ def test_a_version_that_does_not_verify_fails_with_its_reason_and_nothing_change
     assert "golden" in said
     assert "What served before serves on." in said
     assert answers(home, NAME)[0] == "1"
-    assert latest_changes(home, 1)[0].state == "failed"
+    assert latest_jobs(home, promote)[0].state == "failed"
 
 
 def test_a_shadow_is_started_watched_and_ended(home, first, page_of):

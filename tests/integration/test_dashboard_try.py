@@ -185,7 +185,7 @@ def test_a_correction_becomes_a_revision_when_someone_says_so(watch, home, image
     assert manifest.splits[added] == "distractor"
     assert (manifest.folder / str(manifest.paths[added])).read_bytes() == (images / "beaker.png").read_bytes()
     assert corrections(home)[0].accepted == f"{NAME}@{pin.rev}"
-    assert page.get_attribute("#work a.primary", "href") == f"/data/{NAME}"
+    assert page.get_attribute("#job a.primary", "href") == f"/data/{NAME}"
 
 
 def test_a_new_object_is_enrolled_and_found_at_once(watch, home, images):
@@ -198,9 +198,9 @@ def test_a_new_object_is_enrolled_and_found_at_once(watch, home, images):
     page.wait_for_selector(".steps")
     assert serious_faults(page) == []
     page.wait_for_selector('[data-state="succeeded"], [data-state="failed"], [data-state="rejected"]', timeout=300_000)
-    assert "shelf version 2 serves: 2 new entries of beaker" in page.inner_text("#work")
+    assert "shelf version 2 serves: 2 new entries of beaker" in page.inner_text("#job")
     keep_picture(page, "enrolled")
-    assert not list(home.dashboard.errands.rglob("*.png"))  # they are a data set now
+    assert not list(home.dashboard.jobs.rglob("*.png"))  # they are a data set now
     page.click("text=Find it")
     page.wait_for_selector(".examples li")
     assert "✓ beaker" in ask(watch, "identify", images / "beaker.png")

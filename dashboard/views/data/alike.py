@@ -1,6 +1,5 @@
 """Search by example inside a version, suspicious labels and near duplicates: by the embeddings of a release that holds it."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,7 +8,6 @@ import numpy as np
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 
-from dashboard.jobs.job import Job, start_job
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.data.catalogue import address_of, chosen, opened, registered, store_of
@@ -23,6 +21,9 @@ from model.release import Release
 from model.schemas.data_pin import DataPin
 from model.schemas.look_alikes import LookAlikes
 from model.schemas.model_version import ModelVersion
+from pipelines.jobs.data import look_for_look_alikes
+from pipelines.jobs.job import begin_job, job_of
+from pipelines.jobs.kind import Asked
 from serving.data_galleries import galleries_over, open_gallery_release
 from serving.limits import IMAGE_LIMITS, MAX_BYTES
 
@@ -159,8 +160,7 @@ def look(request: Request, person: Viewer, reference: str, by: Annotated[str, Fo
     eyes = _eyes(request, pin, by)
     if eyes.version is None:
         raise NotFound("No release holds this data.", "Train one on it.")
-    arguments = {"model": eyes.version.model, "version": eyes.version.version, "data": _reference(pin)}
-    start_job(request.app.state.environment, "look-alikes", arguments, by=person.name, job_id=_job(request, eyes.version).id)
+    begin_job(request.app.state.environment.home, _asked(eyes.version, pin), by=person.name)
     return RedirectResponse(f"{address_of(pin)}/look-alikes?by={eyes.by}", 303)
 
 
@@ -176,10 +176,9 @@ def look_alikes(
     store = store_of(request)
     pin = chosen(store, reference)
     stored, eyes = opened(store, pin), _eyes(request, pin, by)
-    job = _job(request, eyes.version) if eyes.version else None
-    state = job.state if job is not None and job.exists else ""
+    job = job_of(request.app.state.environment.home, _asked(eyes.version, pin)) if eyes.version else None
     found, release, problem = None, None, ""
-    if job is not None and eyes.version is not None and state == "done":
+    if job is not None and eyes.version is not None and job.state == "succeeded":
         try:
             found, release = LookAlikes.model_validate(job.result), _release(request, eyes.version)
         except GlocalError as error:
@@ -199,9 +198,6 @@ def look_alikes(
         eyes=eyes,
         here=f"{address_of(pin)}/look-alikes",
         job=job,
-        state=state,
-        asked=job.asked if job is not None and state else None,
-        address="",
         found=found,
         labels=Pages.of(found.labels, number, _PAGE) if found else None,
         pairs=found.pairs[: 2 * _PAGE] if found and number == 1 else (),
@@ -225,10 +221,9 @@ def _release(request: Request, version: ModelVersion) -> Release:
     return open_gallery_release(request.app.state.environment.mlflow_uri, version)
 
 
-def _job(request: Request, version: ModelVersion) -> Job:
-    """The job that looks at a release's gallery: one for each release, which never changes."""
-    key = hashlib.sha256(f"{version.model} {version.version} {version.release}".encode()).hexdigest()[:24]
-    return Job(request.app.state.environment.home.dashboard.jobs / f"look-alikes-{key}")
+def _asked(version: ModelVersion, pin: DataPin) -> Asked:
+    """The look at the gallery of a version of a model: one job for each release, since none ever changes."""
+    return look_for_look_alikes.asked(model=version.model, version=version.version, release=version.release, data=_reference(pin))
 
 
 def _reference(pin: DataPin) -> str:

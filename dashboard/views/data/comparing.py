@@ -1,6 +1,5 @@
 """Two versions of data, side by side. The comparison is a job, because images are decoded; what it found is kept."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from dashboard.jobs.job import Job, start_job
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.data.catalogue import address_of, chosen, opened, store_of
@@ -18,6 +16,9 @@ from model.data.versions.stored import StoredVersion
 from model.errors import InvalidInput
 from model.schemas.data_diff import DataDiff, DataSample
 from model.schemas.data_pin import DataPin
+from pipelines.jobs.data import compare_data
+from pipelines.jobs.job import begin_job, job_of
+from pipelines.jobs.kind import Asked
 
 router = APIRouter(include_in_schema=False)
 MOST = 60
@@ -47,8 +48,7 @@ def compare(
 ) -> Response:
     """Compare a version with another one, in a process of its own."""
     one, other = _both(request, reference, with_)
-    arguments = {"before": _reference(one), "after": _reference(other)}
-    start_job(request.app.state.environment, "diff", arguments, by=person.name, job_id=_job(request, one, other).id)
+    begin_job(request.app.state.environment.home, _asked(one, other), by=person.name)
     return RedirectResponse(f"{address_of(one)}/diff?with={_reference(other)}", 303)
 
 
@@ -58,9 +58,8 @@ def difference(
 ) -> Response:
     """What differs between two versions, once it was looked for."""
     one, other = _both(request, reference, with_)
-    job = _job(request, one, other)
-    state = job.state if job.exists else ""
-    found = DataDiff.model_validate(job.result) if state == "done" else None
+    job = job_of(request.app.state.environment.home, _asked(one, other))
+    found = DataDiff.model_validate(job.result) if job and job.state == "succeeded" else None
     sheets = _sheets(request, found) if found else {}
     return page(
         request,
@@ -70,9 +69,6 @@ def difference(
         after=other,
         base=address_of(one),
         job=job,
-        state=state,
-        asked=job.asked if state else None,
-        address="",
         found=found,
         sheets=sheets,
         leaks=_leaks(request, found) if found else [],
@@ -91,10 +87,9 @@ def _reference(pin: DataPin) -> str:
     return address_of(pin).removeprefix("/data/")
 
 
-def _job(request: Request, one: DataPin, other: DataPin) -> Job:
-    """The job that compares two versions: one for each pair, since versions never change."""
-    key = hashlib.sha256(f"{one.rev} {one.path} {other.rev} {other.path}".encode()).hexdigest()[:24]
-    return Job(request.app.state.environment.home.dashboard.jobs / f"diff-{key}")
+def _asked(one: DataPin, other: DataPin) -> Asked:
+    """The comparison of two versions: one job for each pair, since versions never change."""
+    return compare_data.asked(before=_reference(one), after=_reference(other))
 
 
 def _sheets(request: Request, diff: DataDiff) -> dict[str, tuple[int, list[Change]]]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from dashboard.jobs.job import jobs
 from dashboard.rendering import page
 from dashboard.security.people import Role, Viewer
 from dashboard.views.data.catalogue import all_datasets, all_versions, registered, store_of, trained_on
@@ -14,6 +13,8 @@ from model.files import read_json
 from model.home import DataStore
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
+from pipelines.jobs.data import import_data
+from pipelines.jobs.job import latest_jobs, new_key
 
 router = APIRouter(include_in_schema=False)
 _JOBS = 5
@@ -76,7 +77,8 @@ def show_listing(request: Request, role: Role, *, typed: dict[str, str] | None =
         status=422 if mistakes else 200,
         rows=rows,
         unread=unread,
-        jobs=jobs(request.app.state.environment.home.dashboard, "import")[:_JOBS],
+        imports=latest_jobs(request.app.state.environment.home, import_data, most=_JOBS),
+        key=new_key(),
         may_import=role.allows(Role.OPERATOR),
         typed=typed or {"source": "", "name": "", "settings": ""},
         mistakes=mistakes or {},

@@ -1,10 +1,8 @@
-"""The changes of what serves: a form that shows first what changes, and how a change goes that was asked for.
+"""The changes of what serves: a form that shows first what changes.
 
-A version is promoted, rolled back or approved by a process of its own (`dashboard.changes`); a refusal is a word on record, and
-needs none.
+A version is promoted, rolled back or approved by a job (`pipelines.jobs`); a refusal is a word on record, and needs none.
 """
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -13,16 +11,19 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from dashboard.changes.state import begin_change, refuse_second, standing
 from dashboard.rendering import page
-from dashboard.security.people import Operator, Viewer
+from dashboard.security.people import Operator
 from dashboard.views.models.figures import figure_rows
 from dashboard.views.models.listing import Known, known_model
 from dashboard.views.models.version import found_version
 from model.environment import Environment
 from model.errors import Conflict, GlocalError
+from model.home import Home
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion_plan import PromotionPlan
+from pipelines.jobs.job import begin_job, new_key, refuse_beside
+from pipelines.jobs.kind import Asked as AskedJob
+from pipelines.jobs.serving import SERVING, approve, promote, roll_back
 
 router = APIRouter(include_in_schema=False)
 Asked = Literal["promote", "rollback", "approve", "refuse"]
@@ -51,7 +52,7 @@ class Filled:
     why: str = ""
     confirm: str = ""
     before: str = ""
-    key: str = field(default_factory=lambda: secrets.token_hex(8))
+    key: str = field(default_factory=new_key)
     other_data: bool = False
 
 
@@ -66,16 +67,18 @@ def filled(
     return Filled(why.strip(), confirm.strip(), before, key, other_data)
 
 
+def busy(home: Home) -> GlocalError | None:
+    """Why no change can be asked for now: another one is under way; None if it can. Sent twice, a form is not in its own way."""
+    try:
+        refuse_beside(home, SERVING)
+    except Conflict as error:
+        return error
+    return None
+
+
 def model_address(name: str) -> str:
     """The address of a model's page."""
     return f"/models/{quote(name, safe='')}"
-
-
-@router.get("/models/{name}/changes/{change}")
-def how_it_goes(request: Request, person: Viewer, name: str, change: str) -> Response:
-    """A change that was asked for: under way, succeeded or failed."""
-    found = standing(request.app.state.environment.home, change)
-    return page(request, "models/change.html", part="models", found=found)
 
 
 @router.get("/models/{name}/rollback")
@@ -85,7 +88,7 @@ def rollback_form(request: Request, person: Operator, name: str) -> Response:
 
 
 @router.post("/models/{name}/rollback")
-def roll_back(
+def begin_rollback(
     request: Request,
     person: Operator,
     name: str,
@@ -146,6 +149,8 @@ def _form(
     version = found_version(known, number).version
     plan = plan_promotion(environment.mlflow_uri, name, version.version)
     obstacle = _obstacle(environment, known, version, plan, asked, request.scope["person"].name)
+    if obstacle is None and asked != "refuse":
+        obstacle = busy(environment.home)
     before = plan.serving.version if plan.serving else ""
     fresh = Filled(before=before)
     status = error.http_status if error else 422 if mistakes else 200
@@ -187,20 +192,17 @@ def _begin(request: Request, person: Operator, name: str, number: str, asked: As
         if asked == "refuse":
             _refuse(environment, name, version.version, by=person.name, why=typed.why)
             return RedirectResponse(f"{model_address(name)}/{version.version}", 303)
-        change = begin_change(
-            environment.home,
-            typed.key,
-            asked,
-            name,
-            version.version,
-            before=typed.before,
-            by=person.name,
-            why=typed.why,
-            replace_other_data=typed.other_data,
-        )
+        job = begin_job(environment.home, _job(asked, name, version.version, typed), by=person.name, why=typed.why, key=typed.key)
     except GlocalError as error:
         return _form(request, name, version.version, asked, typed=typed, error=error)
-    return RedirectResponse(f"{model_address(name)}/changes/{change.id}", 303)
+    return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+def _job(asked: Asked, name: str, version: str, typed: Filled) -> AskedJob:
+    if asked == "rollback":
+        return roll_back.asked(model=name, version=version, before=typed.before)
+    kind = promote if asked == "promote" else approve
+    return kind.asked(model=name, version=version, before=typed.before, replace_other_data=typed.other_data)
 
 
 def _mistakes(typed: Filled, word: str, *, other_data: bool) -> dict[str, str]:
@@ -242,7 +244,6 @@ def _obstacle(
                     f"{version.label} is not signed, and only signed versions are loaded here.",
                     f"Where the signing key is: glocal sign {version.version} --name {known.name}.",
                 )
-            refuse_second(environment.home)
     except GlocalError as error:
         return error
     return None

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from dashboard.changes.state import under_way
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.models.endpoint import Serving, serving_of
@@ -16,6 +15,8 @@ from model.errors import NotFound
 from model.schemas.approval import Approval
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Promotion, Service
+from pipelines.jobs.job import under_way
+from pipelines.jobs.serving import SERVING
 
 router = APIRouter(include_in_schema=False)
 PAGE = 25
@@ -104,7 +105,7 @@ def models(request: Request, person: Viewer) -> Response:
     """All models: what serves, champion and challenger, and above them what waits for approval."""
     environment = request.app.state.environment
     found = known_models(environment)
-    shown: dict[str, Any] = {"models": found, "rows": figure_rows, "main": MAIN, "change": under_way(environment.home)}
+    shown: dict[str, Any] = {"models": found, "rows": figure_rows, "main": MAIN, "change": under_way(environment.home, SERVING)}
     return page(request, "models/models.html", part="models", **shown)
 
 
@@ -122,6 +123,6 @@ def versions(request: Request, person: Viewer, name: str, at: int = 1) -> Respon
         "pages": pages,
         "rows": figure_rows,
         "main": MAIN,
-        "change": under_way(environment.home),
+        "change": under_way(environment.home, SERVING),
     }
     return page(request, "models/versions.html", part="models", **shown)

@@ -1,6 +1,5 @@
 """A version is tried beside the one that serves, as a shadow or a canary: started, watched, ended."""
 
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -8,15 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from dashboard.changes.state import begin_change, refuse_second, under_way
 from dashboard.rendering import page
 from dashboard.security.people import Operator, Viewer
-from dashboard.views.models.changing import model_address
+from dashboard.views.models.changing import busy
 from dashboard.views.models.listing import Known, known_model
 from dashboard.views.models.version import found_version
 from model.errors import Conflict, GlocalError
 from model.schemas.challenge import TriedOperation
 from model.schemas.model_version import ModelVersion
+from pipelines.jobs.job import begin_job, new_key, under_way
+from pipelines.jobs.serving import SERVING, challenge, end_challenge
 
 router = APIRouter(include_in_schema=False)
 _FRESH = {"mode": "shadow", "share": "10", "errors": "5", "latency": "2", "workers": "1"}
@@ -44,10 +44,10 @@ def watch(request: Request, person: Viewer, name: str) -> Response:
         "known": known,
         "measured": measured,
         "error": error,
-        "change": under_way(environment.home),
+        "change": under_way(environment.home, SERVING),
         "now": datetime.now(UTC),
     }
-    return page(request, "models/trial.html", part="models", key=secrets.token_hex(8), **shown)
+    return page(request, "models/trial.html", part="models", key=new_key(), **shown)
 
 
 @router.post("/models/{name}/trial/end")
@@ -57,8 +57,8 @@ def end(request: Request, person: Operator, name: str, key: Annotated[str, Form(
     challenger = known_model(environment, name).serving.challenger
     if challenger is None:
         raise Conflict(f"No version of {name[:100]} is tried.", "It has been ended already.")
-    change = begin_change(environment.home, key, "end", name, challenger.version, by=person.name)
-    return RedirectResponse(f"{model_address(name)}/changes/{change.id}", 303)
+    job = begin_job(environment.home, end_challenge.asked(model=name, version=challenger.version), by=person.name, key=key)
+    return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
 @router.get("/models/{name}/{version}/trial")
@@ -90,12 +90,13 @@ def start(
     if mistakes:
         return _form(request, known, tried, typed, mistakes=mistakes)
     try:
-        if obstacle := _obstacle(request, known, tried):
+        if obstacle := _obstacle(known, tried):
             raise obstacle
-        change = begin_change(environment.home, key, "challenge", name, tried.version, by=person.name, **values)
+        asked = challenge.asked(model=name, version=tried.version, **values)
+        job = begin_job(environment.home, asked, by=person.name, key=key)
     except GlocalError as error:
         return _form(request, known, tried, typed, error=error)
-    return RedirectResponse(f"{model_address(name)}/changes/{change.id}", 303)
+    return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
 def _form(
@@ -109,11 +110,11 @@ def _form(
 ) -> Response:
     status = error.http_status if error else 422 if mistakes else 200
     shown = {"known": known, "version": version, "typed": typed, "mistakes": mistakes or {}, "error": error}
-    obstacle = None if error else _obstacle(request, known, version)
-    return page(request, "models/try.html", part="models", status=status, key=secrets.token_hex(8), obstacle=obstacle, **shown)
+    obstacle = None if error else _obstacle(known, version) or busy(request.app.state.environment.home)
+    return page(request, "models/try.html", part="models", status=status, key=new_key(), obstacle=obstacle, **shown)
 
 
-def _obstacle(request: Request, known: Known, version: ModelVersion) -> GlocalError | None:
+def _obstacle(known: Known, version: ModelVersion) -> GlocalError | None:
     """Why a version cannot be tried, whatever is typed; None if it can."""
     champion = known.champion
     try:
@@ -128,7 +129,6 @@ def _obstacle(request: Request, known: Known, version: ModelVersion) -> GlocalEr
                 f"{version.label} was made from {version.data_name or 'unknown data'}, the champion from {champion.data_name}.",
                 "A version is tried beside one of the same data set.",
             )
-        refuse_second(request.app.state.environment.home)
     except GlocalError as error:
         return error
     return None

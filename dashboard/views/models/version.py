@@ -5,7 +5,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from dashboard.changes.state import under_way
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.models.drawing import draw_lineage
@@ -14,6 +13,8 @@ from dashboard.views.models.listing import Known, known_model
 from dashboard.views.models.markdown import as_html
 from model.errors import NotFound
 from model.schemas.model_version import ModelVersion
+from pipelines.jobs.job import under_way
+from pipelines.jobs.serving import SERVING
 
 router = APIRouter(include_in_schema=False)
 
@@ -76,7 +77,7 @@ def one_version(request: Request, person: Viewer, name: str, version: str) -> Re
         "said": found.known.approvals.get(found.version.version),
         "card": _card(environment.mlflow_uri, name, found.version.version),
         "must_be_signed": must_be_signed(),
-        "change": under_way(environment.home),
+        "change": under_way(environment.home, SERVING),
     }
     return page(request, "models/version.html", part="models", **shown)
 

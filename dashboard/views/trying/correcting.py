@@ -14,8 +14,8 @@ from dashboard.views.trying.tokens import Tokens
 from model.errors import GlocalError, InvalidInput
 from model.home import Home
 from model.schemas.correction import Correction
-from model.text import counted
-from pipelines.errands.state import begin_errand, errands, new_id
+from pipelines.jobs.enrolment import revise
+from pipelines.jobs.job import begin_job, latest_jobs, new_key
 from serving.corrections import (
     MAX_CORRECTIONS,
     check_label,
@@ -27,6 +27,8 @@ from serving.corrections import (
 )
 
 router = APIRouter()
+_LATEST = 10
+"""Jobs that are looked at for those that are under way."""
 
 
 @router.get("/try/corrections")
@@ -81,15 +83,15 @@ def change(request: Request, person: Operator, form: Form) -> Response:
             for each in chosen:
                 drop_correction(home, each.id)
             return RedirectResponse("/try/corrections", 303)
-        key = str(form.get("key", ""))
-        errand = begin_errand(home, "revise", _title(chosen), {"corrections": ids}, by=person.name, errand_id=key)
+        asked = revise.asked(data=_data_of(chosen), corrections=ids)
+        job = begin_job(home, asked, by=person.name, key=str(form.get("key", "")))
     except GlocalError as error:
         return _page(request, error=error, chosen=ids)
-    return RedirectResponse(f"/try/work/{errand.id}", 303)
+    return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
-def _title(chosen: list[Correction]) -> str:
-    """What accepting some corrections does.
+def _data_of(chosen: list[Correction]) -> str:
+    """Name of the data set of some corrections that may be accepted.
 
     Raises:
         InvalidInput: They are of several data sets, or one is accepted already.
@@ -99,7 +101,7 @@ def _title(chosen: list[Correction]) -> str:
         raise InvalidInput(f"These corrections are of {' and '.join(names)}.", "Accept those of one data set at a time.")
     if any(each.accepted for each in chosen):
         raise InvalidInput("One of these corrections is accepted already.", "Load the page again.")
-    return f"{counted(len(chosen), 'correction')} into {names[0]}"
+    return names[0]
 
 
 def _page(request: Request, *, kept: str = "", error: GlocalError | None = None, chosen: list[str] | None = None) -> Response:
@@ -122,8 +124,8 @@ def _page(request: Request, *, kept: str = "", error: GlocalError | None = None,
         error=error,
         chosen=chosen or [],
         most=MAX_CORRECTIONS,
-        new_id=new_id,
-        work=[each for each in errands(home, "revise") if each.state == "running"],
+        new_key=new_key,
+        work=[each for each in latest_jobs(home, revise, most=_LATEST) if each.runs],
     )
 
 

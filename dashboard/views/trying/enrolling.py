@@ -1,4 +1,4 @@
-"""Enrolling a new object from a few images, and how far an errand of this part has come."""
+"""Enrolling a new object from a few images."""
 
 import csv
 import hashlib
@@ -16,8 +16,8 @@ from model.data.headers import read_header
 from model.data.manifest import MANIFEST
 from model.errors import GlocalError, InvalidInput, TooLarge, Unavailable
 from model.home import Home
-from model.text import counted
-from pipelines.errands.state import begin_errand, errand_progress, errands, new_id
+from pipelines.jobs.enrolment import enrol
+from pipelines.jobs.job import begin_job, latest_jobs, new_key
 from serving.corrections import check_label
 from serving.limits import IMAGE_LIMITS
 
@@ -34,7 +34,7 @@ def enrol_page(request: Request, person: Viewer, model: str = "", label: str = "
 
 
 @router.post("/try/enrol")
-def enrol(request: Request, person: Operator, form: Form) -> Response:
+def begin_enrolment(request: Request, person: Operator, form: Form) -> Response:
     """Begin to add images of an object to the gallery of a served model."""
     home: Home = request.app.state.environment.home
     model, label, why = (str(form.get(name, "")).strip() for name in ("model", "label", "why"))
@@ -42,23 +42,12 @@ def enrol(request: Request, person: Operator, form: Form) -> Response:
         served = choose_served(home, model)
         label = check_label(label)
         files = _files(sent_images(home, served, form), label)
-        title = f"{label}: {counted(len(files) - 1, 'image')} into {served.model}"
-        digest = hashlib.sha256(b"".join(files.values())).hexdigest()  # so that other images are another errand
-        named = {"model": served.model, "label": label, "data": _data_name(label)}
-        arguments = {**named, "why": why[:500] or _WHY, "images": digest}
+        asked = enrol.asked(model=served.model, label=label, data=_data_name(label))
         key = str(form.get("key", ""))
-        errand = begin_errand(home, "enrol", title, arguments, by=person.name, images=files, errand_id=key)
+        job = begin_job(home, asked, by=person.name, why=why[:500] or _WHY, key=key, files=files)
     except GlocalError as error:
         return _page(request, model, label=label, why=why, error=error)
-    return RedirectResponse(f"/try/work/{errand.id}", 303)
-
-
-@router.get("/try/work/{errand_id}")
-def work(request: Request, person: Viewer, errand_id: str) -> Response:
-    """How far an errand has come; for the page's script its state alone."""
-    progress = errand_progress(request.app.state.environment.home, errand_id)
-    template = "try/progress.html" if "x-fragment" in request.headers else "try/work.html"
-    return page(request, template, part="try", work=progress)
+    return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
 def _files(images: list[SentImage], label: str) -> dict[str, bytes]:
@@ -108,6 +97,6 @@ def _page(request: Request, model: str, *, label: str = "", why: str = "", error
         why=why,
         error=error,
         most=MAX_IMAGES,
-        key=new_id(),
-        latest=errands(home, "enrol")[:10],
+        key=new_key(),
+        latest=latest_jobs(home, enrol, most=10),
     )

@@ -4,26 +4,26 @@ import io
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image
 
-from dashboard.jobs.job import Job, find_job, start_job
 from dashboard.security.people import Role
 from model.claim import claim
 from model.data.importing.pinning import pin_dataset
 from model.data.versions.stored import open_stored
 from model.environment import Environment
-from model.errors import Conflict, NotFound
-from model.files import write_json
 from model.home import Home
+from pipelines.jobs.data import compare_data, import_data, look_for_look_alikes
+from pipelines.jobs.job import latest_jobs
 from tests.support.browsing import make_home
-from tests.support.dashboard import Browser
+from tests.support.dashboard import Browser, text
+from tests.support.jobs import await_job, idle_jobs, kill
 from tests.support.lineage import NAME
 from tests.support.sources import draw, make_source
+
+KEY = "a1" * 8
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +44,6 @@ def base(made):
 def fresh(tmp_path):
     """A new home, claimed as the dashboard's start does."""
     return Environment(home=claim(Home.at(tmp_path / "home")))
-
-
-def await_job(job: Job, deadline_s: float = 90) -> Job:
-    deadline = time.monotonic() + deadline_s
-    while job.state == "running" and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return job
 
 
 def row_of(made, path):
@@ -148,8 +141,8 @@ def test_suspicious_labels_are_looked_for_by_a_job_and_shown(made, browser, base
     assert "Look for them" in browser.get(f"{base}/look-alikes").text
     asked = browser.post(f"{base}/look-alikes")
     assert asked.status_code == 303
-    (job,) = [each for each in _jobs(made) if each.asked.kind == "look-alikes"]
-    assert await_job(job).state == "done"
+    (job,) = latest_jobs(made[0].home, look_for_look_alikes)
+    assert await_job(made[0].home, job).state == "succeeded"
     shown = browser.get(asked.headers["location"]).text
     assert "is labelled <strong><bdi>dog</bdi></strong>" in shown
     assert browser.get(f"/jobs/{job.id}").text.count("Show it") == 1
@@ -160,8 +153,8 @@ def test_two_revisions_are_compared_once(made, browser, base):
     for _ in range(2):
         asked = browser.post(f"{base}/diff", {"with": NAME})
         assert asked.status_code == 303
-    (job,) = [each for each in _jobs(made) if each.asked.kind == "diff"]
-    assert await_job(job).state == "done"
+    (job,) = latest_jobs(made[0].home, compare_data)
+    assert await_job(made[0].home, job).state == "succeeded"
     shown = browser.get(asked.headers["location"]).text
     for title, count in (("Added", 1), ("Removed", 1), ("Relabelled", 1)):
         assert f'{title} <span class="soft">{count}' in shown
@@ -172,13 +165,13 @@ def test_two_revisions_are_compared_once(made, browser, base):
 def test_an_import_from_the_page_is_the_command_lines(tmp_path):
     environment = fresh(tmp_path)
     browser, source = Browser(environment), make_source(tmp_path / "photos", shots=3)
-    asked = browser.post("/data/import", {"source": str(source), "name": "", "settings": "", "key": "k1"})
+    asked = browser.post("/data/import", {"source": str(source), "name": "", "settings": "", "key": KEY})
     assert asked.status_code == 303
-    again = browser.post("/data/import", {"source": str(source), "key": "k1"})
+    again = browser.post("/data/import", {"source": str(source), "key": KEY})
     assert again.headers["location"] == asked.headers["location"]  # a double click is one import
-    job = await_job(find_job(environment.home.dashboard, "import-k1"))
-    assert job.state == "done"
-    assert browser.get(f"/jobs/{job.id}/state").text.count("/data/photos@") == 1
+    job = await_job(environment.home, *latest_jobs(environment.home, import_data))
+    assert job.state == "succeeded"
+    assert browser.get(f"/jobs/{job.id}").text.count("/data/photos@") == 1
     assert "photos" in browser.get("/data").text
 
 
@@ -186,8 +179,8 @@ def test_refused_data_are_named_one_by_one(tmp_path):
     environment = fresh(tmp_path)
     browser, source = Browser(environment), make_source(tmp_path / "photos", shots=3)
     (source / "ant" / "broken.png").write_bytes(draw(tmp_path / "x.png", 1).read_bytes()[:60])
-    browser.post("/data/import", {"source": str(source), "key": "k1"})
-    job = await_job(find_job(environment.home.dashboard, "import-k1"))
+    browser.post("/data/import", {"source": str(source), "key": KEY})
+    job = await_job(environment.home, *latest_jobs(environment.home, import_data))
     assert job.state == "failed"
     shown = browser.get(f"/jobs/{job.id}").text
     assert "Nothing was imported" in shown
@@ -221,31 +214,38 @@ def test_viewers_look_and_do_not_import(made):
     assert viewer.post("/data/import", {"source": "/tmp"}).status_code == 403
 
 
-def test_a_job_whose_process_was_killed_is_said_to_be_killed_and_may_be_begun_anew(made, tmp_path):
+def test_a_job_that_was_killed_is_said_to_be_killed_and_an_operator_ends_one(tmp_path, monkeypatch):
     environment = fresh(tmp_path)
-    arguments = {"source": "/tmp/nothing-there", "name": "x", "settings": ""}
-    job = start_job(environment, "import", arguments, by="ana", job_id="import-a")
-    assert job.state == "running"
-    process = psutil.Process(job._process().pid) if job._process() else None
-    if process:
-        process.kill()
-        process.wait(10)
-        assert job.state == "killed"
-    assert start_job(environment, "import", arguments, by="ana", job_id="import-a").state == "running"
-    assert await_job(job).error.headline.startswith("There is no folder")
+    browser, viewer = Browser(environment), Browser(environment, Role.VIEWER)
+    with idle_jobs(monkeypatch) as started:
+        page = browser.post("/data/import", {"source": "/tmp", "name": "x", "key": KEY}).headers["location"]
+        assert 'data-every="1"' in browser.get(page).text
+        assert "End it" in browser.get(page).text
+        assert "End it" not in viewer.get(page).text
+        assert viewer.post(f"{page}/end").status_code == 403
+        kill(started[0])
+        shown = browser.get(page)
+        assert "killed" in text(shown)
+        assert "data-every" not in shown.text
+        other = browser.post("/data/import", {"source": "/tmp", "name": "x", "key": KEY}).headers["location"]
+        assert other != page
+        assert browser.post(f"{other}/end").headers["location"] == other
+        assert "killed" in text(browser.get(other))
 
 
-def test_no_more_jobs_run_than_may(made, tmp_path, monkeypatch):
-    environment = fresh(tmp_path)
-    monkeypatch.setattr("dashboard.jobs.job.AT_ONCE", 0)
-    with pytest.raises(Conflict, match="under way"):
-        start_job(environment, "diff", {}, by="ana", job_id="diff-a")
+def test_a_third_job_on_data_is_refused_with_who_does_what(tmp_path, monkeypatch):
+    browser = Browser(fresh(tmp_path))
+    with idle_jobs(monkeypatch):
+        for number in range(2):
+            assert browser.post("/data/import", {"source": "/tmp", "key": f"{number:016}"}).status_code == 303
+        refused = browser.post("/data/import", {"source": "/tmp", "key": KEY})
+    assert refused.status_code == 422
+    assert "ana is importing /tmp" in text(refused)
 
 
-@pytest.mark.parametrize("job_id", ["..", "a/b", "none", ".lock", "a" * 99])
-def test_a_job_that_is_none_is_not_found(tmp_path, job_id):
-    with pytest.raises(NotFound):
-        find_job(Home.at(tmp_path).dashboard, job_id)
+def test_a_job_that_is_none_is_not_found(browser):
+    for job_id in ("none", ".lock", "a" * 99):
+        assert browser.get(f"/jobs/{job_id}").status_code == 404
 
 
 def test_hostile_names_stay_text(tmp_path):
@@ -272,10 +272,13 @@ def test_a_registry_that_cannot_be_read_leaves_the_data_to_look_at(made, tmp_pat
 def test_the_pages_of_data_import_no_torch(made):
     script = f"""
 import sys
-from tests.support.dashboard import Browser
+from tests.support.dashboard import Browser, text
+from tests.support.jobs import await_job, idle_jobs, kill
 from model.claim import claim
 from model.environment import Environment
 from model.home import Home
+from pipelines.jobs.data import compare_data, import_data, look_for_look_alikes
+from pipelines.jobs.job import latest_jobs
 browser = Browser(Environment(home=Home.at({str(made[0].home.root)!r})))
 for path in ("", "/{NAME}", "/{NAME}/samples", "/{NAME}/samples/0", "/{NAME}@{made[1].rev}/alike/0", "/{NAME}/uses"):
     assert browser.get("/data" + path).status_code == 200, path
@@ -287,17 +290,3 @@ print("torch" in sys.modules, "dvc" in sys.modules)
         [sys.executable, "-c", script], check=False, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=100
     )
     assert done.stdout.split() == ["False", "False"], done.stderr[-2000:]
-
-
-def _jobs(made):
-    from dashboard.jobs.job import jobs
-
-    return jobs(made[0].home.dashboard)
-
-
-def test_a_damaged_result_is_said_to_be_damaged(made, browser, base):
-    (made[0].home.dashboard.jobs / "diff-x").mkdir(parents=True)
-    job = Job(made[0].home.dashboard.jobs / "diff-x")
-    job.write("job", {"kind": "import", "arguments": {"source": "/x"}, "by": "ana", "at": "2026-01-01T00:00:00Z"})
-    write_json(job.root / "result.json", [1])
-    assert browser.get("/jobs/diff-x").status_code == 422

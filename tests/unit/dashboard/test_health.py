@@ -162,11 +162,9 @@ def test_a_failure_of_mlflows_own_is_a_page_of_one_line(browser, monkeypatch, ca
     assert "database-1 refused" in caplog.text
 
 
-def test_the_part_that_changes_is_served_alone_and_says_what_changed(browser):
+def test_the_part_that_changes_says_what_changed(browser):
     watch(browser, mlflow=down)
-    part = browser.get("/health/state").text
-    assert "<html" not in part
-    assert 'data-say="Not up: Mlflow."' in part
+    assert 'data-every="5" data-say="Not up: Mlflow."' in browser.get("/health").text
 
 
 def test_logs_are_for_admins(environment):

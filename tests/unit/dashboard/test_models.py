@@ -1,23 +1,23 @@
 """The pages of models over a real registry and a real data repository: what they show, and what a form asks for."""
 
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 
-from dashboard.changes import state
 from dashboard.security.people import Role
 from model.config import ServeConfig
 from model.environment import Environment
 from model.home import Home
 from model.schemas.approval import ApprovalRule
+from pipelines.jobs.job import latest_jobs
+from pipelines.jobs.serving import promote
 from serving.history import read_history
 from serving.promotion import register_release
 from serving.registry.models import Registry
 from serving.registry.runs import Runs
 from tests.support.dashboard import ADDRESS, Browser, text
+from tests.support.jobs import idle_jobs, kill
 from tests.support.lineage import NAME, pin_drawn, register_run, release_on
 from tests.support.promotions import write_evidence
 from tests.support.versions import add_promotions, add_versions, counted_statements
@@ -53,12 +53,9 @@ def ana(known):
 
 @pytest.fixture
 def begun(monkeypatch):
-    """The changes that were begun, whose processes are not started."""
-    found = []
-    monkeypatch.setattr(
-        state, "start_detached", lambda command, **_: found.append(command) or SimpleNamespace(pid=2**22 + len(found))
-    )
-    return found
+    """The processes of the changes that were begun, which do nothing."""
+    with idle_jobs(monkeypatch) as started:
+        yield started
 
 
 def form(browser, path, **typed):
@@ -162,38 +159,31 @@ def test_a_change_is_begun_once_however_often_its_form_is_sent(ana, begun, known
     assert [answer.status_code for answer in sent] == [303, 303]
     assert sent[0].headers["location"] == sent[1].headers["location"]
     assert len(begun) == 1
-    asked = state.latest_changes(known.home, 1)[0].change
-    assert (asked.by, asked.why, asked.version, asked.before) == ("ana", "better", "2", "1")
+    asked = latest_jobs(known.home, promote)[0].record
+    assert (asked.by, asked.why, asked.arguments["version"], asked.arguments["before"]) == ("ana", "better", "2", "1")
 
 
 def test_a_change_whose_process_is_gone_is_not_said_to_run(ana, begun, known):
     location = form(ana, "/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
+    kill(begun[0])
     shown = text(ana.get(location))
     assert "killed" in shown
+    assert "glocal serve status" in shown
     assert "data-every" not in ana.get(location).text
 
 
-def test_a_second_person_is_told_of_the_change_that_is_under_way(ana, known, monkeypatch):
-    started = []
-
-    def start(command, **_):
-        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)", command[-1]]))
-        return started[-1]
-
-    monkeypatch.setattr(state, "start_detached", start)
-    try:
-        location = form(ana, "/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
-        assert "under way" in text(ana.get("/models"))
-        assert 'data-every="1"' in ana.get(location).text
-        bob = Browser(known.environment, Role.OPERATOR, "bob")
-        assert "ana is promoting version 2 of drawn" in bob.get("/models/drawn/2/promote").text
-        refused = bob.post("/models/drawn/2/promote", {"why": "x", "confirm": "drawn 2", "before": "1", "key": "a" * 16})
-        assert refused.status_code == 409
-        assert "One change is made at a time" in refused.text
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+def test_a_second_person_is_told_of_the_change_that_is_under_way(ana, known, begun):
+    location = form(ana, "/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
+    assert "under way" in text(ana.get("/models"))
+    assert 'data-every="1"' in ana.get(location).text
+    assert "better" in text(ana.get(location))
+    bob = Browser(known.environment, Role.OPERATOR, "bob")
+    assert "ana is promoting version 2 of drawn" in bob.get("/models/drawn/2/promote").text
+    refused = bob.post("/models/drawn/2/promote", {"why": "x", "confirm": "drawn 2", "before": "1", "key": "a" * 16})
+    assert refused.status_code == 409
+    assert "One change is made at a time" in refused.text
+    assert bob.post(f"{location}/end").status_code == 409  # it is not left half done
+    kill(begun[0])
     assert "killed" in text(ana.get(location))
 
 

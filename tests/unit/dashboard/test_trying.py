@@ -275,7 +275,7 @@ def test_an_enrolment_that_is_wrong_is_refused_with_what_was_typed(browser, home
     assert page.status_code in {413, 422}
     assert said in page.text
     assert 'value="new mugs"' in page.text
-    assert not home.dashboard.errands.exists()
+    assert not home.dashboard.jobs.exists()
 
 
 def test_a_viewer_does_not_enrol(home):

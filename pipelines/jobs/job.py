@@ -1,0 +1,354 @@
+"""A job on disk: begun, found, ended. Its folder says what was asked for, how far it is, and what became of it."""
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import psutil
+from pydantic import AwareDatetime, Field
+
+from model.claim import claim
+from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
+from model.files import read_json, sha256_json, write_json
+from model.home import Home
+from model.locks import hold, is_held
+from model.schemas.document import Document
+from model.schemas.schema import Schema
+from pipelines.jobs.kind import Asked, EndState, Group, Kind
+from pipelines.jobs.kinds import KINDS
+from serving.processes import command_line, end_processes, start_detached
+
+KEPT = 100
+"""Jobs of a group that are kept, the latest."""
+RECORD, PROGRESS, RESULT, ENDED, FILES, LOG = "job.json", "progress.json", "result.json", "ended.json", "files", "log"
+WAIT = "wait"
+"""The step of a job that waits for its turn."""
+_PROCESS, _LOCK = "process.json", ".lock"
+_ID = re.compile(r"\d{8}T\d{9}-([a-z-]{1,30})-([0-9a-f]{16})")
+_KEY = re.compile(r"[0-9a-f]{16}")
+_REMEDY = "Ask for it again."
+_LOCK_S, _START_S, _END_S = 10.0, 30.0, 20.0
+"""Seconds to wait for another one to be begun, after which a job without a process counts as killed, and for one to end."""
+JobState = Literal["running", EndState, "killed"]
+
+
+class JobRecord(Document):
+    """What is to be done."""
+
+    REMEDY: ClassVar[str] = _REMEDY
+    format: Literal[1] = 1
+    kind: str = Field(description="Name of its kind")
+    arguments: dict[str, Any] = Field(description="Arguments of that kind")
+    doing: str = Field(description="What it does, for people")
+    by: str = Field(description="Name of who asked for it")
+    why: str = Field("", description="The reason")
+    at: AwareDatetime = Field(description="When it was asked for")
+    files: str = Field("", description="SHA-256 of the files that it was given; empty if there are none")
+
+
+class Step(Schema):
+    """How far a step has come."""
+
+    name: str = Field(description="Name of the step")
+    state: Literal["running", "succeeded", "failed", "cached", "waiting"] = Field(description="State of the step")
+    text: str = Field("", description="Its last progress, or what went wrong")
+    done: int = Field(0, description="Units of work that are done")
+    total: int = Field(0, description="Units in all; 0 if that is not known")
+    seconds: float | None = Field(None, description="Its duration, once it has ended")
+
+
+class Steps(Document):
+    """How far a job has come."""
+
+    REMEDY: ClassVar[str] = _REMEDY
+    format: Literal[1] = 1
+    steps: tuple[Step, ...] = Field((), description="Its steps, in the order in which they began")
+    warnings: tuple[str, ...] = Field((), description="What it warned of")
+
+
+class Ended(Document):
+    """How a job ended."""
+
+    REMEDY: ClassVar[str] = _REMEDY
+    format: Literal[1] = 1
+    at: AwareDatetime = Field(description="When")
+    state: EndState = Field(description="How")
+    headline: str = Field(description="What is so now, or what went wrong")
+    hint: str = Field("", description="What to do about it")
+    details: tuple[str, ...] = Field((), description="More on it, a line each")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job, as it is at this moment.
+
+    Attributes:
+        folder: Its folder.
+        record: What is to be done.
+        state: `killed` if its process is gone and did not say how it ended.
+        steps: Its steps, in the order in which they began.
+        warnings: What it warned of.
+        ended: How it ended; None if it has not, or was killed.
+    """
+
+    folder: Path
+    record: JobRecord
+    state: JobState
+    steps: tuple[Step, ...]
+    warnings: tuple[str, ...]
+    ended: Ended | None
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.folder.name
+
+    @property
+    def kind(self) -> Kind[Any]:
+        """Its kind."""
+        return KINDS[self.record.kind]
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is under way."""
+        return self.state == "running"
+
+    @property
+    def doing(self) -> str:
+        """What it does, for people."""
+        return self.record.doing
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What it found or made.
+
+        Raises:
+            NotFound: It has not ended well.
+            InvalidInput: The file is damaged.
+        """
+        try:
+            return dict(read_json(self.folder / RESULT))
+        except FileNotFoundError as error:
+            raise NotFound("This job has no result.", "Look at its state, or ask for it again.") from error
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidInput("The result of this job is damaged.", _REMEDY) from error
+
+    def end(self) -> None:
+        """End its process, if it lives, as Ctrl-C would.
+
+        Raises:
+            Conflict: A job of this group is not ended before it is done.
+        """
+        if not self.kind.group.may_be_ended:
+            raise Conflict(f"{self.record.by} is {self.doing}, which cannot be left half done.", "Look how it ends.")
+        if (process := _process(self.folder)) is not None:
+            end_processes([process], wait_s=_END_S)
+
+
+def new_key() -> str:
+    """A key for a form. What is sent with it is one job, however often it is sent."""
+    return secrets.token_hex(8)
+
+
+def begin_job(
+    home: Home, asked: Asked, *, by: str, why: str = "", key: str | None = None, files: Mapping[str, bytes] | None = None
+) -> Job:
+    """Begin a job in a process of its own; returns at once.
+
+    The same key twice is one job; one that failed or was killed is begun anew.
+
+    Args:
+        home: GLOCAL_HOME.
+        asked: What is to be done.
+        by: Name of who asks for it.
+        why: The reason.
+        key: Key of the form, made by `new_key`; None: whatever is asked for with the same arguments is one job.
+        files: Files that it is given, by name.
+
+    Raises:
+        InvalidInput: This is no key.
+        Conflict: The key is that of another job, or as many of its group as may be are under way.
+        Unavailable: Its process cannot be started.
+    """
+    key = _key_of(asked) if key is None else key
+    if not _KEY.fullmatch(key):
+        raise InvalidInput("The form has no key.", "Load the page again, and send it once more.")
+    root, at = claim(home).dashboard.jobs, datetime.now(UTC)
+    record = JobRecord(
+        kind=asked.kind.name,
+        arguments=dict(asked.arguments),
+        doing=asked.kind.doing.format_map(asked.arguments),
+        by=by,
+        why=why,
+        at=at,
+        files=_digest(files or {}),
+    )
+    with hold(root / _LOCK, wait_s=_LOCK_S, busy="Another job is being asked for."):
+        known = _with_key(root, asked.kind, key)
+        if known is not None and known.state not in {"failed", "killed"}:
+            return _same(known, record)
+        refuse_beside(home, asked.kind.group)
+        _tidy(root, asked.kind.group)
+        folder = root / f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}-{asked.kind.name}-{key}"
+        (folder / FILES).mkdir(parents=True)
+        for name, data in (files or {}).items():
+            (folder / FILES / name).write_bytes(data)
+        record.save(folder / RECORD)
+        try:
+            process = start_detached(
+                [sys.executable, "-m", "pipelines.jobs", str(folder)],
+                folder=home.root,
+                environment={**os.environ, "GLOCAL_HOME": str(home.root), "GLOCAL_USER": by, "PYTHONPATH": _code()},
+                log=folder / LOG,
+                umask=-1,
+            )
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise Unavailable(f"The process of the job cannot be started: {error}.", "Try again in a moment.") from error
+        write_json(folder / _PROCESS, {"pid": process.pid})
+        return _read(folder)
+
+
+def refuse_beside(home: Home, group: Group) -> None:
+    """Refuse a job of a group while as many as may be are under way.
+
+    Raises:
+        Conflict: They are, of the dashboard or of another process; it says who does what.
+    """
+    if group.waits:
+        return
+    others = jobs_under_way(home, group)
+    if len(others) >= group.at_once:
+        said = "; ".join(f"{each.record.by} is {each.doing}, since {each.record.at:%H:%M:%S} UTC" for each in others)
+        raise Conflict(f"{said}.", group.rule)
+    if group.lock is not None and is_held(group.lock(home)):
+        raise Conflict("The same is under way, of a run or of the command line.", "Try again when it has finished.")
+
+
+def find_job(home: Home, job_id: str) -> Job:
+    """The job with this id.
+
+    Raises:
+        NotFound: There is none.
+        InvalidInput: Its record is damaged.
+    """
+    folder = home.dashboard.jobs / job_id
+    named = _ID.fullmatch(job_id)
+    if named is None or named[1] not in KINDS or not (folder / RECORD).is_file():
+        raise NotFound("There is no such job.", f"The latest {KEPT} are kept.")
+    return _read(folder)
+
+
+def job_of(home: Home, asked: Asked) -> Job | None:
+    """The newest job that was begun without a key and with these arguments; None if there is none."""
+    return _with_key(home.dashboard.jobs, asked.kind, _key_of(asked))
+
+
+def latest_jobs(home: Home, *kinds: Kind[Any], most: int = KEPT) -> list[Job]:
+    """The latest jobs of some kinds, newest first; what is damaged is left out."""
+    found = list[Job]()
+    for folder in _folders(home.dashboard.jobs, {each.name for each in kinds}):
+        with contextlib.suppress(GlocalError):
+            found.append(_read(folder))
+        if len(found) == most:
+            break
+    return found
+
+
+def jobs_under_way(home: Home, group: Group) -> list[Job]:
+    """The jobs of a group that are under way, newest first."""
+    found = list[Job]()
+    for folder in _folders(home.dashboard.jobs, _names(group)):
+        if not (folder / ENDED).is_file() and _lives(folder):
+            with contextlib.suppress(GlocalError):
+                found.append(_read(folder))
+    return [each for each in found if each.runs]
+
+
+def under_way(home: Home, group: Group) -> Job | None:
+    """The newest job of a group that is under way; None if there is none."""
+    return next(iter(jobs_under_way(home, group)), None)
+
+
+def _read(folder: Path) -> Job:
+    lives = _lives(folder)  # before the end is looked for, so that no end falls between the two
+    ended = Ended.load_if_there(folder / ENDED)
+    state: JobState = ended.state if ended else "running" if lives else "killed"
+    told = Steps.load_if_there(folder / PROGRESS) or Steps()
+    steps = told.steps
+    if state != "running":  # what was under way has ended with its process
+        last: Literal["succeeded", "failed"] = "succeeded" if state == "succeeded" else "failed"
+        steps = tuple(each.model_copy(update={"state": last}) if each.state == "running" else each for each in steps)
+    return Job(folder, JobRecord.load(folder / RECORD), state, steps, told.warnings, ended)
+
+
+def _same(known: Job, record: JobRecord) -> Job:
+    """The job that was begun, if the same is asked for."""
+    if (known.record.arguments, known.record.files) != (record.arguments, record.files):
+        raise Conflict("This form was sent before, with other values.", "Send it once more from this page.")
+    return known
+
+
+def _with_key(root: Path, kind: Kind[Any], key: str) -> Job | None:
+    newest = max((each for each in root.glob(f"*-{kind.name}-{key}") if (each / RECORD).is_file()), default=None)
+    return _read(newest) if newest else None
+
+
+def _key_of(asked: Asked) -> str:
+    return sha256_json([asked.kind.name, dict(asked.arguments)])[:16]
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    if not files:
+        return ""
+    return sha256_json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+
+
+def _names(group: Group) -> set[str]:
+    return {each.name for each in KINDS.values() if each.group == group}
+
+
+def _folders(root: Path, kinds: set[str]) -> Iterator[Path]:
+    """The folders of jobs of some kinds, newest first."""
+    for folder in sorted(root.glob("[0-9]*"), reverse=True):
+        named = _ID.fullmatch(folder.name)
+        if named and named[1] in kinds and (folder / RECORD).is_file():
+            yield folder
+
+
+def _process(folder: Path) -> psutil.Process | None:
+    """The process of a job; None if it does not live."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
+        pid = int(read_json(folder / _PROCESS)["pid"])
+        return psutil.Process(pid) if str(folder) in command_line(pid) else None
+    return None
+
+
+def _lives(folder: Path) -> bool:
+    if (folder / _PROCESS).is_file():
+        return _process(folder) is not None
+    with contextlib.suppress(OSError):
+        return time.time() - (folder / RECORD).stat().st_mtime < _START_S  # its process is about to be noted
+    return False
+
+
+def _code() -> str:
+    """The path by which the process finds this code from another folder."""
+    return os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _tidy(root: Path, group: Group) -> None:
+    """Remove the oldest jobs of a group, and the files of those that were killed."""
+    for number, folder in enumerate(_folders(root, _names(group))):
+        if not _lives(folder):
+            shutil.rmtree(folder / FILES if number < KEPT - 1 else folder, ignore_errors=True)
