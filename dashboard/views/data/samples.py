@@ -1,20 +1,18 @@
 """The images of a version: a sheet of them, one of them, and the addresses of the images themselves."""
 
-import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from dashboard.images import answer_small, small_image
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.data.catalogue import address_of, chosen, store_of
 from dashboard.views.data.pages import Pages
 from model.data.decoding.limits import MAX_BYTES
 from model.data.manifest import SPLITS, Box
-from model.data.thumbnails import Thumbnail, thumbnail
 from model.data.versions.stored import StoredVersion, open_stored
 from model.errors import InvalidInput, NotFound
 from model.home import DataStore
@@ -23,11 +21,6 @@ router = APIRouter(include_in_schema=False)
 SMALL, LARGE = 160, 1280
 """Longest sides of images, in pixels: in a sheet, and alone."""
 _SHEET = 60
-_KEPT_SMALL, _KEPT_LARGE = 2000, 8
-"""Images that are kept decoded and made small: of 5 kB and of 300 kB or so."""
-_FOR_EVER = "private, max-age=31536000, immutable"
-_decoding = threading.BoundedSemaphore(2)
-"""Images that are decoded at a time: one of the largest takes 300 MB."""
 Row = Annotated[int, Path(ge=0, le=10**9)]
 
 
@@ -62,6 +55,22 @@ class Shown:
     def page(self) -> str:
         """Address of its page."""
         return f"/data/{self.reference}/samples/{self.row}"
+
+
+@dataclass(frozen=True)
+class SampleImage:
+    """The image of a sample; `whole`: with what is round its box."""
+
+    store: DataStore
+    md5: str
+    row: int
+    whole: bool
+
+    def read(self) -> tuple[bytes, Box | None]:
+        """The encoded image, and the box that is shown."""
+        stored = open_stored(self.store, self.md5)
+        data = stored.read(self.row, MAX_BYTES + 1)  # one byte too many is refused by the header
+        return data, None if self.whole else stored.manifest.box(self.row)
 
 
 @router.get("/data/{reference}/samples")
@@ -106,7 +115,7 @@ def sample(request: Request, person: Viewer, reference: str, row: Row) -> Respon
     same = np.flatnonzero(stored.manifest.paths == stored.manifest.paths[row]).tolist()
     problem, whole = "", None
     try:
-        whole = image_of(store, pin.md5, row, LARGE, whole=True)
+        whole = small_image(SampleImage(store, pin.md5, row, whole=True), LARGE)
     except (InvalidInput, NotFound) as error:
         problem = error.headline
     return page(
@@ -136,10 +145,7 @@ def image(
     whole: Literal["", "1"] = "",
 ) -> Response:
     """A sample as a small JPEG. The address names the content, so browsers may keep it for ever."""
-    if side not in {SMALL, LARGE}:
-        raise NotFound("There is no such size.", f"Sizes: {SMALL} and {LARGE}.")
-    found = image_of(store_of(request), md5, row, side, whole=bool(whole))
-    return Response(found.jpeg, media_type="image/jpeg", headers={"Cache-Control": _FOR_EVER})
+    return answer_small(SampleImage(store_of(request), md5, row, bool(whole)), side)
 
 
 def image_address(md5: str, row: int, side: int, *, whole: bool = False) -> str:
@@ -147,31 +153,11 @@ def image_address(md5: str, row: int, side: int, *, whole: bool = False) -> str:
     return f"/data-images/{md5}/{row}/{side}{'?whole=1' if whole else ''}"
 
 
-def image_of(store: DataStore, md5: str, row: int, side: int, *, whole: bool = False) -> Thumbnail:
-    """A sample as a small JPEG.
-
-    Raises:
-        NotFound: There is no such version or sample, or its files are not on this machine.
-        InvalidInput: The image is damaged or beyond the limits.
-    """
-    return (_small if side <= SMALL else _large)(store, md5, row, side, whole)
-
-
 def sample_at(stored: StoredVersion, row: int, reference: str) -> Shown:
     """The sample of a row, for a page."""
     manifest = stored.manifest
     label, split = manifest.classes[manifest.labels[row]], str(manifest.splits[row])
     return Shown(row, stored.md5, str(manifest.paths[row]), label, split, manifest.box(row), reference)
-
-
-def _made(store: DataStore, md5: str, row: int, side: int, whole: bool) -> Thumbnail:
-    stored = open_stored(store, md5)
-    with _decoding:
-        data = stored.read(row, MAX_BYTES + 1)  # one byte too many is refused by the header
-        return thumbnail(data, side, None if whole else stored.manifest.box(row))
-
-
-_small, _large = lru_cache(_KEPT_SMALL)(_made), lru_cache(_KEPT_LARGE)(_made)
 
 
 def _chosen_rows(stored: StoredVersion, label: str, split: str) -> list[int]:

@@ -1,14 +1,15 @@
 """An answer as the page shows it: its images, what is drawn on them, its scores on a scale, and itself in a few lines."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from PIL import ImageFont
 
-from dashboard.images import small_image
+from dashboard.images import FileImage, small_image
 from dashboard.views.trying.served import Served
 from model.data.thumbnails import Thumbnail
-from model.errors import GlocalError
+from model.errors import GlocalError, InvalidInput, NotFound
 from model.schemas.golden import Neighbour, Places
 from serving.drawing import COLOURS, colours_of, free_place
 from serving.operations.detect import DetectAnswer
@@ -199,8 +200,10 @@ def shown_neighbours(answer: SearchAnswer, asked: Thumbnail | None, served: Serv
     for each in answer.neighbours:
         place = place_of(each.id, served.folders)
         drawn = None
-        if place and asked and each.matches and (other := small_image(place.file, 640, place.box)):
-            drawn = pair(asked, other.width, other.height, each.matches)
+        if place and asked and each.matches:
+            with contextlib.suppress(NotFound, InvalidInput):
+                other = small_image(FileImage.of(place.file, place.box), 640)
+                drawn = pair(asked, other.width, other.height, each.matches)
         image, large = (served.address(each.id, side) if place else "" for side in (320, 640))
         shown.append(ShownNeighbour(each, image, large, drawn))
     return tuple(shown)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
-from dashboard.images import small_file
+from dashboard.images import FileImage, answer_small, sent_image
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.trying.answers import Item, pair, shown_neighbours
@@ -18,7 +18,7 @@ from dashboard.views.trying.served import Served, choose_served, examples, place
 from dashboard.views.trying.snippets import curl, python
 from dashboard.views.trying.tokens import Tokens
 from model.data.decoding.refusals import ImageRefused
-from model.data.thumbnails import Thumbnail, thumbnail
+from model.data.thumbnails import Thumbnail
 from model.errors import GlocalError, InvalidInput, NotFound, TooLarge, Unavailable
 from model.home import Home
 from model.text import visible
@@ -104,7 +104,7 @@ def ask(request: Request, person: Viewer, form: Form) -> Response:
 def gallery_image(request: Request, person: Viewer, model: str, version: str, release: str, id: str, side: int = 320) -> Response:
     """A small image of an entry of a release."""
     place = placed(request.app.state.environment.home, model, version, release, id)
-    return small_file(place.file, side, place.box)
+    return answer_small(FileImage.of(place.file, place.box), side)
 
 
 @router.get("/try/labels")
@@ -143,7 +143,7 @@ def _example(served: Served, entry: str) -> SentImage:
     if place is None:
         raise NotFound("This example is not on this machine.", "Choose another image.")
     data = place.file.read_bytes()
-    cut = data if place.box is None else thumbnail(data, _CROP_SIDE, place.box).jpeg
+    cut = data if place.box is None else sent_image(data, _CROP_SIDE, place.box).jpeg
     return SentImage(place.file.name, cut, example=entry)
 
 
@@ -192,7 +192,7 @@ def _asked(
 
 def _small(data: bytes) -> Thumbnail | None:
     try:
-        return thumbnail(data, _SHOWN_SIDE, limits=IMAGE_LIMITS)
+        return sent_image(data, _SHOWN_SIDE, limits=IMAGE_LIMITS)
     except ImageRefused:
         return None
 

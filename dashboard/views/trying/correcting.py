@@ -5,7 +5,7 @@ from collections import defaultdict
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from dashboard.images import small_file
+from dashboard.images import FileImage, answer_small
 from dashboard.rendering import page
 from dashboard.security.people import Operator, Viewer
 from dashboard.views.trying.asking import Form, sent_images
@@ -67,7 +67,7 @@ def correct(request: Request, person: Viewer, form: Form) -> Response:
 def image(request: Request, person: Viewer, correction_id: str, side: int = 320) -> Response:
     """The small image of a correction."""
     home = _home(request)
-    return small_file(correction_image(home, find_correction(home, correction_id)), side)
+    return answer_small(FileImage.of(correction_image(home, find_correction(home, correction_id))), side)
 
 
 @router.post("/try/corrections/change")

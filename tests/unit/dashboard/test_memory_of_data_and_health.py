@@ -26,7 +26,6 @@ PATHS = (
     f"/data/{NAME}/alike/3",
     "/data-images/{md5}/3/160",
     "/health",
-    "/health/state",
 )
 
 
