@@ -64,18 +64,18 @@ class ReleaseHealth:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve over the last hour, as points of an SVG of 600 by 40.
+    """A curve over the last hour.
 
     Attributes:
         name: What it shows.
-        points: The points; empty without two of them.
+        points: The points, each with its share of the time from 0 to 1; empty if nothing is known.
         last: The newest value.
         most: The largest value, at the top.
         unit: Unit of both.
     """
 
     name: str
-    points: str
+    points: tuple[tuple[float, float], ...]
     last: float | None
     most: float | None
     unit: str
@@ -159,11 +159,9 @@ def _lines(readings: tuple[Reading, ...]) -> list[Line]:
 def _line(name: str, values: list[tuple[float, float]] | list[tuple[float, float | None]], unit: str) -> Line:
     known = [(at, value) for at, value in values if value is not None]
     if not known:
-        return Line(name, "", None, None, unit)
+        return Line(name, (), None, None, unit)
     begin, end, most = values[0][0], values[-1][0], max(value for _, value in known)
-    points = " ".join(
-        f"{600 * (at - begin) / max(end - begin, 1e-9):.1f},{38 - 36 * value / max(most, 1e-9):.1f}" for at, value in known
-    )
+    points = tuple(((at - begin) / max(end - begin, 1e-9), value) for at, value in known)
     return Line(name, points, known[-1][1], most, unit)
 
 

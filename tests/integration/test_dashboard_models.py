@@ -1,6 +1,5 @@
 """Promotion, a second person, a trial and a rollback in a real browser, with a real registry and a real endpoint."""
 
-import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,13 +11,13 @@ from pipelines.jobs.job import latest_jobs
 from pipelines.jobs.serving import promote
 from serving.history import read_history
 from serving.local import local_client
+from tests.support.browser import launched
 from tests.support.dashboard import serving_dashboard
 from tests.support.promotions import answers
 from tests.support.releases import draw_image
 
 pytestmark = pytest.mark.integration
 NAME = "drawn"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ENDED_MS = 120_000
 
 
@@ -31,13 +30,7 @@ def address(home):
 @pytest.fixture
 def page_of(home, address):
     """Opens a browser in which a person has signed in."""
-    if CHROMIUM is None:
-        pytest.skip("There is no Chromium: install the package chromium.")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with launched() as browser:
 
         def opened(name):
             context = browser.new_context(base_url=address)
@@ -46,7 +39,6 @@ def page_of(home, address):
             return context.new_page()
 
         yield opened
-        browser.close()
 
 
 def ask(page, path, word, why="tried"):

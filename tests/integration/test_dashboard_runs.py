@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,11 +21,11 @@ from pipelines.queue.worker import end_worker
 from pipelines.runners.local import alive
 from serving.processes import bind_port, wait_until
 from serving.registry.runs import Runs
+from tests.support.browser import browsing
 from tests.support.commands import end, processes
 from tests.support.datasets import draw_view
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.integration, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +88,9 @@ def dashboard(home):
 
 @pytest.fixture(scope="module")
 def context(dashboard):
-    from playwright.sync_api import sync_playwright
-
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        context = browser.new_context()
-        context.set_default_timeout(20_000)
+    with browsing() as context:
         context.new_page().goto(dashboard.link())
         yield context
-        browser.close()
 
 
 @pytest.fixture

@@ -25,16 +25,24 @@ def chromium():
 
 
 @contextmanager
-def browsing(**settings):
-    """A context of a new Chromium, as `Browser.new_context` has it."""
+def launched():
+    """A new Chromium, as playwright has it."""
+    program = chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         try:
-            context = browser.new_context(**settings)
-            context.set_default_timeout(30_000)
-            yield context
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def browsing(**settings):
+    """A context of a new Chromium, as `Browser.new_context` has it."""
+    with launched() as browser:
+        context = browser.new_context(**settings)
+        context.set_default_timeout(30_000)
+        yield context
 
 
 class Watch:

@@ -49,6 +49,14 @@ class Browser:
         headers = {"Origin": ADDRESS, "Accept": "text/html", **more.pop("headers", {})}
         return self.client.post(path, data={"csrf": self.csrf, **(data or {})}, headers=headers, **more)
 
+    def hidden(self, path):
+        """The hidden fields of a page's forms, by name."""
+        return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', self.get(path).text))
+
+    def fill(self, path, **typed):
+        """Fill in the form of a page as a person does, and send it to the same address."""
+        return self.post(path, {**self.hidden(path), **typed})
+
 
 def addresses(app):
     """Every address of the application with each of its methods."""

@@ -9,10 +9,10 @@ from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 
 from dashboard.images import sent_image
+from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.data.catalogue import address_of, chosen, opened, registered, store_of
-from dashboard.views.data.pages import Pages
 from dashboard.views.data.samples import SMALL, Row, Shown, sample_at
 from model.data.versions.stored import StoredVersion, open_stored
 from model.errors import Conflict, GlocalError, NotFound

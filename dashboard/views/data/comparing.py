@@ -32,13 +32,13 @@ class Change:
     Attributes:
         source: Address of its small image; empty if it is not on this machine.
         page: Address of its page; empty likewise.
-        id: Its id.
+        label: Its id, which stands for its image.
         said: What stands below it.
     """
 
     source: str
     page: str
-    id: str
+    label: str
     said: str
 
 

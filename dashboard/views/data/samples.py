@@ -7,10 +7,10 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from dashboard.images import answer_small, small_image
+from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.data.catalogue import address_of, chosen, store_of
-from dashboard.views.data.pages import Pages
 from model.data.decoding.limits import MAX_BYTES
 from model.data.manifest import SPLITS, Box
 from model.data.versions.stored import StoredVersion, open_stored

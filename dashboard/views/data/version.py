@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.data.catalogue import (
@@ -20,7 +21,6 @@ from dashboard.views.data.catalogue import (
     trained_on,
 )
 from dashboard.views.data.listing import last_import
-from dashboard.views.data.pages import Pages
 from model.data.manifest import SPLITS
 from model.data.spread import evenly
 from model.data.versions.pin import check_name

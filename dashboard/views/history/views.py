@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
+from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.history.timeline import SHORTEST, Window, default_window, lanes, ticks
@@ -50,8 +51,6 @@ def history(
     window = _window(start, to, entries, now, mistakes)
     moment = _moment(at, "at", mistakes)
     inside = [each for each in reversed(entries) if 0 <= window.share(each.ended or each.when) <= 1]
-    pages = max(1, -(-len(inside) // PAGE))
-    part = min(max(part, 1), pages)
     shown: dict[str, Any] = {
         "models": models,
         "model": model,
@@ -60,15 +59,12 @@ def history(
         "lanes": lanes(entries, services(entries), window, now),
         "ticks": ticks(window),
         "now": 100 * window.share(1000 * now.timestamp()),
-        "entries": inside[(part - 1) * PAGE : part * PAGE],
-        "total": len(inside),
+        "entries": Pages.of(inside, part, PAGE),
         "all": len(entries),
         "at": at,
         "moment": moment,
         "served": served_at(entries, moment) if moment else [],
         "mistakes": mistakes,
-        "pages": pages,
-        "number": part,
         "address": _address,
     }
     return page(request, "history/history.html", part="history", status=422 if mistakes else 200, **shown)

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.models.endpoint import Serving, serving_of
@@ -114,13 +115,9 @@ def versions(request: Request, person: Viewer, name: str, at: int = 1) -> Respon
     """The versions of a model, newest first, a page of them."""
     environment = request.app.state.environment
     known = known_model(environment, name)
-    pages = max(1, -(-len(known.versions) // PAGE))
-    at = min(max(at, 1), pages)
     shown: dict[str, Any] = {
         "known": known,
-        "versions": known.versions[(at - 1) * PAGE : at * PAGE],
-        "at": at,
-        "pages": pages,
+        "versions": Pages.of(known.versions, at, PAGE),
         "rows": figure_rows,
         "main": MAIN,
         "change": under_way(environment.home, SERVING),

@@ -58,12 +58,6 @@ def begun(monkeypatch):
         yield started
 
 
-def form(browser, path, **typed):
-    """Fill a form in as a person does: the hidden fields are those of the page."""
-    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', browser.get(path).text))
-    return browser.post(path, {**hidden, **typed})
-
-
 def test_the_first_page_names_what_serves_what_is_champion_and_what_waits(ana):
     shown = text(ana.get("/models"))
     assert "drawn version 3" in shown
@@ -145,7 +139,7 @@ def test_only_operators_change_what_serves(known):
 
 
 def test_a_form_that_is_wrong_is_shown_again_with_what_was_typed(ana, begun):
-    answer = form(ana, "/models/drawn/2/promote", why="", confirm="drawn 3")
+    answer = ana.fill("/models/drawn/2/promote", why="", confirm="drawn 3")
     assert answer.status_code == 422
     assert "A change needs a reason." in answer.text
     assert "Type drawn 2 to confirm." in answer.text
@@ -154,7 +148,7 @@ def test_a_form_that_is_wrong_is_shown_again_with_what_was_typed(ana, begun):
 
 
 def test_a_change_is_begun_once_however_often_its_form_is_sent(ana, begun, known):
-    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', ana.get("/models/drawn/2/promote").text))
+    hidden = ana.hidden("/models/drawn/2/promote")
     sent = [ana.post("/models/drawn/2/promote", {**hidden, "why": "better", "confirm": "drawn 2"}) for _ in range(2)]
     assert [answer.status_code for answer in sent] == [303, 303]
     assert sent[0].headers["location"] == sent[1].headers["location"]
@@ -164,7 +158,7 @@ def test_a_change_is_begun_once_however_often_its_form_is_sent(ana, begun, known
 
 
 def test_a_change_whose_process_is_gone_is_not_said_to_run(ana, begun, known):
-    location = form(ana, "/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
+    location = ana.fill("/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
     kill(begun[0])
     shown = text(ana.get(location))
     assert "killed" in shown
@@ -173,7 +167,7 @@ def test_a_change_whose_process_is_gone_is_not_said_to_run(ana, begun, known):
 
 
 def test_a_second_person_is_told_of_the_change_that_is_under_way(ana, known, begun):
-    location = form(ana, "/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
+    location = ana.fill("/models/drawn/2/promote", why="better", confirm="drawn 2").headers["location"]
     assert "under way" in text(ana.get("/models"))
     assert 'data-every="1"' in ana.get(location).text
     assert "better" in text(ana.get(location))
@@ -201,7 +195,7 @@ def test_who_started_the_run_may_not_approve_and_others_may(known, begun):
     assert refused.status_code == 403
     assert begun == []
     assert "Your word does not make it serve yet." in ana.get("/models/drawn/3/approve").text
-    assert form(ana, "/models/drawn/3/approve", why="seen", confirm="drawn 3").status_code == 303
+    assert ana.fill("/models/drawn/3/approve", why="seen", confirm="drawn 3").status_code == 303
     assert len(begun) == 1
 
 
@@ -215,7 +209,7 @@ def test_a_version_that_needs_approval_is_not_promoted_without(ana, begun):
 
 def test_a_refusal_is_on_record_at_once_under_the_persons_name(known):
     bob = Browser(known.environment, Role.OPERATOR, "bob")
-    answer = form(bob, "/models/drawn/3/refuse", why="wrong labels", confirm="drawn 3")
+    answer = bob.fill("/models/drawn/3/refuse", why="wrong labels", confirm="drawn 3")
     assert (answer.status_code, answer.headers["location"]) == (303, "/models/drawn/3")
     assert "refused by bob" in text(bob.get("/models/drawn/3"))
     last = read_history(known.home.tracking_uri, name=NAME)[-1]

@@ -200,7 +200,7 @@ def test_each_mistake_is_named_at_its_field_and_what_was_typed_stays(browser, en
 
 
 def test_a_form_that_is_sent_twice_or_from_two_tabs_orders_one_run(browser, environment, images, begun):
-    tabs = [re.search(r'name="key" value="([^"]+)"', browser.get("/runs/new").text)[1] for _ in range(2)]
+    tabs = [browser.hidden("/runs/new")["key"] for _ in range(2)]
     form = {"source": str(images), "set.train.epochs": "3", "why": "once"}
     sent = [browser.post("/runs/new", {**form, "key": key}) for key in (tabs[0], tabs[0], tabs[1])]
     assert [answer.status_code for answer in sent] == [303] * 3
@@ -208,7 +208,7 @@ def test_a_form_that_is_sent_twice_or_from_two_tabs_orders_one_run(browser, envi
     (kept,) = orders(environment)
     assert (kept.order.settings, kept.order.user, kept.order.why) == ({"train": {"epochs": 3}}, "ana", "once")
     assert len(begun) == 3
-    again = re.search(r'name="key" value="([^"]+)"', browser.get("/runs/new").text)[1]
+    again = browser.hidden("/runs/new")["key"]
     browser.post("/runs/new", {**form, "key": again})
     assert len(orders(environment)) == 2
 

@@ -25,7 +25,7 @@ class Pages(Generic[T]):
 
     @classmethod
     def of(cls, rows: Sequence[T], number: int, size: int) -> "Pages[T]":
-        """The page of a list; a number behind the last page stands for that one.
+        """The page of a list; a number before the first or behind the last stands for that one.
 
         Args:
             rows: The whole list.
@@ -33,5 +33,5 @@ class Pages(Generic[T]):
             size: Rows of one page.
         """
         last = max(1, -(-len(rows) // size))
-        number = min(number, last)
+        number = min(max(number, 1), last)
         return cls(rows[(number - 1) * size : number * size], number, last, len(rows))
