@@ -195,7 +195,7 @@ def test_a_new_object_is_enrolled_and_found_at_once(watch, home, images):
     page.set_input_files("#images", [str(images / "beaker.png"), str(images / "other beaker.png")])
     assert page.locator("#chosen img").count() == 2
     page.click("#enrol button.primary")
-    page.wait_for_selector(".steps")
+    page.wait_for_selector("#job tbody tr", timeout=60_000)
     assert serious_faults(page) == []
     page.wait_for_selector('[data-state="succeeded"], [data-state="failed"], [data-state="rejected"]', timeout=300_000)
     assert "shelf version 2 serves: 2 new entries of beaker" in page.inner_text("#job")
