@@ -63,10 +63,13 @@ def page(running):
 def test_health_changes_by_itself_and_says_so(running, page):
     page.goto(f"{running.address}/health")
     page.wait_for_selector("text=All is well", timeout=15_000)
+    page.focus("#log-endpoint > summary")
+    page.keyboard.press("Enter")
     running.is_up = False
     page.wait_for_selector("text=MLflow's server does not answer.", timeout=15_000)
     assert "Last seen up" in page.inner_text("main")
     assert page.inner_text("#said") == "Not up: MLflow."
+    assert page.evaluate("document.activeElement.matches('#log-endpoint[open] > summary')")  # what a reader opened stays so
     assert overflow(page) <= 0
     assert serious_faults(page) == []
 

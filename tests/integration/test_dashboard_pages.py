@@ -9,9 +9,12 @@ from dashboard.security.sessions import Sessions
 from model.environment import Environment
 from model.home import Home
 from pipelines.actions.action import API
+from pipelines.jobs.enrolment import revise
+from pipelines.jobs.job import begin_job, new_key
 from serving.registry.runs import Runs
 from tests.support.browser import MAX_WEIGHT, Watch, browsing, overflow, serious_faults
 from tests.support.dashboard import Browser, addresses, serving_dashboard
+from tests.support.jobs import await_job
 from tests.support.lineage import NAME, pin_drawn, register_run, release_on
 
 pytestmark = pytest.mark.integration
@@ -52,6 +55,8 @@ def paths(environment, home):
     run = Runs(home.tracking_uri).runs()[-1].id
     known = {"name": NAME, "model": NAME, "version": "1", "run_id": run, "run": run, "data": NAME}
     known |= {"dataset": NAME, "reference": NAME, "row": "0"}
+    asked = revise.asked(data=NAME, corrections=[ODD])
+    known["job_id"] = await_job(home, begin_job(home, asked, by=ODD, why=ODD, key=new_key())).id
     found = ["/runs/none", "/nothing"]
     for path, method in addresses(Browser(environment).app):
         if method == "GET" and not path.startswith(NOT_PAGES):
