@@ -6,7 +6,7 @@ export GLOCAL_HOME ?= .glocal
 export PYTHONUNBUFFERED := 1
 DEMO := $(GLOCAL_HOME)/demo
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench unit test lint format docs lock clean
+.PHONY: help setup demo bench unit test proofs lint format docs lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,10 +36,13 @@ bench: setup ## Compare the methods (DATA=folder; without it on the drawn catalo
 	@$(BIN)/python -m benchmarks.methods --data "$(or $(DATA),$(GLOCAL_HOME)/demo)" $(ARGS)
 
 unit: setup ## Run the quick tests: under a minute (ARGS="-k name" for some of them)
-	@$(BIN)/python -m pytest tests/unit -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest tests/unit -m "not slow and not long" $(ARGS)
 
 test: setup ## Run all tests, a file at a time on each of up to four cores
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+proofs: setup ## Run the long proofs, one after the other: a process killed at each point where it writes
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import pytest
 from model.claim import claim
 from model.home import Home
 from serving import server
+from serving.processes import wait_until
 from tests.support.commands import command, glocal, last_line
 from tests.support.promotions import register
 from tests.support.releases import draw_image, make_release
@@ -117,7 +118,8 @@ def test_on_a_full_disk_the_endpoint_answers_on_and_what_cannot_be_written_is_sa
         assert code == 0, error
         assert search(key.strip()).json()["model_version"] == "2"
         refused = search("wrong")
-    assert refused.headers["x-request-id"] in (disk.inside / "logs/gateway/audit.log").read_text()
+    audit = disk.inside / "logs/gateway/audit.log"  # written once the answer is
+    assert wait_until(lambda: refused.headers["x-request-id"] in audit.read_text(), deadline_s=5)
     code, out, error = disk.run("history", "--verify", "--json")
     assert (code, last_line(out)["intact"]) == (0, True), error
     assert [each["version"] for each in last_line(out)["history"] if each["outcome"] == "promoted"] == ["1", "2"]

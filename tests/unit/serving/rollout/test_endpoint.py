@@ -6,6 +6,7 @@ import pytest
 from model.errors import Unavailable
 from model.files import write_json
 from model.home import Home
+from serving.local import ensure_key
 from serving.rollout.endpoint import connect
 
 
@@ -20,6 +21,7 @@ BACKEND = SimpleNamespace(loading=loading)
 def test_an_endpoint_has_one_client_which_is_closed_with_it(tmp_path):
     folder = Home(tmp_path).serve
     write_json(folder.gateway, {"port": 9})
+    ensure_key(folder)
     with connect(folder, BACKEND) as endpoint:
         client = endpoint.client
         assert endpoint.client is client

@@ -1,6 +1,6 @@
 import pytest
 
-from model.data import images
+from model.data import pixels
 from model.data.decoding.formats import DECODED, recognise
 from model.data.decoding.refusals import Unsupported
 from model.data.images import decode_image
@@ -24,7 +24,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_format_that_is_not_decoded_is_named_before_anything_is_decoded(name, monkeypatch):
-    monkeypatch.setattr(images, "_decode", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(pixels, "_decode", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(Unsupported) as caught:
         decode_image(REFUSED[name])
     assert f"This is a {name} " in caught.value.headline
