@@ -90,6 +90,8 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request and answer it, or let it through."""
+        if scope["type"] == "lifespan":  # nobody asks for anything: the application begins and ends
+            await self._app(scope, receive, send)
         if scope["type"] != "http":
             return
         headers, read = Headers(scope=scope), 0

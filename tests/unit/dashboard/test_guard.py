@@ -173,3 +173,12 @@ def test_a_fault_of_ours_has_a_number_and_no_trace(environment, monkeypatch, cap
     assert answer.status_code == 500
     assert "Traceback" not in answer.text
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_application_begins_and_ends_behind_the_guard(environment):
+    browser = Browser(environment)
+    monitor, done = browser.app.state.monitor, []
+    monitor.start, monitor.close = lambda: done.append("begun"), lambda: done.append("ended")
+    with browser.client:
+        assert done == ["begun"]  # without a page that was opened
+    assert done == ["begun", "ended"]
