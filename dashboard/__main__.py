@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from logging.handlers import RotatingFileHandler
 from threading import Thread
 
 import httpx
@@ -13,7 +12,6 @@ import typer
 import uvicorn
 
 from dashboard.app import make_app
-from dashboard.records import warm_up
 from dashboard.security.audit import AUDIT
 from dashboard.security.sessions import make_link
 from model.claim import claim
@@ -22,12 +20,12 @@ from model.errors import GlocalError, Unavailable
 from model.files import read_json, write_json
 from model.home import DashboardFolder
 from model.text import visible
-from serving.gateway.audit import FORMAT
 from serving.gateway.http import make_config
+from serving.printed import write_logs
 from serving.processes import bind_port, end_processes, start_detached, wait_until
+from serving.registry.opened import warm_up
 
 app = typer.Typer(add_completion=False, help="The dashboard: start and watch runs, promote models, try the endpoint.")
-_LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
 _GRACE_S = 3
 _START_S = 60.0
 
@@ -94,7 +92,8 @@ def _serve(announce: Callable[[str], None]) -> None:
     environment = Environment()
     folder = environment.home.dashboard
     claim(environment.home)
-    _write_logs(folder)
+    write_logs({logging.getLogger(): folder.log, AUDIT: folder.audit_log})
+    logging.getLogger("glocal").setLevel(logging.INFO)
     with bind_port(environment.dashboard_port, environment.dashboard_host) as listening:
         own = f"http://{environment.dashboard_host}:{listening.getsockname()[1]}"
         address = environment.dashboard_address.rstrip("/") or own
@@ -129,16 +128,6 @@ def _process(folder: DashboardFolder) -> psutil.Process | None:
         return process if "dashboard" in process.cmdline() else None
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
-
-
-def _write_logs(folder: DashboardFolder) -> None:
-    folder.logs.mkdir(parents=True, exist_ok=True)
-    for logger, file in ((logging.getLogger(), folder.log), (AUDIT, folder.audit_log)):
-        handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")
-        handler.setFormatter(FORMAT)
-        logger.addHandler(handler)
-    logging.getLogger().setLevel(logging.WARNING)
-    logging.getLogger("glocal").setLevel(logging.INFO)
 
 
 def main() -> None:

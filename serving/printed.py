@@ -1,17 +1,35 @@
-"""What servers print lies in files that grow as long as these run: a file that has become too large is emptied in place.
+"""The logs of servers, which are bounded: those of our own processes, and what other servers print.
+
+What servers print lies in files that grow as long as these run: a file that has become too large is emptied in place.
 
 A server that writes its logs itself, in bounded files, prints hardly anything; others print all of them.
 """
 
 import contextlib
+import logging
 import os
 import shutil
+from collections.abc import Mapping
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from model.home import ServeFolder
 
+FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+"""The form of every line of our own processes' logs."""
+_LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
 MAX_BYTES = 40 * 2**20
 """Bytes above which a file is emptied; logs that are bounded by their writers stay below half of it."""
+
+
+def write_logs(files: Mapping[logging.Logger, Path]) -> None:
+    """Let loggers of this process write into files of bounded size, each into its own; of other packages only warnings."""
+    for logger, file in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")
+        handler.setFormatter(FORMAT)
+        logger.addHandler(handler)
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 def bound_logs(folder: ServeFolder) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from model.errors import InvalidInput
+from model.errors import InvalidInput, NotFound
 from model.schemas.order import Order, OrderState
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord
@@ -32,21 +32,20 @@ class Events(Schema):
 @action("GET", "/runs")
 def list_runs(caller: Caller, limit: int = 50) -> list[RunRecord]:
     """The latest runs, newest first, without their steps. No database is made to look."""
-    from serving.registry.runs import Runs
-    from serving.registry.store import refuse_lost_records, sqlite_file
+    from serving.registry.opened import run_records
 
-    uri = caller.environment.mlflow_uri
-    refuse_lost_records(uri, caller.environment.home)
-    file = sqlite_file(uri)
-    return Runs(uri).runs(_bounded(limit)) if file is None or file.exists() else []
+    records = run_records(caller.environment)
+    return records.runs(_bounded(limit)) if records else []
 
 
 @action("GET", "/runs/{run_id}")
 def show_run(caller: Caller, run_id: str) -> RunRecord:
     """One run with its steps."""
-    from serving.registry.runs import Runs
+    from serving.registry.opened import run_records
 
-    return Runs(caller.environment.mlflow_uri).run(run_id)
+    if (records := run_records(caller.environment)) is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return records.run(run_id)
 
 
 @action("GET", "/orders")

@@ -5,7 +5,6 @@ import logging
 import os
 import socket
 import sys
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
@@ -15,7 +14,7 @@ from model.files import write_json
 from model.home import Home, ServeFolder
 from serving.backends import named
 from serving.gateway.app import Models, make_app
-from serving.gateway.audit import AUDIT, FORMAT
+from serving.gateway.audit import AUDIT
 from serving.gateway.batches import Batches
 from serving.gateway.challenge import Challenges
 from serving.gateway.deployments import Deployments
@@ -24,10 +23,9 @@ from serving.gateway.http import make_config
 from serving.gateway.keys import KeyFile
 from serving.gateway.room import Room
 from serving.gateway.samples import Samples
-from serving.printed import bound_logs
+from serving.printed import bound_logs, write_logs
 from serving.processes import bind_port
 
-_LOG_BYTES, _LOG_FILES = 20 * 2**20, 3
 _LOOK_S = 60.0
 """Seconds between two looks at the logs of the other servers."""
 
@@ -35,7 +33,8 @@ _LOOK_S = 60.0
 def main(home: Path, port: int, sample_share: float, backend: str) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
-    _write_logs(folder)
+    write_logs({logging.getLogger(): folder.gateway_logs / "gateway.log", AUDIT: folder.audit_log})
+    logging.getLogger("glocal.gateway").setLevel(logging.INFO)
     asking, deployments, room = Batches(named(backend).asking(folder)), Deployments(folder), Room()
     challenges = Challenges(asking, deployments.challengers, folder.aborted, room)
     app = make_app(
@@ -58,17 +57,6 @@ async def _bound_logs(folder: ServeFolder) -> None:
     while True:
         await asyncio.to_thread(bound_logs, folder)
         await asyncio.sleep(_LOOK_S)
-
-
-def _write_logs(folder: ServeFolder) -> None:
-    """Logs of bounded size: one of all that happens, and the audit log."""
-    folder.gateway_logs.mkdir(parents=True, exist_ok=True)
-    for logger, file in ((logging.getLogger(), folder.gateway_logs / "gateway.log"), (AUDIT, folder.audit_log)):
-        handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")
-        handler.setFormatter(FORMAT)
-        logger.addHandler(handler)
-    logging.getLogger().setLevel(logging.WARNING)
-    logging.getLogger("glocal.gateway").setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

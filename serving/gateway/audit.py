@@ -9,9 +9,8 @@ import os
 from model.environment import current_user
 from model.home import ServeFolder
 from model.text import visible
+from serving.printed import FORMAT
 
-FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
-"""The form of every line of the gateway's logs."""
 AUDIT = logging.getLogger("glocal.gateway.audit")
 
 

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from dashboard.records import run_records
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.runs.files import SANDBOX
@@ -13,6 +12,7 @@ from dashboard.views.runs.listing import row_of
 from model.errors import InvalidInput, NotFound
 from model.evaluation.metrics import FIGURES
 from model.scratch import scratch_folder
+from serving.registry.opened import run_records
 from serving.registry.runs import LOSS, VALIDATION, Runs
 from serving.run_comparison import CURVES, compare_runs, save_run_queries
 
@@ -25,11 +25,11 @@ _TITLES = {
     VALIDATION: "Held-out MAP@R",
     LOSS: "Training loss",
 }
-RunIds = Annotated[list[str], Query(alias="run", max_length=50)]
+RunIds = Annotated[list[str], Query(alias="run", default_factory=list, max_length=50)]
 
 
 @router.get("/runs/compare")
-def compare(request: Request, person: Viewer, run: RunIds = [], all: bool = False) -> Response:  # noqa: B006
+def compare(request: Request, person: Viewer, run: RunIds, all: bool = False) -> Response:
     """Settings, figures, curves and queries of some runs; of the settings those that differ, or all of them."""
     found = compare_runs(_records(request), run)
     environment = request.app.state.environment
@@ -50,7 +50,7 @@ def compare(request: Request, person: Viewer, run: RunIds = [], all: bool = Fals
 
 
 @router.get("/runs/compare/queries")
-def queries(request: Request, person: Viewer, run: RunIds = []) -> Response:  # noqa: B006
+def queries(request: Request, person: Viewer, run: RunIds) -> Response:
     """The queries that the second run wins and loses against the first one, as images: a page of its own."""
     if len(run) != 2:
         raise InvalidInput("Queries are compared between two runs.", "Choose two in the list of runs.")

@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
-from dashboard.records import run_records
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from model.data.versions.pin import dataset_names
@@ -18,6 +17,7 @@ from pipelines.killed_runs import close_runs_of
 from pipelines.queue.orders import OPEN, orders
 from pipelines.queue.worker import find_worker
 from pipelines.run_folder import RunFolder, state_now
+from serving.registry.opened import run_records
 from serving.run_comparison import MOST
 
 router = APIRouter()

@@ -9,7 +9,6 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request,
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from dashboard.records import run_records
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.runs.drawing import graph_of, timeline_of
@@ -22,6 +21,7 @@ from model.schemas.run_record import RunRecord, RunState
 from pipelines.run_folder import PIPELINE, RunFolder
 from pipelines.run_steps import RunStep, steps_of_events, steps_of_records, tasks_of
 from pipelines.step_reasons import step_reasons
+from serving.registry.opened import run_records
 from serving.registry.runs import LOSS, VALIDATION, Runs
 
 router = APIRouter()

@@ -1,4 +1,4 @@
-"""The record of runs, opened once for all requests: what opens it checks the whole database."""
+"""The record of runs, opened once in a process: what opens it checks the whole database."""
 
 from contextlib import suppress
 from functools import lru_cache
