@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, Request
@@ -34,17 +35,20 @@ def add_api(app: FastAPI) -> None:
             responses={"default": {**_PROBLEM, "content": {"application/problem+json": {}}}},
         )
     app.include_router(router)
-    document = get_openapi(title="Glocal", version="1", description=__doc__, routes=router.routes)
-    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    document["security"] = [{"key": []}]
+
+    @cache
+    def document() -> dict[str, Any]:
+        made = get_openapi(title="Glocal", version="1", description=__doc__, routes=router.routes)
+        made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        return {**made, "security": [{"key": []}]}
 
     @app.get(f"{API}/openapi.json", include_in_schema=False)
     def openapi(person: Viewer) -> Response:
-        return JSONResponse(document)
+        return JSONResponse(document())
 
     @app.get("/api", include_in_schema=False)
     def shown(request: Request, person: Viewer) -> Response:
-        return page(request, "api.html", part="", document=document, address=request.app.state.address)
+        return page(request, "api.html", part="", document=document(), address=request.app.state.address)
 
 
 def _endpoint(asked: Action) -> Callable[..., Any]:

@@ -4,15 +4,17 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
 from urllib.parse import quote, urlsplit
 
-import httpx
 from pydantic import TypeAdapter
 
 from model.environment import Environment, current_user
 from model.errors import GlocalError, InvalidInput, Unavailable, error_of_code
 from serving.protocol import LOOPBACK, TYPE, bearer
+
+if TYPE_CHECKING:
+    import httpx
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -117,6 +119,8 @@ def refuse_elsewhere(environment: Environment, command: str) -> None:
 
 def _asked(environment: Environment, known: Action, arguments: dict[str, Any]) -> Any:
     """The answer of a dashboard elsewhere."""
+    import httpx  # which a command that asks nobody does not wait for
+
     address = environment.server.rstrip("/")
     if urlsplit(address).scheme not in {"http", "https"}:
         raise InvalidInput(f"{address[:200]!r} is no address of a dashboard.", "Such as --server https://glocal.example.org")
@@ -145,7 +149,7 @@ def _asked(environment: Environment, known: Action, arguments: dict[str, Any]) -
         ) from error
 
 
-def _error(answer: httpx.Response) -> GlocalError:
+def _error(answer: "httpx.Response") -> GlocalError:
     """The error that a dashboard named."""
     try:
         said = answer.json()

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from model.schemas.challenge import Mode
+from pipelines.actions.action import Caller
 from pipelines.jobs.kind import Group, Outcome, Work, kind
 
 SERVING = Group(
@@ -28,18 +29,9 @@ def promote(work: Work, *, model: str, version: str, before: str, replace_other_
         before: Version that was champion when it was asked for; empty if there was none.
         replace_other_data: Whether the champion may be of another data set.
     """
-    from serving.promotion import promote
+    from pipelines.actions.models import promote_version
 
-    done = promote(
-        version,
-        home=work.environment.home,
-        tracking_uri=work.environment.mlflow_uri,
-        name=model,
-        by=work.by,
-        why=work.why,
-        replace_other_data=replace_other_data,
-        instead_of=before,
-    )
+    done = promote_version(_caller(work), model, version, work.why, replace_other_data, instead_of=before)
     return Outcome(f"Version {done.version} of {done.name} serves; it answered {done.golden} golden queries.")
 
 
@@ -68,18 +60,10 @@ def roll_back(work: Work, *, model: str, version: str, before: str) -> Outcome:
 @kind("approve", SERVING, "approving version {version} of {model}")
 def approve(work: Work, *, model: str, version: str, before: str, replace_other_data: bool = False) -> Outcome:
     """Approve a version, which serves with the last approval that it needs; arguments as those of `promote`."""
-    from serving.promotion import approve
+    from pipelines.actions.models import approve_version
 
-    said, done = approve(
-        version,
-        home=work.environment.home,
-        tracking_uri=work.environment.mlflow_uri,
-        name=model,
-        by=work.by,
-        why=work.why,
-        replace_other_data=replace_other_data,
-        instead_of=before,
-    )
+    came = approve_version(_caller(work), model, version, work.why, replace_other_data, instead_of=before)
+    said, done = came.said, came.promoted
     approved = f"{said.model} version {said.version} is approved by {', '.join(said.approved)}"
     if done is not None:
         return Outcome(f"{approved}, and serves; it answered {done.golden} golden queries.")
@@ -123,3 +107,7 @@ def end_challenge(work: Work, *, model: str, version: str) -> Outcome:
 
     ended = stop_challenge(work.environment.home, model)
     return Outcome(f"Version {ended} of {model} is no longer tried." if ended else f"No version of {model} was tried.")
+
+
+def _caller(work: Work) -> Caller:
+    return Caller(work.environment, work.by)
