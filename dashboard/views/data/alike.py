@@ -1,6 +1,6 @@
 """Search by example inside a version, suspicious labels and near duplicates: by the embeddings of a release that holds it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from model.errors import Conflict, GlocalError, NotFound
 from model.gallery_entries import id_beginning
 from model.release import Release
 from model.schemas.data_pin import DataPin
-from model.schemas.look_alikes import LookAlikes
+from model.schemas.look_alikes import LookAlikes, Neighbour
 from model.schemas.model_version import ModelVersion
 from pipelines.jobs.data import look_for_look_alikes
 from pipelines.jobs.job import begin_job, job_of
@@ -94,20 +94,8 @@ def nearest(request: Request, person: Viewer, reference: str, row: Row, by: By =
                 problem = "This image is not in the gallery of that release: scenes, and what was removed, are not."
         except GlocalError as error:
             problem = str(error)
-    return page(
-        request,
-        "data/alike.html",
-        part="data",
-        pin=pin,
-        base=address_of(pin),
-        eyes=eyes,
-        here=f"{address_of(pin)}/alike/{row}",
-        example=example,
-        uploaded="",
-        found=found,
-        problem=problem,
-        coverage=coverage,
-    )
+    seen = {"example": example, "uploaded": "", "found": found, "problem": problem, "coverage": coverage}
+    return _alike(request, pin, eyes, seen, here=f"{address_of(pin)}/alike/{row}")
 
 
 @router.post("/data/{reference}/alike")
@@ -136,21 +124,8 @@ def nearest_to_image(
         found = _near(nearest_entries(release.gallery, vector, _NEAREST), release, pin, stored)
     except GlocalError as error:
         problem = str(error)
-    return page(
-        request,
-        "data/alike.html",
-        part="data",
-        status=422 if problem else 200,
-        pin=pin,
-        base=address_of(pin),
-        eyes=eyes,
-        here=f"{address_of(pin)}/look-alikes",
-        example=None,
-        uploaded=shown,
-        found=found,
-        problem=problem,
-        coverage=coverage,
-    )
+    seen = {"example": None, "uploaded": shown, "found": found, "problem": problem, "coverage": coverage}
+    return _alike(request, pin, eyes, seen, here=f"{address_of(pin)}/look-alikes", status=422 if problem else 200)
 
 
 @router.post("/data/{reference}/look-alikes")
@@ -207,6 +182,12 @@ def look_alikes(
     )
 
 
+def _alike(request: Request, pin: DataPin, eyes: Eyes, seen: Mapping[str, object], *, here: str, status: int = 200) -> Response:
+    """The page of what is nearest to a sample, or to an image that was sent."""
+    shown = {"pin": pin, "base": address_of(pin), "eyes": eyes, "here": here, **seen}
+    return page(request, "data/alike.html", part="data", status=status, **shown)
+
+
 def _eyes(request: Request, pin: DataPin, by: str) -> Eyes:
     versions, unread = registered(request)
     others = galleries_over(request.app.state.environment.mlflow_uri, pin, versions)
@@ -236,7 +217,7 @@ def _beginning(release: Release, pin: DataPin) -> str:
     return id_beginning(held, release.pin)
 
 
-def _near(entries: Iterable, release: Release, pin: DataPin, stored: StoredVersion) -> list[Near]:  # type: ignore[type-arg]
+def _near(entries: Iterable[Neighbour], release: Release, pin: DataPin, stored: StoredVersion) -> list[Near]:
     beginning, near = _beginning(release, pin), []
     for entry in entries:
         row = stored.rows.get(entry.id.removeprefix(beginning))

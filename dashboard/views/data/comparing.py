@@ -1,8 +1,8 @@
 """Two versions of data, side by side. The comparison is a job, because images are decoded; what it found is kept."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -20,6 +20,7 @@ from pipelines.jobs.data import compare_data
 from pipelines.jobs.job import begin_job, job_of
 from pipelines.jobs.kind import Asked
 
+T = TypeVar("T")
 router = APIRouter(include_in_schema=False)
 MOST = 60
 """Images of each kind of change that are shown, spread evenly over them."""
@@ -112,9 +113,8 @@ def _leaks(request: Request, diff: DataDiff) -> list[tuple[Change, Change]]:
     return [(_change(stored, diff.after, leak.one), _change(stored, diff.after, leak.other)) for leak in _some(diff.leaks)]
 
 
-def _some(changes: Iterable[object]) -> list:  # type: ignore[type-arg]
-    rows = list(changes)
-    return [rows[row] for row in evenly(len(rows), MOST).tolist()]
+def _some(changes: Sequence[T]) -> list[T]:
+    return [changes[row] for row in evenly(len(changes), MOST).tolist()]
 
 
 def _change(stored: StoredVersion | None, pin: DataPin, sample: DataSample, before: DataSample | None = None) -> Change:
