@@ -95,7 +95,7 @@ def test_a_worker_that_hangs_is_given_up_readiness_turns_and_another_takes_its_p
     hung = worker(home)
     os.kill(hung, signal.SIGSTOP)
     assert_to_be_sent_again(search(http))
-    assert not ready(http)
+    assert wait_until(lambda: not ready(http), deadline_s=5, pause_s=0.01)
     assert recovers(http)
     assert worker(home) != hung
     assert not psutil.pid_exists(hung)
