@@ -66,10 +66,8 @@ images: setup ## Build the container images (IMAGES="pipeline serve" for some; A
 	@$(BIN)/python infra/images/build.py $(IMAGES) -- $(ARGS)
 
 wheelhouse: setup ## Download what the images are built from, so that they build without a network
-	@$(BIN)/python -m pip download --quiet --require-hashes --no-deps --no-build-isolation --use-pep517 --only-binary :all: \
-		--no-binary antlr4-python3-runtime --dest infra/images/wheelhouse -r infra/images/build.lock
-	@for each in $(IMAGES); do $(BIN)/python -m pip download --quiet --require-hashes --no-deps --no-build-isolation --use-pep517 \
-		--only-binary :all: --no-binary antlr4-python3-runtime --dest infra/images/wheelhouse -r infra/images/$$each.lock || exit 1; done
+	@for each in build $(IMAGES); do $(BIN)/python -m pip download --quiet --require-hashes --no-deps --no-build-isolation --use-pep517 \
+		--dest infra/images/wheelhouse --requirement infra/images/$$each.lock || exit 1; done
 
 sbom: setup ## Write what each image is made of to build/sbom, as CycloneDX
 	@mkdir -p build/sbom

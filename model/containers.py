@@ -31,7 +31,7 @@ class Containers(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore", frozen=True)
 
     container_user: str = Field(
-        "", pattern=r"^([1-9]\d*:\d+)?$", description="User and group, as `1000:1000`, that owns GLOCAL_HOME; empty: who starts the run"
+        "", pattern=r"^(\d+:\d+)?$", description="User and group, as `1000:1000`, that owns GLOCAL_HOME; empty: who starts the run"
     )
     container_endpoint: str = Field(
         "", description="Container of the endpoint, beside whose processes the steps run; empty: one of this home, started if need be"
