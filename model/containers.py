@@ -31,10 +31,13 @@ class Containers(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore", frozen=True)
 
     container_user: str = Field(
-        "", pattern=r"^(\d+:\d+)?$", description="User and group, as `1000:1000`, that owns GLOCAL_HOME; empty: who starts the run"
+        "",
+        pattern=r"^(\d+:\d+)?$",
+        description="User and group, as `1000:1000`, that owns GLOCAL_HOME; empty: who starts the run",
     )
     container_endpoint: str = Field(
-        "", description="Container of the endpoint, beside whose processes the steps run; empty: one of this home, started if need be"
+        "",
+        description="Container of the endpoint, beside whose processes the steps run; empty: one of this home, started if need be",
     )
     container_publish: str = Field(
         "127.0.0.1:8080", pattern=r"^[\d.]+:\d+$", description="Address of this machine at which that endpoint is reached"
@@ -43,10 +46,13 @@ class Containers(BaseSettings):
     container_memory: Size = Field("8g", description="Memory of a step's container, and of the endpoint's")
     container_shared_memory: Size = Field("1g", description="Size of a step's `/dev/shm`, part of its memory")
     container_gpus: str = Field(
-        "", pattern=r"^(all|\d+)?$", description="GPUs of the steps that run on `GLOCAL_TRAIN_IMAGE`: `all` or a number; empty: none"
+        "",
+        pattern=r"^(all|\d+)?$",
+        description="GPUs of the steps that run on `GLOCAL_TRAIN_IMAGE`: `all` or a number; empty: none",
     )
     container_mounts: str = Field(
-        "", description="Folders outside GLOCAL_HOME that the steps may read, with commas, beside the one that a run is started on"
+        "",
+        description="Folders outside GLOCAL_HOME that the steps may read, with commas, beside the one that a run is started on",
     )
 
     @property

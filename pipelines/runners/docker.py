@@ -59,7 +59,9 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
                     {"TMPDIR": str(temporary)},
                     containers=step | beside(endpoint) | engine.of_run(work.folder),
                     writable=[str(folder) for folder in (environment.home.root, temporary, *written(environment))],
-                    readable=[str(folder) for folder in (*sources(work.arguments.values()), *settings.readable, *files(environment))],
+                    readable=[
+                        str(folder) for folder in (*sources(work.arguments.values()), *settings.readable, *files(environment))
+                    ],
                     gpus=settings.container_gpus,
                 )
             finally:
@@ -119,7 +121,9 @@ def files(environment: Environment) -> list[Path]:
 
 def _check_code(image: str, code: str) -> None:
     if code != code_revision():
-        raise Conflict(f"{image} holds other code ({code or 'of no known revision'}) than this command.", "Build it anew: make images.")
+        raise Conflict(
+            f"{image} holds other code ({code or 'of no known revision'}) than this command.", "Build it anew: make images."
+        )
 
 
 def main() -> None:

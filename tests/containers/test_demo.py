@@ -21,7 +21,7 @@ def demo(folder, glocal):
 @pytest.fixture(scope="module")
 def in_containers(demo, glocal, containers):
     code, out, error = glocal(
-        containers, command("run", demo, "--name", "demo", "--why", "make e2e-docker", "--json"), GLOCAL_RUNNER="docker"
+        containers, command("run", demo, "--name", "demo", "--why", "make e2e-docker", "--json", "--runner", "docker")
     )
     assert code == 0, error
     return last_line(out)
@@ -72,9 +72,11 @@ def test_the_endpoint_answers(in_containers, glocal, containers, demo, operation
     assert json.loads(out)["model_version"] == "1"
 
 
-def test_a_second_run_takes_what_is_finished_from_the_cache_and_the_endpoint_stays(in_containers, glocal, containers, demo, client, folder):
+def test_a_second_run_takes_what_is_finished_from_the_cache_and_the_endpoint_stays(
+    in_containers, glocal, containers, demo, client, folder
+):
     endpoint = client.containers.get(engine.endpoint_name(Home.at(folder / "containers"))).id
-    code, out, error = glocal(containers, command("run", demo, "--name", "demo", "--json"), GLOCAL_RUNNER="docker")
+    code, out, error = glocal(containers, command("run", demo, "--name", "demo", "--json", "--runner", "docker"))
     assert code == 0, error
     assert [step["name"] for step in last_line(out)["steps"] if step["cached"]] == ["train", "index", "evaluate"]
     assert client.containers.get(engine.endpoint_name(Home.at(folder / "containers"))).id == endpoint

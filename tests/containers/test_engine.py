@@ -84,7 +84,9 @@ def test_a_run_that_was_killed_leaves_no_container_and_the_next_one_goes_on_to_t
         return [each for each in found if each.labels[engine.RUN].startswith(str(home))]
 
     variables = {"GLOCAL_RUNNER": "docker", "HOME": str(folder)}
-    with begin(home, words, variables=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **user) as process:
+    with begin(
+        home, words, variables=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **user
+    ) as process:
         try:
             assert wait_until(lambda: bool(checkpoints()) or process.poll() is not None, deadline_s=240)
             assert len(of_the_home()) == 1

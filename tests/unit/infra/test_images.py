@@ -125,7 +125,12 @@ def test_only_the_image_for_a_gpu_has_what_only_a_gpu_loads():
 
 def test_the_context_has_what_the_dockerfile_copies_and_nothing_else_of_the_checkout():
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    copied = {word for line in DOCKERFILE.splitlines() if line.startswith("COPY") and "--from" not in line for word in line.split()[1:-1]}
+    copied = {
+        word
+        for line in DOCKERFILE.splitlines()
+        if line.startswith("COPY") and "--from" not in line
+        for word in line.split()[1:-1]
+    }
     assert {word.split("/")[0] for word in copied} - {"infra"} | {"infra/images"} == allowed
 
 
