@@ -88,18 +88,14 @@ class Kubeflow(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore", frozen=True)
 
     kubeflow_host: str = Field(
-        "",
-        description="Address of Kubeflow Pipelines, such as `http://127.0.0.1:8888`; empty: by KUBECONFIG, or the pod's cluster",
+        "", description="Address of Kubeflow Pipelines, such as `http://127.0.0.1:8888`; empty: by KUBECONFIG, or the pod's cluster"
     )
     kubeflow_namespace: str = Field("", description="Namespace of the runs, for a Kubeflow of several users; empty: the only one")
     kubeflow_experiment: str = Field("glocal", min_length=1, description="Experiment in Kubeflow that the runs stand in")
     kubeflow_service_account: str = Field("", description="Kubernetes service account of the steps; empty: Kubeflow's own")
-    kubeflow_pipeline_root: str = Field(
-        "", description="Where Kubeflow keeps artifacts, such as `s3://bucket/runs`; empty: its own"
-    )
+    kubeflow_pipeline_root: str = Field("", description="Where Kubeflow keeps artifacts, such as `s3://bucket/runs`; empty: its own")
     kubeflow_token_file: Path | None = Field(
-        None,
-        description="File of the bearer token for Kubeflow, read anew before every call, so that it may be renewed meanwhile",
+        None, description="File of the bearer token for Kubeflow, read anew before every call, so that it may be renewed meanwhile"
     )
     kubeflow_ca_file: Path | None = Field(None, description="File of the certificates that Kubeflow's is checked by")
     kubeflow_timeout_s: float = Field(30.0, gt=0, description="Seconds for an answer of Kubeflow's")
@@ -124,13 +120,9 @@ class Nodes(BaseSettings):
         description="Claim of the volume with GLOCAL_HOME, which all nodes can mount at once; empty: none, so nothing is resumed",
     )
     cluster_config: str = Field("glocal", description="ConfigMap with places for the steps, by the names of the variables")
-    cluster_config_keys: Names = Field(
-        CONFIG, description="Variables, with commas, that the steps have from it; all are optional"
-    )
+    cluster_config_keys: Names = Field(CONFIG, description="Variables, with commas, that the steps have from it; all are optional")
     cluster_secret: str = Field("glocal", description="Secret with credentials for the steps, by the names of the variables")
-    cluster_secret_keys: Names = Field(
-        SECRETS, description="Variables, with commas, that the steps have from it; all are optional"
-    )
+    cluster_secret_keys: Names = Field(SECRETS, description="Variables, with commas, that the steps have from it; all are optional")
     cluster_pull_secret: str = Field("", description="Secret by which the nodes pull the images; empty: none")
     cluster_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = Field(
         "", description="When the nodes pull the images; empty: as Kubernetes does by default"

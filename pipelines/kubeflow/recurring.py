@@ -134,6 +134,4 @@ def _readable(made: Any) -> ScheduleState | None:
 
 def _read(made: Any) -> ScheduleState:
     schedule = Schedule.model_validate_json(made.description or "")
-    return ScheduleState(
-        schedule=schedule.model_copy(update={"paused": str(made.mode) == "DISABLE" or made.status == "DISABLED"})
-    )
+    return ScheduleState(schedule=schedule.model_copy(update={"paused": str(made.mode) == "DISABLE" or made.status == "DISABLED"}))

@@ -167,9 +167,7 @@ def _pipelines(app: FastAPI, state: Kubeflow, root: str) -> None:
     async def create(request: Request) -> Response:
         given = await _read(request, api.V2beta1Pipeline)
         if any(each.display_name == given.display_name for each in state.pipelines.values()):
-            raise HTTPException(
-                409, f"Already exist error: The name {given.display_name} already exist. Please specify a new name"
-            )
+            raise HTTPException(409, f"Already exist error: The name {given.display_name} already exist. Please specify a new name")
         given.pipeline_id, given.created_at = str(uuid.uuid4()), datetime.now(UTC)
         state.pipelines[given.pipeline_id] = given
         return _written(given)
