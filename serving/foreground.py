@@ -1,7 +1,7 @@
 """The endpoint of a home in the foreground, as a container runs it: `python -m serving.foreground`, until a signal ends it.
 
-It brings back what is on record as serving, and needs no registry for that. Commands and steps that share its GLOCAL_HOME, processes
-and network find it as they find one that `glocal serve start` has started. What ends by itself is started again.
+It brings back what is on record as serving, and needs no registry for that. Commands and steps that share its GLOCAL_HOME,
+processes and network find it as they find one that `glocal serve start` has started. What ends by itself is started again.
 """
 
 import logging
@@ -51,7 +51,7 @@ def answers(home: Home) -> bool:
 
 
 def _bring_up(home: Home) -> None:
-    """Start what does not run, and bring back what is on record. A version that cannot be brought back does not stop the others."""
+    """Start what does not run, and bring back what is on record. One version that cannot come back does not stop the others."""
     with deploying(home.serve), connect(home.serve, server.ensure(home)) as endpoint:
         differences = [*restore(endpoint, _no_registry), *restore_challengers(endpoint)]
     for difference in differences:

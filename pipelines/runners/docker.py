@@ -2,8 +2,8 @@
 
     glocal run --runner docker  ->  python -m pipelines.runners.docker  ->  one container a step
 
-GLOCAL_HOME is mounted at its own path, so events, artifacts and the cache of steps are those of the local runner. The steps run beside
-the endpoint: in the network and among the processes of its container, which outlives the run.
+GLOCAL_HOME is mounted at its own path, so events, artifacts and the cache of steps are those of the local runner. The steps run
+beside the endpoint: in the network and among the processes of its container, which outlives the run.
 """
 
 import json
@@ -78,7 +78,7 @@ def confined(settings: Containers) -> dict[str, Any]:
     if not settings.container_user and os.getuid() == 0:
         raise InvalidInput(
             "The steps would run as root in their containers.",
-            "Start the run as a user who may use the container engine; for an engine without root, set GLOCAL_CONTAINER_USER=0:0.",
+            "Start it as another user who may use the engine; for an engine without root: GLOCAL_CONTAINER_USER=0:0.",
         )
     return {
         "user": user,

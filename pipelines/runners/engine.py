@@ -1,4 +1,4 @@
-"""The container engine of this machine: its images, the containers of a run, and the one of the endpoint. All of docker's client."""
+"""The container engine of this machine: its images, the containers of a run, and that of the endpoint."""
 
 import codecs
 import contextlib
