@@ -27,8 +27,10 @@ from pipelines.runners.port import Listener, PipelineRun, Work
 
 _PASSED = ("GLOCAL_", "AWS_", "MLFLOW_")
 """Beginnings of the variables that containers get: places and secrets."""
-_HERE = ("GLOCAL_RUNNER", "GLOCAL_CONTAINER_", "GLOCAL_SERVER")
+_HERE = ("GLOCAL_RUNNER", "GLOCAL_CONTAINER_", "GLOCAL_SERVER", "GLOCAL_GATEWAY_HOST", "GLOCAL_DASHBOARD_")
 """Beginnings of those that count for this machine alone."""
+_OF_THE_ENDPOINT = ("verifying_key", "sigstore_trust", "milvus_token_file")
+"""Settings that name files which the endpoint reads."""
 _TEMPORARY = "size=256m,mode=1777"
 
 
@@ -44,13 +46,13 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
     with engine.connected() as client:
         for image in {IMAGE, TRAIN_IMAGE, images.serve_image}:
             _check_code(image, engine.code_of(client, image))
-        environment, variables = work.environment, passed(os.environ) | work.variables
-        common = confined(settings) | {"environment": variables}
+        environment, common = work.environment, confined(settings)
         endpoint = settings.container_endpoint or engine.ensure_endpoint(
-            client, environment.home, settings, images.serve_image, common | {"mounts": [engine.bind(environment.home.root)]}
+            client, environment.home, settings, images.serve_image, common | of_endpoint(environment)
         )
         with scratch_folder("steps") as temporary:
-            step = common | {"environment": variables | {"TMPDIR": str(temporary)}}
+            variables = passed(os.environ) | work.variables | {"TMPDIR": str(temporary)}
+            step = common | {"environment": variables}
             try:
                 return run_apart(
                     "pipelines.runners.docker",
@@ -88,6 +90,19 @@ def confined(settings: Containers) -> dict[str, Any]:
         "security_opt": ["no-new-privileges"],
         "mem_limit": settings.container_memory,
         "shm_size": settings.container_shared_memory,
+    }
+
+
+def of_endpoint(environment: Environment) -> dict[str, Any]:
+    """The home and the settings that the endpoint's container gets: no credentials but the token for Milvus."""
+    own = {name: value for name, value in passed(os.environ).items() if name.startswith("GLOCAL_")}
+    readable = [getattr(environment, name) for name in _OF_THE_ENDPOINT]
+    return {
+        "environment": own | {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_KEY": ""},
+        "mounts": [
+            engine.bind(environment.home.root),
+            *(engine.bind(file.absolute(), read_only=True) for file in readable if file is not None),
+        ],
     }
 
 
