@@ -69,6 +69,9 @@ class Environment(BaseSettings):
         "torchserve", description="Server of models behind the gateway; `glocal serve start` replaces another one that runs"
     )
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens at; counts when it is started")
+    gateway_port: int = Field(
+        0, ge=0, le=65535, description="Port that it listens at; 0: that of its last start, else 8080, or a free one"
+    )
     worker_memory_mb: int = Field(
         4096, ge=2048, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
     )

@@ -25,9 +25,9 @@ from pipelines.runners.group import end_with
 from pipelines.runners.local import carry_out, run_apart
 from pipelines.runners.port import Listener, PipelineRun, Work
 
-_PASSED = ("GLOCAL_", "AWS_", "MLFLOW_")
-"""Beginnings of the variables that containers get: places and secrets."""
-_HERE = ("GLOCAL_RUNNER", "GLOCAL_CONTAINER_", "GLOCAL_SERVER", "GLOCAL_GATEWAY_HOST", "GLOCAL_DASHBOARD_")
+_PASSED = ("GLOCAL_", "AWS_", "MLFLOW_", "OMP_", "MKL_", "OPENBLAS_")
+"""Beginnings of the variables that containers get: places, secrets, and what sets the arithmetic."""
+_HERE = ("GLOCAL_RUNNER", "GLOCAL_CONTAINER_", "GLOCAL_SERVER", "GLOCAL_GATEWAY_", "GLOCAL_DASHBOARD_")
 """Beginnings of those that count for this machine alone."""
 _OF_THE_ENDPOINT = ("verifying_key", "sigstore_trust", "milvus_token_file")
 """Settings that name files which the endpoint reads."""
@@ -48,7 +48,7 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
             _check_code(image, engine.code_of(client, image))
         environment, common = work.environment, confined(settings)
         endpoint = settings.container_endpoint or engine.ensure_endpoint(
-            client, environment.home, settings, images.serve_image, common | of_endpoint(environment)
+            client, environment.home, settings, images.serve_image, common | of_endpoint(environment, settings)
         )
         with scratch_folder("steps") as temporary:
             variables = passed(os.environ) | work.variables | {"TMPDIR": str(temporary)}
@@ -93,12 +93,18 @@ def confined(settings: Containers) -> dict[str, Any]:
     }
 
 
-def of_endpoint(environment: Environment) -> dict[str, Any]:
-    """The home and the settings that the endpoint's container gets: no credentials but the token for Milvus."""
+def of_endpoint(environment: Environment, settings: Containers) -> dict[str, Any]:
+    """The home and the settings that the endpoint's container gets: no credentials but the token for Milvus.
+
+    The port is the same inside and outside, so that the address on record is right for both.
+    """
+    host, _, port = settings.container_publish.partition(":")
     own = {name: value for name, value in passed(os.environ).items() if name.startswith("GLOCAL_")}
     readable = [getattr(environment, name) for name in _OF_THE_ENDPOINT]
+    own |= {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_KEY": "", "GLOCAL_GATEWAY_PORT": port}
     return {
-        "environment": own | {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_KEY": ""},
+        "environment": own,
+        "ports": {f"{port}/tcp": (host, int(port))},
         "mounts": [
             engine.bind(environment.home.root),
             *(engine.bind(file.absolute(), read_only=True) for file in readable if file is not None),

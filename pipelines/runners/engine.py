@@ -20,7 +20,6 @@ from model.containers import Containers
 from model.errors import NotFound, Unavailable
 from model.home import Home
 from pipelines.signals import signal_of
-from serving.gateway.process import DEFAULT_PORT
 from serving.processes import wait_until
 
 VERSION = "org.opencontainers.image.version"
@@ -109,7 +108,7 @@ def ensure_endpoint(client: DockerClient, home: Home, settings: Containers, imag
     name = endpoint_name(home)
     with contextlib.suppress(NoContainer):
         found = client.containers.get(name)
-        if found.status == "running" and found.image.id == client.images.get(image).id:
+        if found.status == "running" and found.attrs["Image"] == client.images.get(image).id:
             return name
         with contextlib.suppress(APIError):
             found.stop(timeout=_STOP_S)
@@ -122,7 +121,6 @@ def ensure_endpoint(client: DockerClient, home: Home, settings: Containers, imag
             hostname=name,
             detach=True,
             network=settings.container_network,
-            ports={f"{DEFAULT_PORT}/tcp": (host, int(port))},
             restart_policy={"Name": "unless-stopped"},
             **arguments,
         )

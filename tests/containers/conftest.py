@@ -17,6 +17,8 @@ from pipelines.runners import engine
 from tests.support.commands import begin, end
 
 USER = 1000
+PUBLISHED = "127.0.0.1:18180"
+"""Where nobody else listens, so that two sessions of tests do not meet at 8080."""
 _SOCKET = Path("/var/run/docker.sock")
 
 
@@ -65,7 +67,7 @@ def glocal(folder, user):
         with begin(
             folder / home,
             words,
-            variables={"HOME": str(folder), "GLOCAL_CONTAINER_PUBLISH": "127.0.0.1:8080", **variables},
+            variables={"HOME": str(folder), "GLOCAL_CONTAINER_PUBLISH": PUBLISHED, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=folder,

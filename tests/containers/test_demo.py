@@ -43,7 +43,7 @@ def test_every_step_ran_in_a_container_and_the_model_serves(in_containers):
     assert in_containers["status"] == "succeeded"
     assert [step["name"] for step in in_containers["steps"]] == STEPS
     assert in_containers["alias"] == "champion"
-    assert in_containers["address"] == "http://127.0.0.1:8080"
+    assert in_containers["address"] == "http://127.0.0.1:18180"
 
 
 def test_the_run_leaves_no_container_but_the_endpoint_s(in_containers, client, folder):

@@ -83,7 +83,7 @@ def test_a_run_that_was_killed_leaves_no_container_and_the_next_one_goes_on_to_t
         found = client.containers.list(filters={"label": engine.RUN}, ignore_removed=True)
         return [each for each in found if each.labels[engine.RUN].startswith(str(home))]
 
-    variables = {"GLOCAL_RUNNER": "docker", "HOME": str(folder)}
+    variables = {"GLOCAL_RUNNER": "docker", "GLOCAL_CONTAINER_PUBLISH": "127.0.0.1:18180", "HOME": str(folder)}
     with begin(
         home, words, variables=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **user
     ) as process:

@@ -79,11 +79,14 @@ def test_the_endpoint_can_read_the_key_that_verifies_and_neither_the_one_that_si
     monkeypatch.setenv("GLOCAL_KEY", "k")
     monkeypatch.setenv("GLOCAL_WORKER_MEMORY_MB", "3000")
     home = Home.at(tmp_path / "home")
-    given = docker.of_endpoint(Environment(home=home, signing_key=tmp_path / "sign.pem", verifying_key=tmp_path / "verify.pem"))
+    environment = Environment(home=home, signing_key=tmp_path / "sign.pem", verifying_key=tmp_path / "verify.pem")
+    given = docker.of_endpoint(environment, Containers(container_publish="127.0.0.1:9000"))
     assert [(each["Source"], each["ReadOnly"]) for each in given["mounts"]] == [
         (str(home.root), False),
         (str(tmp_path / "verify.pem"), True),
     ]
+    assert given["ports"] == {"9000/tcp": ("127.0.0.1", 9000)}
+    assert given["environment"]["GLOCAL_GATEWAY_PORT"] == "9000"
     assert "AWS_SECRET_ACCESS_KEY" not in given["environment"]
     assert (given["environment"]["GLOCAL_KEY"], given["environment"]["GLOCAL_WORKER_MEMORY_MB"]) == ("", "3000")
 
