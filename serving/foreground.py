@@ -12,7 +12,7 @@ import threading
 import httpx
 
 from model.claim import claim
-from model.environment import Environment, prepare_process
+from model.environment import Environment
 from model.errors import GlocalError, NotFound
 from model.home import Home
 from serving import server
@@ -72,7 +72,6 @@ def main() -> None:
         sys.exit(0 if answers(environment.home) else 1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger(httpx.__name__).setLevel(logging.WARNING)  # a line for each look
-    prepare_process(environment.home)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
