@@ -16,7 +16,6 @@ from model.environment import Environment
 from model.errors import GlocalError, NotFound
 from model.home import Home
 from serving import server
-from serving.gateway import process as gateway
 from serving.rollout.challenge import restore_challengers
 from serving.rollout.deployed import Deployed
 from serving.rollout.endpoint import connect, deploying
@@ -44,12 +43,6 @@ def serve(home: Home, ended: threading.Event) -> None:
         server.stop(home)
 
 
-def answers(home: Home) -> bool:
-    """Whether the home's gateway answers, asked by nothing but its address."""
-    running = gateway.find(home.serve)
-    return running is not None and gateway.answers(running)
-
-
 def _bring_up(home: Home) -> None:
     """Start what does not run, and bring back what is on record. One version that cannot come back does not stop the others."""
     with deploying(home.serve), connect(home.serve, server.ensure(home)) as endpoint:
@@ -66,17 +59,14 @@ def _no_registry(name: str, entry: Deployed) -> None:
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT. With `--check`, exit 0 if the gateway answers, else 1."""
-    environment = Environment()
-    if sys.argv[1:] == ["--check"]:
-        sys.exit(0 if answers(environment.home) else 1)
+    """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger(httpx.__name__).setLevel(logging.WARNING)  # a line for each look
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        serve(environment.home, ended)
+        serve(Environment().home, ended)
     except GlocalError as error:
         sys.exit(f"{error}")
 

@@ -44,6 +44,7 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
     """
     settings, images = Containers(), Images()
     with engine.connected() as client:
+        engine.remove_abandoned(client, work.environment.home)
         for image in {IMAGE, TRAIN_IMAGE, images.serve_image}:
             _check_code(image, engine.code_of(client, image))
         environment, common = work.environment, confined(settings)

@@ -18,7 +18,8 @@ from docker.types import DeviceRequest, Mount
 
 from model.containers import Containers
 from model.errors import NotFound, Unavailable
-from model.home import Home
+from model.home import ALIVE, Home
+from model.locks import is_held
 from pipelines.signals import signal_of
 from serving.processes import wait_until
 
@@ -81,6 +82,14 @@ def remove_run(client: DockerClient, folder: Path) -> None:
         with contextlib.suppress(APIError):
             container.stop(timeout=_GRACE_S)
         _remove(container)
+
+
+def remove_abandoned(client: DockerClient, home: Home) -> None:
+    """End and remove the containers of runs of a home that were killed together with what watched them."""
+    for container in client.containers.list(all=True, filters={"label": RUN}, ignore_removed=True):
+        folder = Path(container.labels[RUN])
+        if folder.is_relative_to(home.runs) and not is_held(folder / ALIVE):
+            remove_run(client, folder)
 
 
 def remove_run_of(folder: Path) -> None:

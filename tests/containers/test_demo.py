@@ -4,18 +4,19 @@ import json
 
 import pytest
 
+from model.demo.catalogue import draw_catalogue
 from model.home import Home
 from pipelines.runners import engine
 from serving.processes import wait_until
+from tests.support import commands
 from tests.support.commands import command, last_line
 
 STEPS = ["version", "train", "index", "evaluate", "gate", "register", "deploy", "smoke-test", "record"]
 
 
 @pytest.fixture(scope="module")
-def demo(folder, glocal):
-    code, _, error = glocal("local", command("data", "demo", folder / "demo"))
-    assert code == 0, error
+def demo(folder):
+    draw_catalogue(folder / "demo")
     return folder / "demo"
 
 
@@ -29,11 +30,11 @@ def in_containers(demo, glocal, containers):
 
 
 @pytest.fixture(scope="module")
-def on_this_machine(demo, glocal):
-    code, out, error = glocal("local", command("run", demo, "--name", "demo", "--json"))
+def on_this_machine(demo, folder):
+    code, out, error = commands.glocal(folder / "local", command("run", demo, "--name", "demo", "--json"), timeout=1400)
     assert code == 0, error
     yield last_line(out)
-    glocal("local", command("serve", "stop"))
+    commands.glocal(folder / "local", command("serve", "stop"))
 
 
 def figures(body):

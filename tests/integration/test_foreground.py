@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from model.home import Home
-from serving import foreground, server
+from serving import server
+from serving.gateway import check
 from serving.gateway import process as gateway
 from serving.processes import wait_until
 from tests.support.commands import end, processes
@@ -23,7 +24,7 @@ def running(tmp_path):
     command = [sys.executable, "-m", "serving.foreground"]
     with subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True) as process:
         home = Home.at(tmp_path / "home")
-        assert wait_until(lambda: foreground.answers(home) or process.poll() is not None, deadline_s=90)
+        assert wait_until(lambda: check.answers(home) or process.poll() is not None, deadline_s=90)
         yield home, process
         process.kill()
     end(home.root)
@@ -45,5 +46,5 @@ def test_a_gateway_that_was_killed_is_started_again(running):
     home, _ = running
     before = gateway.find(home.serve).pid
     psutil.Process(before).kill()
-    assert wait_until(lambda: foreground.answers(home), deadline_s=60)
+    assert wait_until(lambda: check.answers(home), deadline_s=60)
     assert gateway.find(home.serve).pid != before
