@@ -48,6 +48,7 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
         for image in {IMAGE, TRAIN_IMAGE, images.serve_image}:
             _check_code(image, engine.code_of(client, image))
         environment, common = work.environment, confined(settings)
+        environment.home.artifacts.mkdir(parents=True, exist_ok=True)  # the engine would make it, for root
         endpoint = settings.container_endpoint or engine.ensure_endpoint(
             client, environment.home, settings, images.serve_image, common | of_endpoint(environment, settings)
         )
