@@ -75,7 +75,7 @@ sbom: setup ## Write what each image is made of to build/sbom, as CycloneDX
 		-o build/sbom/$$each.cdx.json infra/images/$$each.lock && echo build/sbom/$$each.cdx.json || exit 1; done
 
 audit: setup ## Ask the index for known vulnerabilities of what the images are made of
-	@for each in $(IMAGES); do $(BIN)/pip-audit --require-hashes --disable-pip --progress-spinner off -r infra/images/$$each.lock || exit 1; done
+	@for each in $(IMAGES); do $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r infra/images/$$each.lock || exit 1; done
 
 e2e-docker: setup ## Run the demo in containers, and compare its figures with those of the local runner
 	@$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
