@@ -140,7 +140,7 @@ def seconds_of(address: str, cookie: dict[str, str], pages: list[str], openings:
             taken = []
             for _ in range(openings + 1):
                 shown.goto(address + path)
-                shown.wait_for_function(f"({_PAINT}) !== null")
+                shown.wait_for_function(f"() => ({_PAINT}) !== null")
                 taken.append(float(shown.evaluate(_PAINT)) / 1000)
             found[path] = round(median(taken[1:]), 3)
         browser.close()
