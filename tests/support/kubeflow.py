@@ -184,11 +184,11 @@ def _pipelines(app: FastAPI, state: Kubeflow, root: str) -> None:
             raise HTTPException(404, "Failed to upload a pipeline version: the pipeline was not found")
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", asked.get("name", "")):  # the names of Kubernetes
             raise HTTPException(400, f"Invalid input error: the name {asked.get('name')!r} is no DNS label")
-        mine = [each for each in state.versions.values() if each.pipeline_id == asked["pipelineid"]]
-        if any(each.display_name == asked["name"] for each in mine):
-            raise HTTPException(409, "Already exist error: Failed to create a pipeline version")
         text = (await (await request.form())["uploadfile"].read()).decode()
         pipeline, *platforms = yaml.safe_load_all(text)
+        mine = [each for each in state.versions.values() if each.pipeline_id == asked["pipelineid"]]
+        if any(each.display_name == asked["name"] for each in mine):  # nothing is awaited from here on
+            raise HTTPException(409, "Already exist error: Failed to create a pipeline version")
         made = api.V2beta1PipelineVersion(
             pipeline_id=asked["pipelineid"],
             pipeline_version_id=str(uuid.uuid4()),
