@@ -139,7 +139,7 @@ class Nodes(BaseSettings):
     )
     cluster_gpu_cpu: Quantity = Field("2", description="Processors that each of these steps asks for")
     cluster_gpu_memory: Quantity = Field("8Gi", description="Memory of each of these steps")
-    cluster_shared_memory: Quantity = Field("8Gi", description="Size of their `/dev/shm`, part of their memory; 0: the node's")
+    cluster_shared_memory: Quantity = Field("2Gi", description="Size of their `/dev/shm`, part of their memory; 0: the node's")
     cluster_minutes: int = Field(60, gt=0, description="Minutes after which a step is ended")
     cluster_import_minutes: int = Field(240, gt=0, description="Minutes after which the step version is ended")
     cluster_gpu_minutes: int = Field(24 * 60, gt=0, description="Minutes after which train, index, evaluate or enrol is ended")

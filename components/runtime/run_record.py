@@ -3,8 +3,10 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from model.config import parse_config, setting_texts
+from model.data.importing.dataset_name import default_name
 from model.environment import Environment
 from model.errors import GlocalError
 from model.files import atomic_folder
@@ -88,6 +90,20 @@ def record_data(environment: Environment, pin: DataPin, step_run: str) -> None:
 def recorded_run(environment: Environment) -> RunRecord | None:
     """The record of the run that this process belongs to; None if it has none."""
     return _runs(environment).run(environment.run_id) if environment.run_id else None
+
+
+def record_settings(environment: Environment, source: str, name: str, sections: Mapping[str, Any]) -> None:
+    """Record the settings of a training that are not on record yet.
+
+    Args:
+        environment: Environment that names the run.
+        source: The source of the data; empty: this is no training.
+        name: Name of the data set; empty: after the source.
+        sections: The sections of the configuration.
+    """
+    if environment.run_id and source:
+        given = {"source": source, "name": name or default_name(source)}
+        _runs(environment).add_params(environment.run_id, given | setting_texts(parse_config(dict(sections))))
 
 
 def close_run(environment: Environment, state: str, message: str) -> None:
