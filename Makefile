@@ -6,10 +6,10 @@ export GLOCAL_HOME ?= .glocal
 export PYTHONUNBUFFERED := 1
 DEMO := $(GLOCAL_HOME)/demo
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench unit test proofs lint format docs lock clean
+.PHONY: help setup demo bench unit test proofs lint format docs lock clean e2e-kubeflow
 
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/ready ## Make the environment in .venv (a by-product of everything else)
 
@@ -59,6 +59,9 @@ docs: setup ## Write docs/settings.md anew from the configuration
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --quiet -o requirements.lock
+
+e2e-kubeflow: setup ## Run the whole job on a live cluster, and compare with the local runner (docs/operations.md says what to set)
+	@$(BIN)/python -m pytest -m cluster -rs -s tests/cluster $(ARGS)
 
 clean: ## Remove the environment; data and models in GLOCAL_HOME stay
 	@rm -rf $(VENV) build *.egg-info

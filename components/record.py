@@ -32,6 +32,14 @@ def record(
     from components.runtime.step import step
 
     with step("record") as current:
-        sections = {"data": data, "model": model, "train": train, "index": index, "evaluate": evaluate, "gate": gate, "serve": serve}
+        sections = {
+            "data": data,
+            "model": model,
+            "train": train,
+            "index": index,
+            "evaluate": evaluate,
+            "gate": gate,
+            "serve": serve,
+        }
         record_settings(current.environment, source, name, sections)
         close_run(current.environment, status.state, status.error_message or "")

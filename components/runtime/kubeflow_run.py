@@ -24,7 +24,7 @@ _LOG_BYTES = 4 * 2**20
 
 
 def enter_folder() -> Environment:
-    """The environment of this process. In a pod it gets a folder of the run in the home, which the steps share if it is a volume."""
+    """The environment of this process. In a pod it has a folder of the run in the home, which steps share on a volume."""
     environment = Environment()
     if environment.kubeflow_run and not environment.run_folder:
         folder = environment.home.runs / re.sub(r"[^\w-]", "_", environment.kubeflow_run)

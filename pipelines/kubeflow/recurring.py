@@ -100,7 +100,7 @@ def remove(name: str) -> ScheduleState:
 
 
 def kubeflow_cron(crontab: str) -> str:
-    """A crontab of five fields as Kubeflow's of six, whose first are the seconds. Weekdays are named: APScheduler's 0 is Monday."""
+    """A crontab of five fields as Kubeflow's of six, which begin with seconds. Weekdays are named: APScheduler's 0 is Monday."""
     *fields, weekdays = crontab.split()
     named_days = re.sub(r"(?<![\w/])[0-6]", lambda found: _WEEKDAYS[int(found[0])], weekdays)
     return " ".join(("0", *fields, named_days))
@@ -138,4 +138,6 @@ def _readable(made: Any) -> ScheduleState | None:
 
 def _read(made: Any) -> ScheduleState:
     schedule = Schedule.model_validate_json(made.description or "")
-    return ScheduleState(schedule=schedule.model_copy(update={"paused": str(made.mode) == "DISABLE" or made.status == "DISABLED"}))
+    return ScheduleState(
+        schedule=schedule.model_copy(update={"paused": str(made.mode) == "DISABLE" or made.status == "DISABLED"})
+    )

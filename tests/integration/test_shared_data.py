@@ -96,7 +96,11 @@ def test_a_repository_of_another_program_is_refused_and_nothing_is_left(tmp_path
     work = tmp_path / "work"
     subprocess.run(["git", "clone", "--quiet", shared, work], check=True, capture_output=True)
     (work / "README").write_text("mine")
-    for command in (["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"], ["push", "-q", "origin", "HEAD"]):
+    for command in (
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+        ["push", "-q", "origin", "HEAD"],
+    ):
         subprocess.run(["git", "-C", work, *command], check=True, capture_output=True)
     with pytest.raises(InvalidInput, match="not a data repository that Glocal made"):
         join(store(tmp_path, "one"), shared)

@@ -167,7 +167,9 @@ def _pipelines(app: FastAPI, state: Kubeflow, root: str) -> None:
     async def create(request: Request) -> Response:
         given = await _read(request, api.V2beta1Pipeline)
         if any(each.display_name == given.display_name for each in state.pipelines.values()):
-            raise HTTPException(409, f"Already exist error: The name {given.display_name} already exist. Please specify a new name")
+            raise HTTPException(
+                409, f"Already exist error: The name {given.display_name} already exist. Please specify a new name"
+            )
         given.pipeline_id, given.created_at = str(uuid.uuid4()), datetime.now(UTC)
         state.pipelines[given.pipeline_id] = given
         return _written(given)
@@ -242,7 +244,7 @@ def _recurring(app: FastAPI, state: Kubeflow, root: str) -> None:
         _version(state, given)
         if len(given.trigger.cron_schedule.cron.split()) != _CRON_FIELDS:
             raise HTTPException(400, "Invalid input error: Schedule cron is not a supported format")
-        if not 1 <= int(given.max_concurrency) <= 10:  # noqa: PLR2004  # Kubeflow's own bound
+        if not 1 <= int(given.max_concurrency) <= 10:  # Kubeflow's own bound
             raise HTTPException(400, "Invalid input error: max_concurrency should be between 1 and 10")
         given.recurring_run_id, given.created_at = str(uuid.uuid4()), datetime.now(UTC)
         given.status = "ENABLED" if given.mode == "ENABLE" else "DISABLED"

@@ -1,4 +1,4 @@
-"""The data repository as a clone of one that several machines share: what names the versions goes through git, the files through DVC.
+"""The data repository as a clone of one that several machines share: names of versions go through git, files through DVC.
 
     join(store, "https://git.example.org/team/data.git")    before an import, a look-up or a download
 

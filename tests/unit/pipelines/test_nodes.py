@@ -17,12 +17,10 @@ from pipelines.compiled import PIPELINES, compile_pipeline
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "nodes"
 EVERYTHING = {
-    "GLOCAL_IMAGE": "registry.example.org/glocal/python:9",
     "GLOCAL_CLUSTER_VOLUME": "",
     "GLOCAL_CLUSTER_CONFIG": "places",
     "GLOCAL_CLUSTER_CONFIG_KEYS": "GLOCAL_TRACKING_URI,GLOCAL_DATA_REMOTE",
-    "GLOCAL_CLUSTER_SECRET": "credentials",
-    "GLOCAL_CLUSTER_SECRET_KEYS": "GLOCAL_DATA_GIT",
+    "GLOCAL_CLUSTER_SECRETS": "GLOCAL_DATA_GIT=credentials/git,AWS_SECRET_ACCESS_KEY=credentials/s3",
     "GLOCAL_CLUSTER_PULL_SECRET": "registry",
     "GLOCAL_CLUSTER_PULL_POLICY": "Always",
     "GLOCAL_CLUSTER_NODE_SELECTOR": "pool=batch",
@@ -42,7 +40,7 @@ EVERYTHING = {
     "GLOCAL_CLUSTER_RETRIES": "3",
     "GLOCAL_CLUSTER_BACKOFF_S": "11",
 }
-CODE = "import sys; from pathlib import Path; from pipelines.compiled import compile_pipeline as c; c(Path(sys.argv[1]), sys.argv[2])"
+CODE = "import sys, pathlib, pipelines.compiled as c; c.compile_pipeline(pathlib.Path(sys.argv[1]), sys.argv[2])"
 
 
 def compiled_with(variables: dict[str, str], folder: Path) -> Path:
@@ -54,7 +52,7 @@ def compiled_with(variables: dict[str, str], folder: Path) -> Path:
 
 
 def asked(compiled: Path) -> dict:
-    """What a compiled file asks for each step: image, share of a node, retries, and all that is Kubernetes' own."""
+    """What a compiled file asks for each step: its share of a node, retries, and all that is Kubernetes' own."""
     pipeline, platform = yaml.safe_load_all(compiled.read_text())
     of_kubernetes = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     dags = [pipeline["root"]["dag"], *(each["dag"] for each in pipeline["components"].values() if "dag" in each)]
@@ -64,7 +62,6 @@ def asked(compiled: Path) -> dict:
         if executor := component.get("executorLabel"):
             container = pipeline["deploymentSpec"]["executors"][executor]["container"]
             found[name.removeprefix("comp-")] = {
-                "image": container["image"],
                 "resources": container.get("resources", {}),
                 "retries": tasks[name].get("retryPolicy", {}),
                 "kubernetes": of_kubernetes[executor],
@@ -99,14 +96,25 @@ def test_every_setting_is_seen_in_the_compiled_file(tmp_path):
 
 @pytest.mark.slow
 def test_no_setting_of_the_nodes_is_without_effect():
-    assert {f"GLOCAL_{name.upper()}" for name in Nodes.model_fields} == EVERYTHING.keys() - {"GLOCAL_IMAGE"}
+    assert {f"GLOCAL_{name.upper()}" for name in Nodes.model_fields} == EVERYTHING.keys()
     default, everything = (json.loads((GOLDEN / f"{name}.json").read_text()) for name in ("training", "everything"))
     for step in ("version", "train", "gate"):
         assert default[step]["kubernetes"].keys() ^ everything[step]["kubernetes"].keys()
         assert default[step]["resources"] != everything[step]["resources"]
         assert default[step]["retries"] != everything[step]["retries"]
     text = json.dumps(everything)
-    for value in ("registry", "h200", "PreferNoSchedule", "NoExecute", "batch", "16Gi", "48Gi", "places", "credentials", "Always"):
+    for value in (
+        "registry",
+        "h200",
+        "PreferNoSchedule",
+        "NoExecute",
+        "batch",
+        "16Gi",
+        "48Gi",
+        "places",
+        "credentials",
+        "Always",
+    ):
         assert value in text
 
 
@@ -122,6 +130,7 @@ def test_steps_without_gpus_run_on_any_node(tmp_path):
     [
         ("GLOCAL_CLUSTER_NODE_SELECTOR", "pool"),
         ("GLOCAL_CLUSTER_TOLERATIONS", "spot:Never"),
+        ("GLOCAL_CLUSTER_SECRETS", "GLOCAL_KEY=glocal"),
         ("GLOCAL_CLUSTER_MEMORY", "much"),
         ("GLOCAL_CLUSTER_GPUS", "-1"),
         ("GLOCAL_CLUSTER_RETRIES", "11"),
@@ -138,5 +147,9 @@ def test_a_setting_that_is_none_is_refused_by_its_name(variable, value, monkeypa
 
 @pytest.mark.slow
 def test_no_secret_and_no_place_is_in_a_compiled_file(tmp_path):
-    secrets = {"AWS_SECRET_ACCESS_KEY": "hush-1", "GLOCAL_MILVUS_TOKEN": "hush-2", "GLOCAL_TRACKING_URI": "https://hush-3.example"}
+    secrets = {
+        "AWS_SECRET_ACCESS_KEY": "hush-1",
+        "GLOCAL_MILVUS_TOKEN": "hush-2",
+        "GLOCAL_TRACKING_URI": "https://hush-3.example",
+    }
     assert "hush" not in compiled_with(secrets, tmp_path).read_text()

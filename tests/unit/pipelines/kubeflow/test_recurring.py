@@ -19,7 +19,13 @@ def server(monkeypatch):
 
 
 def schedule(**changes):
-    given = {"id": "weekly", "crontab": "0 3 * * mon", "source": "photos@0123abc", "user": "ada", "settings": {"train": {"epochs": 3}}}
+    given = {
+        "id": "weekly",
+        "crontab": "0 3 * * mon",
+        "source": "photos@0123abc",
+        "user": "ada",
+        "settings": {"train": {"epochs": 3}},
+    }
     return Schedule(**{**given, **changes})
 
 

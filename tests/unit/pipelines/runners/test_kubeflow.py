@@ -133,7 +133,9 @@ def test_the_events_of_the_steps_are_told_once_each_as_a_local_run_tells_them(wo
         pods.say("version", ("started", {}), ("progress", {"text": "1 of 3"}), name=1)
         time.sleep(0.3)
         pods._clock -= 1
-        pods.say("version", ("progress", {"text": "3 of 3"}), ("warning", {"text": "a leak"}), ("finished", {"seconds": 2}), name=1)
+        pods.say(
+            "version", ("progress", {"text": "3 of 3"}), ("warning", {"text": "a leak"}), ("finished", {"seconds": 2}), name=1
+        )
         pods.task("version", "SUCCEEDED")
         pods.say("record", ("started", {}), ("finished", {"seconds": 1}))
         pods.keep("the log of version", "logs/version.log")
@@ -169,9 +171,10 @@ def test_kubeflow_is_given_the_version_of_the_compiled_file_with_parameters_and_
     assert given.runtime_config.pipeline_root == "s3://bucket/runs"
     assert given.runtime_config.parameters == ARGUMENTS
     assert server.experiments[given.experiment_id].display_name == "team-a"
-    assert server.specs[given.pipeline_version_reference.pipeline_version_id] == (
-        the_folder(environment) / "pipeline.yaml"
-    ).read_text()
+    assert (
+        server.specs[given.pipeline_version_reference.pipeline_version_id]
+        == (the_folder(environment) / "pipeline.yaml").read_text()
+    )
     record = pods.runs.run(result.run_id)
     assert record.tags[KUBEFLOW_RUN] == given.run_id
     assert record.id[:8] in given.display_name
@@ -261,13 +264,13 @@ def test_a_kubeflow_that_is_away_for_a_while_is_waited_for_and_said_once(world):
 
 def test_a_token_that_expires_and_is_renewed_loses_nothing(world, tmp_path, monkeypatch):
     server, pods, environment = world
-    server.token, file = "monday", tmp_path / "token"  # noqa: S105
+    server.token, file = "monday", tmp_path / "token"
     file.write_text("monday")
     monkeypatch.setenv("GLOCAL_KUBEFLOW_TOKEN_FILE", str(file))
 
     def script(pods):
         pods.say("version", ("started", {}))
-        server.token = "tuesday"  # noqa: S105
+        server.token = "tuesday"
         time.sleep(0.3)
         file.write_text("tuesday")
         pods.task("version", "SUCCEEDED")
@@ -281,7 +284,7 @@ def test_a_token_that_expires_and_is_renewed_loses_nothing(world, tmp_path, monk
 
 def test_a_run_whose_follower_gave_up_goes_on_and_is_closed_as_it_ended(world, tmp_path, monkeypatch):
     server, pods, environment = world
-    server.token, file = "monday", tmp_path / "token"  # noqa: S105
+    server.token, file = "monday", tmp_path / "token"
     file.write_text("monday")
     monkeypatch.setenv("GLOCAL_KUBEFLOW_TOKEN_FILE", str(file))
     monkeypatch.setenv("GLOCAL_KUBEFLOW_PATIENCE_S", "0.2")
