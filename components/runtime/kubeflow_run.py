@@ -44,9 +44,8 @@ def enter_run(environment: Environment) -> Environment:
 
     runs = Runs(environment.mlflow_uri)
     record = runs.tagged(KUBEFLOW_RUN, environment.kubeflow_run)
-    run_id, user = (record.id, record.user) if record else (_start_record(runs, environment), _USER)
-    os.environ["GLOCAL_RUN_ID"] = run_id
-    os.environ["GLOCAL_USER"] = environment.user or user
+    os.environ["GLOCAL_USER"] = record.user if record else environment.user or _USER
+    os.environ["GLOCAL_RUN_ID"] = record.id if record else _start_record(runs, environment)
     return Environment()
 
 

@@ -17,6 +17,8 @@ from model.schemas.train_report import TrainReport
 if TYPE_CHECKING:
     from serving.registry.runs import Runs
 
+_SUCCEEDED, _FAILED = {"SUCCEEDED", "COMPLETE", "CACHED"}, {"FAILED", "CANCELED", "CANCELLED"}
+
 
 class NestedRun:
     """The run of one step in MLflow, nested in the run of the pipeline. If that has no record, nothing is recorded."""
@@ -111,11 +113,20 @@ def close_run(environment: Environment, state: str, message: str) -> None:
 
     Args:
         environment: Environment that names the run.
-        state: Final state of the run in KFP.
+        state: Final state of the run in KFP: `SUCCEEDED` by its local runner. Kubeflow has said `COMPLETE`, and `RUNNING` of
+            a run whose steps are all over: then their records decide.
         message: Error message of KFP.
     """
     if environment.run_id:
-        _runs(environment).close(environment.run_id, succeeded=state == "SUCCEEDED", headline=message)
+        runs, run_id = _runs(environment), environment.run_id
+        succeeded = state in _SUCCEEDED or (state not in _FAILED and _no_step_failed(runs.run(run_id)))
+        runs.close(run_id, succeeded=succeeded, headline=message)
+
+
+def _no_step_failed(record: RunRecord) -> bool:
+    """Whether the last attempt at every step succeeded, but for this one."""
+    last = {step.name: step.state for step in record.steps}
+    return not {"failed", "killed"} & set(last.values())
 
 
 def _runs(environment: Environment) -> "Runs":

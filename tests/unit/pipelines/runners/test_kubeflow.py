@@ -214,6 +214,19 @@ def test_a_step_that_failed_says_so_itself_and_is_heard_once(world):
     assert (result.error.headline, result.error.hint) == ("The loss diverges.", "Lower it.")
 
 
+def test_a_run_whose_exit_handler_alone_succeeded_has_failed_whatever_kubeflow_says(world):
+    _, pods, environment = world
+
+    def script(pods):
+        pods.say("train", ("started", {}), ("failed", {"headline": "The loss diverges."}))
+        pods.say("record", ("started", {}), ("finished", {"seconds": 1}))
+        pods.end("SUCCEEDED")  # as versions of Kubeflow without lifecycle hooks do
+
+    pods.play(script)
+    result = run(environment)
+    assert (result.status, result.error.headline) == ("failed", "The loss diverges.")
+
+
 def test_a_pod_that_was_killed_without_a_word_is_a_failure_that_says_what_kubeflow_says(world):
     _, pods, environment = world
 
