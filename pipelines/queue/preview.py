@@ -36,9 +36,7 @@ def preview(source: str, name: str, config: RunConfig, environment: Environment)
         InvalidInput, NotFound: There is no such source, or the revision is gone.
     """
     if environment.runner == "kubeflow":
-        raise GlocalError(
-            "Which steps are taken from its cache, Kubeflow decides when they are due.", "The run's page shows them."
-        )
+        raise GlocalError("Kubeflow decides which steps are taken from its cache.", "The run's page shows them.")
     source = check_training(source, name, config)
     data = name or default_name(source)
     pin, new = _version(source, data, config.data, environment.home)
