@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.runtime.revision import code_revision
+from model.claim import claim
 from model.environment import Environment
 from model.errors import GlocalError
 from model.schemas.run_event import RunEvent
@@ -28,6 +29,7 @@ def enter_folder() -> Environment:
     environment = Environment()
     if environment.kubeflow_run and not environment.run_folder:
         folder = environment.home.runs / re.sub(r"[^\w-]", "_", environment.kubeflow_run)
+        claim(environment.home)  # before anything is made in it: the volume may be new
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["GLOCAL_RUN_FOLDER"] = str(folder)
     return Environment()

@@ -14,7 +14,8 @@ import urllib.request
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from model.home import ALIVE
+from model.claim import claim
+from model.home import ALIVE, Home
 from model.locks import hold
 from tests.support.kubeflow import Kubeflow
 
@@ -39,6 +40,7 @@ class Cluster:
         self.home = root / "home"
         self._server, self._root, self._variables = server, root, variables
         self._processes: dict[str, subprocess.Popen[str]] = {}
+        claim(Home.at(self.home))  # before KFP's local runner makes its cache in it
         server.started, server.ended = self._start, self._end
 
     def _start(self, run, spec: str) -> None:

@@ -71,6 +71,12 @@ def test_the_first_step_of_a_run_that_nobody_recorded_makes_the_record_and_the_n
     assert [each.name for each in runs.run(record.id).steps] == ["version", "train"]
 
 
+def test_a_volume_that_is_new_is_taken(pod, runs):
+    with step("version") as current:
+        assert current.environment.run_folder.parent == current.environment.home.runs
+    assert Environment().home.marker.is_file()
+
+
 def test_its_events_and_its_log_are_kept_with_the_record_and_in_the_home(pod, runs, monkeypatch):
     with step("version") as current:
         for done in range(3):
