@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 DEMO := $(GLOCAL_HOME)/demo
 .DEFAULT_GOAL := help
 IMAGES := pipeline train serve
-.PHONY: help setup demo bench unit test proofs lint format docs lock clean images wheelhouse sbom audit e2e-docker
+.PHONY: help setup demo bench unit test proofs lint format docs lock clean images wheelhouse sbom audit e2e-docker e2e-kubeflow
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ audit: setup ## Ask the index for known vulnerabilities of what the images are m
 
 e2e-docker: setup ## Run the demo in containers, and compare its figures with those of the local runner
 	@$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
+
+e2e-kubeflow: setup ## Run the whole job on a live cluster, and compare with the local runner (docs/operations.md says what to set)
+	@$(BIN)/python -m pytest -m cluster -rs -s tests/cluster $(ARGS)
 
 clean: ## Remove the environment; data and models in GLOCAL_HOME stay
 	@rm -rf $(VENV) build *.egg-info

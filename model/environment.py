@@ -51,7 +51,7 @@ class Environment(BaseSettings):
     )
     data_git: str = Field(
         "",
-        description="Address of the git repository in which several machines keep the data versions' names; empty: on this machine",
+        description="Address of a git repository that names the data versions for several machines; empty: for this one alone",
     )
     runner: Literal["local", "docker", "kubeflow"] = Field(
         "local", description="Where runs are executed: processes here, containers here, or a cluster; as `glocal run --runner`"

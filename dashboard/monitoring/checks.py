@@ -11,14 +11,13 @@ from typing import Literal
 
 import httpx
 
+from model.cluster import Kubeflow
 from model.environment import Environment
 from model.errors import StorageFailed, Unavailable
 from model.redaction import without_credentials
 from model.text import counted
 
 _ASK_S = 2.0
-_KFP = "KF_PIPELINES_ENDPOINT"
-"""The variable by which KFP's own client finds its server."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +125,10 @@ def look_at_remote(environment: Environment) -> Found:
 
 
 def look_at_pipelines(environment: Environment) -> Found:
-    """Kubeflow Pipelines, if KFP's own variable names a server; runs are executed on this machine otherwise."""
-    address = os.environ.get(_KFP, "")
+    """Kubeflow Pipelines, if its address is set; runs are executed on this machine otherwise."""
+    address = Kubeflow().address
     if not address:
-        return Found("off", "Runs are executed on this machine.", f"{_KFP} would name a server of Kubeflow Pipelines.")
+        return Found("off", "Runs are executed on this machine.", "GLOCAL_KUBEFLOW_HOST would name Kubeflow Pipelines.")
     shown = without_credentials(address)
     base = address if "://" in address else f"http://{address}"
     _ask(f"{base.rstrip('/')}/apis/v2beta1/healthz", f"Kubeflow Pipelines at {shown}", "See its deployment ml-pipeline.")

@@ -32,7 +32,7 @@ def add(
     runner: Runner = None,
     as_json: Json = False,
 ) -> None:
-    """Add a recurring run, in your name. Kubeflow's own clock starts it there, in UTC; else the queue's worker, which is started."""
+    """Add a recurring run, in your name. The queue's worker is started if it does not run; on Kubeflow its own clock counts."""
     from model.config import read_settings
     from pipelines.actions.runs import add_schedule
 

@@ -8,6 +8,7 @@ runs.close(run_id, succeeded=True)                                              
 runs.run(run_id)                                                                 # a RunRecord
 """
 
+import contextlib
 import json
 import math
 import re
@@ -196,8 +197,11 @@ class Runs:
                 kept = [each for each in self._client.list_artifacts(run_id, folder) if not each.is_dir]
             except (MlflowException, OSError) as error:
                 raise Unavailable(f"MLflow does not show the files of run {run_id}: {error}") from error
-            changed = [each.path for each in kept if known.get(each.path) != each.file_size]
-            return {path: self.kept_file(run_id, path, Path(temporary)).read_text(encoding="utf-8") for path in changed}
+            found = {}
+            for path in [each.path for each in kept if known.get(each.path) != each.file_size]:
+                with contextlib.suppress(NotFound):  # it is being replaced, and is read the next time
+                    found[path] = self.kept_file(run_id, path, Path(temporary)).read_text(encoding="utf-8")
+            return found
 
     def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         """Record the settings that are not on record yet."""

@@ -67,7 +67,7 @@ def writing(store: DataStore, waiting: Callable[[], None]) -> Iterator[Path]:
             if has_repository(store):
                 _restore(store.repo)
             else:
-                _create(store, staging / "repo")
+                create_repository(store, staging / "repo")
             with _restored_on_failure(store.repo, staging):
                 yield staging
         finally:
@@ -130,7 +130,7 @@ def _remove_abandoned(parent: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _create(store: DataStore, partial: Path) -> None:
+def create_repository(store: DataStore, partial: Path) -> None:
     """Make a repository with one commit at another path, and move it to its own."""
     partial.mkdir()
     git(partial, "init", "--quiet", "--initial-branch=main", "--object-format=sha1", "--template=")
