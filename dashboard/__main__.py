@@ -23,6 +23,7 @@ from model.text import visible
 from serving.gateway.http import make_config
 from serving.printed import write_logs
 from serving.processes import bind_port, end_processes, start_detached, wait_until
+from serving.protocol import local_address
 from serving.registry.opened import warm_up
 
 app = typer.Typer(add_completion=False, help="The dashboard: start and watch runs, promote models, try the endpoint.")
@@ -95,7 +96,7 @@ def _serve(announce: Callable[[str], None]) -> None:
     write_logs({logging.getLogger(): folder.log, AUDIT: folder.audit_log})
     logging.getLogger("glocal").setLevel(logging.INFO)
     with bind_port(environment.dashboard_port, environment.dashboard_host) as listening:
-        own = f"http://{environment.dashboard_host}:{listening.getsockname()[1]}"
+        own = local_address(listening.getsockname()[1], environment.dashboard_host)
         address = environment.dashboard_address.rstrip("/") or own
         made = make_app(environment, address=address)
         config = make_config(made)
