@@ -1,5 +1,9 @@
 """Jobs on disk: one for each form, as many at once as its group lets, and its end is the truth."""
 
+import signal
+import subprocess
+import sys
+
 import psutil
 import pytest
 
@@ -68,9 +72,43 @@ def test_a_job_whose_process_is_gone_was_killed_and_its_files_go(home, idle):
 
 
 def test_another_process_with_its_number_is_not_the_jobs(home, idle):
-    job = begin_job(home, revised(), by="ana", key=new_key())
+    job = begin_job(home, compared(), by="ana")
     write_json(job.folder / "process.json", {"pid": 1})
+    find_job(home, job.id).end()  # nothing: process 1 is not the job's
+    kill(idle[0])
     assert find_job(home, job.id).state == "killed"
+
+
+KILLED_BEFORE = """
+import os, signal, sys
+from model.home import Home
+from pipelines.jobs import job
+from pipelines.jobs.enrolment import revise
+
+def kill(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(job, sys.argv[2], kill)
+job.begin_job(Home.at(sys.argv[1]), revise.asked(data="drawn", corrections=["x"]), by="ana", key="0" * 16)
+"""
+
+
+def began_by_a_killed_dashboard(home, killed_before):
+    """The job that a dashboard began which was killed just before it called this function."""
+    words = [sys.executable, "-c", KILLED_BEFORE, str(home.root), killed_before]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    (job,) = latest_jobs(home, revise)
+    return job
+
+
+def test_a_job_whose_dashboard_was_killed_before_it_started_the_process_is_killed_at_once(home):
+    assert began_by_a_killed_dashboard(home, "start_detached").state == "killed"
+
+
+def test_a_job_whose_dashboard_was_killed_just_after_goes_on_and_says_so(home):
+    job = began_by_a_killed_dashboard(home, "write_json")
+    assert job.runs
+    assert await_job(home, job).ended.headline == "There is no correction 'x'."
 
 
 def test_a_form_that_is_sent_twice_is_one_job(home, idle):
