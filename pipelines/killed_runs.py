@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from model.errors import GlocalError, NotFound
-from model.files import read_json, write_json
+from model.files import read_mapping, write_json
 from model.home import ALIVE, Home
 from pipelines.runners.local import is_alive
 from serving.registry.runs import Runs
@@ -66,7 +66,7 @@ def killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[Non
 def _is_open(folder: Path) -> bool:
     """Whether the folder belongs to a run that began, is over, and has no readable result."""
     began = any(_is_there(folder / name) for name in (BEGUN, ALIVE, RESULT))
-    return began and _mapping(folder / RESULT) is None and not is_alive(folder)
+    return began and not read_mapping(folder / RESULT) and not is_alive(folder)
 
 
 def _may_be_open(folder: Path) -> bool:
@@ -79,7 +79,7 @@ def _may_be_open(folder: Path) -> bool:
 
 def _close(runs: Runs, folder: Path, say: Callable[[str], None]) -> None:
     begun, result = folder / BEGUN, folder / RESULT
-    run_id = str((_mapping(begun) or {}).get("run_id") or "")
+    run_id = str(read_mapping(begun).get("run_id") or "")
     damaged = [file for file, read in ((begun, bool(run_id)), (result, False)) if _is_there(file) and not read]
     run_id = run_id or _id_by_folder(runs, folder)
     state = _end(runs, run_id) if run_id else "killed"
@@ -106,12 +106,3 @@ def _id_by_folder(runs: Runs, folder: Path) -> str:
 
 def _is_there(file: Path) -> bool:
     return file.exists() or file.is_symlink()
-
-
-def _mapping(file: Path) -> dict[str, object] | None:
-    """The mapping in a JSON file; None if the file is missing or holds no mapping."""
-    try:
-        content = read_json(file)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) and content else None

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from components.runtime.events import FILE, read_events
 from model.errors import NotFound
-from model.files import read_json
+from model.files import read_mapping
 from model.home import Home
 from model.schemas.decision import DECISION, Decision
 from model.schemas.run_event import RunEvent
@@ -62,7 +62,7 @@ class RunFolder:
         root = home.runs / name
         found = cls(root)
         inside = root.parent == home.runs and name not in {"", ".", ".."} and not root.is_symlink()
-        return found if inside and found._read(BEGUN).get("run_id") == run_id else None
+        return found if inside and read_mapping(root / BEGUN).get("run_id") == run_id else None
 
     @property
     def is_alive(self) -> bool:
@@ -72,7 +72,13 @@ class RunFolder:
     @property
     def result(self) -> dict[str, Any]:
         """What `result.json` holds; empty before the end, and if it is damaged."""
-        return self._read(RESULT)
+        return read_mapping(self.root / RESULT)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the result holds of the report; empty likewise."""
+        found = self.result.get("report")
+        return found if isinstance(found, dict) else {}
 
     @property
     def state(self) -> RunState:
@@ -121,13 +127,6 @@ class RunFolder:
             file.seek(start)
             text = file.read(TAIL_BYTES).decode("utf-8", "replace")
         return text.partition("\n")[2] if start else text
-
-    def _read(self, name: str) -> dict[str, Any]:
-        try:
-            content = read_json(self.root / name)
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return content if isinstance(content, dict) else {}
 
 
 def state_now(record: RunRecord, home: Home) -> RunState:

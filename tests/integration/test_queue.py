@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import time
 from datetime import UTC, datetime
 
@@ -185,6 +186,35 @@ def test_a_killed_worker_leaves_nothing_running_and_another_one_goes_on_with_wha
     runs = Runs(environment.mlflow_uri)
     assert wait_until(lambda: runs.run(begun.run_id).state == "killed", deadline_s=30)
     assert sum(run.order == "under-way" for run in runs.runs()) == 1
+
+
+def lost(file):
+    """What a program leaves of an order that is killed before the order is in huey's database."""
+    with sqlite3.connect(file) as database:
+        database.execute("delete from task")
+    database.close()
+
+
+DAMAGES = {
+    "lost": lost,
+    "removed": lambda file: file.unlink(),
+    "emptied": lambda file: os.truncate(file, 0),
+    "overwritten": lambda file: file.write_bytes(b"x" * 10_000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_queued_is_executed_whatever_becomes_of_the_queues_database(environment, empty, damage):
+    worker, tasks = ensure_worker(environment), environment.home.queue.tasks
+    os.kill(worker.pid, signal.SIGSTOP)
+    DAMAGES[damage](tasks)
+    order(environment, f"{damage}-before", empty)
+    DAMAGES[damage](tasks)
+    order(environment, f"{damage}-after", empty)
+    os.kill(worker.pid, signal.SIGCONT)
+    for each in ("before", "after"):
+        wait_for(environment, f"{damage}-{each}", "failed", deadline_s=60)
+    assert find_worker(environment.home) == worker
 
 
 def test_a_schedule_orders_at_its_minute_and_who_added_it_is_recorded(environment, empty):
