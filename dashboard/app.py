@@ -53,9 +53,9 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     app = FastAPI(
         title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)], lifespan=_watched
     )
-    sessions = Sessions(environment.home.dashboard)
     people = (environment.dashboard_viewers, environment.dashboard_operators, environment.dashboard_admins)
     roles = Roles(*(frozenset(each) for each in people))
+    sessions = Sessions(environment.home.dashboard, roles)
     app.state.environment, app.state.sessions, app.state.address = environment, sessions, address
     app.state.is_stopping = lambda: False  # said by the server that runs it, for streams that would keep it from ending
     app.state.monitor = Monitor(environment)
