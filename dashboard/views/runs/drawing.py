@@ -1,5 +1,6 @@
 """Where the parts of a run's drawings stand: the graph of its steps, and their timeline. The templates draw them as SVG."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,7 +116,7 @@ def timeline_of(steps: Sequence[RunStep], began: float, now: float) -> Timeline:
             for each, end in zip(step.attempts, ends, strict=True)
         )
         rows.append(Row(step, number * _ROW + _ROW // 2, bars, bars[-1].x + bars[-1].width + 6))
-    pace = next((each for each in _TICKS if whole / each <= _MOST_TICKS), _TICKS[-1])
+    pace = next((each for each in _TICKS if whole / each <= _MOST_TICKS), math.ceil(whole / _MOST_TICKS))
     ticks = tuple((place(began + at), at) for at in range(0, int(whole) + 1, pace))
     return Timeline(_LABELS + _CHART + _RIGHT, len(rows) * _ROW + 24, tuple(rows), ticks)
 
