@@ -5,6 +5,7 @@ a listing of it names.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -24,6 +25,7 @@ REPORT_PAGE = "report/report.html"
 TAIL_BYTES = 256 * 2**10
 """Bytes of a log that are shown: its end."""
 _MOST_FILES = 500
+_NAME = re.compile(r"[\w-][\w.-]{0,99}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class RunFolder:
         """The folder of this name, if it is that of the run; the record is not asked."""
         root = home.runs / name
         found = cls(root)
-        inside = root.parent == home.runs and name not in {"", ".", ".."} and not root.is_symlink()
+        inside = _NAME.fullmatch(name) is not None and not root.is_symlink()
         return found if inside and read_mapping(root / BEGUN).get("run_id") == run_id else None
 
     @property

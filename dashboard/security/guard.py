@@ -4,22 +4,21 @@ person may send, and the headers of every answer."""
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request, cookie_parser
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.security.audit import note
 from dashboard.security.people import Person, Role, Roles, is_name
 from dashboard.security.sessions import Sessions
 from model.errors import Forbidden, GlocalError, Overloaded, TooLarge, Unauthorized
 from serving.gateway.keys import KeyFile
 from serving.gateway.keys import Scope as KeyScope
-from serving.gateway.problems import problem_response
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -119,12 +118,14 @@ class Guard:
         keys: The API keys of the endpoint; the scope `caller` is a viewer here.
         hosts: Hosts, with their ports, beside this machine's own names.
         proxy: The proxy that signs people in, if there is one.
+        refuse: The answer to a request that is refused.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
+        refuse: Callable[[Request, GlocalError], Response],
         cookie: str,
         sessions: Sessions,
         keys: KeyFile,
@@ -132,7 +133,7 @@ class Guard:
         proxy: Proxy | None = None,
     ) -> None:
         self._app, self._cookie, self._sessions, self._keys = app, cookie, sessions, keys
-        self._hosts, self._proxy = frozenset(hosts), proxy
+        self._hosts, self._proxy, self._refuse = frozenset(hosts), proxy, refuse
         self._under_way = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -161,9 +162,7 @@ class Guard:
             if person is not None and self._under_way[person.name] >= AT_ONCE:
                 raise Overloaded(f"{person.name} has {AT_ONCE} requests under way.", "Close some pages, or wait a moment.")
         except GlocalError as error:
-            if error.http_status in {401, 403}:
-                note(Request(scope), f"refused {error.http_status}")
-            await problem_response(error, "")(scope, receive, protected)
+            await self._refuse(Request(scope), error)(scope, receive, protected)
             return
         name = person.name if person else ""
         self._under_way[name] += 1

@@ -21,8 +21,10 @@ _PENDING_S = 600
 class PendingSignIn(SessionMiddleware):
     """A signed cookie that holds what a sign-in has begun with, until the provider sends the person back."""
 
-    def __init__(self, app: ASGIApp, secret: str) -> None:
-        super().__init__(app, secret, session_cookie="glocal_oidc", max_age=_PENDING_S, path="/oidc", same_site="lax")
+    def __init__(self, app: ASGIApp, secret: str, *, secure: bool) -> None:
+        super().__init__(
+            app, secret, session_cookie="glocal_oidc", max_age=_PENDING_S, path="/oidc", same_site="lax", https_only=secure
+        )
 
 
 class Provider:

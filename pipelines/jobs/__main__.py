@@ -32,7 +32,6 @@ def main() -> None:
     """Do the job of a folder, and write how it ended. A signal ends it without an end, which is then said to be killed."""
     folder, environment = Path(sys.argv[1]), Environment()
     prepare_process(environment.home)
-    claim(environment.home)
     told = _Told(folder)
     try:
         with ended_by_signals():
@@ -63,6 +62,7 @@ def _note(save: Callable[[], None]) -> None:
 
 def _done(folder: Path, environment: Environment, told: "_Told") -> Outcome:
     """Do the job when it is its turn."""
+    claim(environment.home)
     record = JobRecord.load(folder / RECORD)
     kind = KINDS[record.kind]
     with contextlib.suppress(OSError):

@@ -38,6 +38,8 @@ _KEY = re.compile(r"[0-9a-f]{16}")
 _REMEDY = "Ask for it again."
 _LOCK_S, _END_S = 10.0, 20.0
 """Seconds to wait for another one to be begun, and for one to end."""
+_AGAIN = ("failed", "killed")
+"""States after which the same job may be begun anew."""
 JobState = Literal["running", EndState, "killed"]
 
 
@@ -194,7 +196,7 @@ def begin_job(
     )
     with hold(root / _LOCK, wait_s=_LOCK_S, busy="Another job is being asked for."):
         known = _with_key(root, asked.kind, key)
-        if known is not None and known.state not in {"failed", "killed"}:
+        if known is not None and known.state not in _AGAIN:
             return _same(known, record)
         refuse_beside(home, asked.kind.group)
         _tidy(root, asked.kind.group)
@@ -305,8 +307,12 @@ def _same(known: Job, record: JobRecord) -> Job:
 
 
 def _with_key(root: Path, kind: Kind[Any], key: str) -> Job | None:
-    newest = max((each for each in root.glob(f"*-{kind.name}-{key}") if (each / RECORD).is_file()), default=None)
-    return _read(newest) if newest else None
+    """The job of a key: the newest that did not fail, whatever the clock said, else the newest; None if none can be read."""
+    found = list[Job]()
+    for folder in root.glob(f"*-{kind.name}-{key}"):
+        with contextlib.suppress(GlocalError):
+            found.append(_read(folder))
+    return max(found, key=lambda job: (job.state not in _AGAIN, job.id), default=None)
 
 
 def _key_of(asked: Asked) -> str:

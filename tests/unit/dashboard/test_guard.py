@@ -59,6 +59,20 @@ def test_every_change_wants_the_form_of_its_session(environment):
             assert answer.status_code == 403, (path, method)
 
 
+def test_a_viewer_changes_nothing_of_runs_models_and_data(environment):
+    """On its pages and with a key: what a viewer may send is listed here."""
+    may = {"/leave", "/health/look", "/try", "/try/corrections", "/models/lineage"}
+    may |= {f"/data/{{reference}}/{looked}" for looked in ("alike", "look-alikes", "diff")}
+    viewer = Browser(environment, role=Role.VIEWER)
+    _, secret = create_key(environment.home.serve, "robot", [Scope.CALLER])
+    for path, method in addresses(viewer.app):
+        if method in UNSAFE and path not in may:
+            headers = {"Origin": ADDRESS, "X-CSRF-Token": viewer.csrf, "Accept": "text/html"}
+            assert viewer.client.request(method, filled(path), headers=headers).status_code == 403, (path, method)
+            with_key = {"Authorization": f"Bearer {secret}"}
+            assert viewer.client.request(method, filled(path), headers=with_key).status_code == 403, (path, method)
+
+
 def test_no_change_is_made_for_another_sites_page(environment):
     browser = Browser(environment)
     for headers in (
