@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 import time
 from datetime import UTC, datetime
 
@@ -20,6 +19,7 @@ from pipelines.queue.again import again
 from pipelines.queue.orders import OPEN, cancel, order_state, orders, submit
 from pipelines.queue.preview import preview
 from pipelines.queue.schedules import add_schedule, pause_schedule, schedules
+from pipelines.queue.stored import StoredOrder
 from pipelines.queue.worker import end_worker, ensure_worker, find_worker
 from pipelines.step_reasons import step_reasons
 from serving.processes import wait_until
@@ -188,33 +188,28 @@ def test_a_killed_worker_leaves_nothing_running_and_another_one_goes_on_with_wha
     assert sum(run.order == "under-way" for run in runs.runs()) == 1
 
 
-def lost(file):
-    """What a program leaves of an order that is killed before the order is in huey's database."""
-    with sqlite3.connect(file) as database:
-        database.execute("delete from task")
-    database.close()
-
-
 DAMAGES = {
-    "lost": lost,
     "removed": lambda file: file.unlink(),
     "emptied": lambda file: os.truncate(file, 0),
     "overwritten": lambda file: file.write_bytes(b"x" * 10_000),
 }
+"""What becomes of the queue's database under the worker that has it open."""
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_queued_is_executed_whatever_becomes_of_the_queues_database(environment, empty, damage):
-    worker, tasks = ensure_worker(environment), environment.home.queue.tasks
-    os.kill(worker.pid, signal.SIGSTOP)
-    DAMAGES[damage](tasks)
-    order(environment, f"{damage}-before", empty)
-    DAMAGES[damage](tasks)
-    order(environment, f"{damage}-after", empty)
-    os.kill(worker.pid, signal.SIGCONT)
-    for each in ("before", "after"):
-        wait_for(environment, f"{damage}-{each}", "failed", deadline_s=60)
-    assert find_worker(environment.home) == worker
+def test_what_is_queued_is_executed_whatever_becomes_of_the_queues_database(environment, tmp_path):
+    worker, home = ensure_worker(environment), environment.home
+    assert wait_until(home.queue.tasks.is_file, deadline_s=60)
+    source = tmp_path / "gone"
+    source.mkdir()
+    for name, damage in DAMAGES.items():
+        damage(home.queue.tasks)
+        order(environment, name, source)
+        assert wait_until(lambda name=name: order_state(environment, name).state != "queued", deadline_s=60), name
+    killed = Order(id="killed-before-it-was-there", source=str(source), user="ann")
+    StoredOrder(home.queue.orders / killed.id).create(killed)
+    home.queue.worker.write_text("{")
+    assert wait_until(lambda: order_state(environment, killed.id).state != "queued", deadline_s=300)
+    assert wait_until(lambda: find_worker(home) == worker, deadline_s=60)
 
 
 def test_a_schedule_orders_at_its_minute_and_who_added_it_is_recorded(environment, empty):
