@@ -23,7 +23,7 @@ from pipelines.running import check_training, pipeline_arguments
 from pipelines.step_reasons import ALWAYS, SECTIONS, STEPS, Inputs, last_training, why_not_cached
 
 WAITING = 4
-"""Plans of this process that are made or wait for their turn. One is made at a time: KFP takes a process and some seconds for it."""
+"""Plans of this process that are made or wait. One is made at a time: KFP takes a process and some seconds for it."""
 _room, _turn = BoundedSemaphore(WAITING), Lock()
 
 

@@ -205,7 +205,10 @@ def test_a_job_on_data_is_ended_by_a_person_and_a_change_of_what_serves_is_not(h
 
 def test_a_job_that_ends_while_the_disk_is_full_is_what_it_was_once_there_is_room(home, monkeypatch):
     """What it changed stays changed: it neither failed nor was it killed."""
-    job, full = home.dashboard.jobs / "20260101T000000000-end-challenge-0123456789abcdef", [OSError(28, "no room"), StorageFailed("x")]
+    job, full = (
+        home.dashboard.jobs / "20260101T000000000-end-challenge-0123456789abcdef",
+        [OSError(28, "no room"), StorageFailed("x")],
+    )
     job.mkdir(parents=True)
     record = {"kind": "end-challenge", "arguments": {"model": "drawn", "version": "2"}, "doing": "x", "by": "ana"}
     write_json(job / "job.json", {"format": 1, **record, "at": "2026-01-01T00:00:00Z"})
