@@ -204,12 +204,12 @@ def test_what_is_queued_is_executed_whatever_becomes_of_the_queues_database(envi
     for name, damage in DAMAGES.items():
         damage(home.queue.tasks)
         order(environment, name, source)
-        assert wait_until(lambda name=name: order_state(environment, name).state != "queued", deadline_s=60), name
+        assert wait_until(lambda name=name: order_state(environment, name).state != "queued", deadline_s=300), name
     killed = Order(id="killed-before-it-was-there", source=str(source), user="ann")
     StoredOrder(home.queue.orders / killed.id).create(killed)
     home.queue.worker.write_text("{")
     assert wait_until(lambda: order_state(environment, killed.id).state != "queued", deadline_s=300)
-    assert wait_until(lambda: find_worker(home) == worker, deadline_s=60)
+    assert wait_until(lambda: find_worker(home) == worker, deadline_s=300)
 
 
 def test_a_schedule_orders_at_its_minute_and_who_added_it_is_recorded(environment, empty):
