@@ -112,10 +112,7 @@ def _serve(announce: Callable[[str], None]) -> None:
             Thread(target=warm_up, args=(environment,), daemon=True).start()  # MLflow takes seconds to import
             made.state.is_stopping = lambda: server.should_exit
             announce(address)
-            try:
-                server.run([listening])
-            finally:
-                folder.state.unlink(missing_ok=True)
+            server.run([listening])  # ended by a signal it never returns: what the state says counts while the lock is held
 
 
 def _listening(environment: Environment) -> socket.socket:

@@ -67,9 +67,9 @@ def test_two_starts_at_once_are_one_dashboard_and_its_end_leaves_nothing(home):
     assert (code, error[0]) == (4, "Error: A dashboard of this home runs already, or is being started.")
     assert read_json(home.dashboard.state)["pid"] == pid
     assert call(home, "stop")[1] == "stopped"
-    assert not home.dashboard.state.exists()
     assert not is_held(home.dashboard.lock)
     assert call(home, "stop")[1] == "was not running"
+    assert call(home, "link")[0] == 5
 
 
 def test_a_killed_dashboard_is_no_longer_named_even_where_another_homes_has_its_port(home, tmp_path):
