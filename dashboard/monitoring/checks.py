@@ -110,6 +110,7 @@ def look_at_registry(environment: Environment) -> Found:
 def look_at_remote(environment: Environment) -> Found:
     """Where versions of data are pushed: a folder, or a bucket."""
     from model.data.importing.object_store import SCHEMES, check_reachable
+    from model.data.versions.pin import dataset_names
 
     address, store = environment.data_remote, environment.home.data
     if address.startswith(SCHEMES):
@@ -117,7 +118,7 @@ def look_at_remote(environment: Environment) -> Found:
         return Found("up", without_credentials(address))
     folder = Path(address).expanduser() if address else store.remote
     if not folder.is_dir():
-        if not store.repo.exists():
+        if not address and not dataset_names(store):
             return Found("off", "Nothing was imported here yet.", "The first import makes it.")
         raise StorageFailed(f"The folder {folder} is missing.", "Mount or restore it, or nothing can be imported.")
     if not os.access(folder, os.W_OK | os.X_OK):
