@@ -136,7 +136,8 @@ def test_a_run_whose_process_is_dead_is_shown_as_killed_and_recorded_as_that(bro
 
 def test_a_run_that_was_refused_its_data_leads_to_what_its_import_found(browser, home):
     runs, run_id, _ = make_run(home, "one")
-    runs.close(run_id, succeeded=False, headline="shop has 1 defect. Nothing was imported.", step="version")
+    runs.log(run_id, tags={"failed_step": "version", "error": "shop has 1 defect. Nothing was imported."})
+    runs.close(run_id, succeeded=False)
     assert "/findings" not in browser.get(f"/runs/{run_id}").text
     write_json(home.data.reports / "shop.json", {"defects": [{"kind": "damaged", "name": "a.jpg", "text": "It is damaged."}]})
     assert "/data/shop/findings?of=last" in browser.get(f"/runs/{run_id}").text
