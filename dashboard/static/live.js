@@ -115,6 +115,7 @@ function follow(address) {
   let soon = null;
   const later = (wait) => { soon ??= setTimeout(async () => { soon = null; await refresh(); }, wait); };
   stream = new EventSource(address);
+  const pulse = setInterval(() => { if (!document.hidden) later(0); }, 5000);  // a step may be silent for long
   stream.onopen = () => { if (!document.getElementById("stale").hidden) { setStale(false); later(0); } };
   stream.addEventListener("events", (message) => {
     heard = Date.now();
@@ -124,6 +125,7 @@ function follow(address) {
   });
   stream.addEventListener("end", async (message) => {
     stream.close();
+    clearInterval(pulse);
     stream = null;
     await refresh();
     say(`The run has ended: ${JSON.parse(message.data)}.`);
