@@ -74,7 +74,7 @@ def look_at_endpoint(environment: Environment) -> Found:
         raise status.fault
     parts = [
         Part("Gateway", status.gateway_pid is not None, f"process {status.gateway_pid}, {status.address}"),
-        Part(f"Server of models ({status.backend})", status.healthy, f"{status.memory_mb:.0f} MB with its workers"),
+        Part(f"Server of models ({status.backend})", status.healthy, f"{status.memory_mb:.0f} MiB with its workers"),
     ]
     for name, model in sorted(status.models.items()):
         for version in model.versions:

@@ -1,4 +1,4 @@
-"""Where the parts of a run's drawings stand: the graph of its steps, and when each was executed. The templates draw them as SVG."""
+"""Where the parts of a run's drawings stand: the graph of its steps, and when each was executed. Templates draw them as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

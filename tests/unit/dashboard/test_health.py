@@ -20,8 +20,8 @@ from dashboard.monitoring.disk import count_parts, measure
 from dashboard.monitoring.monitor import Monitor
 from dashboard.security.people import Role
 from model.claim import claim
-from model.environment import Environment
 from model.data.versions.repository import writing
+from model.environment import Environment
 from model.errors import GlocalError, InvalidInput, StorageFailed, Unavailable
 from model.files import read_json, write_json
 from model.home import Home
