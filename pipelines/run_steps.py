@@ -20,7 +20,7 @@ class Task(NamedTuple):
     """One task of a pipeline.
 
     Attributes:
-        name: Its name, which its step has as well.
+        name: The name that it is shown under, which its step has as well.
         after: Names of the tasks that it waits for, without those that another one of them waits for.
     """
 
@@ -147,9 +147,16 @@ def tasks_of(pipeline: Path) -> tuple[Task, ...]:
         with pipeline.open("rb") as file:
             whole = next(iter(yaml.load_all(file, _LOADER)))  # a safe loader; the second document is the cluster's
         after = dict(_dissolved(whole["root"]["dag"]["tasks"], whole["components"], ()))
+        shown = _shown_names(whole)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError, yaml.YAMLError):
         return ()
-    return tuple(Task(name, _direct(name, after)) for name in _sorted(after))
+    return tuple(Task(shown[name], tuple(shown[each] for each in _direct(name, after))) for name in _sorted(after))
+
+
+def _shown_names(pipeline: Mapping[str, Any]) -> dict[str, str]:
+    """The name that each task is shown under, by its name."""
+    dags = [pipeline["root"]["dag"], *(each["dag"] for each in pipeline["components"].values() if "dag" in each)]
+    return {name: task["taskInfo"]["name"] for dag in dags for name, task in dag["tasks"].items()}
 
 
 def _dissolved(
