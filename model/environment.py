@@ -54,11 +54,22 @@ class Environment(BaseSettings):
     code_revision: str = Field("", description="Revision of the code of the whole run; set by `glocal run`")
     user: str = Field("", description="Name of who acts, as the ledger of promotions shows it; empty: the login name")
     key: str = Field(
-        "", repr=False, description="API key of the operator who approves or refuses; empty: that of this home's owner"
+        "",
+        repr=False,
+        description="API key of the operator who approves or refuses, and for an endpoint that runs elsewhere; empty: that of this "
+        "home's owner",
     )
-    backend: Literal["torchserve", "litserve"] = Field(
-        "torchserve", description="Server of models behind the gateway; `glocal serve start` replaces another one that runs"
+    backend: Literal["torchserve", "litserve", "kubernetes"] = Field(
+        "torchserve",
+        description="Server of models behind the gateway; `glocal serve start` replaces another one that runs; `kubernetes`: "
+        "gateway and server are pods of a cluster, and this home promotes there",
     )
+    endpoint: str = Field("", description="Address of the endpoint, if it runs elsewhere; empty: the gateway of GLOCAL_HOME")
+    namespace: str = Field("glocal", description="Namespace of the pods that serve")
+    deployment: str = Field("glocal-serve", description="Deployment of the pods that serve")
+    rollout_s: float = Field(900, gt=0, description="Seconds in which all pods that serve must have come up with a version")
+    served: str = Field("", description="What a replica of the endpoint is to serve, as JSON; set in the pods that serve")
+    gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens at; counts when it is started")
     worker_memory_mb: int = Field(
         4096, ge=2048, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
     )
