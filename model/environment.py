@@ -56,8 +56,8 @@ class Environment(BaseSettings):
     key: str = Field(
         "",
         repr=False,
-        description="API key of the operator who approves or refuses, and for an endpoint that runs elsewhere; empty: that of this "
-        "home's owner",
+        description="API key of the operator who approves or refuses, and for an endpoint that runs elsewhere; "
+        "empty: that of this home's owner",
     )
     backend: Literal["torchserve", "litserve", "kubernetes"] = Field(
         "torchserve",

@@ -48,7 +48,9 @@ def fetch() -> None:
 
 
 @app.command()
-def serve(keys: Annotated[Path | None, typer.Option(help="File of the keys that admit callers, as serve/keys.json.")] = None) -> None:
+def serve(
+    keys: Annotated[Path | None, typer.Option(help="File of the keys that admit callers, as serve/keys.json.")] = None,
+) -> None:
     """Serve the declared versions until a signal ends it, or a part of the endpoint ends by itself."""
     environment, ended = Environment(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -29,7 +29,7 @@ _QUANTITY = {"oneOf": [{"type": "string"}, {"type": "number"}]}
 
 
 def strict(schema: Any) -> Any:
-    """A schema that takes no property that it does not name. Nothing more is known of an object whose fields are kept as they are."""
+    """A schema that takes no property that it does not name, but where the schema says that unknown ones are kept."""
     if isinstance(schema, list):
         return [strict(each) for each in schema]
     if not isinstance(schema, dict):
@@ -56,7 +56,7 @@ def needed(schema: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 def named(kind: str, group: str, version: str) -> str:
     """Name of a resource's file: kind, first part of the group, version."""
-    return "-".join(part for part in (kind.lower(), group.split(".")[0], version.lower()) if part) + ".json"
+    return "-".join(part for part in (kind.lower(), group.split(".", maxsplit=1)[0], version.lower()) if part) + ".json"
 
 
 def write_schemas(swagger: Path, crds: Path, out: Path) -> int:

@@ -62,7 +62,7 @@ def test_every_overlay_is_taken_by_the_api_server(cluster, applied, overlay):
     for name in named:
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     taken = cluster.kubectl(
-        "apply", "--server-side", "--validate=strict", "--dry-run=server", "--field-manager=people", "--force-conflicts", "-f", "-",
+        "apply", "--server-side", "--validate=strict", "--dry-run=server", "--field-manager=people", "--force-conflicts", "-f-",
         given=yaml.safe_dump_all(namespaced(documents)),
     )  # fmt: skip
     assert len(taken.stdout.splitlines()) == len(namespaced(documents))
@@ -77,7 +77,8 @@ def test_the_pods_are_admitted_by_the_restricted_standard(cluster, applied):
     root = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root", "namespace": NAMESPACE}}
     root["spec"] = {"containers": [{"name": "c", "image": "i:1", "securityContext": {"privileged": True}}]}
     refused = cluster.kubectl("apply", "-f", "-", given=json.dumps(root), check=False)
-    assert refused.returncode != 0 and "violates PodSecurity" in refused.stderr
+    assert refused.returncode != 0
+    assert "violates PodSecurity" in refused.stderr
 
 
 ALLOWED = {
@@ -102,7 +103,9 @@ def test_an_account_may_do_what_its_pod_does_and_nothing_else(cluster, applied, 
     def may(verb, what, namespace=NAMESPACE):
         resource, _, name = what.partition("/")
         subresource = name if what in {"pods/exec", "serviceaccounts/token"} else ""
-        group = {"deployments": "apps", "networkpolicies": "networking.k8s.io", "rolebindings": "rbac.authorization.k8s.io"}.get(resource, "")
+        group = {"deployments": "apps", "networkpolicies": "networking.k8s.io", "rolebindings": "rbac.authorization.k8s.io"}.get(
+            resource, ""
+        )
         asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource}
         asked["name"] = "" if subresource else name
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
@@ -125,11 +128,18 @@ def deployment(cluster, applied, tmp_path, monkeypatch):
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     own = [json.loads(json.dumps(each).replace('"namespace": "glocal"', f'"namespace": "{namespace}"')) for each in applied]
     kinds = {"Deployment", "ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Service"}
-    wanted = [each for each in namespaced(own, kinds) if each["kind"] != "Deployment" or each["metadata"]["name"] == "glocal-serve"]
+    wanted = [
+        each for each in namespaced(own, kinds) if each["kind"] != "Deployment" or each["metadata"]["name"] == "glocal-serve"
+    ]
     cluster.apply(*wanted)
     cluster.kubectl("scale", "deployment/glocal-serve", "--replicas=2", "-n", namespace)
     monkeypatch.setenv("KUBECONFIG", str(account(cluster, namespace, "glocal-dashboard")))
-    for name, value in {"BACKEND": "kubernetes", "NAMESPACE": namespace, "ENDPOINT": "http://127.0.0.1:9", "ROLLOUT_S": "20"}.items():
+    for name, value in {
+        "BACKEND": "kubernetes",
+        "NAMESPACE": namespace,
+        "ENDPOINT": "http://127.0.0.1:9",
+        "ROLLOUT_S": "20",
+    }.items():
         monkeypatch.setenv(f"GLOCAL_{name}", value)
     yield Promoting(cluster, namespace, Home(tmp_path / "home"), wanted)
     cluster.kubectl("delete", "deployment/glocal-serve", "-n", namespace, "--wait=false")
@@ -137,7 +147,7 @@ def deployment(cluster, applied, tmp_path, monkeypatch):
 
 def account(cluster, namespace, name):
     """A KUBECONFIG with a token of an account, as its pods have it."""
-    token = until(lambda: cluster.kubectl("create", "token", name, "-n", namespace, check=False).stdout.strip())
+    token = until(cluster.kubectl("create", "token", name, "-n", namespace, check=False).stdout.strip)
     return cluster.write_kubeconfig(f"{namespace}-{name}", token)
 
 
@@ -183,7 +193,8 @@ def test_a_version_is_rolled_out_and_is_held_by_every_pod_that_is_ready(cluster,
     with Node(cluster, only("1", "2")) as node, deployment.loading() as loading:
         assert deployment.held() == {}
         loading.load(deployment.stored("1"))
-        assert deployment.served() == {"photos": "1"} and deployment.held() == {"photos": ["1"]}
+        assert deployment.served() == {"photos": "1"}
+        assert deployment.held() == {"photos": ["1"]}
         (version,) = loading.held()["photos"]
         assert version.ready == 2
         loading.load(deployment.stored("2", seed=1))
@@ -197,18 +208,21 @@ def test_a_version_is_rolled_out_and_is_held_by_every_pod_that_is_ready(cluster,
 def test_while_a_version_does_not_come_up_the_one_before_serves_and_unloading_it_brings_that_back(cluster, deployment):
     with Node(cluster, only("1")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
-        with pytest.raises(Unavailable, match="endpoint ended with exit code 1. Version 2 does not answer golden query"):
+        with pytest.raises(Unavailable, match=r"endpoint ended with exit code 1\. Version 2 does not answer golden query"):
             loading.load(deployment.stored("2", seed=1))
         assert deployment.held() == {"photos": ["1"]}
         loading.unload("photos", "2")
-        assert deployment.served() == {"photos": "1"} and deployment.held() == {"photos": ["1"]}
+        assert deployment.served() == {"photos": "1"}
+        assert deployment.held() == {"photos": ["1"]}
         status = deployment.deployment()["status"]
         assert (status["replicas"], status["readyReplicas"], status["availableReplicas"]) == (2, 2, 2)
 
 
 def test_what_kubernetes_gives_up_is_given_up_before_the_own_patience_ends(cluster, deployment, monkeypatch):
     monkeypatch.setenv("GLOCAL_ROLLOUT_S", "500")
-    cluster.kubectl("patch", "deployment/glocal-serve", "-n", deployment.namespace, "-p", '{"spec": {"progressDeadlineSeconds": 5}}')
+    cluster.kubectl(
+        "patch", "deployment/glocal-serve", "-n", deployment.namespace, "-p", '{"spec": {"progressDeadlineSeconds": 5}}'
+    )
     with Node(cluster, only("1")), deployment.loading() as loading:
         with pytest.raises(Unavailable, match="Version 2 does not answer"):
             loading.load(deployment.stored("2", seed=1))
@@ -244,7 +258,8 @@ def test_applying_the_manifests_again_changes_nothing_of_what_serves_or_of_the_n
         before = deployment.deployment()
         cluster.apply(*deployment.documents)
         after = deployment.deployment()
-        assert after["spec"] == before["spec"] and deployment.served() == {"photos": "1"}
+        assert after["spec"] == before["spec"]
+        assert deployment.served() == {"photos": "1"}
 
 
 def test_two_that_promote_at_once_are_told_and_a_change_of_the_state_alone_is_none(cluster, deployment):
@@ -277,7 +292,10 @@ def test_two_that_promote_at_once_are_told_and_a_change_of_the_state_alone_is_no
 def test_another_home_does_not_promote_where_one_does_until_it_is_let(cluster, deployment, tmp_path):
     with Node(cluster, only("1", "2")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
-        with BACKEND.loading(Home(tmp_path / "other").serve) as others, pytest.raises(Conflict, match="Another GLOCAL_HOME promotes"):
+        with (
+            BACKEND.loading(Home(tmp_path / "other").serve) as others,
+            pytest.raises(Conflict, match="Another GLOCAL_HOME promotes"),
+        ):
             others.load(deployment.stored("2", seed=1))
         assert deployment.served() == {"photos": "1"}
         cluster.kubectl("annotate", "deployment/glocal-serve", "-n", deployment.namespace, f"{OWNER}-")
@@ -303,11 +321,13 @@ def test_an_api_server_that_is_started_again_during_a_rollout_is_waited_for(clus
         cluster.stop_apiserver()
         with pytest.raises(Unavailable, match="does not answer"):
             Workload.chosen().declared()
-        assert BACKEND.answers(deployment.home.serve) is False and BACKEND.state(deployment.home.serve).healthy is False
+        assert BACKEND.answers(deployment.home.serve) is False
+        assert BACKEND.state(deployment.home.serve).healthy is False
         cluster.start_apiserver()
         waits.set()
         rolling.join(120)
-        assert not rolling.is_alive() and deployment.held() == {"photos": ["2"]}
+        assert not rolling.is_alive()
+        assert deployment.held() == {"photos": ["2"]}
 
 
 def test_a_deployment_without_pods_is_not_waited_for_for_ever(cluster, deployment, monkeypatch):

@@ -1,7 +1,7 @@
 """A cluster for tests: a real API server with its controllers, and one node of ours that runs pods as processes of this machine.
 
-The tools lie in the folder KUBE_ASSETS, or on the path; `make kube-assets` builds them. A test that needs one that is not there is
-skipped, and says why.
+The tools lie in the folder KUBE_ASSETS, or on the path; `make kube-assets` builds them. A test that needs one which is not there
+is skipped, and says why.
 """
 
 import contextlib
@@ -59,8 +59,11 @@ class Cluster:
     def __init__(self, folder):
         self.folder, self.processes = folder, {}
         self.etcd, self.peer, self.port = free_port(), free_port(), free_port()
+        self.address = f"https://127.0.0.1:{self.port}"
         self.token = secrets.token_hex(16)
-        self.binaries = {name: asset(name) for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kustomize")}
+        self.binaries = {
+            name: asset(name) for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kustomize")
+        }
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokens.csv").write_text(f'{self.token},admin,admin,"system:masters"\n')
         key = rsa.generate_private_key(65537, 2048)
@@ -74,7 +77,7 @@ class Cluster:
         """A file by which a client signs in with a token."""
         named = {
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{self.port}", "insecure-skip-tls-verify": True}}],
+            "clusters": [{"name": "c", "cluster": {"server": self.address, "insecure-skip-tls-verify": True}}],
             "users": [{"name": "u", "user": {"token": token}}],
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         }  # fmt: skip
@@ -104,7 +107,8 @@ class Cluster:
 
     def start_apiserver(self):
         self.run(
-            "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self.etcd}", f"--secure-port={self.port}", "--bind-address=127.0.0.1",
+            "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self.etcd}", f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1",
             "--cert-dir=certs", "--token-auth-file=tokens.csv", "--authorization-mode=RBAC", "--service-account-key-file=sa.pub",
             "--service-account-signing-key-file=sa.key", "--service-account-issuer=https://cluster.test",
             "--service-cluster-ip-range=10.96.0.0/24", "--anonymous-auth=false", "--allow-privileged=false",
@@ -135,7 +139,9 @@ class Cluster:
 
     def kubectl(self, *arguments, given=None, check=True):
         command = [self.binaries["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments]
-        made = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(self.folder)})
+        made = subprocess.run(
+            command, input=given, capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(self.folder)}
+        )
         assert not check or made.returncode == 0, f"{arguments}: {made.stderr}"
         return made
 
@@ -159,7 +165,10 @@ class Node:
     def __init__(self, cluster, runs):
         self._cluster, self._runs, self.running, self._ended = cluster, runs, {}, threading.Event()
         self._http = httpx.Client(
-            base_url=f"https://127.0.0.1:{cluster.port}", verify=False, headers={"Authorization": f"Bearer {cluster.token}"}, timeout=10
+            base_url=cluster.address,
+            verify=False,
+            headers={"Authorization": f"Bearer {cluster.token}"},
+            timeout=10,
         )
         self._addresses = iter(range(2, 250))
         self._thread = threading.Thread(target=self._loop, daemon=True)
@@ -197,7 +206,12 @@ class Node:
                 self._http.request("DELETE", path, json={"gracePeriodSeconds": 0})
             elif uid not in self.running:
                 if "nodeName" not in pod["spec"]:
-                    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]}, "target": {"kind": "Node", "name": "node"}}
+                    binding = {
+                        "apiVersion": "v1",
+                        "kind": "Binding",
+                        "metadata": {"name": pod["metadata"]["name"]},
+                        "target": {"kind": "Node", "name": "node"},
+                    }
                     self._http.post(f"{path}/binding", json=binding)
                 self.running[uid] = self._runs(pod, f"{NETWORK}{next(self._addresses)}")
             else:
@@ -205,15 +219,29 @@ class Node:
 
     def _say(self, path, pod, running):
         ready, fault = running.ready(), running.fault()
-        container = {"name": pod["spec"]["containers"][0]["name"], "image": "i", "imageID": "i", "restartCount": 0, "ready": ready}
+        container = {
+            "name": pod["spec"]["containers"][0]["name"],
+            "image": "i",
+            "imageID": "i",
+            "restartCount": 0,
+            "ready": ready,
+        }
         container["state"] = {"terminated": {"exitCode": 1, "message": fault}} if fault else {"running": {}}
         flags = {"Ready": ready, "ContainersReady": ready, "PodScheduled": True, "Initialized": True}
         conditions = [{"type": key, "status": str(value)} for key, value in flags.items()]
-        status = {"phase": "Running", "podIP": running.address, "podIPs": [{"ip": running.address}], "conditions": conditions, "containerStatuses": [container]}
+        status = {
+            "phase": "Running",
+            "podIP": running.address,
+            "podIPs": [{"ip": running.address}],
+            "conditions": conditions,
+            "containerStatuses": [container],
+        }
         known = {each["type"]: each["status"] for each in pod["status"].get("conditions", ())}
         told = {each["type"]: each["status"] for each in conditions}
         if known != told or pod["status"].get("containerStatuses", [{}])[0].get("state", {}).keys() != container["state"].keys():
-            answer = self._http.patch(f"{path}/status", json={"status": status}, headers={"Content-Type": "application/strategic-merge-patch+json"})
+            answer = self._http.patch(
+                f"{path}/status", json={"status": status}, headers={"Content-Type": "application/strategic-merge-patch+json"}
+            )
             if not answer.is_success and answer.status_code != 404:
                 self.refused.append(answer.text)
 
@@ -240,7 +268,7 @@ class Said:
 
 
 class Replica:
-    """A pod of the endpoint whose containers are processes: `fetch` first, then `serve`, ready when its readiness probe says so."""
+    """A pod of the endpoint whose containers are processes: `fetch`, then `serve`; it is ready when its probe says so."""
 
     def __init__(self, pod, address, folder, environment):
         self.pod, self.address, self._folder = pod, address, folder / pod["metadata"]["name"]
@@ -285,12 +313,18 @@ class Replica:
 
 
 class Service:
-    """A Service of the cluster at a port of this machine: each connection goes to an address that its endpoint slices say is ready."""
+    """A Service of the cluster at a port of this machine: each connection goes to an address of its slices that is ready."""
 
     def __init__(self, cluster, namespace, name):
-        self._cluster, self._path = cluster, f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io/service-name={name}"
+        self._cluster, self._path = (
+            cluster,
+            f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io/service-name={name}",
+        )
         self._http = httpx.Client(
-            base_url=f"https://127.0.0.1:{cluster.port}", verify=False, headers={"Authorization": f"Bearer {cluster.token}"}, timeout=10
+            base_url=cluster.address,
+            verify=False,
+            headers={"Authorization": f"Bearer {cluster.token}"},
+            timeout=10,
         )
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"

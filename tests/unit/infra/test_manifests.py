@@ -90,7 +90,12 @@ def test_an_overlay_is_valid_by_the_schemas_of_kubernetes(documents):
 
 def test_a_field_that_there_is_not_and_a_value_of_another_kind_are_found():
     def said(**changes):
-        document = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80, **changes}]}}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "s"},
+            "spec": {"ports": [{"port": 80, **changes}]},
+        }
         return [each["msg"] for each in conform([document])["resources"]]
 
     assert said() == []
@@ -101,14 +106,19 @@ def test_a_field_that_there_is_not_and_a_value_of_another_kind_are_found():
 def test_no_container_is_root_or_may_become_it_or_writes_to_its_image(documents):
     for name, pod in pods(documents).items():
         settings = pod["securityContext"]
-        assert settings["runAsNonRoot"] and settings["runAsUser"] > 0 and settings["runAsGroup"] > 0, name
+        assert settings["runAsNonRoot"] is True, name
+        assert min(settings["runAsUser"], settings["runAsGroup"]) > 0, name
         assert settings["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & pod.keys(), name
         assert all(not {"hostPath"} & volume.keys() for volume in pod.get("volumes", ())), name
         assert all("sizeLimit" in volume["emptyDir"] for volume in pod.get("volumes", ()) if "emptyDir" in volume), name
     for name, each in containers(documents):
         settings = each["securityContext"]
-        assert settings == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}, name
+        assert settings == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
         assert not any(port.get("hostPort") for port in each.get("ports", ())), name
 
 
@@ -152,7 +162,8 @@ def test_only_who_promotes_has_a_token_of_the_cluster(documents):
 def test_each_kind_of_pod_has_an_account_of_its_own(documents):
     accounts = [pod["serviceAccountName"] for pod in pods(documents).values()]
     declared = {each["metadata"]["name"] for each in of(documents, "ServiceAccount")}
-    assert len(accounts) == len(set(accounts)) and set(accounts) <= declared
+    assert len(accounts) == len(set(accounts))
+    assert set(accounts) <= declared
 
 
 def test_whatever_is_not_let_in_or_out_is_denied(documents):
@@ -165,7 +176,9 @@ def test_whatever_is_not_let_in_or_out_is_denied(documents):
         assert any(selects(policy, each) for policy in denies), each
     for policy in policies:
         for rule in policy["spec"].get("ingress", ()) or ():
-            assert rule.get("from") and rule.get("ports") or policy["metadata"]["name"] == "glocal-training", policy["metadata"]["name"]
+            assert (rule.get("from") and rule.get("ports")) or policy["metadata"]["name"] == "glocal-training", policy[
+                "metadata"
+            ]["name"]
         for rule in policy["spec"].get("egress", ()) or ():
             assert rule.get("to") or rule.get("ports"), policy["metadata"]["name"]
 
@@ -228,7 +241,11 @@ def test_the_same_pod_runs_under_kserve():
         return re.sub("glocal-settings-[0-9a-z]+", "glocal-settings", yaml.safe_dump(spec))
 
     assert unnamed(spec("kserve")) == unnamed(spec("production"))
-    assert not [each for each in rendered("kserve") if each["kind"] in {"Deployment", "HorizontalPodAutoscaler"} and each["metadata"]["name"] == "glocal-serve"]
+    assert not [
+        each
+        for each in rendered("kserve")
+        if each["kind"] in {"Deployment", "HorizontalPodAutoscaler"} and each["metadata"]["name"] == "glocal-serve"
+    ]
 
 
 def test_a_namespace_that_others_share_is_not_closed_to_them():
@@ -242,4 +259,5 @@ def test_a_namespace_that_others_share_is_not_closed_to_them():
 def test_a_gpu_is_asked_for_and_its_node_chosen():
     pod = pods(rendered("gpu"))["glocal-serve"]
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert pod["tolerations"] and pod["nodeSelector"]
+    assert pod["tolerations"]
+    assert pod["nodeSelector"]
