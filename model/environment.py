@@ -64,7 +64,7 @@ class Environment(BaseSettings):
         description="Server of models behind the gateway; `glocal serve start` replaces another one that runs; `kubernetes`: "
         "gateway and server are pods of a cluster, and this home promotes there",
     )
-    endpoint: str = Field("", description="Address of the endpoint, if it runs elsewhere; empty: the gateway of GLOCAL_HOME")
+    endpoint: str = Field("", description="Address of the endpoint on the cluster, with `GLOCAL_BACKEND=kubernetes`")
     namespace: str = Field("glocal", description="Namespace of the pods that serve")
     deployment: str = Field("glocal-serve", description="Deployment of the pods that serve")
     rollout_s: float = Field(900, gt=0, description="Seconds in which all pods that serve must have come up with a version")
@@ -151,6 +151,11 @@ class Environment(BaseSettings):
     @classmethod
     def _upper(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
+
+    @property
+    def endpoint_elsewhere(self) -> str:
+        """Address of the endpoint, if it does not run in this home; else empty."""
+        return self.endpoint if self.backend == "kubernetes" else ""
 
     @property
     def milvus_credential(self) -> str:

@@ -42,8 +42,8 @@ def local_client(folder: ServeFolder, timeout_s: float = 60, *, address: str = "
         InvalidInput: The keys cannot be read.
     """
     environment = Environment()
-    if address or environment.endpoint:
-        return Client(address or environment.endpoint, environment.key or read_key(folder), timeout_s=timeout_s)
+    if address or environment.endpoint_elsewhere:
+        return Client(address or environment.endpoint_elsewhere, environment.key or read_key(folder), timeout_s=timeout_s)
     try:
         known = read_json(folder.gateway)
         port, host = int(known["port"]), str(known.get("host", LOOPBACK))

@@ -223,7 +223,7 @@ class Node:
             "name": pod["spec"]["containers"][0]["name"],
             "image": "i",
             "imageID": "i",
-            "restartCount": 0,
+            "restartCount": 2 if fault else 0,
             "ready": ready,
         }
         container["state"] = {"terminated": {"exitCode": 1, "message": fault}} if fault else {"running": {}}

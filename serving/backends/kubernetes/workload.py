@@ -12,7 +12,7 @@ from model.errors import Conflict, Forbidden, GlocalError, InvalidInput, NotFoun
 from model.schemas.declared import Declared, declared_text, read_declared
 
 if TYPE_CHECKING:
-    from kubernetes.client import V1Deployment, V1Pod
+    from kubernetes.client import V1ContainerStatus, V1Deployment, V1Pod
 
 SERVED = "glocal.io/served"
 """Annotation of the pods' template: what they are to serve, as `model.schemas.declared` writes it."""
@@ -23,6 +23,8 @@ _TIMES_S = (5, 30)
 """Seconds to connect to the API server, and to wait for its answer."""
 _PAUSE_S = 1.0
 _ATTEMPTS = 5
+_RESTARTS = 2
+"""Times that a container of a new pod is started again before the rollout is given up; Kubernetes itself would try on."""
 _LOOK = "Look at it: kubectl describe deployment {}, and the logs of its pods."
 
 
@@ -36,6 +38,7 @@ class Pod:
         ready: Whether its gateway says that a worker of every model answers.
         served: What it was told to serve.
         fault: Why a container of it does not run, as the kubelet says; empty if it does.
+        restarts: Times that one of its containers was started again.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Pod:
     ready: bool
     served: Declared
     fault: str
+    restarts: int
 
 
 class Workload:
@@ -117,7 +121,7 @@ class Workload:
                 if _is_complete(found):
                     return
                 state = _state(found)
-                if _is_given_up(found):
+                if _is_given_up(found) or self._keeps_failing(_declared(found)):
                     break
             except Unavailable as error:
                 state = error.headline
@@ -151,6 +155,10 @@ class Workload:
             self._apps.patch_namespaced_deployment(
                 self.name, self._namespace, patch, field_manager="glocal", _request_timeout=_TIMES_S
             )
+
+    def _keeps_failing(self, declared: Declared) -> bool:
+        """Whether a pod that was told this has been started again too often."""
+        return any(pod.fault and pod.restarts >= _RESTARTS and pod.served == declared for pod in self.pods())
 
     def _fault(self) -> str:
         """What the kubelet says of the first pod that does not run; empty if it says nothing."""
@@ -235,12 +243,18 @@ def _pod(found: "V1Pod") -> Pod:
     conditions = {each.type: each.status for each in found.status.conditions or ()}
     address = f"http://{found.status.pod_ip}:{GATEWAY_PORT}" if found.status.pod_ip else ""
     served = read_declared((found.metadata.annotations or {}).get(SERVED, ""))
-    return Pod(found.metadata.name, address, conditions.get("Ready") == "True", served, _fault_of(found))
+    restarts = max((each.restart_count for each in _containers(found)), default=0)
+    return Pod(found.metadata.name, address, conditions.get("Ready") == "True", served, _fault_of(found), restarts)
+
+
+def _containers(found: "V1Pod") -> Iterator["V1ContainerStatus"]:
+    yield from found.status.init_container_statuses or ()
+    yield from found.status.container_statuses or ()
 
 
 def _fault_of(found: "V1Pod") -> str:
     """Why a container does not run: what it said last, else why it is not started."""
-    for each in (*(found.status.init_container_statuses or ()), *(found.status.container_statuses or ())):
+    for each in _containers(found):
         ended = each.state.terminated or (each.last_state and each.last_state.terminated)
         if ended is not None and ended.exit_code:
             return f"{each.name} ended with exit code {ended.exit_code}. {(ended.message or '').strip()[-300:]}".strip()

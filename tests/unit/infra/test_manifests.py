@@ -14,7 +14,7 @@ from tests.support.cluster import asset
 ROOT = Path(__file__).parents[3] / "infra" / "kubernetes"
 OVERLAYS = sorted(folder.name for folder in (ROOT / "overlays").iterdir())
 OURS = {"app.kubernetes.io/part-of": "glocal"}
-TRAINING = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+TRAINING = {"jobset.sigs.k8s.io/jobset-name": "trainer"}
 STEP = {"pipelines.kubeflow.org/v2_component": "true"}
 
 
