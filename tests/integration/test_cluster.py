@@ -1,10 +1,8 @@
 """The manifests at a real API server, with its controllers, and the adapter that promotes there."""
 
 import json
-import subprocess
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import yaml
@@ -17,11 +15,10 @@ from serving.backends.kubernetes.backend import BACKEND
 from serving.backends.kubernetes.loading import KubernetesLoading
 from serving.backends.kubernetes.workload import OWNER, SERVED, Workload
 from serving.backends.port import Stored
-from tests.support.cluster import ASSETS, Cluster, Node, Said, asset, until
+from tests.support.cluster import ASSETS, Cluster, Node, Said, rendered, until
 from tests.support.releases import make_release
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-ROOT = Path(__file__).parents[2] / "infra" / "kubernetes"
 NAMESPACE = "glocal"
 
 
@@ -32,11 +29,6 @@ def cluster(tmp_path_factory):
         yield made.start()
     finally:
         made.stop()
-
-
-def rendered(overlay):
-    made = subprocess.run([asset("kustomize"), "build", ROOT / "overlays" / overlay], capture_output=True, text=True, check=True)
-    return [each for each in yaml.safe_load_all(made.stdout) if each]
 
 
 def namespaced(documents, kinds=None):
@@ -75,7 +67,7 @@ def test_the_pods_are_admitted_by_the_restricted_standard(cluster, applied):
         label = f"app.kubernetes.io/name={name}"
         until(lambda label=label: cluster.get("pods", "-n", NAMESPACE, "-l", label)["items"], what=f"No pod of {name} was made.")
     root = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root", "namespace": NAMESPACE}}
-    root["spec"] = {"containers": [{"name": "c", "image": "i:1", "securityContext": {"privileged": True}}]}
+    root["spec"] = {"containers": [{"name": "c", "image": "i:1"}]}
     refused = cluster.kubectl("apply", "-f", "-", given=json.dumps(root), check=False)
     assert refused.returncode != 0
     assert "violates PodSecurity" in refused.stderr
@@ -133,7 +125,7 @@ def deployment(cluster, applied, tmp_path, monkeypatch):
     ]
     cluster.apply(*wanted)
     cluster.kubectl("scale", "deployment/glocal-serve", "--replicas=2", "-n", namespace)
-    monkeypatch.setenv("KUBECONFIG", str(account(cluster, namespace, "glocal-dashboard")))
+    monkeypatch.setenv("KUBECONFIG", str(cluster.account(namespace, "glocal-dashboard")))
     for name, value in {
         "BACKEND": "kubernetes",
         "NAMESPACE": namespace,
@@ -143,12 +135,6 @@ def deployment(cluster, applied, tmp_path, monkeypatch):
         monkeypatch.setenv(f"GLOCAL_{name}", value)
     yield Promoting(cluster, namespace, Home(tmp_path / "home"), wanted)
     cluster.kubectl("delete", "deployment/glocal-serve", "-n", namespace, "--wait=false")
-
-
-def account(cluster, namespace, name):
-    """A KUBECONFIG with a token of an account, as its pods have it."""
-    token = until(cluster.kubectl("create", "token", name, "-n", namespace, check=False).stdout.strip)
-    return cluster.write_kubeconfig(f"{namespace}-{name}", token)
 
 
 class Promoting:

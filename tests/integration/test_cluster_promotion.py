@@ -7,15 +7,16 @@ commands, gateway and TorchServe of each pod, and the probe by which a pod is re
 import os
 import shutil
 import signal
-import subprocess
+import threading
+from datetime import UTC, datetime
 
 import pytest
-import yaml
 
 from model.config import ServeConfig
 from model.errors import GlocalError, Unavailable
 from model.files import read_json
 from model.home import Home
+from model.schemas.challenge import Challenge
 from serving import server
 from serving.challenging import start_challenge, stop_challenge
 from serving.gateway.keys import Scope, create_key
@@ -23,8 +24,7 @@ from serving.local import local_client
 from serving.promotion import smoke
 from serving.reconcile import start_server
 from serving.registry.models import Registry
-from tests.integration.test_cluster import ROOT, account
-from tests.support.cluster import Cluster, Node, Replica, Service, asset, until
+from tests.support.cluster import Cluster, Node, Replica, Service, rendered, until
 from tests.support.promotions import make_releases, register, to
 from tests.support.records import promotions
 from tests.support.releases import draw_image
@@ -53,7 +53,7 @@ def place(cluster, tmp_path_factory):
         register(release, home, folder / f"evidence-{number}")
     _, key = create_key(home.serve, "promoter", [Scope.CALLER, Scope.OPERATOR])
     shutil.copy(home.serve.keys, folder / "keys.json")
-    documents = [each for each in yaml.safe_load_all(build("gpu")) if each]
+    documents = rendered("gpu")
     kinds = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Service")
     for kind in kinds:
         cluster.apply(*[each for each in documents if each["kind"] == kind])
@@ -73,16 +73,10 @@ def place(cluster, tmp_path_factory):
         settings = {"BACKEND": "kubernetes", "NAMESPACE": NAMESPACE, "ENDPOINT": service.address, "KEY": key, "ROLLOUT_S": "150"}
         for name, value in settings.items():
             patch.setenv(f"GLOCAL_{name}", value)
-        patch.setenv("KUBECONFIG", str(account(cluster, NAMESPACE, "glocal-dashboard")))
+        patch.setenv("KUBECONFIG", str(cluster.account(NAMESPACE, "glocal-dashboard")))
         with Node(cluster, runs) as node:
             yield Place(home, releases, service, node, started)
         service.close()
-
-
-def build(overlay):
-    return subprocess.run(
-        [asset("kustomize"), "build", ROOT / "overlays" / overlay], capture_output=True, text=True, check=True
-    ).stdout
 
 
 class Place:
@@ -129,8 +123,6 @@ def test_a_promotion_is_a_rollout_and_what_fails_in_a_pod_is_taken_back(cluster,
 @pytest.mark.timeout(600)
 def test_no_call_fails_while_versions_change(cluster, place):
     to(place.home, "1", NAME)
-    import threading
-
     answered, ended = [], threading.Event()
 
     def ask():
@@ -156,10 +148,6 @@ def test_no_call_fails_while_versions_change(cluster, place):
 @pytest.mark.timeout(600)
 def test_a_challenger_runs_beside_the_champion_in_the_same_pod_and_is_ended(cluster, place):
     to(place.home, "2", NAME)
-    from datetime import UTC, datetime
-
-    from model.schemas.challenge import Challenge
-
     terms = Challenge(mode="canary", share=1.0, started=datetime.now(UTC))
     tried = start_challenge("1", terms, home=place.home, tracking_uri=place.home.tracking_uri, name=NAME)
     assert tried.ready

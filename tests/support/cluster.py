@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -53,6 +54,14 @@ def free_port():
         return bound.getsockname()[1]
 
 
+def rendered(overlay):
+    """The documents of an overlay."""
+    folder = ROOT / "infra" / "kubernetes" / "overlays" / overlay
+    made = subprocess.run([asset("kustomize"), "build", folder], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    return [each for each in yaml.safe_load_all(made.stdout) if each]
+
+
 class Cluster:
     """etcd, kube-apiserver and kube-controller-manager, each a process, all state in one folder."""
 
@@ -85,6 +94,11 @@ class Cluster:
         file.write_text(json.dumps(named))
         return file
 
+    def account(self, namespace, name):
+        """A KUBECONFIG with a token of an account, as its pods have it."""
+        token = until(self.kubectl("create", "token", name, "-n", namespace, check=False).stdout.strip)
+        return self.write_kubeconfig(f"{namespace}-{name}", token)
+
     def run(self, name, *arguments):
         log = (self.folder / f"{name}.log").open("ab")
         command = [self.binaries[name], *arguments]
@@ -111,7 +125,7 @@ class Cluster:
             "--bind-address=127.0.0.1",
             "--cert-dir=certs", "--token-auth-file=tokens.csv", "--authorization-mode=RBAC", "--service-account-key-file=sa.pub",
             "--service-account-signing-key-file=sa.key", "--service-account-issuer=https://cluster.test",
-            "--service-cluster-ip-range=10.96.0.0/24", "--anonymous-auth=false", "--allow-privileged=false",
+            "--service-cluster-ip-range=10.96.0.0/24", "--anonymous-auth=false", "--advertise-address=10.77.0.1",
         )  # fmt: skip
         until(self.answers, within=120, what=f"see {self.folder}/kube-apiserver.log")
 
@@ -172,7 +186,7 @@ class Node:
         )
         self._addresses = iter(range(2, 250))
         self._thread = threading.Thread(target=self._loop, daemon=True)
-        self.refused = []
+        self._ending, self.refused = {}, []
 
     def __enter__(self):
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}}
@@ -183,8 +197,10 @@ class Node:
     def __exit__(self, *_):
         self._ended.set()
         self._thread.join(30)
-        for each in self.running.values():
-            each.end()
+        for uid in list(self.running):
+            self._end(uid)
+        for thread, _ in self._ending.values():
+            thread.join(90)
 
     def _loop(self):
         while not self._ended.wait(0.2):
@@ -197,13 +213,16 @@ class Node:
             return
         found = {each["metadata"]["uid"]: each for each in answer.json()["items"]}
         for uid in [uid for uid in self.running if uid not in found]:
-            self.running.pop(uid).end()
+            self._end(uid)
+        for uid in [uid for uid, (thread, path) in self._ending.items() if not thread.is_alive()]:
+            _, path = self._ending.pop(uid)
+            if path:
+                self._http.request("DELETE", path, json={"gracePeriodSeconds": 0})
         for uid, pod in found.items():
             path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
             if "deletionTimestamp" in pod["metadata"]:
-                if uid in self.running:
-                    self.running.pop(uid).end()
-                self._http.request("DELETE", path, json={"gracePeriodSeconds": 0})
+                if uid not in self._ending:
+                    self._end(uid, path)
             elif uid not in self.running:
                 if "nodeName" not in pod["spec"]:
                     binding = {
@@ -216,6 +235,13 @@ class Node:
                 self.running[uid] = self._runs(pod, f"{NETWORK}{next(self._addresses)}")
             else:
                 self._say(path, pod, self.running[uid])
+
+    def _end(self, uid, path=""):
+        """End a pod, which may take as long as its container wants; then it is gone from the API server."""
+        running = self.running.pop(uid, None)
+        thread = threading.Thread(target=running.end if running else lambda: None, daemon=True)
+        thread.start()
+        self._ending[uid] = thread, path
 
     def _say(self, path, pod, running):
         ready, fault = running.ready(), running.fault()
@@ -276,6 +302,7 @@ class Replica:
         subprocess.run(["ip", "address", "replace", f"{address}/32", "dev", "lo"], check=True)
         spec = pod["spec"]
         self._commands = [each["command"] for each in (*spec["initContainers"], *spec["containers"])]
+        self._drain = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         self._probe = spec["containers"][0]["readinessProbe"]["httpGet"]["path"]
         served = pod["metadata"].get("annotations", {}).get("glocal.io/served", "")
         own = {"GLOCAL_HOME": str(self._folder / "home"), "GLOCAL_GATEWAY_HOST": address, "GLOCAL_SERVED": served}
@@ -307,6 +334,7 @@ class Replica:
 
     def end(self):
         if self._process is not None and self._process.poll() is None:
+            time.sleep(self._drain)
             self._process.terminate()
         self._thread.join(60)
         subprocess.run(["ip", "address", "delete", f"{self.address}/32", "dev", "lo"], check=False)

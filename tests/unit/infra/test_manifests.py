@@ -9,20 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support import cluster
 from tests.support.cluster import asset
 
 ROOT = Path(__file__).parents[3] / "infra" / "kubernetes"
 OVERLAYS = sorted(folder.name for folder in (ROOT / "overlays").iterdir())
-OURS = {"app.kubernetes.io/part-of": "glocal"}
+rendered = cache(cluster.rendered)
 TRAINING = {"jobset.sigs.k8s.io/jobset-name": "trainer"}
 STEP = {"pipelines.kubeflow.org/v2_component": "true"}
-
-
-@cache
-def rendered(overlay):
-    made = subprocess.run([asset("kustomize"), "build", ROOT / "overlays" / overlay], capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    return [each for each in yaml.safe_load_all(made.stdout) if each]
 
 
 @pytest.fixture(params=OVERLAYS)
