@@ -65,7 +65,9 @@ class Environment(BaseSettings):
         "gateway and server are pods of a cluster, and this home promotes there",
     )
     endpoint: str = Field("", description="Address of the endpoint on the cluster, with `GLOCAL_BACKEND=kubernetes`")
-    namespace: str = Field("glocal", description="Namespace of the pods that serve")
+    namespace: str = Field(
+        "", description="Namespace of the pods that serve; empty: that of this pod, else the one that `KUBECONFIG` names"
+    )
     deployment: str = Field("glocal-serve", description="Deployment of the pods that serve")
     rollout_s: float = Field(900, gt=0, description="Seconds in which all pods that serve must have come up with a version")
     served: str = Field("", description="What a replica of the endpoint is to serve, as JSON; set in the pods that serve")

@@ -75,7 +75,15 @@ def test_the_pods_are_admitted_by_the_restricted_standard(cluster, applied):
 
 ALLOWED = {
     "glocal-dashboard": [("get", "deployments/glocal-serve"), ("patch", "deployments/glocal-serve"), ("list", "pods")],
-    "glocal-steps": [("get", "deployments/glocal-serve"), ("patch", "deployments/glocal-serve"), ("list", "pods")],
+    "glocal-steps": [
+        ("get", "deployments/glocal-serve"),
+        ("patch", "deployments/glocal-serve"),
+        ("list", "pods"),
+        ("get", "pods"),
+        ("get", "secrets/mlpipeline-minio-artifact"),
+        ("create", "trainjobs"),
+        ("create", "workflowtaskresults"),
+    ],
     "glocal-serve": [],
     "glocal-tracking": [],
     "glocal-database": [],
@@ -86,6 +94,7 @@ TRIED = [
     ("patch", "deployments/glocal-tracking"), ("delete", "deployments/glocal-serve"), ("create", "deployments"),
     ("list", "deployments"), ("get", "secrets"), ("list", "secrets"), ("get", "secrets/glocal-endpoint-keys"), ("get", "pods"),
     ("create", "pods"), ("create", "pods/exec"), ("delete", "pods"), ("get", "configmaps"), ("create", "serviceaccounts/token"),
+    ("get", "secrets/mlpipeline-minio-artifact"), ("create", "trainjobs"), ("create", "workflowtaskresults"),
     ("update", "networkpolicies"), ("create", "rolebindings"), ("get", "nodes"), ("impersonate", "users"),
 ]  # fmt: skip
 
@@ -95,9 +104,13 @@ def test_an_account_may_do_what_its_pod_does_and_nothing_else(cluster, applied, 
     def may(verb, what, namespace=NAMESPACE):
         resource, _, name = what.partition("/")
         subresource = name if what in {"pods/exec", "serviceaccounts/token"} else ""
-        group = {"deployments": "apps", "networkpolicies": "networking.k8s.io", "rolebindings": "rbac.authorization.k8s.io"}.get(
-            resource, ""
-        )
+        group = {
+            "deployments": "apps",
+            "networkpolicies": "networking.k8s.io",
+            "rolebindings": "rbac.authorization.k8s.io",
+            "trainjobs": "trainer.kubeflow.org",
+            "workflowtaskresults": "argoproj.io",
+        }.get(resource, "")
         asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource}
         asked["name"] = "" if subresource else name
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
@@ -106,7 +119,7 @@ def test_an_account_may_do_what_its_pod_does_and_nothing_else(cluster, applied, 
         answer = cluster.kubectl("create", "-f", "-", "-o", "json", given=json.dumps(review))
         return json.loads(answer.stdout)["status"]["allowed"]
 
-    assert [each for each in TRIED if may(*each)] == ALLOWED[account]
+    assert {each for each in TRIED if may(*each)} == set(ALLOWED[account])
     assert not any(may(*each, namespace="kube-system") for each in ALLOWED[account])
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.environment import Environment
@@ -25,6 +26,7 @@ _PAUSE_S = 1.0
 _ATTEMPTS = 5
 _RESTARTS = 2
 """Times that a container of a new pod is started again before the rollout is given up; Kubernetes itself would try on."""
+_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LOOK = "Look at it: kubectl describe deployment {}, and the logs of its pods."
 
 
@@ -53,14 +55,14 @@ class Workload:
     """The Deployment.
 
     Args:
-        namespace: Its namespace.
+        namespace: Its namespace; empty: that of this pod, or of KUBECONFIG.
         name: Its name.
         wait_s: Seconds that a rollout may take.
     """
 
     def __init__(self, namespace: str, name: str, *, wait_s: float) -> None:
-        self.name, self._namespace, self._wait_s = name, namespace, wait_s
-        self._apps, self._core = _apis()
+        self._apps, self._core, own = _apis()
+        self.name, self._namespace, self._wait_s = name, namespace or own, wait_s
 
     @classmethod
     def chosen(cls) -> "Workload":
@@ -168,21 +170,23 @@ class Workload:
             return ""
 
 
-def _apis() -> tuple[Any, Any]:
-    """The two parts of the API that are used, as the pod's account, or as KUBECONFIG says."""
+def _apis() -> tuple[Any, Any, str]:
+    """The two parts of the API that are used, as the pod's account or as KUBECONFIG says, and the namespace of either."""
     from kubernetes import client, config
 
     settings = client.Configuration()
     try:
         config.load_incluster_config(settings)
+        namespace = _NAMESPACE.read_text(encoding="utf-8").strip()
     except config.ConfigException:
         try:
             config.load_kube_config(client_configuration=settings)
+            namespace = config.list_kube_config_contexts()[1]["context"].get("namespace", "default")
         except (config.ConfigException, OSError) as error:
             raise InvalidInput("No cluster is known.", "Set KUBECONFIG, or run in a pod with an account.") from error
     settings.retries = False  # what is worth a further attempt is tried again here
     api = client.ApiClient(settings)
-    return client.AppsV1Api(api), client.CoreV1Api(api)
+    return client.AppsV1Api(api), client.CoreV1Api(api), namespace
 
 
 @contextmanager
