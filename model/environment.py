@@ -49,6 +49,15 @@ class Environment(BaseSettings):
     milvus_token_file: Path | None = Field(
         None, description="File that holds this token instead, as a mounted secret; so workers get it, whose environment has none"
     )
+    data_git: str = Field(
+        "",
+        description="Address of the git repository in which several machines keep the data versions' names; empty: on this machine",
+    )
+    runner: Literal["local", "docker", "kubeflow"] = Field(
+        "local", description="Where runs are executed: processes here, containers here, or a cluster; as `glocal run --runner`"
+    )
+    kubeflow_run: str = Field("", description="Run in Kubeflow that the steps of this process belong to; set in their pods")
+    kubeflow_workflow: str = Field("", description="Name of its workflow in Kubernetes; set in the pods of steps")
     run_id: str = Field("", description="MLflow run that the steps of this process belong to; set by `glocal run`")
     run_folder: Path | None = Field(None, description="Folder of the run's logs and reports; set by `glocal run`")
     code_revision: str = Field("", description="Revision of the code of the whole run; set by `glocal run`")
@@ -72,6 +81,9 @@ class Environment(BaseSettings):
     rollout_s: float = Field(900, gt=0, description="Seconds in which all pods that serve must have come up with a version")
     served: str = Field("", description="What a replica of the endpoint is to serve, as JSON; set in the pods that serve")
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens at; counts when it is started")
+    gateway_port: int = Field(
+        0, ge=0, le=65535, description="Port that it listens at; 0: that of its last start, else 8080, or a free one"
+    )
     worker_memory_mb: int = Field(
         4096, ge=2048, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
     )

@@ -64,7 +64,7 @@ def place(cluster, tmp_path_factory):
     started = []
 
     def runs(pod, address):
-        command = pod["spec"]["containers"][0]["command"]
+        command = pod["spec"]["containers"][0]["args"]
         command[command.index("--keys") + 1] = str(folder / "keys.json")
         started.append(Replica(pod, address, folder / "pods", pods))
         return started[-1]

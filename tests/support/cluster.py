@@ -301,7 +301,7 @@ class Replica:
         self._folder.mkdir(parents=True)
         subprocess.run(["ip", "address", "replace", f"{address}/32", "dev", "lo"], check=True)
         spec = pod["spec"]
-        self._commands = [each["command"] for each in (*spec["initContainers"], *spec["containers"])]
+        self._commands = [each["args"] for each in (*spec["initContainers"], *spec["containers"])]
         self._drain = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         self._probe = spec["containers"][0]["readinessProbe"]["httpGet"]["path"]
         served = pod["metadata"].get("annotations", {}).get("glocal.io/served", "")
