@@ -73,7 +73,10 @@ class Environment(BaseSettings):
         description="Server of models behind the gateway; `glocal serve start` replaces another one that runs; `kubernetes`: "
         "gateway and server are pods of a cluster, and this home promotes there",
     )
-    endpoint: str = Field("", description="Address of the endpoint on the cluster, with `GLOCAL_BACKEND=kubernetes`")
+    endpoint: str = Field(
+        "",
+        description="Address of the endpoint, with `GLOCAL_BACKEND=kubernetes`; empty: as pods find the Service named as the Deployment",
+    )
     namespace: str = Field(
         "", description="Namespace of the pods that serve; empty: that of this pod, else the one that `KUBECONFIG` names"
     )
@@ -169,7 +172,7 @@ class Environment(BaseSettings):
     @property
     def endpoint_elsewhere(self) -> str:
         """Address of the endpoint, if it does not run in this home; else empty."""
-        return self.endpoint if self.backend == "kubernetes" else ""
+        return (self.endpoint or f"http://{self.deployment}:8080") if self.backend == "kubernetes" else ""
 
     @property
     def milvus_credential(self) -> str:

@@ -68,7 +68,7 @@ def status(home: Home) -> ServerStatus:
     backend = backends.running(home.serve) or backends.chosen()
     found = _with_server(_without_server(home, backend), home.serve, backend)
     if backend.is_elsewhere:
-        return found.model_copy(update={"address": Environment().endpoint})
+        return found.model_copy(update={"address": Environment().endpoint_elsewhere})
     listening = gateway.find(home.serve)
     if listening is None or not gateway.answers(listening):
         return found.model_copy(update={"state": "deaf", "healthy": False} if found.running else {})

@@ -349,9 +349,6 @@ def test_what_cannot_be_reached_or_is_not_allowed_is_said_in_a_line(cluster, dep
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
     with pytest.raises(InvalidInput, match="No cluster is known"):
         Workload.chosen()
-    monkeypatch.delenv("GLOCAL_ENDPOINT")
-    with pytest.raises(InvalidInput, match="GLOCAL_ENDPOINT"):
-        BACKEND.ensure(deployment.home.serve)
 
 
 def test_what_somebody_wrote_by_hand_and_cannot_be_read_is_not_overwritten(cluster, deployment):

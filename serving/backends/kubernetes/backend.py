@@ -31,8 +31,6 @@ class KubernetesBackend:
 
     def ensure(self, folder: ServeFolder) -> None:
         """See `Backend.ensure`: the cluster must answer, and have the Deployment."""
-        if not Environment().endpoint:
-            raise InvalidInput("The address of the endpoint is not known.", "Set GLOCAL_ENDPOINT, as http://glocal-serve:8080.")
         Workload.chosen().declared()
 
     def runs(self, folder: ServeFolder) -> bool:
