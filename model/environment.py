@@ -75,7 +75,7 @@ class Environment(BaseSettings):
     )
     endpoint: str = Field(
         "",
-        description="Address of the endpoint, with `GLOCAL_BACKEND=kubernetes`; empty: as pods find the Service named as the Deployment",
+        description="Address of the endpoint, with `GLOCAL_BACKEND=kubernetes`; empty: the Service named as the Deployment",
     )
     namespace: str = Field(
         "", description="Namespace of the pods that serve; empty: that of this pod, else the one that `KUBECONFIG` names"
