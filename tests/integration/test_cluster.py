@@ -189,7 +189,7 @@ def only(*versions, named="photos"):
 
 
 def test_a_version_is_rolled_out_and_is_held_by_every_pod_that_is_ready(cluster, deployment):
-    with Node(cluster, only("1", "2")) as node, deployment.loading() as loading:
+    with Node(cluster, deployment.namespace, only("1", "2")) as node, deployment.loading() as loading:
         assert deployment.held() == {}
         loading.load(deployment.stored("1"))
         assert deployment.served() == {"photos": "1"}
@@ -205,7 +205,7 @@ def test_a_version_is_rolled_out_and_is_held_by_every_pod_that_is_ready(cluster,
 
 
 def test_while_a_version_does_not_come_up_the_one_before_serves_and_unloading_it_brings_that_back(cluster, deployment):
-    with Node(cluster, only("1")), deployment.loading() as loading:
+    with Node(cluster, deployment.namespace, only("1")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         with pytest.raises(Unavailable, match=r"endpoint ended with exit code 1\. Version 2 does not answer golden query"):
             loading.load(deployment.stored("2", seed=1))
@@ -222,8 +222,9 @@ def test_what_kubernetes_gives_up_is_given_up_before_the_own_patience_ends(clust
     cluster.kubectl(
         "patch", "deployment/glocal-serve", "-n", deployment.namespace, "-p", '{"spec": {"progressDeadlineSeconds": 5}}'
     )
-    with Node(cluster, only("1")), deployment.loading() as loading:
-        with pytest.raises(Unavailable, match="Version 2 does not answer"):
+    waits = lambda pod, address: Said(pod, address, lambda _: False)  # noqa: E731
+    with Node(cluster, deployment.namespace, waits), deployment.loading() as loading:
+        with pytest.raises(Unavailable, match="of 2 are new, 0 are available"):
             loading.load(deployment.stored("2", seed=1))
         loading.unload("photos", "2")
         assert deployment.served() == {}
@@ -231,7 +232,7 @@ def test_what_kubernetes_gives_up_is_given_up_before_the_own_patience_ends(clust
 
 def test_a_challenger_is_told_to_the_pods_beside_the_version_that_serves_and_taken_back(cluster, deployment):
     terms = Challenge(mode="shadow", share=0.5, started=datetime.now(UTC))
-    with Node(cluster, only("1", "2")), deployment.loading() as loading:
+    with Node(cluster, deployment.namespace, only("1", "2")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         loading.load(deployment.stored("2", seed=1, challenge=terms))
         assert deployment.held() == {"photos": ["1", "2"]}
@@ -243,7 +244,7 @@ def test_a_challenger_is_told_to_the_pods_beside_the_version_that_serves_and_tak
 
 
 def test_several_models_are_served_side_by_side_and_one_is_taken_away_alone(cluster, deployment):
-    with Node(cluster, only("1")), deployment.loading() as loading:
+    with Node(cluster, deployment.namespace, only("1")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         loading.load(deployment.stored("7", name="mugs"))
         assert deployment.served() == {"mugs": "7", "photos": "1"}
@@ -252,7 +253,7 @@ def test_several_models_are_served_side_by_side_and_one_is_taken_away_alone(clus
 
 
 def test_applying_the_manifests_again_changes_nothing_of_what_serves_or_of_the_number_of_pods(cluster, deployment):
-    with Node(cluster, only("1")), deployment.loading() as loading:
+    with Node(cluster, deployment.namespace, only("1")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         before = deployment.deployment()
         cluster.apply(*deployment.documents)
@@ -262,7 +263,7 @@ def test_applying_the_manifests_again_changes_nothing_of_what_serves_or_of_the_n
 
 
 def test_two_that_promote_at_once_are_told_and_a_change_of_the_state_alone_is_none(cluster, deployment):
-    with Node(cluster, only("1", "2", "3")), deployment.loading() as loading:
+    with Node(cluster, deployment.namespace, only("1", "2", "3")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         workload = Workload.chosen()
 
@@ -289,7 +290,7 @@ def test_two_that_promote_at_once_are_told_and_a_change_of_the_state_alone_is_no
 
 
 def test_another_home_does_not_promote_where_one_does_until_it_is_let(cluster, deployment, tmp_path):
-    with Node(cluster, only("1", "2")), deployment.loading() as loading:
+    with Node(cluster, deployment.namespace, only("1", "2")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         with (
             BACKEND.loading(Home(tmp_path / "other").serve) as others,
@@ -311,7 +312,7 @@ def test_an_api_server_that_is_started_again_during_a_rollout_is_waited_for(clus
         told = json.loads(pod["metadata"].get("annotations", {}).get(SERVED, "{}"))
         return told.get("photos", {}).get("version") == "1" or waits.is_set()
 
-    with Node(cluster, lambda pod, address: Said(pod, address, decide)), deployment.loading() as loading:
+    with Node(cluster, deployment.namespace, lambda pod, address: Said(pod, address, decide)), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         stored = deployment.stored("2", seed=1)
         rolling = threading.Thread(target=loading.load, args=(stored,))

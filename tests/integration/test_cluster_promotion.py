@@ -74,7 +74,7 @@ def place(cluster, tmp_path_factory):
         for name, value in settings.items():
             patch.setenv(f"GLOCAL_{name}", value)
         patch.setenv("KUBECONFIG", str(cluster.account(NAMESPACE, "glocal-dashboard")))
-        with Node(cluster, runs) as node:
+        with Node(cluster, NAMESPACE, runs) as node:
             yield Place(home, releases, service, node, started)
         service.close()
 

@@ -173,10 +173,12 @@ class Node:
 
     Args:
         cluster: The cluster.
+        namespace: The namespace whose pods of the endpoint it runs.
         runs: Called with a pod; returns what runs it: an object with `ready()`, `fault()` and `end()`.
     """
 
-    def __init__(self, cluster, runs):
+    def __init__(self, cluster, namespace, runs):
+        self._path = f"/api/v1/namespaces/{namespace}/pods"
         self._cluster, self._runs, self.running, self._ended = cluster, runs, {}, threading.Event()
         self._http = httpx.Client(
             base_url=cluster.address,
@@ -208,7 +210,7 @@ class Node:
                 self._look()
 
     def _look(self):
-        answer = self._http.get("/api/v1/pods")
+        answer = self._http.get(self._path, params={"labelSelector": "app.kubernetes.io/name=glocal-serve"})
         if not answer.is_success:
             return
         found = {each["metadata"]["uid"]: each for each in answer.json()["items"]}
@@ -219,7 +221,7 @@ class Node:
             if path:
                 self._http.request("DELETE", path, json={"gracePeriodSeconds": 0})
         for uid, pod in found.items():
-            path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+            path = f"{self._path}/{pod['metadata']['name']}"
             if "deletionTimestamp" in pod["metadata"]:
                 if uid not in self._ending:
                     self._end(uid, path)

@@ -116,14 +116,14 @@ class Workload:
         Raises:
             Unavailable: They are not within the time that a rollout may take, or Kubernetes has given the rollout up.
         """
-        deadline, state = time.monotonic() + self._wait_s, "nothing is known of it"
+        deadline, state, given_up = time.monotonic() + self._wait_s, "nothing is known of it", False
         while True:
             try:
                 found = self._read()
                 if _is_complete(found):
                     return
-                state = _state(found)
-                if _is_given_up(found) or self._keeps_failing(_declared(found)):
+                state, was_given_up, given_up = _state(found), given_up, _is_given_up(found)
+                if (given_up and was_given_up) or self._keeps_failing(_declared(found)):  # twice: once may be of the one before
                     break
             except Unavailable as error:
                 state = error.headline
