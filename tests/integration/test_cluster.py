@@ -222,8 +222,11 @@ def test_what_kubernetes_gives_up_is_given_up_before_the_own_patience_ends(clust
     cluster.kubectl(
         "patch", "deployment/glocal-serve", "-n", deployment.namespace, "-p", '{"spec": {"progressDeadlineSeconds": 5}}'
     )
-    waits = lambda pod, address: Said(pod, address, lambda _: False)  # noqa: E731
-    with Node(cluster, deployment.namespace, waits), deployment.loading() as loading:
+
+    def never(pod, address):
+        return Said(pod, address, lambda _: False)
+
+    with Node(cluster, deployment.namespace, never), deployment.loading() as loading:
         with pytest.raises(Unavailable, match="of 2 are new, 0 are available"):
             loading.load(deployment.stored("2", seed=1))
         loading.unload("photos", "2")

@@ -236,7 +236,7 @@ def test_the_same_pod_runs_under_kserve():
     def spec(overlay):
         return pods(rendered(overlay))["glocal-serve"]
 
-    assert spec("kserve") == spec("production")
+    assert spec("kserve") == spec("../base")
     assert not [
         each
         for each in rendered("kserve")
