@@ -143,7 +143,7 @@ class Nodes(BaseSettings):
         "glocal-home",
         description="Claim of the volume with GLOCAL_HOME, which all nodes can mount at once; empty: none, so nothing is resumed",
     )
-    cluster_config: str = Field("glocal-steps", description="ConfigMap with places for the steps, by the names of the variables")
+    cluster_config: str = Field("glocal", description="ConfigMap with places for the steps, by the names of the variables")
     cluster_config_keys: Names = Field(
         CONFIG, description="Variables, with commas, that the steps have from it; all are optional"
     )
