@@ -49,6 +49,15 @@ class Environment(BaseSettings):
     milvus_token_file: Path | None = Field(
         None, description="File that holds this token instead, as a mounted secret; so workers get it, whose environment has none"
     )
+    data_git: str = Field(
+        "",
+        description="Address of the git repository in which several machines keep the data versions' names; empty: on this machine",
+    )
+    runner: Literal["local", "docker", "kubeflow"] = Field(
+        "local", description="Where runs are executed: processes here, containers here, or a cluster; as `glocal run --runner`"
+    )
+    kubeflow_run: str = Field("", description="Run in Kubeflow that the steps of this process belong to; set in their pods")
+    kubeflow_workflow: str = Field("", description="Name of its workflow in Kubernetes; set in the pods of steps")
     run_id: str = Field("", description="MLflow run that the steps of this process belong to; set by `glocal run`")
     run_folder: Path | None = Field(None, description="Folder of the run's logs and reports; set by `glocal run`")
     code_revision: str = Field("", description="Revision of the code of the whole run; set by `glocal run`")

@@ -30,7 +30,8 @@ from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunError, RunResult, RunStatus
 from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
-from pipelines.runners.local import Listener, LocalRun, alive, run_local
+from pipelines.runners.local import alive
+from pipelines.runners.port import Listener, PipelineRun, Work, runner_named
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
 
@@ -114,7 +115,7 @@ def run_training(
     order: str = "",
     folder: Path | None = None,
 ) -> RunResult:
-    """Run the training pipeline on this machine.
+    """Run the training pipeline.
 
     Args:
         source: A folder, a CSV, an `s3://` prefix or `name@revision`.
@@ -169,7 +170,7 @@ def new_name() -> str:
 
 
 def run_pipeline(job: Job, *, environment: Environment, listener: Listener, folder: Path | None = None) -> RunResult:
-    """Run a pipeline on this machine, and record how it went.
+    """Run a pipeline where `environment.runner` says, and record how it went.
 
     Args:
         job: The pipeline and its arguments.
@@ -180,19 +181,22 @@ def run_pipeline(job: Job, *, environment: Environment, listener: Listener, fold
     from pipelines.compiled import compile_pipeline  # KFP, which nobody waits for who only orders a run
 
     folder = folder or environment.home.runs / new_name()
+    run = runner_named(environment.runner)
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
     with alive(folder):
         run_id = runs.start_run(job.title, job.params, run_tags(folder, job.why, job.pipeline, job.command, job.order))
         write_json(folder / BEGUN, {"run_id": run_id})
         with killed_if_interrupted(runs, run_id, folder):
-            done = run_local(
+            work = Work(
                 compile_pipeline(folder / "pipeline.yaml", job.pipeline),
+                job.pipeline,
                 job.arguments,
-                home=environment.home,
+                title=job.title,
+                run_id=run_id,
                 folder=folder,
-                listener=listener,
-                environment={
+                environment=environment,
+                variables={
                     "GLOCAL_HOME": str(environment.home.root),
                     "GLOCAL_RUN_ID": run_id,
                     "GLOCAL_RUN_FOLDER": str(folder),
@@ -200,6 +204,7 @@ def run_pipeline(job: Job, *, environment: Environment, listener: Listener, fold
                     "GLOCAL_USER": current_user(),
                 },
             )
+            done = run(work, listener)
         result = _result(done, folder, runs, run_id)
         write_json(folder / RESULT, result.to_json())
     return result
@@ -215,7 +220,7 @@ def _check_model(config: ModelConfig) -> None:
         check_trunk(config.trunk, config.weights)
 
 
-def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
+def _result(done: PipelineRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
     """The result of a run, from its record and its folder."""
     error = None if done.succeeded else _error(done, folder)
     if error:
@@ -252,7 +257,7 @@ def _decision(folder: Path) -> dict[str, Any]:
     return {"refused_rules": tuple(rule for rule in Decision.load(file).refused_rules if rule in settings), "decision": str(file)}
 
 
-def _error(done: LocalRun, folder: Path) -> RunError:
+def _error(done: PipelineRun, folder: Path) -> RunError:
     failure = done.failure or _unreported(done)
     log = folder / f"{failure.step}.log"
     return RunError(
@@ -265,7 +270,7 @@ def _error(done: LocalRun, folder: Path) -> RunError:
     )
 
 
-def _unreported(done: LocalRun) -> RunEvent:
+def _unreported(done: PipelineRun) -> RunEvent:
     """The failure of a run whose processes ended without a word, as killed ones do."""
     step = done.under_way or "pipeline"
     if not done.killed_by:

@@ -14,7 +14,7 @@ from components.smoke_test import smoke_test
 from components.train import train as train_step
 from components.version import version
 from model.config import RunConfig
-from pipelines.nodes import on_gpu, on_node
+from pipelines.nodes import on_gpu, on_import_node, on_node
 
 DEFAULTS = RunConfig()
 
@@ -48,7 +48,7 @@ def training(
     """
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
-        pinned = on_node(version(source=source, name=name, data=data), minutes=240)
+        pinned = on_import_node(version(source=source, name=name, data=data))
         pinned.set_caching_options(False)  # the folder may have changed
         pin = pinned.output
         trained = on_gpu(train_step(pin=pin, model=model, train=train))

@@ -12,9 +12,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -24,81 +22,28 @@ from components.runtime.revision import code_revision
 from model.home import ALIVE, Home
 from model.locks import hold, is_held
 from model.redaction import redacted
-from model.schemas.run_event import RunEvent
-from model.schemas.run_result import StepResult
 from model.scratch import scratch_folder
 from pipelines.runners.group import end_group, end_with
 from pipelines.runners.killed_steps import watch_steps
+from pipelines.runners.port import Listener, PipelineRun, Work
 from pipelines.signals import SIGNALLED, signal_of
 
-"""File in a run's folder that is locked as long as the process that started the run lives."""
-Listener = Callable[[RunEvent], None]
-"""Called with every event of a run."""
 
-
-@dataclass
-class LocalRun:
-    """A run of the pipeline on this machine.
-
-    Attributes:
-        log: File with the output of the run.
-        succeeded: Whether all steps that were due succeeded.
-        steps: The finished steps in order.
-        failure: The event of the first failed step, or None.
-        defects: One line for each defect of the data.
-        under_way: Name of the step that started last and did not end; empty if there is none.
-        killed_by: Number of the signal that killed the runner or one of its steps; 0 if none did.
-    """
-
-    log: Path
-    succeeded: bool = False
-    steps: list[StepResult] = field(default_factory=list)
-    failure: RunEvent | None = None
-    defects: list[str] = field(default_factory=list)
-    under_way: str = ""
-    killed_by: int = 0
-
-    def take(self, event: RunEvent) -> None:
-        """Add an event to the run."""
-        if event.event == "started" and not self.under_way:  # the step `record` follows one that was killed
-            self.under_way = event.step
-        if event.event in {"finished", "failed"} and event.step == self.under_way:
-            self.under_way = ""
-        if event.event in {"finished", "cached"}:
-            self.steps.append(StepResult(name=event.step, seconds=event.seconds, cached=event.event == "cached"))
-        if event.event == "defect":
-            self.defects.append(event.text)
-        if event.event == "failed" and self.failure is None:
-            self.failure = event
-
-
-def run_local(
-    pipeline: Path,
-    arguments: dict[str, Any],
-    *,
-    home: Home,
-    folder: Path,
-    listener: Listener,
-    environment: dict[str, str],
-) -> LocalRun:
-    """Run a compiled pipeline with `kfp.local`.
-
-    Args:
-        pipeline: The compiled file.
-        arguments: The pipeline's parameters.
-        home: GLOCAL_HOME; artifacts and the cache of finished steps lie in it.
-        folder: Folder of this run: logs and events. Its lock (see `alive`) is held by the caller.
-        listener: Called with every event as it comes.
-        environment: `GLOCAL_*` variables for the steps.
-    """
-    done = LocalRun(folder / "run.log")
-    order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home.root), "folder": str(folder)}
+def run_local(work: Work, listener: Listener) -> PipelineRun:
+    """Run a compiled pipeline with `kfp.local`: artifacts and the cache of finished steps lie in the home."""
+    done = PipelineRun(work.folder / "run.log")
+    order = {
+        "pipeline": str(work.pipeline),
+        "arguments": work.arguments,
+        "home": str(work.environment.home.root),
+        "folder": str(work.folder),
+    }
     with scratch_folder("steps") as temporary:  # KFP removes neither the steps' programs nor its workspaces
-        _run(done, order, environment | {"TMPDIR": str(temporary)}, folder, listener)
+        _run(done, order, work.variables | {"TMPDIR": str(temporary)}, work.folder, listener)
     return done
 
 
-def _run(done: LocalRun, order: dict[str, Any], environment: dict[str, str], folder: Path, listener: Listener) -> None:
+def _run(done: PipelineRun, order: dict[str, Any], environment: dict[str, str], folder: Path, listener: Listener) -> None:
     """Run an order in a process group of its own, and take its events until it ends."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines.runners.local", str(folder / ALIVE)],
