@@ -9,7 +9,7 @@ reduction    (L, D) float32, where the local head's vectors are longer than 128
 metadata     embedding_space_id, ratio
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,19 @@ def pack(images: Iterable[LocalFeatures], size: int) -> StoredFeatures:
         raise InvalidInput("A gallery without images has no local features.")
     columns = {name: np.concatenate(column) for name, column in zip(_COLUMNS, zip(*halved, strict=True), strict=True)}
     return StoredFeatures(**columns, offsets=np.cumsum([0, *(len(image[0]) for image in halved)], dtype=np.int64), size=size)
+
+
+def joined(parts: Sequence[StoredFeatures]) -> StoredFeatures:
+    """The local features of several runs of images, as `pack` gives them of all images.
+
+    Raises:
+        InvalidInput: There are no images.
+    """
+    if not parts:
+        raise InvalidInput("A gallery without images has no local features.")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+    keypoints = np.concatenate([np.diff(part.offsets) for part in parts])
+    return StoredFeatures(**columns, offsets=np.cumsum([0, *keypoints], dtype=np.int64), size=parts[0].size)
 
 
 def save_reranker(file: Path, features: StoredFeatures, reduction: NDArray[np.float32] | None, ratio: float, space: str) -> None:
