@@ -6,10 +6,11 @@ export GLOCAL_HOME ?= .glocal
 export PYTHONUNBUFFERED := 1
 DEMO := $(GLOCAL_HOME)/demo
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench unit test proofs lint format docs lock clean
+IMAGES := pipeline train serve
+.PHONY: help setup demo bench unit test proofs lint format docs lock clean images wheelhouse sbom audit e2e-docker
 
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/ready ## Make the environment in .venv (a by-product of everything else)
 
@@ -57,8 +58,27 @@ format: setup ## Format the code
 docs: setup ## Write docs/settings.md anew from the configuration
 	@$(BIN)/python -m model.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
-lock: setup ## Resolve requirements.lock anew from pyproject.toml
+lock: setup ## Resolve requirements.lock anew from pyproject.toml, and the locks of the images from it
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --quiet -o requirements.lock
+	@sh infra/images/lock.sh $(BIN)/uv
+
+images: setup ## Build the container images (IMAGES="pipeline serve" for some; ARGS for docker build)
+	@$(BIN)/python infra/images/build.py $(IMAGES) -- $(ARGS)
+
+wheelhouse: setup ## Download what the images are built from, so that they build without a network
+	@for each in build $(IMAGES); do $(BIN)/python -m pip download --quiet --require-hashes --no-deps --no-build-isolation --use-pep517 \
+		--dest infra/images/wheelhouse --requirement infra/images/$$each.lock || exit 1; done
+
+sbom: setup ## Write what each image is made of to build/sbom, as CycloneDX
+	@mkdir -p build/sbom
+	@for each in $(IMAGES); do $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
+		-o build/sbom/$$each.cdx.json infra/images/$$each.lock && echo build/sbom/$$each.cdx.json || exit 1; done
+
+audit: setup ## Ask the index for known vulnerabilities of what the images are made of
+	@for each in $(IMAGES); do $(BIN)/pip-audit --require-hashes --disable-pip --progress-spinner off -r infra/images/$$each.lock || exit 1; done
+
+e2e-docker: setup ## Run the demo in containers, and compare its figures with those of the local runner
+	@$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
 
 clean: ## Remove the environment; data and models in GLOCAL_HOME stay
 	@rm -rf $(VENV) build *.egg-info

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.environment import Names
 
+POD_HOME = "/var/lib/glocal"
+"""GLOCAL_HOME in the images, where the volume of the cluster is mounted."""
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 QUANTITY = r"^\d+(\.\d+)?([EPTGMk]i?|m)?$"
 """Pattern of Kubernetes' amounts of memory and of processor time."""
@@ -46,6 +48,9 @@ class Toleration(NamedTuple):
     key: str
     value: str
     effect: str
+
+    def __str__(self) -> str:
+        return f"{self.key}{'=' if self.value else ''}{self.value}{':' if self.effect else ''}{self.effect}"
 
 
 def _labels(text: object) -> object:

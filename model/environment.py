@@ -68,6 +68,7 @@ class Environment(BaseSettings):
     backend: Literal["torchserve", "litserve"] = Field(
         "torchserve", description="Server of models behind the gateway; `glocal serve start` replaces another one that runs"
     )
+    gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens at; counts when it is started")
     worker_memory_mb: int = Field(
         4096, ge=2048, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
     )

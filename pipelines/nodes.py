@@ -2,10 +2,8 @@
 
 from kfp import dsl, kubernetes
 
-from model.cluster import Labels, Nodes, Tolerations
+from model.cluster import POD_HOME, Labels, Nodes, Tolerations
 
-HOME = "/var/lib/glocal"
-"""GLOCAL_HOME in the images."""
 _OF_THE_POD = {
     "GLOCAL_KUBEFLOW_RUN": "metadata.labels['pipeline/runid']",
     "GLOCAL_KUBEFLOW_WORKFLOW": "metadata.labels['workflows.argoproj.io/workflow']",
@@ -17,7 +15,7 @@ NODES = Nodes()
 def on_node(task: dsl.PipelineTask, *, minutes: int = NODES.cluster_minutes, nodes: Nodes = NODES) -> dsl.PipelineTask:
     """Requirements of every step: state, places, secrets, its share of a node, a time limit, and a retry after a fault of the node."""
     if nodes.cluster_volume:
-        kubernetes.mount_pvc(task, pvc_name=nodes.cluster_volume, mount_path=HOME)
+        kubernetes.mount_pvc(task, pvc_name=nodes.cluster_volume, mount_path=POD_HOME)
     for variable, field in _OF_THE_POD.items():
         kubernetes.use_field_path_as_env(task, env_name=variable, field_path=field)
     places = {name: name for name in nodes.cluster_config_keys}

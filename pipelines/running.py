@@ -11,6 +11,7 @@ from typing import Any
 
 from components.runtime.revision import code_revision
 from model.claim import claim
+from model.cluster import POD_HOME
 from model.config import GateConfig, ModelConfig, RunConfig
 from model.data.importing.dataset_name import changed_name, default_name, is_reference
 from model.data.importing.object_store import split_address
@@ -21,6 +22,7 @@ from model.evaluation.report import PAGE, REPORT
 from model.evaluation.statements import verdict
 from model.files import write_json
 from model.networks.methods import get_method
+from model.schemas.data_pin import DATASET_NAME
 from model.schemas.decision import DECISION, Decision
 from model.schemas.figures import Figure
 from model.schemas.gallery import CHANGE, GalleryChange
@@ -31,7 +33,7 @@ from model.schemas.run_result import RunError, RunResult, RunStatus
 from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import alive
-from pipelines.runners.port import Listener, PipelineRun, Work, runner_named
+from pipelines.runners.port import Listener, PipelineRun, RunnerName, Work, runner_named
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
 
@@ -86,6 +88,26 @@ def locate(source: str) -> str:
     )
 
 
+def locate_for_pods(source: str) -> str:
+    """The address of a source that the pods of a cluster find as well.
+
+    Raises:
+        InvalidInput: It is on this machine alone.
+    """
+    path = Path(source)
+    if source.startswith("s3://") or is_reference(source):
+        return locate(source)
+    if path.is_absolute() and path.is_relative_to(POD_HOME) and ".." not in path.parts:
+        return source
+    if DATASET_NAME.fullmatch(source) and not path.exists():
+        return source  # its newest version
+    raise InvalidInput(
+        f"The nodes of the cluster do not see {source[:200] or repr(source)}.",
+        "Import it first, with GLOCAL_DATA_REMOTE and GLOCAL_DATA_GIT set: glocal data import DIR --name NAME. "
+        f"Then run NAME, or NAME@REVISION. Or name s3://bucket/prefix, or a folder of their volume, {POD_HOME}.",
+    )
+
+
 def _absolute(path: Path) -> str:
     """The path without `..`. A link keeps its own name, after which the data set is named."""
     if ".." not in path.parts:
@@ -93,13 +115,14 @@ def _absolute(path: Path) -> str:
     return str(path.resolve() if path.name == ".." else path.parent.resolve() / path.name)
 
 
-def check_training(source: str, name: str, config: RunConfig) -> str:
+def check_training(source: str, name: str, config: RunConfig, runner: RunnerName = "local") -> str:
     """Check what a training is started with; returns the address of its source, independent of the current folder.
 
     Raises:
-        InvalidInput: There is no such source, method, attention block or trunk, or the name cannot be that of a data set.
+        InvalidInput: There is no such source where the run is executed, no such method, attention block or trunk, or the name
+            cannot be that of a data set.
     """
-    source = locate(source)
+    source = locate_for_pods(source) if runner == "kubeflow" else locate(source)
     check_name(name or default_name(source))
     _check_model(config.model)
     return source
@@ -132,7 +155,7 @@ def run_training(
         InvalidInput: See `check_training`. Nothing was started.
         StorageFailed: The registry's database is lost or damaged. Nothing was started.
     """
-    source = check_training(source, name, config)
+    source = check_training(source, name, config, environment.runner)
     claim(environment.home)
     refuse_lost_records(environment.mlflow_uri, environment.home)
     if renamed := "" if name else changed_name(source):

@@ -7,7 +7,7 @@ from model.files import read_json, write_text
 from model.home import ServeFolder
 from serving.client import Client
 from serving.gateway.keys import Scope, create_key, known_key, read_keys
-from serving.protocol import local_address
+from serving.protocol import LOOPBACK, local_address
 
 
 def read_key(folder: ServeFolder) -> str | None:
@@ -40,8 +40,9 @@ def local_client(folder: ServeFolder, timeout_s: float = 60) -> Client:
         InvalidInput: The keys cannot be read.
     """
     try:
-        port = int(read_json(folder.gateway)["port"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = read_json(folder.gateway)
+        port, host = int(known["port"]), str(known.get("host", LOOPBACK))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unavailable("The endpoint does not run.", "Start it: glocal serve start.") from error
     key = read_key(folder)
     try:
@@ -49,4 +50,4 @@ def local_client(folder: ServeFolder, timeout_s: float = 60) -> Client:
     except Unauthorized as error:
         said = f"The endpoint does not know the key of this home's owner, in {folder.key}."
         raise Unauthorized(said, "A start makes a new one: glocal serve start.") from error
-    return Client(local_address(port), key, timeout_s=timeout_s)
+    return Client(local_address(port, host), key, timeout_s=timeout_s)
