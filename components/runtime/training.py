@@ -47,7 +47,7 @@ def train_as_ordered(order: TrainOrder, current: Step) -> TrainReport:
 
 
 def train_node() -> None:
-    """What every process of a job does. Trainer's client sends the text of this function to the pods, so it imports all itself."""
+    """What every process of a job does. Trainer's client sends its text to the pods, so it imports all itself."""
     import os
     from pathlib import Path
 

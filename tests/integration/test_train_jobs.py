@@ -1,4 +1,4 @@
-"""A training on several machines, as a TrainJob of Kubeflow Trainer. Its client is real, and so are its local backend's processes.
+"""A training on several machines, as a TrainJob of Kubeflow Trainer. Its client is real, so are its local backend's processes.
 
 No cluster is at hand: what the client sends is looked at by a server that speaks the part of Kubernetes' API which it uses.
 """

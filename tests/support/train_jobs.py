@@ -32,12 +32,11 @@ def local_jobs(folder: Path, processes: int) -> TrainJobs:
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: torchrun-here\nVersion: 0\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/entry_points.txt", "[console_scripts]\ntorchrun = torch.distributed.run:main\n")
-        archive.writestr(
-            f"{info}/RECORD", "".join(f"{info}/{name},,\n" for name in ("METADATA", "WHEEL", "entry_points.txt", "RECORD"))
-        )
+        names = ("METADATA", "WHEEL", "entry_points.txt", "RECORD")
+        archive.writestr(f"{info}/RECORD", "".join(f"{info}/{name},,\n" for name in names))
     variables = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(wheel.parent),
         "PET_NPROC_PER_NODE": str(processes),
@@ -140,7 +139,12 @@ def serving(cluster: Cluster) -> Iterator[TrainerClient]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        configuration = Configuration(host=f"http://127.0.0.1:{server.server_port}")
-        configuration.retries = False
-        yield TrainerClient(KubernetesBackendConfig(namespace="default", client_configuration=configuration))
+        yield client_at(server.server_port)
         server.shutdown()
+
+
+def client_at(port: int) -> TrainerClient:
+    """A client of Trainer for a Kubernetes at a port of this machine."""
+    configuration = Configuration(host=f"http://127.0.0.1:{port}")
+    configuration.retries = False
+    return TrainerClient(KubernetesBackendConfig(namespace="default", client_configuration=configuration))
