@@ -73,10 +73,10 @@ def run(source, tmp_path_factory):
     def again(number):
         folder, events = root / f"run-{number}", []
         folder.mkdir()
-        work = make_work(root / "pipeline.yaml", {"source": str(source), "shards": list(range(SHARDS)), **sections}, folder, home)
-        with pytest.MonkeyPatch.context() as patch, alive(folder):
-            patch.setenv("PYTHONPATH", paths)
-            patch.setenv("GLOCAL_HOME", str(home.root))
+        variables = {"GLOCAL_HOME": str(home.root), "GLOCAL_RUN_FOLDER": str(folder), "PYTHONPATH": paths}
+        given = {"source": str(source), "shards": list(range(SHARDS)), **sections}
+        work = make_work(root / "pipeline.yaml", given, folder, home, variables=variables)
+        with alive(folder):
             done = run_local(work, events.append)
         assert done.succeeded, done.log.read_text()[-4000:]
         return events, home
