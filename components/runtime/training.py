@@ -132,7 +132,6 @@ class TrainJobs:
                 failure = failure_of(folder)
                 if failure and not failure.retry:
                     raise failure
-                current.log.warning("The TrainJob %s failed: %s", name, failure or self._last_words(name))
                 if not left:
                     said = f"The TrainJob {name} failed {RESTARTS + 1} times."
                     raise failure or GlocalError(said, f"The log says why. {RESUMES}")
@@ -150,8 +149,11 @@ class TrainJobs:
             self._begin(name, folder, order)
         with self._removing(name):
             for state in self._states(name):
-                if state in {_COMPLETE, _FAILED}:
-                    return state == _COMPLETE
+                if state == _COMPLETE:
+                    return True
+                if state == _FAILED:
+                    _LOG.warning("The TrainJob %s failed. %s", name, self._last_words(name))
+                    return False
                 if stopping():
                     raise Terminated(f"Stopped, and the TrainJob {name} with it.", RESUMES)
         return False

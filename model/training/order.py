@@ -74,10 +74,9 @@ def carry_out(folder: Path) -> None:
 
 
 def share_processors() -> None:
-    """Leave every process of this machine its share of the processors, unless OMP_NUM_THREADS says how many it has."""
+    """Leave every process of this machine its share of the processors, unless OMP_NUM_THREADS says how many each has."""
     if "OMP_NUM_THREADS" not in os.environ:
-        processors = len(os.sched_getaffinity(0))
-        torch.set_num_threads(max(1, processors // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+        torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def failure_of(folder: Path) -> GlocalError | None:
@@ -112,8 +111,9 @@ def _follow(file: Path, progress: Progress | None, ended: threading.Event) -> No
             read = lines.read()
         whole = read[: read.rfind(b"\n") + 1]  # the last line may be incomplete
         offset += len(whole)
-        for line in whole.splitlines() if progress else ():
-            progress(*json.loads(line))
+        for line in whole.splitlines():
+            if progress:
+                progress(*json.loads(line))
 
 
 def _writer(file: Path) -> Progress:

@@ -6,6 +6,7 @@ If one of them dies, as at the hands of a system without memory, all are started
 import logging
 import os
 import signal
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,7 +104,10 @@ def _run(folder: Path, processes: int) -> str:
 
 @contextmanager
 def _own_handlers() -> Iterator[None]:
-    """Give this process its handlers of signals back, which the launcher replaces."""
+    """Give this process its handlers of signals back, which the launcher replaces. It does so in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         yield

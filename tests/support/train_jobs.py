@@ -1,7 +1,7 @@
 """Kubeflow Trainer for tests: its local-process backend, and the part of Kubernetes' API that its client uses, at a socket."""
 
+import importlib.metadata
 import json
-import os
 import sys
 import threading
 import zipfile
@@ -23,29 +23,38 @@ _JOBS = f"{_TRAINER}/namespaces/default/trainjobs"
 def local_jobs(folder: Path, processes: int) -> TrainJobs:
     """Jobs that are processes of this machine, in an environment of their own that the backend makes.
 
-    It installs nothing from an index: a wheel that is made here has `torchrun`, and all else comes from this environment.
+    The backend installs torch there. It gets a wheel of that name that leads to this environment and has `torchrun`: nothing is
+    downloaded. Neither this environment's `pip` nor its packages are seen before, or the backend would install into this one.
     """
-    wheel = folder / "wheels" / "torchrun_here-0-py3-none-any.whl"
-    wheel.parent.mkdir()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        info = "torchrun_here-0.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: torchrun-here\nVersion: 0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/entry_points.txt", "[console_scripts]\ntorchrun = torch.distributed.run:main\n")
-        names = ("METADATA", "WHEEL", "entry_points.txt", "RECORD")
-        archive.writestr(f"{info}/RECORD", "".join(f"{info}/{name},,\n" for name in names))
+    wheel = _wheel_that_leads_here(folder)
     variables = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+        "PATH": "/usr/bin:/bin",
         "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(wheel.parent),
         "PET_NPROC_PER_NODE": str(processes),
         "PET_STANDALONE": "1",
         "OMP_NUM_THREADS": "1",
         "TMPDIR": str(folder),
     }
     client = TrainerClient(LocalProcessBackendConfig())
-    return TrainJobs(client, RUNTIME, "", {}, packages=("torchrun-here",), variables=variables, look_s=0.5)
+    return TrainJobs(client, RUNTIME, "", {}, packages=(f"torch @ {wheel.as_uri()}",), variables=variables, look_s=0.5)
+
+
+def _wheel_that_leads_here(folder: Path) -> Path:
+    """A wheel named torch, of the version that is installed here, whose only file names the places of this process's packages."""
+    version = importlib.metadata.version("torch")
+    info = f"torch-{version}.dist-info"
+    files = {
+        "here.pth": "".join(f"{Path(path or '.').absolute()}\n" for path in sys.path),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\ntorchrun = torch.distributed.run:main\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    wheel = folder / f"torch-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return wheel
 
 
 class Cluster:
