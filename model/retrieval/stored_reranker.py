@@ -9,6 +9,7 @@ reduction    (L, D) float32, where the local head's vectors are longer than 128
 metadata     embedding_space_id, ratio
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,17 @@ def save_reranker(file: Path, features: StoredFeatures, reduction: NDArray[np.fl
     if reduction is not None:
         arrays["reduction"] = np.ascontiguousarray(reduction)
     save_file(arrays, file, metadata={"embedding_space_id": space, "ratio": repr(ratio)})
+    _sort_metadata(file)
+
+
+def _sort_metadata(file: Path) -> None:
+    """Write the metadata of a safetensors file in their order: the library's differs from time to time, and so would the hash."""
+    with file.open("r+b") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        stream.seek(8)
+        stream.write(json.dumps(header, separators=(",", ":")).encode().ljust(length))
 
 
 def load_reranker(file: Path, *, space: str, images: int, size: int) -> Reranker:

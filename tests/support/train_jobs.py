@@ -79,7 +79,7 @@ class Cluster:
         self.made.append(job)
         state = self.states.pop(0)(job)
         job = {**job, "status": {"conditions": [{"type": state, "status": "True", **_CONDITION}]}}
-        job["metadata"] = {**job["metadata"], "creationTimestamp": "2026-11-30T00:00:00Z"}
+        job["metadata"] = {**job["metadata"], "namespace": "default", "creationTimestamp": "2026-11-30T00:00:00Z"}
         self.jobs[job["metadata"]["name"]] = job
         return job
 
