@@ -91,7 +91,7 @@ class RunFolder:
         status: Any = self.result.get("status")
         if status in get_args(RunState):
             return status  # type: ignore[no-any-return]
-        in_kubeflow = not (self.root / ALIVE).exists() or bool(self._read(BEGUN).get(KUBEFLOW_RUN))
+        in_kubeflow = not (self.root / ALIVE).exists() or bool(read_mapping(self.root / BEGUN).get(KUBEFLOW_RUN))
         return "running" if in_kubeflow else "killed"  # no process here has to live for it
 
     @property
