@@ -71,6 +71,7 @@ def _templates() -> Environment:
         "signed": signed,
         "duration": duration,
         "moment": moment,
+        "utc": utc,
         "clock": lambda at: f"{when:%H:%M:%S}" if (when := _utc(at)) else NONE,
         "size": size,
         "counted": counted,
@@ -87,12 +88,12 @@ def foreign(text: object) -> Markup:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure; a dash where there is none."""
-    return NONE if value is None else f"{value:.{digits}f}"
+    return NONE if value is None else f"{value:,.{digits}f}"
 
 
 def signed(value: float | None, digits: int = 3) -> str:
     """A difference, with its sign; a dash where there is none."""
-    return NONE if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
+    return NONE if value is None else f"{value:+,.{digits}f}".replace("-", MINUS)
 
 
 def percent(value: float | None, digits: int = 0) -> str:
@@ -119,6 +120,11 @@ def moment(at: datetime | float | None) -> Markup:
     if (when := _utc(at)) is None:
         return escape(NONE)
     return Markup('<time datetime="{}">{}</time>').format(when.isoformat(), f"{when:%Y-%m-%d %H:%M} UTC")
+
+
+def utc(at: datetime | float) -> str:
+    """A time to the minute in UTC, for what is looked up by such times."""
+    return f"{when:%Y-%m-%d %H:%M}" if (when := _utc(at)) else NONE
 
 
 def _utc(at: datetime | float | None) -> datetime | None:

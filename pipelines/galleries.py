@@ -13,7 +13,7 @@ from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
 from model.text import excerpt
 from pipelines.provenance import gallery_run_name
-from pipelines.runners.local import Listener
+from pipelines.runners.port import Listener
 from pipelines.running import Job, locate, run_pipeline
 from serving.galleries import choose_base, serve_config
 from serving.reconcile import reconcile

@@ -13,12 +13,13 @@ from typing import Any, get_args
 from components.runtime.events import FILE, read_events
 from model.errors import NotFound
 from model.files import read_mapping
-from model.home import Home
+from model.home import ALIVE, Home
 from model.schemas.decision import DECISION, Decision
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord, RunState
 from pipelines.killed_runs import BEGUN, RESULT
 from pipelines.runners.local import is_alive
+from serving.registry.records import KUBEFLOW_RUN
 
 PIPELINE = "pipeline.yaml"
 REPORT_PAGE = "report/report.html"
@@ -88,7 +89,10 @@ class RunFolder:
         if self.is_alive:  # asked first: the result is written before the process ends
             return "running"
         status: Any = self.result.get("status")
-        return status if status in get_args(RunState) else "killed"
+        if status in get_args(RunState):
+            return status  # type: ignore[no-any-return]
+        in_kubeflow = not (self.root / ALIVE).exists() or bool(read_mapping(self.root / BEGUN).get(KUBEFLOW_RUN))
+        return "running" if in_kubeflow else "killed"  # no process here has to live for it
 
     @property
     def decision(self) -> Decision | None:

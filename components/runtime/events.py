@@ -39,7 +39,12 @@ def read_events(folder: Path, offset: int = 0) -> tuple[list[RunEvent], int]:
     except (FileNotFoundError, IsADirectoryError):
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
-    return [event for line in whole.splitlines() if (event := _parse(line))], offset + len(whole)
+    return parse_events(whole), offset + len(whole)
+
+
+def parse_events(lines: bytes) -> list[RunEvent]:
+    """The events of some lines; a line that is none is left out."""
+    return [event for line in lines.splitlines() if (event := _parse(line))]
 
 
 def follow(folder: Path, ended: Callable[[], bool]) -> Iterator[RunEvent]:

@@ -3,11 +3,12 @@
 //   data-ended="reload"    once this part says so no longer, the whole page is loaded again
 //   data-say="TEXT"        said to everybody when it changes
 //   data-stream="ADDRESS"  events of a run come from there, as they happen
+//   data-seconds="12.5"    a time span that goes on from this length
 "use strict";
 const PARTS = "[data-live]";
 const sources = new WeakMap();  // what the server wrote of a part
 const AGAIN_MS = 5000;  // after which a stream that was refused is asked for again
-let asking = null, stream = null, timer = null, heard = Date.now(), last = "";
+let asking = null, stream = null, pulse = null, timer = null, heard = Date.now(), last = "";
 
 /** Says that what the page shows is old, since when; or no longer. */
 function setStale(stale) {
@@ -80,6 +81,15 @@ function schedule() {
   timer = setTimeout(async () => { if (!document.hidden) await refresh(); schedule(); }, 1000 * every);
 }
 
+/** A time span that goes on, as the server writes one. */
+function tick() {
+  for (const each of document.querySelectorAll("[data-seconds]")) {
+    each.dataset.seen ??= Date.now();
+    const whole = Math.round(Number(each.dataset.seconds) + (Date.now() - each.dataset.seen) / 1000), minutes = Math.floor(whole / 60);
+    each.textContent = minutes >= 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+  }
+}
+
 const clock = (at) => new Date(1000 * at).toLocaleTimeString(undefined, { hour12: false });
 
 /** Adds an event of a run to its progress. */
@@ -112,6 +122,7 @@ function follow() {
   let soon = null;
   const later = (wait) => { soon ??= setTimeout(async () => { soon = null; await refresh(); }, wait); };
   stream = new EventSource(address);
+  pulse = setInterval(() => later(0), 5000);  // a step may be silent for long
   stream.onopen = () => { if (!document.getElementById("stale").hidden) { setStale(false); later(0); } };
   stream.addEventListener("events", (message) => {
     heard = Date.now();
@@ -136,6 +147,7 @@ function follow() {
 
 function leave() {
   stream?.close();
+  clearInterval(pulse);
   stream = null;
 }
 
@@ -145,6 +157,7 @@ document.addEventListener("DOMContentLoaded", () => {
   if (log) log.scrollTop = log.scrollHeight;
   last = new URL(document.querySelector("[data-stream]")?.dataset.stream ?? "", location.href).searchParams.get("after") ?? "";
   follow();
+  setInterval(tick, 1000);
 });
 // A page that nobody sees keeps no connection: a browser has six for all pages of one server, and the seventh would wait.
 document.addEventListener("visibilitychange", () => {

@@ -20,7 +20,7 @@ from serving.processes import wait_until
 
 OPEN = ("running", "queued")
 """States of an order that has not ended."""
-_SAME = ("name", "settings", "why", "user", "again_of", "schedule")
+_SAME = ("name", "settings", "runner", "why", "user", "again_of", "schedule")
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +38,7 @@ def submit(environment: Environment, order: Order) -> Order:
     stored = StoredOrder(queue.orders / order.id)
     if stored.exists:
         return _the_same(stored.order, order)
-    source = check_training(order.source, order.name, parse_config(order.settings))
+    source = check_training(order.source, order.name, parse_config(order.settings), order.runner or environment.runner)
     with hold(queue.lock):
         if stored.exists:
             return _the_same(stored.order, order)

@@ -5,12 +5,14 @@ import pytest
 from model.home import Home
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import StepResult
-from pipelines.runners.local import LocalRun, alive, is_alive, run_local
+from pipelines.runners.local import alive, is_alive, run_local
+from pipelines.runners.port import PipelineRun
+from tests.support.work import make_work
 
 
 @pytest.fixture
 def run(tmp_path):
-    return LocalRun(tmp_path / "run.log")
+    return PipelineRun(tmp_path / "run.log")
 
 
 def test_finished_and_cached_steps_are_noted_in_their_order(run):
@@ -53,5 +55,5 @@ def test_a_runner_that_was_killed_is_a_failure_with_the_signal(tmp_path, monkeyp
     runner.write_text(f"#!/bin/sh\n{script}\n")
     runner.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(runner))
-    done = run_local(tmp_path / "p.yaml", {}, home=Home(tmp_path), folder=tmp_path, listener=lambda _: None, environment={})
+    done = run_local(make_work(tmp_path / "p.yaml", {}, tmp_path, Home(tmp_path)), lambda _: None)
     assert (done.succeeded, done.failure, done.killed_by) == (False, None, 9)
