@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 DEMO := $(GLOCAL_HOME)/demo
 .DEFAULT_GOAL := help
 IMAGES := pipeline train serve
-.PHONY: help setup demo bench unit test proofs lint format docs lock clean images wheelhouse sbom audit e2e-docker e2e-kubeflow
+.PHONY: help setup demo bench unit test proofs lint format docs lock clean images wheelhouse sbom audit e2e-docker e2e-kubeflow manifests kube-assets
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -44,6 +44,15 @@ test: setup ## Run all tests, a file at a time on each of up to four cores
 
 proofs: setup ## Run the long proofs, one after the other: a process killed at each point where it writes
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+export KUBE_ASSETS ?= $(CURDIR)/.kube-assets
+
+kube-assets: setup ## Build kustomize, kubeconform and schemas from Go modules in KUBE_ASSETS (SERVER=server: an API server too)
+	@PYTHON=$(CURDIR)/$(BIN)/python infra/kubernetes/assets.sh "$(KUBE_ASSETS)" $(SERVER)
+
+manifests: setup ## Render, validate and apply the manifests of the cluster; what is not there is skipped, but not the rendering
+	@test -x "$(KUBE_ASSETS)/kustomize" || $(MAKE) --no-print-directory kube-assets
+	@$(BIN)/python -m pytest -rs tests/unit/infra/test_manifests.py tests/integration/test_cluster.py tests/integration/test_cluster_promotion.py $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -50,6 +50,7 @@ def index(
             golden_queries=settings.golden_queries,
             detection=settings.detection,
             index=IndexPlan(settings.gallery, settings.flat_up_to, settings.min_recall),
+            shards=settings.shards,
             progress=current.progress,
         )
         current.tags |= {"release": sealed.id, "embedding_space_id": sealed.embedding_space_id}
