@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,7 +36,13 @@ def add(
     from model.config import read_settings
     from pipelines.actions.runs import add_schedule
 
-    given = {"source": directory, "data": name, "settings": read_settings(config, set_ or ()), "why": why, "runner": runner or ""}
+    given: dict[str, Any] = {
+        "source": directory,
+        "data": name,
+        "settings": read_settings(config, set_ or ()),
+        "why": why,
+        "runner": runner or "",
+    }
     _show(ask(add_schedule, name=identity, crontab=crontab, **given), as_json)
 
 
