@@ -143,7 +143,7 @@ class Nodes(BaseSettings):
         "glocal-home",
         description="Claim of the volume with GLOCAL_HOME, which all nodes can mount at once; empty: none, so nothing is resumed",
     )
-    cluster_config: str = Field("glocal-steps", description="ConfigMap with places for the steps, by the names of the variables")
+    cluster_config: str = Field("glocal", description="ConfigMap with places for the steps, by the names of the variables")
     cluster_config_keys: Names = Field(
         CONFIG, description="Variables, with commas, that the steps have from it; all are optional"
     )
@@ -170,5 +170,9 @@ class Nodes(BaseSettings):
     cluster_minutes: int = Field(60, gt=0, description="Minutes after which a step is ended")
     cluster_import_minutes: int = Field(240, gt=0, description="Minutes after which the step version is ended")
     cluster_gpu_minutes: int = Field(24 * 60, gt=0, description="Minutes after which train, index, evaluate or enrol is ended")
+    trainer_runtime: str = Field(
+        "torch-distributed", min_length=1, description="TrainingRuntime of Kubeflow Trainer for `train.nodes` above 1"
+    )
+    trainer_namespace: str = Field("", description="Namespace of its TrainJobs; empty: that of the steps")
     cluster_retries: int = Field(1, ge=0, le=10, description="Times that a failed step is tried again")
     cluster_backoff_s: int = Field(5, ge=0, description="Seconds before it is; twice as many each time, at most a minute")

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 from model.cluster import Kubeflow, Nodes, Toleration
 from model.config import RunConfig
+from model.containers import Containers, Images
 from model.environment import Environment
 
 _HEAD = """# Settings
@@ -36,6 +37,13 @@ to the Java that comes with the environment.
 | variable | default | meaning |
 | --- | --- | --- |"""
 
+_CONTAINERS = """
+## Images and containers
+
+The project's images, and the containers of `glocal run --runner docker` ([operations.md](operations.md#in-containers)).
+
+| variable | default | meaning |
+| --- | --- | --- |"""
 _KUBEFLOW = """
 ## Kubeflow
 
@@ -65,7 +73,8 @@ def settings_page() -> str:
         lines += ["| setting | default | values | meaning |", "| --- | --- | --- | --- |"]
         lines += [_row(name, key, value) for key, value in schema["properties"].items()]
         lines.append("")
-    places = [_PLACES, *_variables(Environment), _KUBEFLOW, *_variables(Kubeflow), _NODES, *_variables(Nodes)]
+    containers = [_CONTAINERS, *_variables(Images), *_variables(Containers)]
+    places = [_PLACES, *_variables(Environment), *containers, _KUBEFLOW, *_variables(Kubeflow), _NODES, *_variables(Nodes)]
     return "\n".join(lines).rstrip() + "\n" + "\n".join(places) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from kfp import dsl, kubernetes
 
+from components.runtime.image import TRAIN_IMAGE
 from model.cluster import POD_HOME, Labels, Nodes, Tolerations
 
 _OF_THE_POD = {
@@ -51,6 +52,13 @@ def on_gpu(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
         size = nodes.cluster_shared_memory
         kubernetes.empty_dir_mount(task, volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit=size)  # noqa: S108
     return task
+
+
+def on_nodes(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
+    """Requirements of the training, which hands them on to the pods that it starts where `train.nodes` is above 1."""
+    task.set_env_variable("GLOCAL_TRAIN_NODES", nodes.model_dump_json(exclude_defaults=True))
+    task.set_env_variable("GLOCAL_TRAIN_IMAGE", TRAIN_IMAGE)
+    return on_gpu(task, nodes=nodes)
 
 
 def _admit(task: dsl.PipelineTask, labels: Labels, tolerations: Tolerations) -> None:

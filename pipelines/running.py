@@ -63,7 +63,8 @@ class Job:
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
     """The parameters of the training pipeline, with the sections of the configuration by name."""
-    return {"source": source, "name": name, **config.model_dump(mode="json"), "why": why}
+    shards = list(range(config.index.shards)) if config.index.shards > 1 else []
+    return {"source": source, "name": name, **config.model_dump(mode="json"), "why": why, "shards": shards}
 
 
 def locate(source: str) -> str:

@@ -73,7 +73,7 @@ def look_at_endpoint(environment: Environment) -> Found:
         raise status.fault
     parts = [
         Part("Gateway", status.gateway_pid is not None, f"process {status.gateway_pid}, {status.address}"),
-        Part(f"Server of models ({status.backend})", status.healthy, f"{status.memory_mb:.0f} MB with its workers"),
+        Part(f"Server of models ({status.backend})", status.healthy, f"{status.memory_mb:.0f} MiB with its workers"),
     ]
     for name, model in sorted(status.models.items()):
         for version in model.versions:
@@ -109,6 +109,7 @@ def look_at_registry(environment: Environment) -> Found:
 def look_at_remote(environment: Environment) -> Found:
     """Where versions of data are pushed: a folder, or a bucket."""
     from model.data.importing.object_store import SCHEMES, check_reachable
+    from model.data.versions.pin import dataset_names
 
     address, store = environment.data_remote, environment.home.data
     if address.startswith(SCHEMES):
@@ -116,7 +117,7 @@ def look_at_remote(environment: Environment) -> Found:
         return Found("up", without_credentials(address))
     folder = Path(address).expanduser() if address else store.remote
     if not folder.is_dir():
-        if not store.repo.exists():
+        if not address and not dataset_names(store):
             return Found("off", "Nothing was imported here yet.", "The first import makes it.")
         raise StorageFailed(f"The folder {folder} is missing.", "Mount or restore it, or nothing can be imported.")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Thread
@@ -31,6 +32,20 @@ from pipelines.signals import SIGNALLED, signal_of
 
 def run_local(work: Work, listener: Listener) -> PipelineRun:
     """Run a compiled pipeline with `kfp.local`: artifacts and the cache of finished steps lie in the home."""
+    with scratch_folder("steps") as temporary:  # KFP removes neither the steps' programs nor its workspaces
+        return run_apart("pipelines.runners.local", work, listener, {"TMPDIR": str(temporary)})
+
+
+def run_apart(module: str, work: Work, listener: Listener, environment: dict[str, str], **more: Any) -> PipelineRun:
+    """Run a pipeline with `kfp.local` in a process of its own.
+
+    Args:
+        module: What the process runs: it reads its order from standard input and calls `carry_out`.
+        work: The run.
+        listener: Called with every event.
+        environment: Variables of the process, beside those of the run.
+        more: What is added to the order.
+    """
     done = PipelineRun(work.folder / "run.log")
     order = {
         "pipeline": str(work.pipeline),
@@ -38,15 +53,16 @@ def run_local(work: Work, listener: Listener) -> PipelineRun:
         "home": str(work.environment.home.root),
         "folder": str(work.folder),
     }
-    with scratch_folder("steps") as temporary:  # KFP removes neither the steps' programs nor its workspaces
-        _run(done, order, work.variables | {"TMPDIR": str(temporary)}, work.folder, listener)
+    _run(module, done, order | more, work.variables | environment, work.folder, listener)
     return done
 
 
-def _run(done: PipelineRun, order: dict[str, Any], environment: dict[str, str], folder: Path, listener: Listener) -> None:
+def _run(
+    module: str, done: PipelineRun, order: dict[str, Any], environment: dict[str, str], folder: Path, listener: Listener
+) -> None:
     """Run an order in a process group of its own, and take its events until it ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.runners.local", str(folder / ALIVE)],
+        [sys.executable, "-m", module, str(folder / ALIVE)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -90,23 +106,25 @@ def _keep(lines: IO[str], file: Path) -> None:
             log.flush()
 
 
-def main() -> None:
-    """Run the order on standard input; exit 0 when the pipeline succeeded, 1 when a step of it failed.
+def carry_out(order: dict[str, Any], runner: Any, signals: list[int]) -> None:
+    """Run an order; exit 0 when the pipeline succeeded, 1 when a step of it failed.
 
     A step that a signal killed ends the runner as it ends a shell: with 128 and the number of the signal.
+
+    Args:
+        order: The compiled file, its arguments, the home and the folder of the run.
+        runner: KFP's runner of single steps.
+        signals: The signals that have ended steps; it grows with each of them.
     """
-    end_with(Path(sys.argv[1]))  # before the slow imports
     from kfp import components, local
 
     from pipelines.runners import step_cache
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    order = json.load(sys.stdin)
     home, folder = Home.at(order["home"]), Path(order["folder"])
     step_cache.install(lambda event: emit(folder, event))
-    signals = watch_steps()
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
+        runner=runner,
         pipeline_root=str(home.artifacts),
         enable_caching=True,
         cache_root=str(home.step_cache / code_revision()),
@@ -117,6 +135,15 @@ def main() -> None:
     except RuntimeError as error:  # KFP's error for a failed step
         print(error, file=sys.stderr)
         sys.exit(SIGNALLED + signals[0] if signals else 1)
+
+
+def main() -> None:
+    """Run the order on standard input, each step in a process."""
+    end_with(Path(sys.argv[1]))  # before the slow imports
+    from kfp import local
+
+    warnings.filterwarnings("ignore", message=".*non-Python base image")  # KFP looks for "python" in the name of an image
+    carry_out(json.load(sys.stdin), local.SubprocessRunner(use_venv=False), watch_steps())
 
 
 if __name__ == "__main__":

@@ -91,6 +91,10 @@ def runner_named(name: RunnerName) -> Runner:
         from pipelines.runners.kubeflow import run_on_kubeflow
 
         return run_on_kubeflow
+    if name == "docker":
+        from pipelines.runners.docker import run_in_containers
+
+        return run_in_containers
     from pipelines.runners.local import run_local
 
     return run_local

@@ -87,6 +87,16 @@ class Runs:
                 self._client.delete_tag(run_id, name)
         self._end(run_id, "FINISHED" if succeeded else "FAILED")
 
+    def note_approval(self, run_id: str, *, waits: bool) -> None:
+        """Note whether the version of a run still waits for an approval; nothing where the run is not on record any more."""
+        try:
+            ended = self.run(run_id).ended is not None
+        except NotFound:
+            return
+        self.log(run_id, tags={"awaiting_approval": str(waits)})
+        if ended:
+            self._describe(run_id)
+
     def kill(self, run_id: str) -> None:
         """End a pipeline run, and those of its steps that have not ended, as killed.
 
@@ -315,6 +325,9 @@ class Runs:
     def _end(self, run_id: str, status: str) -> None:
         """Record how a run ended, and the note that MLflow shows as the run's description."""
         self._client.set_terminated(run_id, status)
+        self._describe(run_id)
+
+    def _describe(self, run_id: str) -> None:
         record = self.run(run_id)
         self.log(run_id, tags={OUTCOME: record.state, "mlflow.note.content": ending_note(record)})
 

@@ -104,10 +104,10 @@ def publish(
     staged.replace(repo / name)
     _set_remote(repo, remote)
     with open_dvc(store) as dvc:
-        step("add")
+        step("keep the files")
         dvc.add([str(repo / name)])
         _check_whole(dvc, repo, name, files)
-        step("push")
+        step("copy them to the data remote")
         dvc.push(targets=[str(repo / pin_file(name))])
     write_json(repo / record_file(name), _without_secrets(record))
     _commit(repo, name)
