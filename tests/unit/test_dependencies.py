@@ -50,7 +50,6 @@ def test_whatever_is_imported_is_declared():
         "grpcio",
         "sqlalchemy",
         "anyio",
-        "urllib3",
     }  # come with their parents
     assert [each for each, distributions in imported(PACKAGES).items() if not distributions & declared] == []
 
