@@ -184,6 +184,11 @@ class DashboardFolder:
         return self.root / "state.json"
 
     @property
+    def lock(self) -> Path:
+        """Lock that the dashboard holds while it serves."""
+        return self.root / "dashboard.lock"
+
+    @property
     def secret(self) -> Path:
         """File with the secret that sessions are signed with, readable by its owner alone."""
         return self.root / "secret.json"
@@ -238,7 +243,7 @@ class QueueFolder:
 
     @property
     def tasks(self) -> Path:
-        """Huey's database of what is queued. It is made anew from the orders at every start of the worker."""
+        """Huey's database of what is queued. The worker makes it anew from the orders when it starts, and where it is damaged."""
         return self.root / "tasks.db"
 
     @property

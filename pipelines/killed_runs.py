@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.cluster import Kubeflow
 from model.errors import GlocalError, NotFound, Unauthorized, Unavailable
-from model.files import read_json, write_json
+from model.files import read_mapping, write_json
 from model.home import ALIVE, Home
 from pipelines.runners.local import is_alive
 from serving.registry.records import KUBEFLOW_RUN
@@ -74,7 +74,7 @@ def killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[Non
 def _is_open(folder: Path) -> bool:
     """Whether the folder belongs to a run that began, is over, and has no readable result."""
     began = any(_is_there(folder / name) for name in (BEGUN, ALIVE, RESULT))
-    return began and _mapping(folder / RESULT) is None and not is_alive(folder)
+    return began and not read_mapping(folder / RESULT) and not is_alive(folder)
 
 
 def _may_be_open(folder: Path) -> bool:
@@ -89,7 +89,7 @@ def _close(runs: Runs, folder: Path, say: Callable[[str], None]) -> None:
     begun, result = folder / BEGUN, folder / RESULT
     if (in_kubeflow := _kubeflow_run(folder)) and not _has_ended(in_kubeflow):
         return
-    run_id = str((_mapping(begun) or {}).get("run_id") or "")
+    run_id = str(read_mapping(begun).get("run_id") or "")
     damaged = [file for file, read in ((begun, bool(run_id)), (result, False)) if _is_there(file) and not read]
     run_id = run_id or _id_by_folder(runs, folder)
     state = _end(runs, run_id) if run_id else "killed"
@@ -111,7 +111,7 @@ def _end(runs: Runs, run_id: str) -> str:
 
 def _kubeflow_run(folder: Path) -> str:
     """Id in Kubeflow of the run that was begun from a folder; empty for a run on this machine."""
-    return str((_mapping(folder / BEGUN) or {}).get(KUBEFLOW_RUN) or "")
+    return str(read_mapping(folder / BEGUN).get(KUBEFLOW_RUN) or "")
 
 
 def _has_ended(kubeflow_run: str) -> bool:
@@ -137,12 +137,3 @@ def _id_by_folder(runs: Runs, folder: Path) -> str:
 
 def _is_there(file: Path) -> bool:
     return file.exists() or file.is_symlink()
-
-
-def _mapping(file: Path) -> dict[str, object] | None:
-    """The mapping in a JSON file; None if the file is missing or holds no mapping."""
-    try:
-        content = read_json(file)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) and content else None

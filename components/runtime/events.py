@@ -34,9 +34,9 @@ def read_events(folder: Path, offset: int = 0) -> tuple[list[RunEvent], int]:
     """The events after a byte offset, and the offset after them. An incomplete line is left for the next call."""
     try:
         with (folder / FILE).open("rb") as file:
-            file.seek(offset)
+            offset = file.seek(min(offset, os.fstat(file.fileno()).st_size))
             data = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
     return parse_events(whole), offset + len(whole)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pipelines.jobs.kind import Outcome, Work
 from pipelines.jobs.kinds import KINDS
 from pipelines.signals import ended_by_signals
 
-_EVERY_S = 0.3
+_EVERY_S, _AGAIN_S = 0.3, 5.0
 _LINES, _LONGEST, _LOG_BYTES = 200, 500, 4 * 2**20
 """Warnings and details that are kept, characters of each, and bytes of what it prints."""
 
@@ -31,7 +32,6 @@ def main() -> None:
     """Do the job of a folder, and write how it ended. A signal ends it without an end, which is then said to be killed."""
     folder, environment = Path(sys.argv[1]), Environment()
     prepare_process(environment.home)
-    claim(environment.home)
     told = _Told(folder)
     try:
         with ended_by_signals():
@@ -39,17 +39,30 @@ def main() -> None:
     except Exception as error:
         outcome = _failed(error, folder)
     finally:
-        told.save()
         shutil.rmtree(folder / FILES, ignore_errors=True)
     lines = tuple(each[:_LONGEST] for each in outcome.details[:_LINES])
     ended = Ended(
         at=datetime.now(UTC), state=outcome.state, headline=outcome.said[: 4 * _LONGEST], hint=outcome.hint, details=lines
     )
-    ended.save(folder / ENDED)
+    _note(told.save)
+    if outcome.state != "failed":
+        _note(lambda: write_json(folder / RESULT, dict(outcome.result)))
+    _note(lambda: ended.save(folder / ENDED))
+
+
+def _note(save: Callable[[], None]) -> None:
+    """Write a file, if need be as soon as the disk has room again: without its end, a job that is done would seem killed."""
+    while True:
+        try:
+            return save()
+        except (OSError, GlocalError) as error:
+            print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} This cannot be noted: {error}", file=sys.stderr, flush=True)
+            time.sleep(_AGAIN_S)
 
 
 def _done(folder: Path, environment: Environment, told: "_Told") -> Outcome:
     """Do the job when it is its turn."""
+    claim(environment.home)
     record = JobRecord.load(folder / RECORD)
     kind = KINDS[record.kind]
     with contextlib.suppress(OSError):
@@ -59,9 +72,7 @@ def _done(folder: Path, environment: Environment, told: "_Told") -> Outcome:
             waiting = RunEvent(step=WAIT, event="started")
             turn.enter_context(hold(folder.parent / f".{kind.group.name}", waiting=lambda: told(waiting)))
             told(waiting.model_copy(update={"event": "finished"}))
-        outcome = kind.do(Work(environment, folder / FILES, record.by, record.why, told), record.arguments)
-    write_json(folder / RESULT, dict(outcome.result))
-    return outcome
+        return kind.do(Work(environment, folder / FILES, record.by, record.why, told), record.arguments)
 
 
 def _failed(error: Exception, folder: Path) -> Outcome:
@@ -91,7 +102,8 @@ class _Told:
             self._note(event)
             is_small = event.event in {"progress", "warning", "defect"} and not (event.total and event.done == event.total)
             if not is_small or time.monotonic() - self._saved > _EVERY_S:
-                self._save()
+                with contextlib.suppress(OSError):  # a full disk does not end a job that only tells how far it is
+                    self._save()
 
     def save(self) -> None:
         """Write what is noted."""

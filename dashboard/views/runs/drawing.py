@@ -1,5 +1,6 @@
 """Where the parts of a run's drawings stand: the graph of its steps, and when each was executed. Templates draw them as SVG."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ def timeline_of(steps: Sequence[RunStep], began: float, now: float) -> Timeline:
         width = max(_NARROWEST, 100 * seconds / whole)
         return Bar(min(100 * (attempt.began - began) / whole, 100 - width), width, attempt.state, seconds)
 
-    pace = next((each for each in _TICKS if whole / each <= _MOST_TICKS), _TICKS[-1])
+    pace = next((each for each in _TICKS if whole / each <= _MOST_TICKS), math.ceil(whole / _MOST_TICKS))
     ticks = tuple((100 * at / whole, at) for at in range(0, int(whole) + 1, pace))
     return Timeline({step.name: tuple(map(bar, step.attempts)) for step in executed}, ticks)
 

@@ -69,7 +69,7 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
         offset=offset,
         refused=_refused_import(record, environment),
         untrained=_untrained(folder),
-        verdict=(folder.result.get("report") or {}).get("verdict", "") if folder else "",
+        verdict=str(folder.report.get("verdict", "")) if folder else "",
         decision=_decision(folder),
         curves={name: records.curve(run_id, name) for name in (VALIDATION, LOSS)},
         files=folder.files() if folder else [],
@@ -157,8 +157,7 @@ def _reasons(records: Runs, record: RunRecord, state: RunState) -> dict[str, str
 
 
 def _untrained(folder: RunFolder | None) -> dict[str, float]:
-    report = folder.result.get("report") if folder else None
-    found = report.get("untrained") if isinstance(report, dict) else None
+    found = folder.report.get("untrained") if folder else None
     return found if isinstance(found, dict) else {}
 
 

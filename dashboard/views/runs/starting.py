@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -37,8 +36,6 @@ from pipelines.running import check_training, locate_for
 router = APIRouter()
 _REVISIONS = 10
 """Revisions of a data set that are offered, the newest."""
-_planning = Lock()
-"""One plan at a time: KFP takes a process of its own and some seconds for it."""
 _LONGEST = 8000
 """Characters of a field that are read."""
 _FIELDS = ("known", "source", "name", "why", "again_of", "schedule", "crontab", "key")
@@ -176,8 +173,7 @@ def _check(environment: Environment, filled: Filled) -> None:
 def _plan(environment: Environment, filled: Filled) -> RunPlan | GlocalError:
     """What would run; the reason if that cannot be said."""
     try:
-        with _planning:
-            return preview(filled.source, filled.values["name"].strip(), parse_config(tree_of(filled.settings)), environment)
+        return preview(filled.source, filled.values["name"].strip(), parse_config(tree_of(filled.settings)), environment)
     except GlocalError as error:
         return error
 
