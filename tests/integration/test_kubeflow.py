@@ -22,8 +22,14 @@ from tests.support.kubeflow_pods import Cluster, mlflow_server
 pytestmark = pytest.mark.integration
 
 SETTINGS = {
-    "model.image_size": 64,
+    "model.trunk": "test_efficientnet",
+    "model.weights": "none",
+    "model.image_size": 32,
     "train.epochs": 2,
+    "train.classes_per_batch": 4,
+    "train.images_per_class": 2,
+    "train.init": "random",
+    "train.workers": 0,
     "evaluate.samples": 100,
     "gate.min_recall_at_1": 1,  # nothing is deployed: the gate refuses
     "gate.min_map_at_r": 1,

@@ -39,6 +39,8 @@ EVERYTHING = {
     "GLOCAL_CLUSTER_GPU_MINUTES": "9",
     "GLOCAL_CLUSTER_RETRIES": "3",
     "GLOCAL_CLUSTER_BACKOFF_S": "11",
+    "GLOCAL_TRAINER_RUNTIME": "torch-large",
+    "GLOCAL_TRAINER_NAMESPACE": "training",
 }
 CODE = "import sys, pathlib, pipelines.compiled as c; c.compile_pipeline(pathlib.Path(sys.argv[1]), sys.argv[2])"
 
@@ -52,7 +54,7 @@ def compiled_with(variables: dict[str, str], folder: Path) -> Path:
 
 
 def asked(compiled: Path) -> dict:
-    """What a compiled file asks for each step: its share of a node, retries, and all that is Kubernetes' own."""
+    """What a compiled file asks for each step: its variables, its share of a node, retries, and all that is Kubernetes' own."""
     pipeline, platform = yaml.safe_load_all(compiled.read_text())
     of_kubernetes = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     dags = [pipeline["root"]["dag"], *(each["dag"] for each in pipeline["components"].values() if "dag" in each)]
@@ -62,6 +64,7 @@ def asked(compiled: Path) -> dict:
         if executor := component.get("executorLabel"):
             container = pipeline["deploymentSpec"]["executors"][executor]["container"]
             found[name.removeprefix("comp-")] = {
+                "variables": container.get("env", []),
                 "resources": container.get("resources", {}),
                 "retries": tasks[name].get("retryPolicy", {}),
                 "kubernetes": of_kubernetes[executor],
