@@ -244,7 +244,7 @@ def _recurring(app: FastAPI, state: Kubeflow, root: str) -> None:
         _version(state, given)
         if len(given.trigger.cron_schedule.cron.split()) != _CRON_FIELDS:
             raise HTTPException(400, "Invalid input error: Schedule cron is not a supported format")
-        if not 1 <= int(given.max_concurrency) <= 10:  # noqa: PLR2004  # Kubeflow's own bound
+        if not 1 <= int(given.max_concurrency) <= 10:  # Kubeflow's own bound
             raise HTTPException(400, "Invalid input error: max_concurrency should be between 1 and 10")
         given.recurring_run_id, given.created_at = str(uuid.uuid4()), datetime.now(UTC)
         given.status = "ENABLED" if given.mode == "ENABLE" else "DISABLED"
