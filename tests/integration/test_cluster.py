@@ -155,7 +155,9 @@ def deployment(cluster, applied, tmp_path, monkeypatch):
         "ROLLOUT_S": "20",
     }.items():
         monkeypatch.setenv(f"GLOCAL_{name}", value)
-    yield Promoting(cluster, namespace, Home(tmp_path / "home"), wanted)
+    home = Home(tmp_path / "home")
+    until(lambda: BACKEND.answers(home.serve), what="The account was not given its rights.")
+    yield Promoting(cluster, namespace, home, wanted)
     cluster.http.delete(cluster.deployment(namespace))
 
 
