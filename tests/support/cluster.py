@@ -177,7 +177,8 @@ class Cluster:
             assert "warning" not in answer.headers, answer.headers["warning"]
 
     def namespace(self, name):
-        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        """A namespace, unless there is one."""
+        self.http.post("/api/v1/namespaces", json={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     def deployment(self, namespace, part=""):
         """Path of the Deployment of what serves, or of a part of it."""
