@@ -290,14 +290,18 @@ def test_two_that_promote_at_once_are_told_and_a_change_of_the_state_alone_is_no
         workload.declare(meanwhile({"somebody": "looked"}), owner)
         assert deployment.served() == {"photos": "2"}
 
+        others = []
+
         def overtaken(declared):
             other = KubernetesLoading(Workload.chosen(), owner)
-            threading.Thread(target=other.load, args=(deployment.stored("3", seed=2),), daemon=True).start()
+            others.append(threading.Thread(target=other.load, args=(deployment.stored("3", seed=2),), daemon=True))
+            others[-1].start()
             until(lambda: deployment.served() == {"photos": "3"})
             return {}
 
         with pytest.raises(Conflict, match="was changed meanwhile"):
             workload.declare(overtaken, owner)
+        others[0].join(60)
         assert deployment.served() == {"photos": "3"}
 
 
