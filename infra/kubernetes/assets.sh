@@ -2,7 +2,7 @@
 # Builds what the tests of the manifests use, from Go modules alone, and prints what it made: make kube-assets
 # Needs Go 1.24 or later with a module proxy, some 6 GB and, for the API server, half an hour of two cores. Nothing else is fetched.
 #   assets.sh FOLDER           kustomize, kubeconform, the schemas: minutes
-#   assets.sh FOLDER server    also kube-apiserver, kube-controller-manager, kubectl (and etcd is Debian's package etcd-server)
+#   assets.sh FOLDER server    also kube-apiserver, kube-controller-manager (and etcd is Debian's package etcd-server)
 set -eu
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 kubernetes=${KUBERNETES_VERSION:-v1.34.4}
@@ -27,6 +27,6 @@ chmod -R u+w "$folder/crds"
 "${PYTHON:-python3}" "$here/schemas.py" "$source/api/openapi-spec/swagger.json" "$folder/crds" "$folder/schemas"
 if [ "${2:-}" = server ]; then
   cp -r "$source" "$scratch/kubernetes" && chmod -R u+w "$scratch/kubernetes" && cd "$scratch/kubernetes"
-  go build -trimpath -ldflags="-s -w" -o "$folder/" ./cmd/kube-apiserver ./cmd/kube-controller-manager ./cmd/kubectl
+  go build -trimpath -ldflags="-s -w" -o "$folder/" ./cmd/kube-apiserver ./cmd/kube-controller-manager
 fi
 ls "$folder"

@@ -31,6 +31,12 @@ def cluster(tmp_path_factory):
         made.stop()
 
 
+@pytest.fixture(scope="module")
+def controlled(cluster):
+    """The cluster with its controllers."""
+    return cluster.start_controllers()
+
+
 def namespaced(documents, kinds=None):
     return [each for each in documents if each["kind"] != "Namespace" and (kinds is None or each["kind"] in kinds)]
 
@@ -39,7 +45,7 @@ def namespaced(documents, kinds=None):
 def applied(cluster):
     """The overlay for GPU nodes, which has all of the cluster in it, applied."""
     for crd in sorted((ASSETS / "crds").glob("*.yaml")):
-        cluster.apply(crd.read_text())
+        cluster.apply(yaml.safe_load(crd.read_text()))
     documents = rendered("gpu")
     cluster.apply(*[each for each in documents if each["kind"] == "Namespace"])
     cluster.apply(*namespaced(documents))
@@ -50,27 +56,31 @@ def applied(cluster):
 def test_every_overlay_is_taken_by_the_api_server(cluster, applied, overlay):
     """Server-side, strict, and with admission: an unknown or a repeated field is an error."""
     documents = [each for each in rendered(overlay) if each["kind"] != "InferenceService"]  # no package holds KServe's own schema
-    named = sorted({each["metadata"]["namespace"] for each in namespaced(documents)})
-    for name in named:
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    taken = cluster.kubectl(
-        "apply", "--server-side", "--validate=strict", "--dry-run=server", "--field-manager=people", "--force-conflicts", "-f-",
-        given=yaml.safe_dump_all(namespaced(documents)),
-    )  # fmt: skip
-    assert len(taken.stdout.splitlines()) == len(namespaced(documents))
-    assert "Warning" not in taken.stderr
+    for name in {each["metadata"]["namespace"] for each in namespaced(documents)}:
+        cluster.namespace(name)
+    cluster.apply(*documents, dry=True)
+    wrong = next(each for each in documents if each["kind"] == "Deployment")
+    with pytest.raises(AssertionError, match="field not declared in schema"):
+        cluster.apply({**wrong, "spec": {**wrong["spec"], "replica": 1}}, dry=True)
 
 
-def test_the_pods_are_admitted_by_the_restricted_standard(cluster, applied):
-    """The namespace enforces it, so that controllers can make pods that hold to it alone."""
-    for name in ("glocal-serve", "glocal-tracking", "glocal-dashboard", "glocal-database", "glocal-object-store"):
-        label = f"app.kubernetes.io/name={name}"
-        until(lambda label=label: cluster.get("pods", "-n", NAMESPACE, "-l", label)["items"], what=f"No pod of {name} was made.")
-    root = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root", "namespace": NAMESPACE}}
-    root["spec"] = {"containers": [{"name": "c", "image": "i:1"}]}
-    refused = cluster.kubectl("apply", "-f", "-", given=json.dumps(root), check=False)
-    assert refused.returncode != 0
-    assert "violates PodSecurity" in refused.stderr
+def test_the_pods_are_admitted_by_the_restricted_standard_and_others_are_not(cluster, applied):
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All"
+
+    def admitted(name, spec):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+        return cluster.http.post(path, json=pod)
+
+    made = [each for each in applied if each["kind"] in {"Deployment", "StatefulSet"}]
+    assert len(made) == 5
+    for each in made:
+        spec = each["spec"]["template"]["spec"]
+        claimed = [{"name": claim["metadata"]["name"], "emptyDir": {}} for claim in each["spec"].get("volumeClaimTemplates", ())]
+        answer = admitted(each["metadata"]["name"], {**spec, "volumes": [*spec.get("volumes", ()), *claimed]})
+        assert answer.status_code == 201, answer.text
+    refused = admitted("bare", {"serviceAccountName": "glocal-serve", "containers": [{"name": "c", "image": "i:1"}]})
+    assert refused.status_code == 403
+    assert "violates PodSecurity" in refused.json()["message"]
 
 
 ALLOWED = {
@@ -116,8 +126,7 @@ def test_an_account_may_do_what_its_pod_does_and_nothing_else(cluster, applied, 
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
         user = f"system:serviceaccount:{NAMESPACE}:{account}"
         review["spec"] = {"user": user, "groups": ["system:serviceaccounts", "system:authenticated"], "resourceAttributes": asked}
-        answer = cluster.kubectl("create", "-f", "-", "-o", "json", given=json.dumps(review))
-        return json.loads(answer.stdout)["status"]["allowed"]
+        return cluster.http.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", json=review).json()["status"]["allowed"]
 
     assert {each for each in TRIED if may(*each)} == set(ALLOWED[account])
     assert not any(may(*each, namespace="kube-system") for each in ALLOWED[account])
@@ -130,14 +139,14 @@ def test_an_account_may_do_what_its_pod_does_and_nothing_else(cluster, applied, 
 def deployment(cluster, applied, tmp_path, monkeypatch):
     """The Deployment as it was applied, two pods, in a namespace of the test's own, and a home that promotes there."""
     namespace = f"t{abs(hash(str(tmp_path))) % 10**8}"
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    cluster.namespace(namespace)
     own = [json.loads(json.dumps(each).replace('"namespace": "glocal"', f'"namespace": "{namespace}"')) for each in applied]
     kinds = {"Deployment", "ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Service"}
     wanted = [
         each for each in namespaced(own, kinds) if each["kind"] != "Deployment" or each["metadata"]["name"] == "glocal-serve"
     ]
     cluster.apply(*wanted)
-    cluster.kubectl("scale", "deployment/glocal-serve", "--replicas=2", "-n", namespace)
+    cluster.scale(namespace, 2)
     monkeypatch.setenv("KUBECONFIG", str(cluster.account(namespace, "glocal-dashboard")))
     for name, value in {
         "BACKEND": "kubernetes",
@@ -146,8 +155,10 @@ def deployment(cluster, applied, tmp_path, monkeypatch):
         "ROLLOUT_S": "20",
     }.items():
         monkeypatch.setenv(f"GLOCAL_{name}", value)
-    yield Promoting(cluster, namespace, Home(tmp_path / "home"), wanted)
-    cluster.kubectl("delete", "deployment/glocal-serve", "-n", namespace, "--wait=false")
+    home = Home(tmp_path / "home")
+    until(lambda: BACKEND.answers(home.serve), what="The account was not given its rights.")
+    yield Promoting(cluster, namespace, home, wanted)
+    cluster.http.delete(cluster.deployment(namespace))
 
 
 class Promoting:
@@ -165,7 +176,7 @@ class Promoting:
         return Stored(name, version, archive.path, 1, challenge)
 
     def deployment(self):
-        return self.cluster.get("deployment/glocal-serve", "-n", self.namespace)
+        return self.cluster.get(self.cluster.deployment(self.namespace))
 
     def served(self):
         """Versions that the pods are told to serve, by name of the model."""
@@ -188,8 +199,8 @@ def only(*versions, named="photos"):
     return lambda pod, address: Said(pod, address, decide)
 
 
-def test_a_version_is_rolled_out_and_is_held_by_every_pod_that_is_ready(cluster, deployment):
-    with Node(cluster, deployment.namespace, only("1", "2")) as node, deployment.loading() as loading:
+def test_a_version_is_rolled_out_and_is_held_by_every_pod_that_is_ready(controlled, deployment):
+    with Node(controlled, deployment.namespace, only("1", "2")) as node, deployment.loading() as loading:
         assert deployment.held() == {}
         loading.load(deployment.stored("1"))
         assert deployment.served() == {"photos": "1"}
@@ -204,8 +215,8 @@ def test_a_version_is_rolled_out_and_is_held_by_every_pod_that_is_ready(cluster,
         assert node.refused == []
 
 
-def test_while_a_version_does_not_come_up_the_one_before_serves_and_unloading_it_brings_that_back(cluster, deployment):
-    with Node(cluster, deployment.namespace, only("1")), deployment.loading() as loading:
+def test_while_a_version_does_not_come_up_the_one_before_serves_and_unloading_it_brings_that_back(controlled, deployment):
+    with Node(controlled, deployment.namespace, only("1")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         with pytest.raises(Unavailable, match=r"endpoint ended with exit code 1\. Version 2 does not answer golden query"):
             loading.load(deployment.stored("2", seed=1))
@@ -217,25 +228,23 @@ def test_while_a_version_does_not_come_up_the_one_before_serves_and_unloading_it
         assert (status["replicas"], status["readyReplicas"], status["availableReplicas"]) == (2, 2, 2)
 
 
-def test_what_kubernetes_gives_up_is_given_up_before_the_own_patience_ends(cluster, deployment, monkeypatch):
+def test_what_kubernetes_gives_up_is_given_up_before_the_own_patience_ends(controlled, deployment, monkeypatch):
     monkeypatch.setenv("GLOCAL_ROLLOUT_S", "500")
-    cluster.kubectl(
-        "patch", "deployment/glocal-serve", "-n", deployment.namespace, "-p", '{"spec": {"progressDeadlineSeconds": 5}}'
-    )
+    controlled.patch(controlled.deployment(deployment.namespace), {"spec": {"progressDeadlineSeconds": 5}})
 
     def never(pod, address):
         return Said(pod, address, lambda _: False)
 
-    with Node(cluster, deployment.namespace, never), deployment.loading() as loading:
+    with Node(controlled, deployment.namespace, never), deployment.loading() as loading:
         with pytest.raises(Unavailable, match="of 2 are new, 0 are available"):
             loading.load(deployment.stored("2", seed=1))
         loading.unload("photos", "2")
         assert deployment.served() == {}
 
 
-def test_a_challenger_is_told_to_the_pods_beside_the_version_that_serves_and_taken_back(cluster, deployment):
+def test_a_challenger_is_told_to_the_pods_beside_the_version_that_serves_and_taken_back(controlled, deployment):
     terms = Challenge(mode="shadow", share=0.5, started=datetime.now(UTC))
-    with Node(cluster, deployment.namespace, only("1", "2")), deployment.loading() as loading:
+    with Node(controlled, deployment.namespace, only("1", "2")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         loading.load(deployment.stored("2", seed=1, challenge=terms))
         assert deployment.held() == {"photos": ["1", "2"]}
@@ -246,8 +255,8 @@ def test_a_challenger_is_told_to_the_pods_beside_the_version_that_serves_and_tak
         assert deployment.held() == {"photos": ["1"]}
 
 
-def test_several_models_are_served_side_by_side_and_one_is_taken_away_alone(cluster, deployment):
-    with Node(cluster, deployment.namespace, only("1")), deployment.loading() as loading:
+def test_several_models_are_served_side_by_side_and_one_is_taken_away_alone(controlled, deployment):
+    with Node(controlled, deployment.namespace, only("1")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         loading.load(deployment.stored("7", name="mugs"))
         assert deployment.served() == {"mugs": "7", "photos": "1"}
@@ -255,45 +264,49 @@ def test_several_models_are_served_side_by_side_and_one_is_taken_away_alone(clus
         assert deployment.served() == {"photos": "1"}
 
 
-def test_applying_the_manifests_again_changes_nothing_of_what_serves_or_of_the_number_of_pods(cluster, deployment):
-    with Node(cluster, deployment.namespace, only("1")), deployment.loading() as loading:
+def test_applying_the_manifests_again_changes_nothing_of_what_serves_or_of_the_number_of_pods(controlled, deployment):
+    with Node(controlled, deployment.namespace, only("1")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         before = deployment.deployment()
-        cluster.apply(*deployment.documents)
+        controlled.apply(*deployment.documents)
         after = deployment.deployment()
         assert after["spec"] == before["spec"]
         assert deployment.served() == {"photos": "1"}
 
 
-def test_two_that_promote_at_once_are_told_and_a_change_of_the_state_alone_is_none(cluster, deployment):
-    with Node(cluster, deployment.namespace, only("1", "2", "3")), deployment.loading() as loading:
+def test_two_that_promote_at_once_are_told_and_a_change_of_the_state_alone_is_none(controlled, deployment):
+    with Node(controlled, deployment.namespace, only("1", "2", "3")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         workload = Workload.chosen()
 
         def meanwhile(annotation):
             def change(declared):
-                cluster.kubectl("annotate", "--overwrite", "deployment/glocal-serve", "-n", deployment.namespace, annotation)
+                controlled.annotate(deployment.namespace, annotation)
                 return {**declared, "photos": declared["photos"].model_copy(update={"version": "2"})}
 
             return change
 
         owner = deployment.deployment()["metadata"]["annotations"][OWNER]
-        workload.declare(meanwhile("somebody=looked"), owner)
+        workload.declare(meanwhile({"somebody": "looked"}), owner)
         assert deployment.served() == {"photos": "2"}
+
+        others = []
 
         def overtaken(declared):
             other = KubernetesLoading(Workload.chosen(), owner)
-            threading.Thread(target=other.load, args=(deployment.stored("3", seed=2),), daemon=True).start()
+            others.append(threading.Thread(target=other.load, args=(deployment.stored("3", seed=2),), daemon=True))
+            others[-1].start()
             until(lambda: deployment.served() == {"photos": "3"})
             return {}
 
         with pytest.raises(Conflict, match="was changed meanwhile"):
             workload.declare(overtaken, owner)
+        others[0].join(60)
         assert deployment.served() == {"photos": "3"}
 
 
-def test_another_home_does_not_promote_where_one_does_until_it_is_let(cluster, deployment, tmp_path):
-    with Node(cluster, deployment.namespace, only("1", "2")), deployment.loading() as loading:
+def test_another_home_does_not_promote_where_one_does_until_it_is_let(controlled, deployment, tmp_path):
+    with Node(controlled, deployment.namespace, only("1", "2")), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         with (
             BACKEND.loading(Home(tmp_path / "other").serve) as others,
@@ -301,13 +314,13 @@ def test_another_home_does_not_promote_where_one_does_until_it_is_let(cluster, d
         ):
             others.load(deployment.stored("2", seed=1))
         assert deployment.served() == {"photos": "1"}
-        cluster.kubectl("annotate", "deployment/glocal-serve", "-n", deployment.namespace, f"{OWNER}-")
+        controlled.annotate(deployment.namespace, {OWNER: None})
         with BACKEND.loading(Home(tmp_path / "other").serve) as others:
             others.load(deployment.stored("2", seed=1))
         assert deployment.served() == {"photos": "2"}
 
 
-def test_an_api_server_that_is_started_again_during_a_rollout_is_waited_for(cluster, deployment, monkeypatch):
+def test_an_api_server_that_is_started_again_during_a_rollout_is_waited_for(controlled, deployment, monkeypatch):
     monkeypatch.setenv("GLOCAL_ROLLOUT_S", "120")
     waits = threading.Event()
 
@@ -315,18 +328,18 @@ def test_an_api_server_that_is_started_again_during_a_rollout_is_waited_for(clus
         told = json.loads(pod["metadata"].get("annotations", {}).get(SERVED, "{}"))
         return told.get("photos", {}).get("version") == "1" or waits.is_set()
 
-    with Node(cluster, deployment.namespace, lambda pod, address: Said(pod, address, decide)), deployment.loading() as loading:
+    with Node(controlled, deployment.namespace, lambda pod, address: Said(pod, address, decide)), deployment.loading() as loading:
         loading.load(deployment.stored("1"))
         stored = deployment.stored("2", seed=1)
         rolling = threading.Thread(target=loading.load, args=(stored,))
         rolling.start()
         until(lambda: deployment.served() == {"photos": "2"})
-        cluster.stop_apiserver()
+        controlled.stop_apiserver()
         with pytest.raises(Unavailable, match="does not answer"):
             Workload.chosen().declared()
         assert BACKEND.answers(deployment.home.serve) is False
         assert BACKEND.state(deployment.home.serve).healthy is False
-        cluster.start_apiserver()
+        controlled.start_apiserver()
         waits.set()
         rolling.join(120)
         assert not rolling.is_alive()
@@ -335,7 +348,7 @@ def test_an_api_server_that_is_started_again_during_a_rollout_is_waited_for(clus
 
 def test_a_deployment_without_pods_is_not_waited_for_for_ever(cluster, deployment, monkeypatch):
     monkeypatch.setenv("GLOCAL_ROLLOUT_S", "3")
-    cluster.kubectl("scale", "deployment/glocal-serve", "--replicas=0", "-n", deployment.namespace)
+    cluster.scale(deployment.namespace, 0)
     with deployment.loading() as loading, pytest.raises(Unavailable, match="replicas is 0"):
         loading.load(deployment.stored("1"))
 
@@ -357,6 +370,6 @@ def test_what_cannot_be_reached_or_is_not_allowed_is_said_in_a_line(cluster, dep
 
 def test_what_somebody_wrote_by_hand_and_cannot_be_read_is_not_overwritten(cluster, deployment):
     patch = {"spec": {"template": {"metadata": {"annotations": {SERVED: "photos 3"}}}}}
-    cluster.kubectl("patch", "deployment/glocal-serve", "-n", deployment.namespace, "-p", json.dumps(patch))
+    cluster.patch(cluster.deployment(deployment.namespace), patch)
     with deployment.loading() as loading, pytest.raises(InvalidInput, match="photos 3"):
         loading.load(deployment.stored("1"))

@@ -39,7 +39,7 @@ def cluster(tmp_path_factory):
         pytest.skip("pods get addresses of this machine, which needs root and the program ip")
     made = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
-        yield made.start()
+        yield made.start().start_controllers()
     finally:
         made.stop()
 
@@ -117,7 +117,7 @@ def test_a_promotion_is_a_rollout_and_what_fails_in_a_pod_is_taken_back(cluster,
     entry = promotions(place.home.tracking_uri, NAME)[0]
     assert (entry["to"], entry["outcome"]) == ("3", "failed")
     assert "golden query" in entry["why"]
-    assert cluster.get("deployment/glocal-serve", "-n", NAMESPACE)["status"]["readyReplicas"] == 1
+    assert cluster.get(cluster.deployment(NAMESPACE))["status"]["readyReplicas"] == 1
 
 
 @pytest.mark.timeout(600)
@@ -166,10 +166,11 @@ def test_a_pod_whose_gateway_dies_ends_and_a_start_brings_back_what_was_changed_
     os.kill(read_json(state)["pid"], signal.SIGKILL)
     until(replica.fault, within=60)
     assert "A part of the endpoint ended by itself." in replica.fault()
-    cluster.kubectl("delete", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=glocal-serve", "--wait=false")
+    for each in cluster.get(path := f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]:
+        cluster.http.delete(f"{path}/{each['metadata']['name']}")
     until(place.service.ready, within=120)
 
-    cluster.kubectl("patch", "deployment/glocal-serve", "-n", NAMESPACE, "--type=json", "-p",
-                    '[{"op": "remove", "path": "/spec/template/metadata/annotations/glocal.io~1served"}]')  # fmt: skip
+    gone = [{"op": "remove", "path": "/spec/template/metadata/annotations/glocal.io~1served"}]
+    cluster.patch(cluster.deployment(NAMESPACE), gone, "json-patch+json")
     start_server(place.home, place.home.tracking_uri)
     place.one_truth("2")

@@ -70,9 +70,7 @@ class Cluster:
         self.etcd, self.peer, self.port = free_port(), free_port(), free_port()
         self.address = f"https://127.0.0.1:{self.port}"
         self.token = secrets.token_hex(16)
-        self.binaries = {
-            name: asset(name) for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kustomize")
-        }
+        self.binaries = {name: asset(name) for name in ("etcd", "kube-apiserver")}
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokens.csv").write_text(f'{self.token},admin,admin,"system:masters"\n')
         key = rsa.generate_private_key(65537, 2048)
@@ -81,6 +79,8 @@ class Cluster:
         public = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         (folder / "sa.pub").write_bytes(key.public_key().public_bytes(*public))
         self.kubeconfig = self.write_kubeconfig("admin", self.token)
+        self.http = client(self)
+        self._resources = {}
 
     def write_kubeconfig(self, name, token):
         """A file by which a client signs in with a token."""
@@ -96,8 +96,9 @@ class Cluster:
 
     def account(self, namespace, name):
         """A KUBECONFIG with a token of an account, as its pods have it."""
-        token = until(self.kubectl("create", "token", name, "-n", namespace, check=False).stdout.strip)
-        return self.write_kubeconfig(f"{namespace}-{name}", token)
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        answer = self.http.post(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", json=asked).raise_for_status()
+        return self.write_kubeconfig(f"{namespace}-{name}", answer.json()["status"]["token"])
 
     def run(self, name, *arguments):
         log = (self.folder / f"{name}.log").open("ab")
@@ -112,6 +113,11 @@ class Cluster:
             f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}",
         )  # fmt: skip
         self.start_apiserver()
+        return self
+
+    def start_controllers(self):
+        """Those that make pods of Deployments, endpoint slices of pods, and the rest but what looks after real nodes."""
+        self.binaries["kube-controller-manager"] = asset("kube-controller-manager")
         self.run(
             "kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--secure-port=0",
             "--service-account-private-key-file=sa.key", "--use-service-account-credentials=false",
@@ -131,7 +137,9 @@ class Cluster:
 
     def answers(self):
         assert self.processes["kube-apiserver"].poll() is None, (self.folder / "kube-apiserver.log").read_text()[-2000:]
-        return self.kubectl("get", "--raw", "/readyz", check=False).stdout.strip() == "ok"
+        with contextlib.suppress(httpx.HTTPError):
+            return self.http.get("/readyz").text.strip() == "ok"
+        return False
 
     def stop_apiserver(self):
         self.end("kube-apiserver")
@@ -151,21 +159,59 @@ class Cluster:
                 os.killpg(self.processes[name].pid, signal.SIGKILL)
             self.processes.pop(name).wait()
 
-    def kubectl(self, *arguments, given=None, check=True):
-        command = [self.binaries["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments]
-        made = subprocess.run(
-            command, input=given, capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(self.folder)}
-        )
-        assert not check or made.returncode == 0, f"{arguments}: {made.stderr}"
-        return made
+    def get(self, path):
+        return self.http.get(path).raise_for_status().json()
 
-    def get(self, *arguments):
-        return json.loads(self.kubectl("get", *arguments, "-o", "json").stdout)
+    def patch(self, path, change, kind="strategic-merge-patch+json"):
+        answer = self.http.patch(path, content=json.dumps(change), headers={"Content-Type": f"application/{kind}"})
+        assert answer.is_success, answer.text
+        return answer.json()
 
-    def apply(self, *documents):
-        """Apply documents with server-side validation, under the name by which people apply these files."""
-        given = "\n---\n".join(each if isinstance(each, str) else json.dumps(each) for each in documents)
-        return self.kubectl("apply", "--server-side", "--validate=strict", "--field-manager=people", "-f", "-", given=given)
+    def apply(self, *documents, dry=False):
+        """Apply documents as `kubectl apply --server-side --validate=strict` does."""
+        for each in documents:
+            named = {"fieldManager": "people", "fieldValidation": "Strict", "force": "true"} | ({"dryRun": "All"} if dry else {})
+            kind = {"Content-Type": "application/apply-patch+yaml"}
+            answer = self.http.patch(self._path(each), params=named, content=json.dumps(each), headers=kind)
+            assert answer.is_success, f"{each['kind']} {each['metadata']['name']}: {answer.text}"
+            assert "warning" not in answer.headers, answer.headers["warning"]
+
+    def namespace(self, name):
+        """A namespace, unless there is one."""
+        self.http.post("/api/v1/namespaces", json={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    def deployment(self, namespace, part=""):
+        """Path of the Deployment of what serves, or of a part of it."""
+        return f"/apis/apps/v1/namespaces/{namespace}/deployments/glocal-serve{part}"
+
+    def scale(self, namespace, replicas):
+        self.patch(self.deployment(namespace, "/scale"), {"spec": {"replicas": replicas}}, "merge-patch+json")
+
+    def annotate(self, namespace, annotations):
+        """Annotate the Deployment; None takes an annotation away."""
+        self.patch(self.deployment(namespace), {"metadata": {"annotations": annotations}}, "merge-patch+json")
+
+    def _path(self, document):
+        version, kind = document["apiVersion"], document["kind"]
+        if (version, kind) not in self._resources:
+            root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+            for each in until(lambda: self._served(root, kind), what=f"There is no {kind}."):
+                if "/" not in each["name"]:
+                    self._resources[version, each["kind"]] = root, each["name"], each["namespaced"]
+        root, plural, namespaced = self._resources[version, kind]
+        inside = f"/namespaces/{document['metadata']['namespace']}" if namespaced else ""
+        return f"{root}{inside}/{plural}/{document['metadata']['name']}"
+
+    def _served(self, root, kind):
+        """The resources of a group, once the kind is one of them: a custom one is served some time after it was defined."""
+        answer = self.http.get(root)
+        found = answer.json()["resources"] if answer.is_success else []
+        return found if kind in {each["kind"] for each in found} else None
+
+
+def client(cluster):
+    """A client of the API server, as its administrator."""
+    return httpx.Client(base_url=cluster.address, verify=False, headers={"Authorization": f"Bearer {cluster.token}"}, timeout=30)
 
 
 class Node:
@@ -180,12 +226,7 @@ class Node:
     def __init__(self, cluster, namespace, runs):
         self._path = f"/api/v1/namespaces/{namespace}/pods"
         self._cluster, self._runs, self.running, self._ended = cluster, runs, {}, threading.Event()
-        self._http = httpx.Client(
-            base_url=cluster.address,
-            verify=False,
-            headers={"Authorization": f"Bearer {cluster.token}"},
-            timeout=10,
-        )
+        self._http = client(cluster)
         self._addresses = iter(range(2, 250))
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self._ending, self.refused = {}, []
@@ -350,12 +391,7 @@ class Service:
             cluster,
             f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io/service-name={name}",
         )
-        self._http = httpx.Client(
-            base_url=cluster.address,
-            verify=False,
-            headers={"Authorization": f"Bearer {cluster.token}"},
-            timeout=10,
-        )
+        self._http = client(cluster)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self._turn, self._known = 0, []

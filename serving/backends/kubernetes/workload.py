@@ -1,5 +1,6 @@
 """The Deployment of what serves, at the API server: read, patched, waited for."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -179,9 +180,10 @@ def _apis() -> tuple[Any, Any, str]:
         config.load_incluster_config(settings)
         namespace = _NAMESPACE.read_text(encoding="utf-8").strip()
     except config.ConfigException:
+        file = os.environ.get("KUBECONFIG")  # the client itself reads the variable once, when it is imported
         try:
-            config.load_kube_config(client_configuration=settings)
-            namespace = config.list_kube_config_contexts()[1]["context"].get("namespace", "default")
+            config.load_kube_config(file, client_configuration=settings)
+            namespace = config.list_kube_config_contexts(file)[1]["context"].get("namespace", "default")
         except (config.ConfigException, OSError) as error:
             raise InvalidInput("No cluster is known.", "Set KUBECONFIG, or run in a pod with an account.") from error
     settings.retries = False  # what is worth a further attempt is tried again here
