@@ -9,6 +9,7 @@ from kfp import compiler, dsl
 from components.index import index as index_step
 from components.train import train as train_step
 from components.version import version
+from model.claim import claim
 from model.data.versions.fetch import fetch
 from model.home import Home
 from model.index import build_release
@@ -63,7 +64,7 @@ def source(tmp_path_factory):
 def run(source, tmp_path_factory):
     """A function that runs the pipeline: the run, its events, and the release."""
     root = tmp_path_factory.mktemp("run")
-    home = Home.at(root / "home")
+    home = claim(Home.at(root / "home"))
     compiler.Compiler().compile(sharded, str(root / "pipeline.yaml"))
     config = small_config().model_copy(update={"index": small_config().index.model_copy(update={"shards": SHARDS})})
     sections = config.model_dump(mode="json", include={"data", "model", "train", "index"})
