@@ -140,7 +140,9 @@ def seconds_of(address: str, cookie: dict[str, str], pages: list[str], openings:
             taken = []
             for _ in range(openings + 1):
                 shown.goto(address + path)
-                shown.wait_for_function(f"() => ({_PAINT}) !== null")
+                # a report's page runs no script, so it cannot be asked to tell
+                if not wait_until(lambda: shown.evaluate(_PAINT) is not None, deadline_s=30, pause_s=0.02):
+                    raise SystemExit(f"{path} is not painted within 30 s.")
                 taken.append(float(shown.evaluate(_PAINT)) / 1000)
             found[path] = round(median(taken[1:]), 3)
         browser.close()

@@ -70,6 +70,7 @@ def _templates() -> Environment:
         "signed": signed,
         "duration": duration,
         "moment": moment,
+        "utc": utc,
         "clock": lambda at: f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}",
         "size": size,
         "counted": counted,
@@ -86,12 +87,12 @@ def foreign(text: object) -> Markup:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure; a dash where there is none."""
-    return NONE if value is None else f"{value:.{digits}f}"
+    return NONE if value is None else f"{value:,.{digits}f}"
 
 
 def signed(value: float | None, digits: int = 3) -> str:
     """A difference, with its sign; a dash where there is none."""
-    return NONE if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
+    return NONE if value is None else f"{value:+,.{digits}f}".replace("-", MINUS)
 
 
 def percent(value: float | None, digits: int = 0) -> str:
@@ -119,6 +120,11 @@ def moment(at: datetime | float | None) -> Markup:
         return escape(NONE)
     when = at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     return Markup('<time datetime="{}">{}</time>').format(when.isoformat(), f"{when:%Y-%m-%d %H:%M} UTC")
+
+
+def utc(at: datetime | float) -> str:
+    """A time to the minute in UTC, for what is looked up by such times."""
+    return f"{at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def size(count: float | None) -> str:

@@ -3,6 +3,8 @@
 `Kubeflow` counts where a run is started. `Nodes` counts where a pipeline is compiled: its values stand in the compiled file.
 """
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -19,21 +21,26 @@ QUANTITY = r"^\d+(\.\d+)?([EPTGMk]i?|m)?$"
 CONFIG = (
     "GLOCAL_TRACKING_URI",
     "GLOCAL_DATA_REMOTE",
-    "GLOCAL_DATA_GIT",
     "GLOCAL_MILVUS_URI",
     "GLOCAL_BACKEND",
+    "GLOCAL_ENDPOINT",
+    "GLOCAL_NAMESPACE",
+    "GLOCAL_DEPLOYMENT",
+    "GLOCAL_ROLLOUT_S",
+    "GLOCAL_USER",
     "GLOCAL_LOG_LEVEL",
     "AWS_ENDPOINT_URL",
     "AWS_DEFAULT_REGION",
 )
-SECRETS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-    "GLOCAL_MILVUS_TOKEN",
-    "GLOCAL_KEY",
-)
+SECRETS = {
+    "AWS_ACCESS_KEY_ID": "glocal-object-store/AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY": "glocal-object-store/AWS_SECRET_ACCESS_KEY",
+    "MLFLOW_TRACKING_USERNAME": "glocal-tracking-writer/username",
+    "MLFLOW_TRACKING_PASSWORD": "glocal-tracking-writer/password",
+    "GLOCAL_KEY": "glocal-operator/key",
+    "GLOCAL_DATA_GIT": "glocal-data-git/address",
+    "GLOCAL_MILVUS_TOKEN": "glocal-milvus/token",
+}
 
 
 class Toleration(NamedTuple):
@@ -77,7 +84,16 @@ def _tolerations(text: object) -> object:
     return tuple(found)
 
 
+def _secrets(text: object) -> object:
+    """`VARIABLE=secret/key,...` as a mapping."""
+    found = _labels(text)
+    if isinstance(found, dict) and (wrong := [each for each in found.values() if not re.fullmatch(r"[^/]+/[^/]+", str(each))]):
+        raise ValueError(f"{wrong[0]} is no secret/key")
+    return found
+
+
 Labels = Annotated[dict[str, str], NoDecode, BeforeValidator(_labels)]
+Secrets = Annotated[dict[str, str], NoDecode, BeforeValidator(_secrets)]
 Tolerations = Annotated[tuple[Toleration, ...], NoDecode, BeforeValidator(_tolerations)]
 Quantity = Annotated[str, Field(pattern=QUANTITY)]
 
@@ -88,14 +104,17 @@ class Kubeflow(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore", frozen=True)
 
     kubeflow_host: str = Field(
-        "", description="Address of Kubeflow Pipelines, such as `http://127.0.0.1:8888`; empty: by KUBECONFIG, or the pod's cluster"
+        "", description="Address of Kubeflow Pipelines, such as `http://127.0.0.1:8888`; empty: by KUBECONFIG, or the pod's"
     )
     kubeflow_namespace: str = Field("", description="Namespace of the runs, for a Kubeflow of several users; empty: the only one")
     kubeflow_experiment: str = Field("glocal", min_length=1, description="Experiment in Kubeflow that the runs stand in")
     kubeflow_service_account: str = Field("", description="Kubernetes service account of the steps; empty: Kubeflow's own")
-    kubeflow_pipeline_root: str = Field("", description="Where Kubeflow keeps artifacts, such as `s3://bucket/runs`; empty: its own")
+    kubeflow_pipeline_root: str = Field(
+        "", description="Where Kubeflow keeps artifacts, such as `s3://bucket/runs`; empty: its own"
+    )
     kubeflow_token_file: Path | None = Field(
-        None, description="File of the bearer token for Kubeflow, read anew before every call, so that it may be renewed meanwhile"
+        None,
+        description="File of the bearer token for Kubeflow, read anew before every call, so that it may be renewed meanwhile",
     )
     kubeflow_ca_file: Path | None = Field(None, description="File of the certificates that Kubeflow's is checked by")
     kubeflow_timeout_s: float = Field(30.0, gt=0, description="Seconds for an answer of Kubeflow's")
@@ -103,6 +122,11 @@ class Kubeflow(BaseSettings):
         600.0, ge=0, description="Seconds for which a run is followed on while Kubeflow does not answer or refuses the token"
     )
     kubeflow_look_s: float = Field(3.0, gt=0, description="Seconds between two looks at a run in Kubeflow")
+
+    @property
+    def address(self) -> str:
+        """The address: the setting, or the variable by which KFP's own client finds it; empty: by KUBECONFIG."""
+        return self.kubeflow_host or os.environ.get("KF_PIPELINES_ENDPOINT", "")
 
     @field_validator("kubeflow_token_file", "kubeflow_ca_file", mode="before")
     @classmethod
@@ -120,9 +144,12 @@ class Nodes(BaseSettings):
         description="Claim of the volume with GLOCAL_HOME, which all nodes can mount at once; empty: none, so nothing is resumed",
     )
     cluster_config: str = Field("glocal", description="ConfigMap with places for the steps, by the names of the variables")
-    cluster_config_keys: Names = Field(CONFIG, description="Variables, with commas, that the steps have from it; all are optional")
-    cluster_secret: str = Field("glocal", description="Secret with credentials for the steps, by the names of the variables")
-    cluster_secret_keys: Names = Field(SECRETS, description="Variables, with commas, that the steps have from it; all are optional")
+    cluster_config_keys: Names = Field(
+        CONFIG, description="Variables, with commas, that the steps have from it; all are optional"
+    )
+    cluster_secrets: Secrets = Field(
+        SECRETS, description="Variables that the steps have from Secrets, as `VARIABLE=secret/key`, with commas; all are optional"
+    )
     cluster_pull_secret: str = Field("", description="Secret by which the nodes pull the images; empty: none")
     cluster_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = Field(
         "", description="When the nodes pull the images; empty: as Kubernetes does by default"
@@ -139,7 +166,7 @@ class Nodes(BaseSettings):
     )
     cluster_gpu_cpu: Quantity = Field("2", description="Processors that each of these steps asks for")
     cluster_gpu_memory: Quantity = Field("8Gi", description="Memory of each of these steps")
-    cluster_shared_memory: Quantity = Field("8Gi", description="Size of their `/dev/shm`, part of their memory; 0: the node's")
+    cluster_shared_memory: Quantity = Field("2Gi", description="Size of their `/dev/shm`, part of their memory; 0: the node's")
     cluster_minutes: int = Field(60, gt=0, description="Minutes after which a step is ended")
     cluster_import_minutes: int = Field(240, gt=0, description="Minutes after which the step version is ended")
     cluster_gpu_minutes: int = Field(24 * 60, gt=0, description="Minutes after which train, index, evaluate or enrol is ended")

@@ -20,7 +20,7 @@ class Images(BaseSettings):
     train_image: str = Field(
         "glocal/train:0.1.0",
         min_length=1,
-        description="Image of the steps that a GPU makes fast; without a GPU, that of the other steps does as well and is smaller",
+        description="Image of the steps that a GPU makes fast; without a GPU, that of the other steps does as well",
     )
     serve_image: str = Field("glocal/serve:0.1.0", min_length=1, description="Image of the endpoint")
 
@@ -37,7 +37,7 @@ class Containers(BaseSettings):
     )
     container_endpoint: str = Field(
         "",
-        description="Container of the endpoint, beside whose processes the steps run; empty: one of this home, started if need be",
+        description="Container of the endpoint, beside whose processes the steps run; empty: one of this home, which is started",
     )
     container_publish: str = Field(
         "127.0.0.1:8080", pattern=r"^[\d.]+:\d+$", description="Address of this machine at which that endpoint is reached"

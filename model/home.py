@@ -102,6 +102,16 @@ class ServeFolder:
         return self.root / "key_file.json"
 
     @property
+    def place(self) -> Path:
+        """File with the id by which a cluster knows this home, which promotes there."""
+        return self.root / "place.json"
+
+    @property
+    def fetched(self) -> Path:
+        """Folder with a subfolder for each release that a replica was told to serve: see `serving.replica`."""
+        return self.root / "fetched"
+
+    @property
     def milvus_token(self) -> Path:
         """File with the token for Milvus that workers read, readable by its owner alone."""
         return self.root / "milvus_token"

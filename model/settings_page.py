@@ -109,6 +109,8 @@ def _variables(settings: type[BaseSettings]) -> list[str]:
 
 def _text(default: Any) -> str:
     """A default as it would be written into the variable."""
+    if isinstance(default, dict):
+        return ",".join(f"{key}={value}" for key, value in default.items())
     if isinstance(default, tuple):
         return ",".join(_text(each) if not isinstance(each, Toleration) else str(each) for each in default)
     return str(default)

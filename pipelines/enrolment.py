@@ -25,11 +25,11 @@ def _anew(task: dsl.PipelineTask) -> dsl.PipelineTask:
 
 
 def _replaces_champion(release: Any, base: Any, gate: Any, serve: Any, why: Any) -> None:
-    """The steps from the gate on, which both pipelines have."""
-    gated = _anew(on_node(gate_gallery(base=base, gate=gate, release=release)))
+    """The steps from the gate on, which both pipelines have; shown under the names that they have in a training."""
+    gated = _anew(on_node(gate_gallery(base=base, gate=gate, release=release))).set_display_name("gate")
     with dsl.If(gated.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition
         decision = gated.outputs["decision"]
-        registered = _anew(on_node(register_gallery(base=base, release=release, decision=decision)))
+        registered = _anew(on_node(register_gallery(base=base, release=release, decision=decision))).set_display_name("register")
         deployed = _anew(on_node(deploy(serve=serve, version=registered.output, release=release, decision=decision, why=why)))
         _anew(on_node(smoke_test(address=deployed.output, serve=serve, release=release)))
 

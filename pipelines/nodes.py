@@ -14,15 +14,16 @@ NODES = Nodes()
 
 
 def on_node(task: dsl.PipelineTask, *, minutes: int = NODES.cluster_minutes, nodes: Nodes = NODES) -> dsl.PipelineTask:
-    """Requirements of every step: state, places, secrets, its share of a node, a time limit, and a retry after a fault of the node."""
+    """Requirements of every step: state, places, secrets, its share of a node, a time limit, and retries after faults."""
     if nodes.cluster_volume:
         kubernetes.mount_pvc(task, pvc_name=nodes.cluster_volume, mount_path=POD_HOME)
     for variable, field in _OF_THE_POD.items():
         kubernetes.use_field_path_as_env(task, env_name=variable, field_path=field)
     places = {name: name for name in nodes.cluster_config_keys}
     kubernetes.use_config_map_as_env(task, nodes.cluster_config, config_map_key_to_env=places, optional=True)
-    secrets = {name: name for name in nodes.cluster_secret_keys}
-    kubernetes.use_secret_as_env(task, nodes.cluster_secret, secret_key_to_env=secrets, optional=True)
+    for variable, place in nodes.cluster_secrets.items():
+        secret, _, key = place.partition("/")
+        kubernetes.use_secret_as_env(task, secret, secret_key_to_env={key: variable}, optional=True)
     if nodes.cluster_pull_secret:
         kubernetes.set_image_pull_secrets(task, [nodes.cluster_pull_secret])
     if nodes.cluster_pull_policy:

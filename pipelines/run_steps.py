@@ -20,7 +20,7 @@ class Task(NamedTuple):
     """One task of a pipeline.
 
     Attributes:
-        name: Its name, which its step has as well.
+        name: The name that it is shown under, which its step has as well.
         after: Names of the tasks that it waits for, without those that another one of them waits for.
         looped: Whether it is a step for each item of a list, `<name>-<item>`, which may be empty.
     """
@@ -164,10 +164,17 @@ def tasks_of(pipeline: Path) -> tuple[Task, ...]:
         with pipeline.open("rb") as file:
             whole = next(iter(yaml.load_all(file, _LOADER)))  # a safe loader; the second document is the cluster's
         found = list(_dissolved(whole["root"]["dag"]["tasks"], whole["components"], ()))
+        shown = _shown_names(whole)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError, yaml.YAMLError):
         return ()
     after, looped = {task.name: task.after for task in found}, {task.name: task.looped for task in found}
-    return tuple(Task(name, _direct(name, after), looped[name]) for name in _sorted(after))
+    return tuple(Task(shown[name], tuple(shown[each] for each in _direct(name, after)), looped[name]) for name in _sorted(after))
+
+
+def _shown_names(pipeline: Mapping[str, Any]) -> dict[str, str]:
+    """The name that each task is shown under, by its name."""
+    dags = [pipeline["root"]["dag"], *(each["dag"] for each in pipeline["components"].values() if "dag" in each)]
+    return {name: task["taskInfo"]["name"] for dag in dags for name, task in dag["tasks"].items()}
 
 
 def _dissolved(

@@ -88,6 +88,11 @@ def locate(source: str) -> str:
     )
 
 
+def locate_for(runner: RunnerName, source: str) -> str:
+    """The address of a source where a runner executes the steps: `locate`, or on a cluster `locate_for_pods`."""
+    return locate_for_pods(source) if runner == "kubeflow" else locate(source)
+
+
 def locate_for_pods(source: str) -> str:
     """The address of a source that the pods of a cluster find as well.
 
@@ -122,7 +127,7 @@ def check_training(source: str, name: str, config: RunConfig, runner: RunnerName
         InvalidInput: There is no such source where the run is executed, no such method, attention block or trunk, or the name
             cannot be that of a data set.
     """
-    source = locate_for_pods(source) if runner == "kubeflow" else locate(source)
+    source = locate_for(runner, source)
     check_name(name or default_name(source))
     _check_model(config.model)
     return source

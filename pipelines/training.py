@@ -49,7 +49,8 @@ def training(
 
     However it ends, `record` closes the run's record.
     """
-    closing = on_node(record()).set_caching_options(False)
+    sections = {"data": data, "model": model, "train": train, "index": index, "evaluate": evaluate, "gate": gate, "serve": serve}
+    closing = on_node(record(source=source, name=name, **sections)).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
         pinned = on_import_node(version(source=source, name=name, data=data))
         pinned.set_caching_options(False)  # the folder may have changed

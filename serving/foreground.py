@@ -1,7 +1,7 @@
 """The endpoint of a home in the foreground, as a container runs it: `python -m serving.foreground`, until a signal ends it.
 
-It brings back what is on record as serving, and needs no registry for that. Commands and steps that share its GLOCAL_HOME, processes
-and network find it as they find one that `glocal serve start` has started. What ends by itself is started again.
+It brings back what is on record as serving, and needs no registry for that. Commands and steps that share its GLOCAL_HOME,
+processes and network find it as they find one that `glocal serve start` has started. What ends by itself is started again.
 """
 
 import logging
@@ -12,11 +12,10 @@ import threading
 import httpx
 
 from model.claim import claim
-from model.environment import Environment, prepare_process
+from model.environment import Environment
 from model.errors import GlocalError, NotFound
 from model.home import Home
 from serving import server
-from serving.gateway import process as gateway
 from serving.rollout.challenge import restore_challengers
 from serving.rollout.deployed import Deployed
 from serving.rollout.endpoint import connect, deploying
@@ -44,14 +43,8 @@ def serve(home: Home, ended: threading.Event) -> None:
         server.stop(home)
 
 
-def answers(home: Home) -> bool:
-    """Whether the home's gateway answers, asked by nothing but its address."""
-    running = gateway.find(home.serve)
-    return running is not None and gateway.answers(running)
-
-
 def _bring_up(home: Home) -> None:
-    """Start what does not run, and bring back what is on record. A version that cannot be brought back does not stop the others."""
+    """Start what does not run, and bring back what is on record. One version that cannot come back does not stop the others."""
     with deploying(home.serve), connect(home.serve, server.ensure(home)) as endpoint:
         differences = [*restore(endpoint, _no_registry), *restore_challengers(endpoint)]
     for difference in differences:
@@ -66,18 +59,14 @@ def _no_registry(name: str, entry: Deployed) -> None:
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT. With `--check`, exit 0 if the gateway answers, else 1."""
-    environment = Environment()
-    if sys.argv[1:] == ["--check"]:
-        sys.exit(0 if answers(environment.home) else 1)
+    """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger(httpx.__name__).setLevel(logging.WARNING)  # a line for each look
-    prepare_process(environment.home)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        serve(environment.home, ended)
+        serve(Environment().home, ended)
     except GlocalError as error:
         sys.exit(f"{error}")
 

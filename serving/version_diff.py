@@ -49,7 +49,7 @@ def diff_versions(home: Home, tracking_uri: str, name: str, before: str, after: 
     registry, runs, notes = Registry(tracking_uri, name), Runs(tracking_uri), list[str]()
     one, other = registry.version(before), registry.version(after)
     manifests = [readable(partial(registry.files.manifest, each), notes) for each in (before, after)]
-    answered = readable(lambda: answered_queries(tracking_uri, one, other), notes)
+    answered = readable(lambda: answered_queries(registry, runs, one, other), notes)
     return VersionDiff(
         before=one,
         after=other,
@@ -63,7 +63,7 @@ def diff_versions(home: Home, tracking_uri: str, name: str, before: str, after: 
     )
 
 
-def answered_queries(tracking_uri: str, before: ModelVersion, after: ModelVersion) -> Answered:
+def answered_queries(registry: Registry, runs: Runs, before: ModelVersion, after: ModelVersion) -> Answered:
     """What two versions found for the same queries, from the reports of their trainings.
 
     Raises:
@@ -71,7 +71,6 @@ def answered_queries(tracking_uri: str, before: ModelVersion, after: ModelVersio
         InvalidInput: They are damaged.
         Conflict: The reports are not on the same queries.
     """
-    registry, runs = Registry(tracking_uri, before.model), Runs(tracking_uri)
     one, other = (trained_version(registry, version) for version in (before, after))
     pins = [report_of(registry, runs, version).data for version in (one, other)]
     answered = Answered(pins[1], queries_of(registry, runs, one), queries_of(registry, runs, other))
@@ -95,7 +94,7 @@ def changed_queries(home: Home, tracking_uri: str, before: ModelVersion, after: 
     Raises:
         GlocalError: As `answered_queries`; or the data are gone.
     """
-    answered = answered_queries(tracking_uri, before, after)
+    answered = answered_queries(Registry(tracking_uri, before.model), Runs(tracking_uri), before, after)
     manifest = read_manifest(fetch(answered.pin, home.data, home.datasets)).searched
     return compare_queries(manifest, answered.before, answered.after, (before.label, after.label))
 
@@ -118,7 +117,9 @@ def save_queries(home: Home, tracking_uri: str, before: ModelVersion, after: Mod
 
 def _changed_data(home: Home, before: DataPin | None, after: DataPin | None, *, notes: list[str]) -> DataChange:
     added = removed = None
-    if before and after:
+    if before and after and before.md5 == after.md5:
+        added = removed = 0
+    elif before and after:
         one, other = (readable(partial(_contents, home, pin), notes) for pin in (before, after))
         if one is not None and other is not None:
             added, removed = len(other - one), len(one - other)

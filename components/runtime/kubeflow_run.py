@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.runtime.revision import code_revision
+from model.claim import claim
 from model.environment import Environment
 from model.errors import GlocalError
 from model.schemas.run_event import RunEvent
@@ -24,10 +25,11 @@ _LOG_BYTES = 4 * 2**20
 
 
 def enter_folder() -> Environment:
-    """The environment of this process. In a pod it gets a folder of the run in the home, which the steps share if it is a volume."""
+    """The environment of this process. In a pod it has a folder of the run in the home, which steps share on a volume."""
     environment = Environment()
     if environment.kubeflow_run and not environment.run_folder:
         folder = environment.home.runs / re.sub(r"[^\w-]", "_", environment.kubeflow_run)
+        claim(environment.home)  # before anything is made in it: the volume may be new
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["GLOCAL_RUN_FOLDER"] = str(folder)
     return Environment()
@@ -44,9 +46,8 @@ def enter_run(environment: Environment) -> Environment:
 
     runs = Runs(environment.mlflow_uri)
     record = runs.tagged(KUBEFLOW_RUN, environment.kubeflow_run)
-    run_id, user = (record.id, record.user) if record else (_start_record(runs, environment), _USER)
-    os.environ["GLOCAL_RUN_ID"] = run_id
-    os.environ["GLOCAL_USER"] = environment.user or user
+    os.environ["GLOCAL_USER"] = record.user if record else environment.user or _USER
+    os.environ["GLOCAL_RUN_ID"] = record.id if record else _start_record(runs, environment)
     return Environment()
 
 

@@ -3,6 +3,7 @@
 //   data-ended="reload"    once this part says so no longer, the whole page is loaded again
 //   data-say="TEXT"        said to everybody when it changes
 //   data-stream="ADDRESS"  events of a run come from there, as they happen
+//   data-seconds="12.5"    a time span that goes on from this length
 "use strict";
 const PARTS = "[data-live]";
 const sources = new WeakMap();  // what the server wrote of a part
@@ -78,6 +79,15 @@ function schedule() {
   timer = setTimeout(async () => { if (!document.hidden) await refresh(); schedule(); }, 1000 * every);
 }
 
+/** A time span that goes on, as the server writes one. */
+function tick() {
+  for (const each of document.querySelectorAll("[data-seconds]")) {
+    each.dataset.seen ??= Date.now();
+    const whole = Math.round(Number(each.dataset.seconds) + (Date.now() - each.dataset.seen) / 1000), minutes = Math.floor(whole / 60);
+    each.textContent = minutes >= 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+  }
+}
+
 const clock = (at) => new Date(1000 * at).toLocaleTimeString(undefined, { hour12: false });
 
 /** Adds an event of a run to its progress. */
@@ -105,6 +115,7 @@ function follow(address) {
   let soon = null;
   const later = (wait) => { soon ??= setTimeout(async () => { soon = null; await refresh(); }, wait); };
   stream = new EventSource(address);
+  const pulse = setInterval(() => { if (!document.hidden) later(0); }, 5000);  // a step may be silent for long
   stream.onopen = () => { if (!document.getElementById("stale").hidden) { setStale(false); later(0); } };
   stream.addEventListener("events", (message) => {
     heard = Date.now();
@@ -114,6 +125,7 @@ function follow(address) {
   });
   stream.addEventListener("end", async (message) => {
     stream.close();
+    clearInterval(pulse);
     stream = null;
     await refresh();
     say(`The run has ended: ${JSON.parse(message.data)}.`);
@@ -131,5 +143,6 @@ document.addEventListener("DOMContentLoaded", () => {
   if (log) log.scrollTop = log.scrollHeight;
   const address = document.querySelector("[data-stream]")?.dataset.stream;
   if (address) follow(address); else schedule();
+  setInterval(tick, 1000);
 });
 document.addEventListener("visibilitychange", () => { if (!document.hidden && document.querySelector("[data-every]")) refresh().then(schedule); });

@@ -2,8 +2,8 @@
 
     .venv/bin/python infra/images/build.py [pipeline|train|serve ...] [-- ARGUMENTS OF docker build]
 
-The names come from the settings `GLOCAL_IMAGE`, `GLOCAL_TRAIN_IMAGE` and `GLOCAL_SERVE_IMAGE`, the engine's program from `DOCKER`. Each
-image is labelled with the commit, and with the revision of the code that `--runner docker` compares with its own.
+Names come from the settings `GLOCAL_IMAGE`, `GLOCAL_TRAIN_IMAGE` and `GLOCAL_SERVE_IMAGE`, the engine's program from `DOCKER`.
+Each image is labelled with the commit, and with the revision of the code that `--runner docker` compares with its own.
 """
 
 import os

@@ -20,7 +20,9 @@ class Schedule(Document):
 
     format: int = 1
     id: ScheduleId = Field(description="Its name")
-    crontab: str = Field(max_length=200, description="When: minute, hour, day, month and weekday, in this machine's time zone; on Kubeflow in UTC")
+    crontab: str = Field(
+        max_length=200, description="When: minute, hour, day, month and weekday, in this machine's time zone; on Kubeflow in UTC"
+    )
     source: str = Field(min_length=1, max_length=4096, description="A folder, a CSV, s3://bucket/prefix, or name@revision")
     name: str = Field("", max_length=64, description="Name of the data set; empty: after the source")
     settings: dict[str, Any] = Field({}, description="The settings that were given, by section; all others have their defaults")

@@ -151,9 +151,7 @@ def add_schedule(
 
 
 @action("POST", "/schedules/{name}/pause", "operator")
-def pause_schedule(
-    caller: Caller, name: str, paused: bool = True, runner: RunnerName | Literal[""] = ""
-) -> ScheduleState:
+def pause_schedule(caller: Caller, name: str, paused: bool = True, runner: RunnerName | Literal[""] = "") -> ScheduleState:
     """Let a recurring run rest, or go on."""
     if _by_kubeflow(caller, runner):
         from pipelines.kubeflow import recurring

@@ -50,6 +50,7 @@ def import_(
         settings,
         csv=csv,
         remote=environment.data_remote or None,
+        shared=environment.data_git,
         progress=console.progress,
     )
     console.warn(report.messages)

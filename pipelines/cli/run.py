@@ -41,7 +41,13 @@ def run(
     settings = load_config(config, set_ or ())
     environment = Environment()
     if queue or environment.server:
-        given = {"source": source, "name": name, "settings": read_settings(config, set_ or ()), "why": why, "runner": runner or ""}
+        given = {
+            "source": source,
+            "name": name,
+            "settings": read_settings(config, set_ or ()),
+            "why": why,
+            "runner": runner or "",
+        }
         _queue(given, follow=not queue, as_json=as_json)
         return
     from pipelines.running import run_training

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,11 +32,17 @@ def add(
     runner: Runner = None,
     as_json: Json = False,
 ) -> None:
-    """Add a recurring run, in your name. Kubeflow's own clock starts it there, in UTC; else the queue's worker, which is started."""
+    """Add a recurring run, in your name. The queue's worker is started if it does not run; on Kubeflow its own clock counts."""
     from model.config import read_settings
     from pipelines.actions.runs import add_schedule
 
-    given = {"source": directory, "data": name, "settings": read_settings(config, set_ or ()), "why": why, "runner": runner or ""}
+    given: dict[str, Any] = {
+        "source": directory,
+        "data": name,
+        "settings": read_settings(config, set_ or ()),
+        "why": why,
+        "runner": runner or "",
+    }
     _show(ask(add_schedule, name=identity, crontab=crontab, **given), as_json)
 
 

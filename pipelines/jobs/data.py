@@ -36,6 +36,7 @@ def import_data(work: Work, *, source: str, name: str = "", settings: list[str])
         work.environment.home.data,
         load_config(None, settings).data,
         remote=work.environment.data_remote or None,
+        shared=work.environment.data_git,
         progress=work.progress_of("import"),
     )
     pin = report.pin

@@ -1,4 +1,4 @@
-"""Kubeflow Pipelines, spoken to by its own client: a file for what is asked of it. `pipelines.runners.kubeflow` runs a pipeline by them.
+"""Kubeflow Pipelines, spoken to by its own client: a file for each thing that is asked of it. The runner uses them.
 
 connection.py   the client, its token, its time limits, and its errors in our words
 versions.py     the compiled file as a version of a pipeline

@@ -1,4 +1,4 @@
-"""The connection to Kubeflow Pipelines: KFP's own client, with time limits, a token that may be renewed, and errors in our words."""
+"""The connection to Kubeflow Pipelines: KFP's own client with time limits, a renewed token, and errors in our words."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ class Connection:
 
     def __init__(self, settings: Kubeflow) -> None:
         self.settings = settings
-        if not settings.kubeflow_host and not _kubernetes_is_known():
+        if not settings.address and not _kubernetes_is_known():
             raise InvalidInput(
                 "The address of Kubeflow Pipelines is not known.",
                 "Set GLOCAL_KUBEFLOW_HOST, such as http://127.0.0.1:8888 after "
@@ -61,7 +61,7 @@ class Connection:
             Unauthorized, Forbidden, NotFound, Conflict, InvalidInput: Kubeflow refuses.
             Unavailable: It does not answer, not in time, or with a fault of its own.
         """
-        where = self.settings.kubeflow_host or "the cluster of KUBECONFIG"
+        where = self.settings.address or "the cluster of KUBECONFIG"
         try:
             with contextlib.redirect_stdout(_Nowhere()), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -107,7 +107,7 @@ class _Client(kfp_client.Client):  # type: ignore[misc]  # KFP has no types
         self._settings = settings
         file = settings.kubeflow_token_file
         super().__init__(
-            host=settings.kubeflow_host or None,
+            host=settings.address or None,
             credentials=_TokenFile(file) if file else None,
             ssl_ca_cert=str(settings.kubeflow_ca_file) if settings.kubeflow_ca_file else None,
         )
@@ -119,7 +119,7 @@ class _Client(kfp_client.Client):  # type: ignore[misc]  # KFP has no types
         return config
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
-        """What Kubeflow says of itself, asked for once: KFP's own method waits half a minute before it reports a refused token."""
+        """What Kubeflow says of itself, asked once: KFP's own method reports a refused token after half a minute."""
         self._limit()  # the constructor asks as well
         return self._healthz_api.healthz_service_get_healthz()
 
@@ -156,7 +156,7 @@ def _explained(error: ApiException, what: str, where: str) -> GlocalError:
         return Unauthorized(f"Kubeflow at {where} refuses the token.", hint)
     if status == _BUSY or status >= _FAILED or status == 0:
         return Unavailable(said, "The logs of its pods ml-pipeline say more: kubectl logs -n kubeflow deployment/ml-pipeline")
-    hint = "May the service account do this in GLOCAL_KUBEFLOW_NAMESPACE?" if status == 403 else ""  # noqa: PLR2004
+    hint = "May the service account do this in GLOCAL_KUBEFLOW_NAMESPACE?" if status == 403 else ""
     return _KINDS.get(status, GlocalError)(said, hint)
 
 

@@ -1,6 +1,7 @@
 """Runs that Kubeflow's own clock starts: each is a schedule of ours, kept there."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipelines.queue.schedules import trigger_of
 from pipelines.running import check_training, pipeline_arguments
 
 _PAGE = 100
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def add(schedule: Schedule) -> ScheduleState:
@@ -98,8 +100,10 @@ def remove(name: str) -> ScheduleState:
 
 
 def kubeflow_cron(crontab: str) -> str:
-    """A crontab of five fields as Kubeflow's of six, whose first are the seconds."""
-    return f"0 {' '.join(crontab.split())}"
+    """A crontab of five fields as Kubeflow's of six, which begin with seconds. Weekdays are named: APScheduler's 0 is Monday."""
+    *fields, weekdays = crontab.split()
+    named_days = re.sub(r"(?<![\w/])[0-6]", lambda found: _WEEKDAYS[int(found[0])], weekdays)
+    return " ".join(("0", *fields, named_days))
 
 
 def _id(connection: Connection, name: str) -> str:
@@ -134,4 +138,6 @@ def _readable(made: Any) -> ScheduleState | None:
 
 def _read(made: Any) -> ScheduleState:
     schedule = Schedule.model_validate_json(made.description or "")
-    return ScheduleState(schedule=schedule.model_copy(update={"paused": str(made.mode) == "DISABLE" or made.status == "DISABLED"}))
+    return ScheduleState(
+        schedule=schedule.model_copy(update={"paused": str(made.mode) == "DISABLE" or made.status == "DISABLED"})
+    )

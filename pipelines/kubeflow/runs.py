@@ -137,7 +137,7 @@ def _state(state: Any) -> TaskState:
 
 def _moment(time: datetime | None) -> datetime | None:
     """A time; None also for the year 1 or 1970, by which Kubeflow says that there is none."""
-    return time if time is not None and time.year > 1970 else None  # noqa: PLR2004
+    return time if time is not None and time.year > 1970 else None
 
 
 def _message(error: Any) -> str:

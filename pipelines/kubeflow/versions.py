@@ -60,7 +60,7 @@ def upload(connection: Connection, file: Path, pipeline: str) -> PipelineVersion
 
 
 def version_name(file: Path) -> str:
-    """Name of the version of a compiled file: that of the package and the file's hash, with the letters that Kubernetes allows."""
+    """Name of the version of a compiled file: the package's version and the file's hash, in letters that Kubernetes allows."""
     package = re.sub("[^a-z0-9]+", "-", importlib.metadata.version("glocal").lower()).strip("-")
     return f"v{package}-{sha256_file(file)[:12]}"
 

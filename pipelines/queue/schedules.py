@@ -33,7 +33,9 @@ def add_schedule(environment: Environment, schedule: Schedule) -> ScheduleState:
     """
     queue = claim(environment.home).queue
     trigger_of(schedule)
-    source = check_training(schedule.source, schedule.name, parse_config(schedule.settings), schedule.runner or environment.runner)
+    source = check_training(
+        schedule.source, schedule.name, parse_config(schedule.settings), schedule.runner or environment.runner
+    )
     with hold(queue.lock):
         if _file(queue, schedule.id).exists():
             raise Conflict(

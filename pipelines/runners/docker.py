@@ -2,8 +2,8 @@
 
     glocal run --runner docker  ->  python -m pipelines.runners.docker  ->  one container a step
 
-GLOCAL_HOME is mounted at its own path, so events, artifacts and the cache of steps are those of the local runner. The steps run beside
-the endpoint: in the network and among the processes of its container, which outlives the run.
+GLOCAL_HOME is mounted at its own path, so events, artifacts and the cache of steps are those of the local runner. The steps run
+beside the endpoint: in the network and among the processes of its container, which outlives the run.
 """
 
 import json
@@ -25,10 +25,12 @@ from pipelines.runners.group import end_with
 from pipelines.runners.local import carry_out, run_apart
 from pipelines.runners.port import Listener, PipelineRun, Work
 
-_PASSED = ("GLOCAL_", "AWS_", "MLFLOW_")
-"""Beginnings of the variables that containers get: places and secrets."""
-_HERE = ("GLOCAL_RUNNER", "GLOCAL_CONTAINER_", "GLOCAL_SERVER")
+_PASSED = ("GLOCAL_", "AWS_", "MLFLOW_", "OMP_", "MKL_", "OPENBLAS_")
+"""Beginnings of the variables that containers get: places, secrets, and what sets the arithmetic."""
+_HERE = ("GLOCAL_RUNNER", "GLOCAL_CONTAINER_", "GLOCAL_SERVER", "GLOCAL_GATEWAY_", "GLOCAL_DASHBOARD_")
 """Beginnings of those that count for this machine alone."""
+_OF_THE_ENDPOINT = ("verifying_key", "sigstore_trust", "milvus_token_file")
+"""Settings that name files which the endpoint reads."""
 _TEMPORARY = "size=256m,mode=1777"
 
 
@@ -42,15 +44,17 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
     """
     settings, images = Containers(), Images()
     with engine.connected() as client:
+        engine.remove_abandoned(client, work.environment.home)
         for image in {IMAGE, TRAIN_IMAGE, images.serve_image}:
             _check_code(image, engine.code_of(client, image))
-        environment, variables = work.environment, passed(os.environ) | work.variables
-        common = confined(settings) | {"environment": variables}
+        environment, common = work.environment, confined(settings)
+        environment.home.artifacts.mkdir(parents=True, exist_ok=True)  # the engine would make it, for root
         endpoint = settings.container_endpoint or engine.ensure_endpoint(
-            client, environment.home, settings, images.serve_image, common | {"mounts": [engine.bind(environment.home.root)]}
+            client, environment.home, settings, images.serve_image, common | of_endpoint(environment, settings)
         )
         with scratch_folder("steps") as temporary:
-            step = common | {"environment": variables | {"TMPDIR": str(temporary)}}
+            variables = passed(os.environ) | work.variables | {"TMPDIR": str(temporary)}
+            step = common | {"environment": variables}
             try:
                 return run_apart(
                     "pipelines.runners.docker",
@@ -78,7 +82,7 @@ def confined(settings: Containers) -> dict[str, Any]:
     if not settings.container_user and os.getuid() == 0:
         raise InvalidInput(
             "The steps would run as root in their containers.",
-            "Start the run as a user who may use the container engine; for an engine without root, set GLOCAL_CONTAINER_USER=0:0.",
+            "Start it as another user who may use the engine; for an engine without root: GLOCAL_CONTAINER_USER=0:0.",
         )
     return {
         "user": user,
@@ -88,6 +92,25 @@ def confined(settings: Containers) -> dict[str, Any]:
         "security_opt": ["no-new-privileges"],
         "mem_limit": settings.container_memory,
         "shm_size": settings.container_shared_memory,
+    }
+
+
+def of_endpoint(environment: Environment, settings: Containers) -> dict[str, Any]:
+    """The home and the settings that the endpoint's container gets: no credentials but the token for Milvus.
+
+    The port is the same inside and outside, so that the address on record is right for both.
+    """
+    host, _, port = settings.container_publish.partition(":")
+    own = {name: value for name, value in passed(os.environ).items() if name.startswith("GLOCAL_")}
+    readable = [getattr(environment, name) for name in _OF_THE_ENDPOINT]
+    own |= {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_KEY": "", "GLOCAL_GATEWAY_PORT": port}
+    return {
+        "environment": own,
+        "ports": {f"{port}/tcp": (host, int(port))},
+        "mounts": [
+            engine.bind(environment.home.root),
+            *(engine.bind(file.absolute(), read_only=True) for file in readable if file is not None),
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""The container engine of this machine: its images, the containers of a run, and the one of the endpoint. All of docker's client."""
+"""The container engine of this machine: its images, the containers of a run, and that of the endpoint."""
 
 import codecs
 import contextlib
@@ -18,9 +18,9 @@ from docker.types import DeviceRequest, Mount
 
 from model.containers import Containers
 from model.errors import NotFound, Unavailable
-from model.home import Home
+from model.home import ALIVE, Home
+from model.locks import is_held
 from pipelines.signals import signal_of
-from serving.gateway.process import DEFAULT_PORT
 from serving.processes import wait_until
 
 VERSION = "org.opencontainers.image.version"
@@ -84,6 +84,14 @@ def remove_run(client: DockerClient, folder: Path) -> None:
         _remove(container)
 
 
+def remove_abandoned(client: DockerClient, home: Home) -> None:
+    """End and remove the containers of runs of a home that were killed together with what watched them."""
+    for container in client.containers.list(all=True, filters={"label": RUN}, ignore_removed=True):
+        folder = Path(container.labels[RUN])
+        if folder.is_relative_to(home.runs) and not is_held(folder / ALIVE):
+            remove_run(client, folder)
+
+
 def remove_run_of(folder: Path) -> None:
     """`remove_run` in a process without a client."""
     with connected() as client:
@@ -109,7 +117,7 @@ def ensure_endpoint(client: DockerClient, home: Home, settings: Containers, imag
     name = endpoint_name(home)
     with contextlib.suppress(NoContainer):
         found = client.containers.get(name)
-        if found.status == "running" and found.image.id == client.images.get(image).id:
+        if found.status == "running" and found.attrs["Image"] == client.images.get(image).id:
             return name
         with contextlib.suppress(APIError):
             found.stop(timeout=_STOP_S)
@@ -122,7 +130,6 @@ def ensure_endpoint(client: DockerClient, home: Home, settings: Containers, imag
             hostname=name,
             detach=True,
             network=settings.container_network,
-            ports={f"{DEFAULT_PORT}/tcp": (host, int(port))},
             restart_policy={"Name": "unless-stopped"},
             **arguments,
         )

@@ -91,7 +91,7 @@ def _follow(connection: Connection, runs: Runs, run_id: str, work: Work, done: P
         if ended:
             break
         time.sleep(settings.kubeflow_look_s)
-    done.succeeded = seen.state == "succeeded"
+    done.succeeded = seen.state == "succeeded" and not told.failed  # Kubeflow has said so of runs whose exit handler succeeded
     if seen.state == "cancelled":
         tell([RunEvent(step="pipeline", event="failed", at=time.time(), headline="The run was ended in Kubeflow.", hint="")])
     elif not done.succeeded and done.failure is None and seen.error:
@@ -108,10 +108,12 @@ class _Told:
 
     Attributes:
         sizes: Bytes that were read of each file of events.
+        failed: The steps whose last attempt failed.
     """
 
     def __init__(self, steps: set[str]) -> None:
         self.sizes: dict[str, int] = {}
+        self.failed = set[str]()
         self._steps, self._latest = steps, dict[str, float]()
         self._begun, self._ended = set[str](), set[str]()
         self._silent_since: dict[str, float] = {}
@@ -131,6 +133,7 @@ class _Told:
                 self._ended.discard(event.step)
             elif event.event in {"finished", "failed"}:
                 self._ended.add(event.step)
+                (self.failed.add if event.event == "failed" else self.failed.discard)(event.step)
             yield event
 
     def by_kubeflow(self, seen: KubeflowRun, *, last: bool) -> Iterator[RunEvent]:
@@ -144,6 +147,7 @@ class _Told:
             self._ended.add(task.name)
             at = (task.ended.timestamp() if task.ended else None) or time.time()
             if task.state == "failed":
+                self.failed.add(task.name)
                 headline = task.error or ("Its pod was ended." if task.name in self._begun else "Its pod did not begin.")
                 yield RunEvent(step=task.name, event="failed", at=at, headline=headline, hint=_LOOK_AT_PODS)
             elif task.name in self._begun:

@@ -1,4 +1,4 @@
-"""The port to what executes a compiled pipeline: this machine, its container engine, or a cluster. A file for each beside this one.
+"""The port to what executes a compiled pipeline: this machine, its container engine, or a cluster. Each has a file beside it.
 
 Every runner takes the same compiled file and calls the listener with the same events. It returns when the run has ended.
 """

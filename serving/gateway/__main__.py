@@ -38,7 +38,12 @@ def main(home: Path, port: int, host: str, sample_share: float, backend: str) ->
     asking, deployments, room = Batches(named(backend).asking(folder)), Deployments(folder), Room()
     challenges = Challenges(asking, deployments.challengers, folder.aborted, room)
     app = make_app(
-        Models(asking, deployments.served), KeyFile(folder.keys), room, challenges, Samples(folder.samples, sample_share)
+        Models(asking, deployments.served),
+        KeyFile(folder.keys),
+        room,
+        challenges,
+        Samples(folder.samples, sample_share),
+        shown=[asking.waited],
     )
     with bind_port(port, host) as listening:
         write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1], "host": host})

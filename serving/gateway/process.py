@@ -61,7 +61,7 @@ def ensure(folder: ServeFolder, backend: str) -> RunningGateway:
     running = find(folder)
     if running is not None and running.address and command_line(running.pid)[-1:] == [backend] and answers(running):
         return running
-    port = _last_port(folder)
+    port = _port(folder)
     end(folder)
     log = folder.gateway_logs / "console.log"
     settings = Environment()
@@ -89,6 +89,11 @@ def end(folder: ServeFolder) -> bool:
     if processes:
         write_json(folder.gateway, {"port": _last_port(folder)})
     return bool(processes)
+
+
+def _port(folder: ServeFolder) -> int:
+    """The port that the settings name, else that of the last start."""
+    return Environment().gateway_port or _last_port(folder)
 
 
 def _last_port(folder: ServeFolder) -> int:

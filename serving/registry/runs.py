@@ -8,6 +8,7 @@ runs.close(run_id, succeeded=True)                                              
 runs.run(run_id)                                                                 # a RunRecord
 """
 
+import contextlib
 import json
 import math
 import re
@@ -85,6 +86,16 @@ class Runs:
             for name in {"failed_step", "error", "hint"} & tags.keys():
                 self._client.delete_tag(run_id, name)
         self._end(run_id, "FINISHED" if succeeded else "FAILED")
+
+    def note_approval(self, run_id: str, *, waits: bool) -> None:
+        """Note whether the version of a run still waits for an approval; nothing where the run is not on record any more."""
+        try:
+            ended = self.run(run_id).ended is not None
+        except NotFound:
+            return
+        self.log(run_id, tags={"awaiting_approval": str(waits)})
+        if ended:
+            self._describe(run_id)
 
     def kill(self, run_id: str) -> None:
         """End a pipeline run, and those of its steps that have not ended, as killed.
@@ -196,8 +207,11 @@ class Runs:
                 kept = [each for each in self._client.list_artifacts(run_id, folder) if not each.is_dir]
             except (MlflowException, OSError) as error:
                 raise Unavailable(f"MLflow does not show the files of run {run_id}: {error}") from error
-            changed = [each.path for each in kept if known.get(each.path) != each.file_size]
-            return {path: self.kept_file(run_id, path, Path(temporary)).read_text(encoding="utf-8") for path in changed}
+            found = {}
+            for path in [each.path for each in kept if known.get(each.path) != each.file_size]:
+                with contextlib.suppress(NotFound):  # it is being replaced, and is read the next time
+                    found[path] = self.kept_file(run_id, path, Path(temporary)).read_text(encoding="utf-8")
+            return found
 
     def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         """Record the settings that are not on record yet."""
@@ -311,6 +325,9 @@ class Runs:
     def _end(self, run_id: str, status: str) -> None:
         """Record how a run ended, and the note that MLflow shows as the run's description."""
         self._client.set_terminated(run_id, status)
+        self._describe(run_id)
+
+    def _describe(self, run_id: str) -> None:
         record = self.run(run_id)
         self.log(run_id, tags={OUTCOME: record.state, "mlflow.note.content": ending_note(record)})
 

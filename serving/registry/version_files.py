@@ -38,6 +38,7 @@ class VersionFiles:
 
     def __init__(self, client: "MlflowClient", tracking_uri: str, name: str) -> None:
         self._client, self._uri, self._name = client, tracking_uri, name
+        self._rows: dict[str, Row] = {}
 
     def row(self, version: str) -> "Row":
         """What MLflow has on a version.
@@ -48,9 +49,14 @@ class VersionFiles:
         from mlflow.exceptions import MlflowException
 
         try:
-            return self._client.get_model_version(self._name, version)
+            row = self._rows[version] = self._client.get_model_version(self._name, version)
         except (MlflowException, ValueError) as error:
             raise NotFound(f"There is no version {version} of {self._name}.") from error
+        return row
+
+    def _stored(self, version: str) -> "Row":
+        """As `row`, from MLflow once: where the files lie and which release they are never changes."""
+        return self._rows.get(version) or self.row(version)
 
     def manifest(self, version: str) -> ReleaseManifest:
         """The manifest of a version's release, without a copy of its other files.
@@ -59,7 +65,7 @@ class VersionFiles:
             NotFound: There is no such version, or its files are gone.
             InvalidInput: The stored manifest was changed.
         """
-        row = self.row(version)
+        row = self._stored(version)
         with scratch_folder("manifest") as scratch:
             self._copied(row, f"{row.source}/MLmodel", scratch)
             folder = release_in(scratch).relative_to(scratch.resolve())
@@ -75,7 +81,7 @@ class VersionFiles:
             NotFound: There is no such version, or its files are gone.
             InvalidInput: The stored release was changed.
         """
-        row = self.row(version)
+        row = self._stored(version)
         with scratch_folder("fetch") as scratch:
             model = self._copied(row, str(row.source), scratch)
             stored = self._opened(row, model)
@@ -92,7 +98,7 @@ class VersionFiles:
             InvalidInput: The stored release was changed.
         """
         if (folder := self.folder(version)) is not None:
-            self._opened(self.row(version), folder)
+            self._opened(self._stored(version), folder)
             return
         with scratch_folder("check") as scratch:
             self.fetch(version, scratch / "release")
@@ -105,7 +111,7 @@ class VersionFiles:
         """
         from mlflow.utils.file_utils import local_file_uri_to_path as path_of
 
-        source, database = self.row(version).source, sqlite_file(self._uri)
+        source, database = self._stored(version).source, sqlite_file(self._uri)
         if database is None:
             return None
         folder = Path(path_of(source)).resolve()  # type: ignore[no-untyped-call] # it has no types
@@ -117,7 +123,7 @@ class VersionFiles:
         Raises:
             NotFound: There is no such version, or its files are gone.
         """
-        row = self.row(version)
+        row = self._stored(version)
         stored = f"{MODEL}/{SIGNATURE}"
         if stored not in {each.path for each in self._client.list_artifacts(str(row.run_id), MODEL)}:
             return ""
@@ -130,7 +136,7 @@ class VersionFiles:
         Raises:
             NotFound: There is no such version, or it has none.
         """
-        row = self.row(version)
+        row = self._stored(version)
         with scratch_folder("card") as scratch:
             return self._copied(row, str(row.source).removesuffix(MODEL) + CARD, scratch).read_text(encoding="utf-8")
 
@@ -140,7 +146,7 @@ class VersionFiles:
         Raises:
             NotFound: There is no such version, or its files are gone.
         """
-        row = self.row(version)
+        row = self._stored(version)
         return self._copied(row, str(row.source).removesuffix(MODEL) + _EVIDENCE, out)
 
     def document(self, version: str, name: str, out: Path) -> Path:
@@ -149,7 +155,7 @@ class VersionFiles:
         Raises:
             NotFound: There is no such version or file.
         """
-        row = self.row(version)
+        row = self._stored(version)
         return self._copied(row, f"{str(row.source).removesuffix(MODEL)}{_EVIDENCE}/{name}", out)
 
     def evidence_sha256(self, version: str) -> str:

@@ -1,10 +1,14 @@
-"""A container engine with the project's images, and a user who may use it and is not root."""
+"""A container engine with the project's images, and the command line for somebody who may use it and is not root.
+
+Where the tests run as root, the command line runs in a container too: the image is there, and this environment is root's own.
+"""
 
 import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -14,9 +18,11 @@ from model.containers import Images
 from model.errors import GlocalError
 from model.home import Home
 from pipelines.runners import engine
-from tests.support.commands import begin, end
+from tests.support.commands import end
 
 USER = 1000
+PUBLISHED = "127.0.0.1:18180"
+"""Where nobody else listens, so that two sessions of tests do not meet at 8080."""
 _SOCKET = Path("/var/run/docker.sock")
 
 
@@ -39,56 +45,66 @@ def client():
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
-def user():
-    """How a process of somebody is started who is not root and may use the engine."""
-    if os.getuid() != 0:
-        return {}
-    return {"user": USER, "group": USER, "extra_groups": [_SOCKET.stat().st_gid]}
-
-
 @pytest.fixture(scope="module")
-def folder(user):
-    """A folder of that user, with a short path that he can reach."""
+def folder():
+    """A folder with a short path, which that user owns. The containers have it at the same path."""
     made = Path(tempfile.mkdtemp(prefix="glocal-e2e-", dir="/var/tmp"))
-    if user:
-        os.chown(made, USER, USER)
+    (made / "tmp").mkdir()
+    if os.getuid() == 0:
+        for each in (made, made / "tmp"):
+            os.chown(each, USER, USER)
     yield made
     shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def glocal(folder, user):
-    """Runs a command in a home of the folder: exit code, standard output, standard error."""
+def words_of(folder):
+    """The words and the variables that start a command of Glocal in a home of the folder, as somebody who is not root."""
 
-    def run(home, words, timeout=800, **variables):
-        with begin(
-            folder / home,
-            words,
-            variables={"HOME": str(folder), "GLOCAL_CONTAINER_PUBLISH": "127.0.0.1:8080", **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-            **user,
-        ) as process:
-            try:
-                out, error = process.communicate(timeout=timeout)
-            finally:
-                process.kill()
-        assert "Traceback" not in out + error, (out + error)[-4000:]
-        return process.returncode, out, error
+    def words(home, command, **variables):
+        variables = {
+            "GLOCAL_HOME": str(folder / home),
+            "GLOCAL_CONTAINER_PUBLISH": PUBLISHED,
+            "HOME": str(folder),
+            "TMPDIR": str(folder / "tmp"),
+            "GLOCAL_CODE_REVISION": code_revision(),
+            **{f"GLOCAL_{name.upper()}": image for name, image in Images().model_dump().items()},
+            **{name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE") if name in os.environ},
+            **variables,
+        }
+        if os.getuid() != 0:
+            return command, variables
+        name = f"glocal-e2e-{uuid.uuid4().hex[:8]}"
+        begun = ["docker", "run", "--rm", "--name", name, "--network", "host", "--user", f"{USER}:{USER}"]
+        begun += ["--group-add", str(_SOCKET.stat().st_gid), "--volume", f"{_SOCKET}:{_SOCKET}", "--volume", f"{folder}:{folder}"]
+        begun += ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        begun += [word for each, value in variables.items() for word in ("--env", f"{each}={value}")]
+        return [*begun, Images().image, "python3", *command[1:]], {}
+
+    return words
+
+
+@pytest.fixture(scope="module")
+def glocal(words_of):
+    """Runs a command to its end: exit code, standard output, standard error."""
+
+    def run(home, command, timeout=1400, **variables):
+        words, environment = words_of(home, command, **variables)
+        done = subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, timeout=timeout, check=False)
+        assert "Traceback" not in done.stdout + done.stderr, (done.stdout + done.stderr)[-4000:]
+        return done.returncode, done.stdout, done.stderr
 
     return run
 
 
 @pytest.fixture(scope="module")
 def containers(client, folder):
-    """The name of the home in which containers are used; its endpoint's container ends with the tests."""
+    """The name of the home in which containers are used; all of them end with the tests."""
     yield "containers"
-    home = folder / "containers"
+    home = Home.at(folder / "containers")
     for container in client.containers.list(all=True, ignore_removed=True):
-        if container.name == engine.endpoint_name(Home.at(home)) or container.labels.get(engine.RUN, "").startswith(str(home)):
+        ours = container.name == engine.endpoint_name(home) or container.labels.get(engine.RUN, "").startswith(str(home.root))
+        if ours or container.name.startswith("glocal-e2e-"):
             with contextlib.suppress(Exception):
                 container.remove(force=True)
-    end(home)
     end(folder / "local")

@@ -11,9 +11,15 @@ from model.demo.catalogue import draw_catalogue
 from model.errors import NotFound
 from pipelines.runners import engine
 from serving.processes import wait_until
-from tests.support.commands import begin, command, last_line
+from tests.support.commands import command, last_line
 
-SETTINGS = {"model.image_size": 64, "train.epochs": 200, "train.patience": 200, "evaluate.samples": 100}
+SETTINGS = {
+    "model.image_size": 64,
+    "train.epochs": 200,
+    "train.patience": 200,
+    "evaluate.samples": 100,
+    "gate.min_gain_over_untrained": -1,
+}
 
 
 @pytest.fixture
@@ -70,29 +76,31 @@ def test_an_image_that_is_not_there_is_named(client):
         engine.code_of(client, "glocal/nothing:0")
 
 
-def test_a_run_that_was_killed_leaves_no_container_and_the_next_one_goes_on_to_the_end(client, folder, glocal, containers, user):
+def test_a_run_that_was_killed_with_all_that_watched_it_is_cleared_away_by_the_next_one_which_succeeds(
+    client, folder, glocal, containers, words_of
+):
     draw_catalogue(folder / "drawn", products=12, views=6, scenes=2, size=96, seed=3)
     options = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
-    words = command("run", folder / "drawn", "--name", "drawn", *options, "--set", "gate.min_gain_over_untrained=-1", "--json")
+    run = command("run", folder / "drawn", "--name", "drawn", *options, "--runner", "docker", "--json")
     home = folder / containers
-
-    def checkpoints():
-        return list((home / "work" / "training").glob("*/*/last*.safetensors"))
 
     def of_the_home():
         found = client.containers.list(filters={"label": engine.RUN}, ignore_removed=True)
         return [each for each in found if each.labels[engine.RUN].startswith(str(home))]
 
-    variables = {"GLOCAL_RUNNER": "docker", "HOME": str(folder)}
-    with begin(
-        home, words, variables=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **user
+    words, variables = words_of(containers, run)
+    with subprocess.Popen(
+        words, env=os.environ | variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
-        try:
-            assert wait_until(lambda: bool(checkpoints()) or process.poll() is not None, deadline_s=240)
-            assert len(of_the_home()) == 1
-        finally:
-            os.kill(process.pid, signal.SIGKILL)
-    assert wait_until(lambda: not of_the_home(), deadline_s=60)
-    code, out, error = glocal(containers, words, GLOCAL_RUNNER="docker")
+        checkpoints = (home / "work" / "training").glob
+        assert wait_until(lambda: any(checkpoints("*/*/last*.safetensors")) or process.poll() is not None, deadline_s=400)
+        before = [each.id for each in of_the_home()]
+        assert len(before) == 1
+        if words[0] == "docker":
+            client.containers.get(words[words.index("--name") + 1]).kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    code, out, error = glocal(containers, run)
     assert code == 0, error
     assert last_line(out)["status"] == "succeeded"
+    assert {each.id for each in client.containers.list(all=True, ignore_removed=True)}.isdisjoint(before)

@@ -180,7 +180,7 @@ def test_a_run_is_started_from_the_form_once_watched_to_its_end_and_its_report_r
             file.write_bytes(draw_view(label, view))
     page.goto(f"{dashboard.address}/runs/new")
     page.get_by_role("button", name="Quick look").click()
-    page.get_by_label("Another source").fill(str(tmp_path / "shop"))
+    page.locator("#source").fill(str(tmp_path / "shop"))
     page.get_by_label("Reason").fill("from the form")
     page.get_by_label("Image size").fill("wide")
     page.get_by_role("button", name="Start the run").click()

@@ -167,7 +167,9 @@ def _pipelines(app: FastAPI, state: Kubeflow, root: str) -> None:
     async def create(request: Request) -> Response:
         given = await _read(request, api.V2beta1Pipeline)
         if any(each.display_name == given.display_name for each in state.pipelines.values()):
-            raise HTTPException(409, f"Already exist error: The name {given.display_name} already exist. Please specify a new name")
+            raise HTTPException(
+                409, f"Already exist error: The name {given.display_name} already exist. Please specify a new name"
+            )
         given.pipeline_id, given.created_at = str(uuid.uuid4()), datetime.now(UTC)
         state.pipelines[given.pipeline_id] = given
         return _written(given)
@@ -184,11 +186,11 @@ def _pipelines(app: FastAPI, state: Kubeflow, root: str) -> None:
             raise HTTPException(404, "Failed to upload a pipeline version: the pipeline was not found")
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", asked.get("name", "")):  # the names of Kubernetes
             raise HTTPException(400, f"Invalid input error: the name {asked.get('name')!r} is no DNS label")
-        mine = [each for each in state.versions.values() if each.pipeline_id == asked["pipelineid"]]
-        if any(each.display_name == asked["name"] for each in mine):
-            raise HTTPException(409, "Already exist error: Failed to create a pipeline version")
         text = (await (await request.form())["uploadfile"].read()).decode()
         pipeline, *platforms = yaml.safe_load_all(text)
+        mine = [each for each in state.versions.values() if each.pipeline_id == asked["pipelineid"]]
+        if any(each.display_name == asked["name"] for each in mine):  # nothing is awaited from here on
+            raise HTTPException(409, "Already exist error: Failed to create a pipeline version")
         made = api.V2beta1PipelineVersion(
             pipeline_id=asked["pipelineid"],
             pipeline_version_id=str(uuid.uuid4()),
@@ -242,7 +244,7 @@ def _recurring(app: FastAPI, state: Kubeflow, root: str) -> None:
         _version(state, given)
         if len(given.trigger.cron_schedule.cron.split()) != _CRON_FIELDS:
             raise HTTPException(400, "Invalid input error: Schedule cron is not a supported format")
-        if not 1 <= int(given.max_concurrency) <= 10:  # noqa: PLR2004  # Kubeflow's own bound
+        if not 1 <= int(given.max_concurrency) <= 10:  # Kubeflow's own bound
             raise HTTPException(400, "Invalid input error: max_concurrency should be between 1 and 10")
         given.recurring_run_id, given.created_at = str(uuid.uuid4()), datetime.now(UTC)
         given.status = "ENABLED" if given.mode == "ENABLE" else "DISABLED"

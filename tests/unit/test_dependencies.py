@@ -44,10 +44,13 @@ def test_whatever_is_imported_is_declared():
         "dvc-objects",
         "pygit2",
         "kfp-kubernetes",
+        "kfp-server-api",
+        "urllib3",
         "pydantic-core",
         "grpcio",
         "sqlalchemy",
         "anyio",
+        "urllib3",
     }  # come with their parents
     assert [each for each, distributions in imported(PACKAGES).items() if not distributions & declared] == []
 

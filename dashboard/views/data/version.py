@@ -23,7 +23,7 @@ from dashboard.views.data.catalogue import (
 from dashboard.views.data.listing import last_import
 from model.data.manifest import SPLITS
 from model.data.spread import evenly
-from model.data.versions.pin import check_name
+from model.data.versions.pin import check_name, dataset_names
 from model.data.versions.stored import StoredVersion
 
 router = APIRouter(include_in_schema=False)
@@ -134,6 +134,7 @@ def findings(
         request,
         "data/findings.html",
         part="data",
+        is_known=name in dataset_names(store),
         name=name,
         pin=pin,
         reference=reference,

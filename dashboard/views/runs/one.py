@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
+from dashboard.views.data.listing import last_import
 from dashboard.views.runs.drawing import graph_of, timeline_of
 from dashboard.views.runs.listing import close_killed, row_of
 from model.environment import Environment
@@ -66,6 +67,7 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
         reasons=_reasons(records, record, row.state),
         lines=[_shown(event) for event in events if said(event)][-LINES:],
         offset=offset,
+        refused=_refused_import(record, environment),
         untrained=_untrained(folder),
         verdict=(folder.result.get("report") or {}).get("verdict", "") if folder else "",
         decision=_decision(folder),
@@ -74,6 +76,15 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
     )
     answer.background = tasks
     return answer
+
+
+def _refused_import(record: RunRecord, environment: Environment) -> str:
+    """The name under which this run was refused its import, if that has been the last import of the name; else empty."""
+    name = record.params.get("name", "")
+    if not name or record.failure is None or record.failure.step != "version":
+        return ""
+    last = last_import(environment.home.data, name)
+    return name if last and last.defects and last.at >= record.started.timestamp() else ""
 
 
 def _followed(request: Request, run_id: str, folder: str) -> RunFolder:

@@ -1,6 +1,9 @@
 """What the compose file promises. That it runs is seen in tests/containers."""
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,21 @@ def test_no_password_has_a_default():
 def test_only_the_profile_gpu_asks_for_a_gpu():
     asking = {name for name, each in SERVICES.items() if "deploy" in each}
     assert asking == {name for name, each in SERVICES.items() if each.get("profiles") == ["gpu"]} == {"worker"}
+
+
+@pytest.mark.parametrize("profile", ["", "gpu"])
+def test_compose_itself_takes_the_file(profile):
+    plugin = shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    if plugin and plugin.returncode == 0:
+        command = ["docker", "compose"]
+    elif standalone := shutil.which("docker-compose"):
+        command = [standalone]
+    else:
+        pytest.skip("There is no docker compose here.")
+    passwords = dict.fromkeys(("POSTGRES_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")
+    profiles = ["--profile", profile] if profile else []
+    file = ["--file", str(ROOT / "infra" / "compose" / "compose.yaml")]
+    done = subprocess.run(
+        [*command, *file, *profiles, "config", "--quiet"], env=os.environ | passwords, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -84,7 +84,7 @@ def test_labels_name_licence_revision_and_the_code():
 
 def test_what_serves_has_a_health_check_and_an_init():
     serve = stages()["serve"]
-    assert any(line.startswith("HEALTHCHECK --interval") and "serving.foreground" in line for line in serve)
+    assert any(line.startswith("HEALTHCHECK --interval") and "serving.gateway.check" in line for line in serve)
     assert 'ENTRYPOINT ["tini", "--"]' in serve
     assert all("HEALTHCHECK NONE" in stages()[each] for each in ("pipeline", "train"))
 

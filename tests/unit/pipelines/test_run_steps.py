@@ -38,6 +38,12 @@ def test_the_tasks_of_the_training_stand_in_their_order_without_kfps_groups(tmp_
     assert (after["register"], after["record"]) == (("gate",), ("smoke-test",))
 
 
+@pytest.mark.slow
+def test_the_tasks_of_an_enrolment_have_the_names_of_its_steps(tmp_path):
+    tasks = tasks_of(compile_pipeline(tmp_path / "pipeline.yaml", "enrolment"))
+    assert [task.name for task in tasks] == ["version", "enrol", "gate", "register", "deploy", "smoke-test", "record"]
+
+
 @pytest.mark.parametrize("text", ["", "[", "root: 3", "root: {dag: {tasks: {a: {componentRef: {name: x}}}}}\ncomponents: {}"])
 def test_a_damaged_pipeline_has_no_tasks(tmp_path, text):
     (tmp_path / "pipeline.yaml").write_text(text)

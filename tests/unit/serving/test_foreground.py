@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 from model.home import Home
-from serving import foreground
+from serving.gateway import check
 
 
 def test_nothing_answers_in_a_home_without_an_endpoint(tmp_path):
-    assert not foreground.answers(Home.at(tmp_path))
+    assert not check.answers(Home.at(tmp_path))
 
 
 def test_it_needs_neither_registry_nor_pipelines(tmp_path):

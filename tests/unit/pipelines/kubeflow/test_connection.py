@@ -68,7 +68,7 @@ def test_an_error_page_of_a_proxy_is_shown_on_one_line(server):
 
 
 def test_a_refused_token_is_said_at_once(server, tmp_path):
-    server.token = "right"  # noqa: S105
+    server.token = "right"
     (tmp_path / "token").write_text("wrong\n")
     begun = time.monotonic()
     with pytest.raises(Unauthorized, match="refuses the token") as raised:
@@ -78,10 +78,10 @@ def test_a_refused_token_is_said_at_once(server, tmp_path):
 
 
 def test_a_token_that_was_renewed_in_its_file_is_used_from_the_next_call_on(server, tmp_path):
-    server.token, file = "first", tmp_path / "token"  # noqa: S105
+    server.token, file = "first", tmp_path / "token"
     file.write_text("first\n")
     connection = connect(server, kubeflow_token_file=file)
-    server.token = "second"  # noqa: S105
+    server.token = "second"
     with pytest.raises(Unauthorized):
         look(connection, "r")
     file.write_text("second\n")

@@ -19,7 +19,13 @@ def server(monkeypatch):
 
 
 def schedule(**changes):
-    given = {"id": "weekly", "crontab": "0 3 * * mon", "source": "photos@0123abc", "user": "ada", "settings": {"train": {"epochs": 3}}}
+    given = {
+        "id": "weekly",
+        "crontab": "0 3 * * mon",
+        "source": "photos@0123abc",
+        "user": "ada",
+        "settings": {"train": {"epochs": 3}},
+    }
     return Schedule(**{**given, **changes})
 
 
@@ -76,8 +82,16 @@ def test_what_cannot_recur_there_is_refused_before_kubeflow_is_asked(server, cha
     assert server.requests == []
 
 
-@pytest.mark.parametrize("crontab", ["0 3 * * mon", "*/30 * * * *", "15 6 1 jan,jul *"])
-def test_a_crontab_means_the_same_there(crontab):
+@pytest.mark.parametrize(
+    ("crontab", "there"),
+    [
+        ("0 3 * * mon", "0 0 3 * * mon"),
+        ("*/30 * * * *", "0 */30 * * * *"),
+        ("15 6 1 jan,jul *", "0 15 6 1 jan,jul *"),
+        ("0 3 * * 0,2-4", "0 0 3 * * mon,wed-fri"),  # for APScheduler 0 is Monday, for Kubeflow Sunday
+        ("0 3 * * */2", "0 0 3 * * */2"),
+    ],
+)
+def test_a_crontab_means_the_same_there(crontab, there):
     CronTrigger.from_crontab(crontab)  # it is one
-    seconds, *rest = recurring.kubeflow_cron(crontab).split()
-    assert (seconds, " ".join(rest)) == ("0", crontab)
+    assert recurring.kubeflow_cron(crontab) == there

@@ -72,6 +72,25 @@ def test_a_data_remote_that_is_a_folder_can_be_written_to_and_an_address_is_none
     assert docker.written(Environment(home=home, data_remote="")) == []
 
 
+def test_the_endpoint_can_read_the_key_that_verifies_and_neither_the_one_that_signs_nor_credentials(tmp_path, monkeypatch):
+    for name in ("sign.pem", "verify.pem"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    monkeypatch.setenv("GLOCAL_KEY", "k")
+    monkeypatch.setenv("GLOCAL_WORKER_MEMORY_MB", "3000")
+    home = Home.at(tmp_path / "home")
+    environment = Environment(home=home, signing_key=tmp_path / "sign.pem", verifying_key=tmp_path / "verify.pem")
+    given = docker.of_endpoint(environment, Containers(container_publish="127.0.0.1:9000"))
+    assert [(each["Source"], each["ReadOnly"]) for each in given["mounts"]] == [
+        (str(home.root), False),
+        (str(tmp_path / "verify.pem"), True),
+    ]
+    assert given["ports"] == {"9000/tcp": ("127.0.0.1", 9000)}
+    assert given["environment"]["GLOCAL_GATEWAY_PORT"] == "9000"
+    assert "AWS_SECRET_ACCESS_KEY" not in given["environment"]
+    assert (given["environment"]["GLOCAL_KEY"], given["environment"]["GLOCAL_WORKER_MEMORY_MB"]) == ("", "3000")
+
+
 def test_keys_that_settings_name_can_be_read(tmp_path):
     (tmp_path / "key.pem").touch()
     environment = Environment(home=Home.at(tmp_path), signing_key=tmp_path / "key.pem", verifying_key=tmp_path / "missing.pem")
