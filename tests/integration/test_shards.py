@@ -110,7 +110,8 @@ def test_the_release_is_that_of_one_process_bit_for_bit(first, tmp_path):
     (checkpoint,) = home.artifacts.glob("*/train/checkpoint")
     release = open_release(sealed)
     pin: DataPin = release.manifest.data
-    single = build_release(fetch(pin, home.data, home.datasets), checkpoint, tmp_path / "release", pin=pin, code_revision="test")
+    data, places = fetch(pin, home.data, home.datasets), {"work": home.work}
+    single = build_release(data, checkpoint, tmp_path / "release", pin=pin, code_revision="test", **places)
     assert len(release.gallery) == IMAGES
     assert {name: stored.sha256 for name, stored in single.manifest.files.items()} == {
         name: stored.sha256 for name, stored in release.manifest.files.items()
