@@ -9,6 +9,7 @@ from kfp import compiler, dsl
 from components.index import index as index_step
 from components.train import train as train_step
 from components.version import version
+from model.claim import claim
 from model.data.versions.fetch import fetch
 from model.home import Home
 from model.index import build_release
@@ -63,7 +64,7 @@ def source(tmp_path_factory):
 def run(source, tmp_path_factory):
     """A function that runs the pipeline: the run, its events, and the release."""
     root = tmp_path_factory.mktemp("run")
-    home = Home.at(root / "home")
+    home = claim(Home.at(root / "home"))
     compiler.Compiler().compile(sharded, str(root / "pipeline.yaml"))
     config = small_config().model_copy(update={"index": small_config().index.model_copy(update={"shards": SHARDS})})
     sections = config.model_dump(mode="json", include={"data", "model", "train", "index"})
@@ -109,7 +110,8 @@ def test_the_release_is_that_of_one_process_bit_for_bit(first, tmp_path):
     (checkpoint,) = home.artifacts.glob("*/train/checkpoint")
     release = open_release(sealed)
     pin: DataPin = release.manifest.data
-    single = build_release(fetch(pin, home.data, home.datasets), checkpoint, tmp_path / "release", pin=pin, code_revision="test")
+    data, places = fetch(pin, home.data, home.datasets), {"work": home.work}
+    single = build_release(data, checkpoint, tmp_path / "release", pin=pin, code_revision="test", **places)
     assert len(release.gallery) == IMAGES
     assert {name: stored.sha256 for name, stored in single.manifest.files.items()} == {
         name: stored.sha256 for name, stored in release.manifest.files.items()

@@ -41,13 +41,14 @@ def local_jobs(folder: Path, processes: int) -> TrainJobs:
 
 def _wheel_that_leads_here(folder: Path) -> Path:
     """A wheel named torch, of the version that is installed here, whose only file names the places of this process's packages."""
-    version = importlib.metadata.version("torch")
+    torch = importlib.metadata.distribution("torch")
+    version = torch.version
     info = f"torch-{version}.dist-info"
     files = {
         "here.pth": "".join(f"{Path(path or '.').absolute()}\n" for path in sys.path),
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": "[console_scripts]\ntorchrun = torch.distributed.run:main\n",
+        f"{info}/entry_points.txt": torch.read_text("entry_points.txt") or "",  # torchrun, and the backends such as gloo
     }
     files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
     wheel = folder / f"torch-{version}-py3-none-any.whl"

@@ -121,12 +121,11 @@ def test_index_computes_the_shards_that_are_missing_or_damaged(dataset, checkpoi
 
 
 def test_shards_of_other_code_or_data_or_of_another_number_are_not_mixed(dataset, checkpoint, tmp_path):
-    embed(dataset, checkpoint, 0, 5)
+    named = {"pin": PIN, "code_revision": "mixed", "work": checkpoint[1], "shard": 0, "shards": 2}
+    embed_shard(dataset, checkpoint[0], **named)
     first = set(checkpoint[1].glob("embeddings/*"))
-    others = {"pin": make_pin(md5="b" * 32)}, {"code_revision": "another"}, {"shards": 6}
-    for change in others:
-        named = {"pin": PIN, "code_revision": "test", "work": checkpoint[1], "shard": 0, "shards": 5, **change}
-        embed_shard(dataset, checkpoint[0], **named)
+    for change in ({"pin": make_pin(md5="b" * 32)}, {"code_revision": "another"}, {"shards": 3}):
+        embed_shard(dataset, checkpoint[0], **{**named, **change})
     assert len(set(checkpoint[1].glob("embeddings/*")) - first) == 3
 
 
