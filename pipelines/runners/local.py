@@ -21,9 +21,12 @@ from typing import IO, Any
 
 from components.runtime.events import emit, follow
 from components.runtime.revision import code_revision
-from model.home import ALIVE, Home
+from model.errors import Terminated
+from model.home import ALIVE, CANCELLED, Home
 from model.locks import hold, is_held
 from model.redaction import redacted
+from model.schemas.document import read_schema
+from model.schemas.order import Cancelled
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import StepResult
 from model.scratch import scratch_folder
@@ -90,6 +93,9 @@ def run_local(
         folder: Folder of this run: logs and events. Its lock (see `alive`) is held by the caller.
         listener: Called with every event as it comes.
         environment: `GLOCAL_*` variables for the steps.
+
+    Raises:
+        Terminated: Somebody cancelled the run: see `pipelines.cancelling`. Its processes have ended.
     """
     done = LocalRun(folder / "run.log")
     order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home.root), "folder": str(folder)}
@@ -117,9 +123,13 @@ def _run(done: LocalRun, order: dict[str, Any], environment: dict[str, str], fol
         with suppress(BrokenPipeError):  # the runner was killed before it read
             process.stdin.write(json.dumps(order))
             process.stdin.close()
-        for event in follow(folder, lambda: process.poll() is not None):
+        for event in follow(folder, lambda: process.poll() is not None or (folder / CANCELLED).exists()):
             done.take(event)
             listener(event)
+        if process.poll() is None:
+            cancelled = read_schema(Cancelled, folder / CANCELLED, "Remove it.")
+            hint = "What is finished is kept, and the same command goes on from there."
+            raise Terminated(f"{cancelled.by} cancelled this run.", hint)
         code = process.wait()
         done.succeeded, done.killed_by = code == 0, signal_of(code)
         logging_thread.join()
