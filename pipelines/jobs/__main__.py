@@ -17,9 +17,11 @@ from model.errors import GlocalError
 from model.files import write_json
 from model.locks import hold
 from model.schemas.run_event import RunEvent
-from pipelines.jobs.job import ENDED, FILES, LOG, PROGRESS, RECORD, RESULT, WAIT, Ended, JobRecord, Step, Steps
-from pipelines.jobs.kind import Outcome, Work
+from pipelines.actions.action import Caller
+from pipelines.jobs.job import ENDED, FILES, LOG, PROGRESS, RECORD, RESULT, WAIT, JobRecord, Steps
+from pipelines.jobs.kind import Outcome
 from pipelines.jobs.kinds import KINDS
+from pipelines.jobs.status import Ended, Step
 from pipelines.signals import ended_by_signals
 
 _EVERY_S = 0.3
@@ -29,7 +31,7 @@ _LINES, _LONGEST, _LOG_BYTES = 200, 500, 4 * 2**20
 
 def main() -> None:
     """Do the job of a folder, and write how it ended. A signal ends it without an end, which is then said to be killed."""
-    folder, environment = Path(sys.argv[1]), Environment()
+    folder, environment, code = Path(sys.argv[1]), Environment(), ""
     prepare_process(environment.home)
     claim(environment.home)
     told = _Told(folder)
@@ -38,13 +40,13 @@ def main() -> None:
             outcome = _done(folder, environment, told)
     except Exception as error:
         outcome = _failed(error, folder)
+        code = error.code if isinstance(error, GlocalError) else GlocalError("").code
     finally:
         told.save()
         shutil.rmtree(folder / FILES, ignore_errors=True)
     lines = tuple(each[:_LONGEST] for each in outcome.details[:_LINES])
-    ended = Ended(
-        at=datetime.now(UTC), state=outcome.state, headline=outcome.said[: 4 * _LONGEST], hint=outcome.hint, details=lines
-    )
+    headline = outcome.said[: 4 * _LONGEST]
+    ended = Ended(at=datetime.now(UTC), state=outcome.state, headline=headline, hint=outcome.hint, details=lines, error=code)
     ended.save(folder / ENDED)
 
 
@@ -59,8 +61,8 @@ def _done(folder: Path, environment: Environment, told: "_Told") -> Outcome:
             waiting = RunEvent(step=WAIT, event="started")
             turn.enter_context(hold(folder.parent / f".{kind.group.name}", waiting=lambda: told(waiting)))
             told(waiting.model_copy(update={"event": "finished"}))
-        outcome = kind.do(Work(environment, folder / FILES, record.by, record.why, told), record.arguments)
-    write_json(folder / RESULT, dict(outcome.result))
+        result, outcome = kind.do(Caller(environment, record.by, told), record.arguments, folder / FILES)
+    write_json(folder / RESULT, result)
     return outcome
 
 

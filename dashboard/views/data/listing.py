@@ -9,8 +9,7 @@ from fastapi import APIRouter, Request, Response
 from dashboard.rendering import page
 from dashboard.security.people import Role, Viewer
 from dashboard.views.data.catalogue import all_datasets, all_versions, registered, store_of, trained_on
-from model.files import read_json
-from model.home import DataStore
+from model.data.importing.last_import import LastImport, last_import
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
 from pipelines.jobs.data import import_data
@@ -18,24 +17,6 @@ from pipelines.jobs.job import latest_jobs, new_key
 
 router = APIRouter(include_in_schema=False)
 _JOBS = 5
-
-
-@dataclass(frozen=True)
-class LastImport:
-    """What the last import of a name found.
-
-    Attributes:
-        at: When it ended, in seconds since 1970.
-        findings: `defects`, `warnings` and `dropped`.
-    """
-
-    at: float
-    findings: dict[str, Any]
-
-    @property
-    def defects(self) -> int:
-        """Number of reasons for which it was refused; 0 if it was not."""
-        return len(self.findings.get("defects", ()))
 
 
 @dataclass(frozen=True)
@@ -83,12 +64,3 @@ def show_listing(request: Request, role: Role, *, typed: dict[str, str] | None =
         typed=typed or {"source": "", "name": "", "settings": ""},
         mistakes=mistakes or {},
     )
-
-
-def last_import(store: DataStore, name: str) -> LastImport | None:
-    """What the last import of a name found, refused or not; None if that is not on record."""
-    file = store.reports / f"{name}.json"
-    try:
-        return LastImport(file.stat().st_mtime, dict(read_json(file)))
-    except (OSError, ValueError, TypeError):
-        return None
