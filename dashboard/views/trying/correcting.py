@@ -51,7 +51,7 @@ def correct(request: Request, person: Viewer, form: Form) -> Response:
     try:
         made = _kept(request, person, form, labels, tokens, box)
     except GlocalError as error:
-        shown = {"labels": labels, "tokens": tokens, "examples": examples, "box": box}
+        shown = {"labels": labels, "tokens": tokens, "examples": examples, "box": box if "place" in form else None}
         return page(request, "try/correct.html", part="try", status=error.http_status, error=error, **shown)
     return RedirectResponse(f"/try/corrections?kept={made[0].id}", 303)
 

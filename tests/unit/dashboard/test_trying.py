@@ -262,6 +262,7 @@ def test_a_box_is_kept_with_the_label_of_what_is_in_it(browser, home, detected):
 def test_a_detection_is_corrected_by_a_box_that_is_in_the_image(browser, home, detected, box):
     page = browser.post("/try/corrections", {"token": detected, "label": LABEL, "place": box}, files=sent())
     assert page.status_code == 422
+    assert f'name="place" value="{box}"' in page.text
     assert kept.corrections(home) == []
 
 
