@@ -31,6 +31,7 @@ from serving.corrections import (
     find_correction,
     keep_corrections,
 )
+from serving.operations import OPERATIONS
 
 router = APIRouter()
 _LATEST = 10
@@ -96,7 +97,7 @@ def _kept(request: Request, person: Person, form: Form, labels: list[str], token
         check_label(label)  # before the images, so that the field that is wrong is named
     place = _box(box) if box or asked[0].operation == "detect" else None
     images = sent_images(home, choose_served(home, asked[0].model), form)
-    if not len(images) == len(labels) == len(asked):
+    if not len(images) == len(labels) == len(asked) == OPERATIONS[asked[0].operation].images:
         raise InvalidInput("The image that was asked about is missing.", "Choose it again: it was not stored.")
     by_hash = {sha256(image.data).hexdigest(): image for image in images}
     chosen = [by_hash.get(each.sha256, image) for each, image in zip(asked, images, strict=True)]
