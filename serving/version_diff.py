@@ -117,7 +117,9 @@ def save_queries(home: Home, tracking_uri: str, before: ModelVersion, after: Mod
 
 def _changed_data(home: Home, before: DataPin | None, after: DataPin | None, *, notes: list[str]) -> DataChange:
     added = removed = None
-    if before and after:
+    if before and after and before.md5 == after.md5:
+        added = removed = 0
+    elif before and after:
         one, other = (readable(partial(_contents, home, pin), notes) for pin in (before, after))
         if one is not None and other is not None:
             added, removed = len(other - one), len(one - other)
