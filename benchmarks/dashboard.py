@@ -35,7 +35,7 @@ from dashboard.app import make_app
 from dashboard.security.people import Role
 from dashboard.security.sessions import Sessions
 from model.environment import Environment
-from model.files import read_json
+from model.files import read_json, read_mapping
 from model.home import Home
 from pipelines.actions.action import API
 from serving.processes import end_processes, wait_until
@@ -109,7 +109,7 @@ def dashboard(home: Home) -> Iterator[tuple[str, psutil.Process]]:
     environment = {**os.environ, "GLOCAL_HOME": str(home.root), "GLOCAL_DASHBOARD_PORT": "0"}
     process = psutil.Popen([sys.executable, "-m", "dashboard", "serve"], env=environment)
     try:
-        if not wait_until(home.dashboard.state.exists, deadline_s=60):
+        if not wait_until(lambda: read_mapping(home.dashboard.state).get("pid") == process.pid, deadline_s=60):
             raise SystemExit("The dashboard did not start.")
         address = str(read_json(home.dashboard.state)["local"])
         if not wait_until(lambda: _answers(address), deadline_s=60):

@@ -4,10 +4,10 @@ from typing import Any
 
 from kfp import dsl
 
-from components.runtime.image import IMAGE
+from components.runtime.image import TRAIN_IMAGE
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
 def index(
     pin: dict[str, Any],
     checkpoint: dsl.Input[dsl.Model],
@@ -50,6 +50,7 @@ def index(
             golden_queries=settings.golden_queries,
             detection=settings.detection,
             index=IndexPlan(settings.gallery, settings.flat_up_to, settings.min_recall),
+            shards=settings.shards,
             progress=current.progress,
         )
         current.tags |= {"release": sealed.id, "embedding_space_id": sealed.embedding_space_id}

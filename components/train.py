@@ -4,10 +4,10 @@ from typing import Any
 
 from kfp import dsl
 
-from components.runtime.image import IMAGE
+from components.runtime.image import TRAIN_IMAGE
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
 def train(
     pin: dict[str, Any],
     model: dict[str, Any],
@@ -28,27 +28,29 @@ def train(
         metrics: The figures of the training report: held-out MAP@R of the untrained trunk, the init and the kept epoch,
             the epochs planned and done, the best epoch, and whether the init was kept or the held-out classes are saturated.
 
-    Fails when the loss diverges or there are fewer than two training classes. Killed, it resumes after the last step on record.
+    It trains in `train.processes` processes on each of `train.nodes` machines. Fails when the loss diverges or there are fewer
+    than two training classes. Killed, it resumes after the last step on record.
     """
     from pathlib import Path
 
     from components.runtime.data import fetch_data
     from components.runtime.run_record import record_training
     from components.runtime.step import step
+    from components.runtime.training import train_as_ordered
     from model.config import ModelConfig, TrainConfig
-    from model.training.train import train as train_network
+    from model.training.order import TrainOrder
 
     with step("train") as current:
         parsed, folder = fetch_data(pin, current)
-        report = train_network(
-            folder,
-            ModelConfig(**model),
-            TrainConfig(**train),
+        order = TrainOrder(
+            dataset=folder,
+            model=ModelConfig(**model),
+            train=TrainConfig(**train),
             data_md5=parsed.md5,
             work=current.work(work),
             out=Path(checkpoint.path),
-            progress=current.progress,
         )
+        report = train_as_ordered(order, current)
         record_training(current.environment, report, current.record_id)
         current.figures |= report.figures
         current.tags |= {"kept": report.outcome, "warning": report.warning or "none"}

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from threading import Thread
@@ -16,9 +17,10 @@ from dashboard.security.audit import AUDIT
 from dashboard.security.sessions import make_link
 from model.claim import claim
 from model.environment import Environment, prepare_process
-from model.errors import GlocalError, Unavailable
+from model.errors import Conflict, GlocalError, InvalidInput, Unavailable
 from model.files import read_json, write_json
 from model.home import DashboardFolder
+from model.locks import hold, is_held
 from model.text import visible
 from serving.gateway.http import make_config
 from serving.printed import write_logs
@@ -27,7 +29,8 @@ from serving.registry.opened import warm_up
 
 app = typer.Typer(add_completion=False, help="The dashboard: start and watch runs, promote models, try the endpoint.")
 _GRACE_S = 3
-_START_S = 60.0
+_START_S, _FREE_S = 60.0, 2.0
+"""Seconds for a dashboard to begin, and for one that ends to let go of the home."""
 
 
 @app.callback(invoke_without_command=True)
@@ -92,32 +95,55 @@ def _serve(announce: Callable[[str], None]) -> None:
     environment = Environment()
     folder = environment.home.dashboard
     claim(environment.home)
-    write_logs({logging.getLogger(): folder.log, AUDIT: folder.audit_log})
-    logging.getLogger("glocal").setLevel(logging.INFO)
-    with bind_port(environment.dashboard_port, environment.dashboard_host) as listening:
-        own = f"http://{environment.dashboard_host}:{listening.getsockname()[1]}"
-        address = environment.dashboard_address.rstrip("/") or own
-        made = make_app(environment, address=address)
-        config = make_config(made)
-        config.timeout_graceful_shutdown, config.lifespan = _GRACE_S, "on"  # with it the monitor of the services begins and ends
-        write_json(folder.state, {"pid": os.getpid(), "local": own, "address": address})
-        server = uvicorn.Server(config)
-        Thread(target=warm_up, args=(environment,), daemon=True).start()  # MLflow takes seconds to import
-        made.state.is_stopping = lambda: server.should_exit
-        announce(address)
-        try:
-            server.run([listening])
-        finally:
-            folder.state.unlink(missing_ok=True)
+    with hold(folder.lock, wait_s=_FREE_S, busy="A dashboard of this home runs already, or is being started."):
+        write_logs({logging.getLogger(): folder.log, AUDIT: folder.audit_log})
+        logging.getLogger("glocal").setLevel(logging.INFO)
+        with _listening(environment) as listening:
+            own = f"http://{environment.dashboard_host}:{listening.getsockname()[1]}"
+            address = environment.dashboard_address.rstrip("/") or own
+            made = make_app(environment, address=address)
+            config = make_config(made)
+            config.timeout_graceful_shutdown, config.lifespan = (
+                _GRACE_S,
+                "on",
+            )  # with it the monitor of the services begins and ends
+            write_json(folder.state, {"pid": os.getpid(), "local": own, "address": address})
+            server = uvicorn.Server(config)
+            Thread(target=warm_up, args=(environment,), daemon=True).start()  # MLflow takes seconds to import
+            made.state.is_stopping = lambda: server.should_exit
+            announce(address)
+            server.run([listening])  # ended by a signal it never returns: what the state says counts while the lock is held
+
+
+def _listening(environment: Environment) -> socket.socket:
+    """The socket that the dashboard listens at; at another port than the one of the settings if that is taken.
+
+    Raises:
+        InvalidInput: The host is none of this machine's.
+        Conflict: The port is taken, and browsers are sent there by an address that is set.
+    """
+    host, port = environment.dashboard_host, environment.dashboard_port
+    try:
+        bound = bind_port(port, host)
+    except OSError as error:
+        hint = "Set GLOCAL_DASHBOARD_HOST to an address of this machine, such as 127.0.0.1."
+        raise InvalidInput(f"The dashboard cannot listen at {host}: {error.strerror or error}.", hint) from error
+    if environment.dashboard_address and port not in {0, bound.getsockname()[1]}:
+        bound.close()
+        hint = "End what listens there, or set GLOCAL_DASHBOARD_PORT to the port that this address leads to."
+        raise Conflict(f"Port {port}, to which {environment.dashboard_address} leads, is taken.", hint)
+    return bound
 
 
 def running_at(folder: DashboardFolder) -> str | None:
-    """The address of this home's dashboard; None if none answers."""
+    """The address of this home's dashboard; None if none answers. At the address of one that was killed another home's may."""
     try:
+        if not is_held(folder.lock):
+            return None
         state = read_json(folder.state)
         answer = httpx.get(f"{state['local']}/healthz", timeout=2, trust_env=False)
         return str(state["address"]) if answer.is_success else None
-    except (OSError, ValueError, KeyError, TypeError, httpx.HTTPError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, httpx.HTTPError, httpx.InvalidURL):
         return None
 
 
@@ -125,8 +151,8 @@ def _process(folder: DashboardFolder) -> psutil.Process | None:
     """The process of this home's dashboard; None if it does not live."""
     try:
         process = psutil.Process(int(read_json(folder.state)["pid"]))
-        return process if "dashboard" in process.cmdline() else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return process if is_held(folder.lock) and "dashboard" in process.cmdline() else None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
         return None
 
 

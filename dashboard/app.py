@@ -31,7 +31,7 @@ from dashboard.views import data, health, history, jobs, models, runs, signing_i
 from model.environment import Environment
 from model.errors import Forbidden, GlocalError, InvalidInput, NotFound, Unavailable
 from serving.gateway.keys import KeyFile
-from serving.gateway.problems import problem_response
+from serving.gateway.problems import RETRY_AFTER_S, problem_response
 
 API = "/api/"
 _SERVICES = {
@@ -53,9 +53,9 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     app = FastAPI(
         title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)], lifespan=_watched
     )
-    sessions = Sessions(environment.home.dashboard)
     people = (environment.dashboard_viewers, environment.dashboard_operators, environment.dashboard_admins)
     roles = Roles(*(frozenset(each) for each in people))
+    sessions = Sessions(environment.home.dashboard, roles)
     app.state.environment, app.state.sessions, app.state.address = environment, sessions, address
     app.state.is_stopping = lambda: False  # said by the server that runs it, for streams that would keep it from ending
     app.state.monitor = Monitor(environment)
@@ -67,12 +67,13 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
         keys=KeyFile(environment.home.serve.keys),
         hosts=[urlsplit(address).netloc],
         proxy=_proxy(environment, roles),
+        refuse=_answer,
     )
     app.state.provider = None
     if environment.dashboard_oidc_issuer:
         app.state.provider = Provider(environment, roles)
         app.include_router(oidc.router)
-        app.add_middleware(oidc.PendingSignIn, secret=sessions.key)
+        app.add_middleware(oidc.PendingSignIn, secret=sessions.key, secure=address.startswith("https:"))
     app.mount("/static", _Static(directory=STATIC))
     for part in (signing_in, runs, models, history, trying, data, jobs, health):
         app.include_router(part.router)
@@ -138,7 +139,10 @@ def _answer(request: Request, error: GlocalError) -> Response:
         note(request, f"refused {error.http_status}")
     if request.url.path.startswith(API) or "text/html" not in request.headers.get("accept", "text/html"):
         return problem_response(error, "")
-    return page(request, "error.html", part="", status=error.http_status, error=error)
+    shown = page(request, "error.html", part="", status=error.http_status, error=error)
+    if error.retry:
+        shown.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return shown
 
 
 def _explained(request: Request, error: Any) -> Response:

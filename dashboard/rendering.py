@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -70,7 +71,8 @@ def _templates() -> Environment:
         "signed": signed,
         "duration": duration,
         "moment": moment,
-        "clock": lambda at: f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}",
+        "utc": utc,
+        "clock": lambda at: f"{when:%H:%M:%S}" if (when := _utc(at)) else NONE,
         "size": size,
         "counted": counted,
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
@@ -86,12 +88,12 @@ def foreign(text: object) -> Markup:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure; a dash where there is none."""
-    return NONE if value is None else f"{value:.{digits}f}"
+    return NONE if value is None else f"{value:,.{digits}f}"
 
 
 def signed(value: float | None, digits: int = 3) -> str:
     """A difference, with its sign; a dash where there is none."""
-    return NONE if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
+    return NONE if value is None else f"{value:+,.{digits}f}".replace("-", MINUS)
 
 
 def percent(value: float | None, digits: int = 0) -> str:
@@ -101,7 +103,7 @@ def percent(value: float | None, digits: int = 0) -> str:
 
 def duration(seconds: float | None) -> str:
     """A time span in its two largest units, such as `2 min 5 s`; a dash where it is not known."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return NONE
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -115,10 +117,22 @@ def duration(seconds: float | None) -> str:
 
 def moment(at: datetime | float | None) -> Markup:
     """A time as an element that the page's script writes in the reader's time zone; without scripts it stands in UTC."""
-    if at is None:
+    if (when := _utc(at)) is None:
         return escape(NONE)
-    when = at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     return Markup('<time datetime="{}">{}</time>').format(when.isoformat(), f"{when:%Y-%m-%d %H:%M} UTC")
+
+
+def utc(at: datetime | float) -> str:
+    """A time to the minute in UTC, for what is looked up by such times."""
+    return f"{when:%Y-%m-%d %H:%M}" if (when := _utc(at)) else NONE
+
+
+def _utc(at: datetime | float | None) -> datetime | None:
+    """A time in UTC; None where there is none, as in a damaged file."""
+    try:
+        return at.astimezone(UTC) if isinstance(at, datetime) else None if at is None else datetime.fromtimestamp(at, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def size(count: float | None) -> str:

@@ -172,6 +172,15 @@ class TrainConfig(_Section):
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the batches, the augmentation and all random inits")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Device to train on; auto: a GPU where there is one")
     workers: int = Field(2, ge=0, description="Threads that load batches ahead of the training, in each process")
+    processes: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Processes that share every batch, on each machine, with a GPU each where there are any; 0: one for each GPU",
+    )
+    nodes: int = Field(
+        1, ge=1, le=64, description="Machines with so many processes each; above 1: a TrainJob of Kubeflow Trainer, on a cluster"
+    )
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto", description="Precision of the network; auto: bf16 on a GPU that supports it, else 32 bits"
     )
@@ -219,6 +228,9 @@ class IndexConfig(_Section):
         "server at `GLOCAL_MILVUS_URI`, which gets the vectors; auto: ivf for more entries than `index.flat_up_to`",
     )
     flat_up_to: int = Field(50_000, ge=0, description="Most entries of a gallery of which a search compares every one")
+    shards: int = Field(
+        1, ge=1, le=1000, description="Parts in which the images are embedded, each by a step of its own; 1: by the step index"
+    )
     min_recall: float = Field(
         0.98,
         ge=0,

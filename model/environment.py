@@ -49,15 +49,43 @@ class Environment(BaseSettings):
     milvus_token_file: Path | None = Field(
         None, description="File that holds this token instead, as a mounted secret; so workers get it, whose environment has none"
     )
+    data_git: str = Field(
+        "",
+        description="Address of a git repository that names the data versions for several machines; empty: for this one alone",
+    )
+    runner: Literal["local", "docker", "kubeflow"] = Field(
+        "local", description="Where runs are executed: processes here, containers here, or a cluster; as `glocal run --runner`"
+    )
+    kubeflow_run: str = Field("", description="Run in Kubeflow that the steps of this process belong to; set in their pods")
+    kubeflow_workflow: str = Field("", description="Name of its workflow in Kubernetes; set in the pods of steps")
     run_id: str = Field("", description="MLflow run that the steps of this process belong to; set by `glocal run`")
     run_folder: Path | None = Field(None, description="Folder of the run's logs and reports; set by `glocal run`")
     code_revision: str = Field("", description="Revision of the code of the whole run; set by `glocal run`")
     user: str = Field("", description="Name of who acts, as the ledger of promotions shows it; empty: the login name")
     key: str = Field(
-        "", repr=False, description="API key of the operator who approves or refuses; empty: that of this home's owner"
+        "",
+        repr=False,
+        description="API key of the operator who approves or refuses, and for an endpoint that runs elsewhere; "
+        "empty: that of this home's owner",
     )
-    backend: Literal["torchserve", "litserve"] = Field(
-        "torchserve", description="Server of models behind the gateway; `glocal serve start` replaces another one that runs"
+    backend: Literal["torchserve", "litserve", "kubernetes"] = Field(
+        "torchserve",
+        description="Server of models behind the gateway; `glocal serve start` replaces another one that runs; `kubernetes`: "
+        "gateway and server are pods of a cluster, and this home promotes there",
+    )
+    endpoint: str = Field(
+        "",
+        description="Address of the endpoint, with `GLOCAL_BACKEND=kubernetes`; empty: the Service named as the Deployment",
+    )
+    namespace: str = Field(
+        "", description="Namespace of the pods that serve; empty: that of this pod, else the one that `KUBECONFIG` names"
+    )
+    deployment: str = Field("glocal-serve", description="Deployment of the pods that serve")
+    rollout_s: float = Field(900, gt=0, description="Seconds in which all pods that serve must have come up with a version")
+    served: str = Field("", description="What a replica of the endpoint is to serve, as JSON; set in the pods that serve")
+    gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens at; counts when it is started")
+    gateway_port: int = Field(
+        0, ge=0, le=65535, description="Port that it listens at; 0: that of its last start, else 8080, or a free one"
     )
     worker_memory_mb: int = Field(
         4096, ge=2048, description="Megabytes that a worker of a model may allocate; files that it maps do not count"
@@ -140,6 +168,11 @@ class Environment(BaseSettings):
     @classmethod
     def _upper(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
+
+    @property
+    def endpoint_elsewhere(self) -> str:
+        """Address of the endpoint, if it does not run in this home; else empty."""
+        return (self.endpoint or f"http://{self.deployment}:8080") if self.backend == "kubernetes" else ""
 
     @property
     def milvus_credential(self) -> str:

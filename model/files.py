@@ -132,6 +132,15 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty if the file is missing or damaged."""
+    try:
+        content = read_json(path)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 class Watched(Generic[T]):
     """What a file holds, read again when the file has changed.
 

@@ -104,6 +104,16 @@ class ServeFolder:
         return self.root / "key_file.json"
 
     @property
+    def place(self) -> Path:
+        """File with the id by which a cluster knows this home, which promotes there."""
+        return self.root / "place.json"
+
+    @property
+    def fetched(self) -> Path:
+        """Folder with a subfolder for each release that a replica was told to serve: see `serving.replica`."""
+        return self.root / "fetched"
+
+    @property
     def milvus_token(self) -> Path:
         """File with the token for Milvus that workers read, readable by its owner alone."""
         return self.root / "milvus_token"
@@ -176,6 +186,11 @@ class DashboardFolder:
         return self.root / "state.json"
 
     @property
+    def lock(self) -> Path:
+        """Lock that the dashboard holds while it serves."""
+        return self.root / "dashboard.lock"
+
+    @property
     def secret(self) -> Path:
         """File with the secret that sessions are signed with, readable by its owner alone."""
         return self.root / "secret.json"
@@ -230,7 +245,7 @@ class QueueFolder:
 
     @property
     def tasks(self) -> Path:
-        """Huey's database of what is queued. It is made anew from the orders at every start of the worker."""
+        """Huey's database of what is queued. The worker makes it anew from the orders when it starts, and where it is damaged."""
         return self.root / "tasks.db"
 
     @property

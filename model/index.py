@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from model.data.cache.feature_maps import FeatureMaps, known_maps
+from model.data.cache.feature_maps import known_maps
 from model.data.manifest import Manifest, read_manifest
 from model.data.spread import evenly
 from model.detection.of_manifest import has_boxes, make_detector
@@ -25,14 +24,13 @@ from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release, space_id
 from model.retrieval.cohort import COHORT
-from model.retrieval.embedding import embed_manifest, mapped_images, merged_embedding
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.galleries.stored import load_gallery
-from model.retrieval.local_features import features_of_images
-from model.retrieval.reranker import Reranker, fitted_rows, reduction_for
+from model.retrieval.reranker import Reranker
 from model.retrieval.retriever import Retriever
-from model.retrieval.stored_reranker import StoredFeatures, pack, save_reranker
+from model.retrieval.shards import GalleryImages, Shards
+from model.retrieval.stored_reranker import save_reranker
 from model.schemas.calibration import Calibration
 from model.schemas.data_pin import DataPin
 from model.schemas.gallery_record import BY_SIZE, IndexPlan
@@ -53,6 +51,7 @@ def build_release(
     golden_queries: int = 4,
     detection: Literal["auto", "always", "never"] = "auto",
     index: IndexPlan = BY_SIZE,
+    shards: int = 1,
     progress: Progress | None = None,
 ) -> Release:
     """Make the release of a trained network over every image of its data, with their local features if training chose so.
@@ -67,14 +66,15 @@ def build_release(
         golden_queries: Number of golden queries.
         detection: Whether the release detects; `auto`: if the data have boxes.
         index: How the gallery is to be searched.
+        shards: Shards in which the gallery is embedded, into `work`; those that `embed_shard` left there are read.
         progress: Called after every batch.
     """
     spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
-    network = load_network(spec, checkpoint / "weights.safetensors")
     manifest = read_manifest(dataset)
-    seen = manifest.classified
-    maps = known_maps(manifest, network.trunk, spec.image_size, work, pin.md5)
-    vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=maps, progress=progress)
+    images = _images(spec, checkpoint, manifest, pin, work)
+    network, seen = images.network, images.images
+    parted = _shards(images, checkpoint, work, pin, code_revision, shards) if work and shards > 1 else None
+    vectors = parted.all_vectors(progress) if parted else images.vectors(progress)
     entries = Entries.of(seen.labels, seen.ids, seen.classes, seen.groups if seen.has_groups else None)
     embedded = LocalGallery(vectors, entries)
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +89,8 @@ def build_release(
         gallery = load_gallery(parts / "gallery", space_id(parts))  # golden answers are those of the index
         reranker = None
         if ratio := _ratio(checkpoint):
-            features, reduction = _local_features(network, seen, spec.image_size, maps)
+            reduction = images.reduction
+            features = parted.all_features() if parted else images.features(reduction)
             save_reranker(parts / LOCAL_FEATURES, features, reduction, ratio, space_id(parts))
             reranker = Reranker(features, reduction, ratio, budget_ms=np.inf)  # golden answers do not depend on the time
         if detection == "always" or (detection == "auto" and has_boxes(manifest)):
@@ -98,6 +99,59 @@ def build_release(
         retriever = Retriever(network, spec.image_size, gallery, reranker)
         write_golden(parts / "golden", (query_image(seen, row) for row in rows), retriever)
         return seal_release(parts, out, pin=pin, code_revision=code_revision)
+
+
+def embed_shard(
+    dataset: Path,
+    checkpoint: Path,
+    *,
+    pin: DataPin,
+    code_revision: str,
+    work: Path,
+    shard: int,
+    shards: int,
+    progress: Progress | None = None,
+) -> int:
+    """Embed one shard of the gallery into `work`, where `build_release` finds it. A killed call goes on where it was.
+
+    Args:
+        dataset: Folder of the pinned data.
+        checkpoint: Folder that `train` wrote.
+        pin: Pin of the data.
+        code_revision: Revision of the code: that of another one leaves shards of its own.
+        work: Folder of reusable work files.
+        shard: Number of the shard, from 0.
+        shards: Number of shards.
+        progress: Called after every batch.
+
+    Returns:
+        The number of images in the shard.
+
+    Raises:
+        InvalidInput: There is no such shard.
+    """
+    if not 0 <= shard < shards:
+        raise InvalidInput(f"There is no shard {shard} of {shards}.", "Shards are numbered from 0; index.shards says how many.")
+    spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
+    images = _images(spec, checkpoint, read_manifest(dataset), pin, work)
+    parted = _shards(images, checkpoint, work, pin, code_revision, shards)
+    rows = parted.rows(shard)
+    if rows.start < rows.stop:
+        parted.vectors(shard, progress)
+        if _ratio(checkpoint):
+            parted.features(shard)
+    return rows.stop - rows.start
+
+
+def _images(spec: NetworkSpec, checkpoint: Path, manifest: Manifest, pin: DataPin, work: Path | None) -> GalleryImages:
+    """The images of a release's gallery: all but whole scenes."""
+    network = load_network(spec, checkpoint / "weights.safetensors")
+    maps = known_maps(manifest, network.trunk, spec.image_size, work, pin.md5)
+    return GalleryImages(network, spec.image_size, manifest.classified, maps)
+
+
+def _shards(images: GalleryImages, checkpoint: Path, work: Path, pin: DataPin, code_revision: str, count: int) -> Shards:
+    return Shards.at(work, images, count, space=space_id(checkpoint), data_md5=pin.md5, code_revision=code_revision)
 
 
 def _calibration(checkpoint: Path) -> Calibration:
@@ -110,17 +164,6 @@ def _ratio(checkpoint: Path) -> float | None:
     """The ratio of re-ranking that the training chose; None if it chose none."""
     chosen = read_training(checkpoint).reranking
     return chosen.ratio if chosen else None
-
-
-def _local_features(
-    network: RetrievalNetwork, seen: Manifest, size: int, maps: FeatureMaps | None
-) -> tuple[StoredFeatures, NDArray[np.float32] | None]:
-    """The local features of every image, and their reduction, fitted to training images."""
-    fitted = fitted_rows(seen.labels, seen.rows("train", "val"))
-    reduction = reduction_for(network.heads, lambda: mapped_images(network.trunk, seen, fitted, size, maps))
-    batches = mapped_images(network.trunk, seen, np.arange(len(seen)), size, maps)
-    found = (image for batch in batches for image in features_of_images(network.heads, *batch, size, reduction=reduction))
-    return pack(found, size), reduction
 
 
 def _save_detector(parts: Path, manifest: Manifest, network: RetrievalNetwork, size: int) -> None:

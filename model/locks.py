@@ -1,5 +1,6 @@
 """Locks between processes. The system releases a lock when its holder ends in any way."""
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from filelock import FileLock, Timeout
 from model.errors import Conflict
 
 _POLL_S = 0.05
+_LOOK_S = 0.1
+"""Seconds that a lock is always waited for, as a look of `is_held` may have it for a moment."""
 FOREVER = -1.0
 
 
@@ -31,7 +34,7 @@ def hold(
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file, poll_interval=_POLL_S)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_LOOK_S)
     except Timeout:
         if waiting:
             waiting()
@@ -45,6 +48,23 @@ def hold(
         lock.release()
 
 
+@contextmanager
+def lend(file: Path) -> Iterator[int]:
+    """Hold the lock of a new file for the block and for the processes that are started in it and inherit the descriptor.
+
+    Each of them holds it until it ends, whatever becomes of this process.
+
+    Yields:
+        The descriptor.
+    """
+    descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def may_hold(file: Path) -> bool:
     """Whether this user may hold the lock of `file`: whether the file, or a new file in its folder, may be written."""
     if file.exists():
@@ -54,15 +74,14 @@ def may_hold(file: Path) -> bool:
 
 
 def is_held(file: Path) -> bool:
-    """Whether a process holds the lock of `file`; False if there is no such file."""
-    if not file.exists():
-        return False
-    lock = FileLock(file)
+    """Whether a process holds the lock of `file`; False if there is no such file. Looks at the same time see the same."""
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)  # which looks share, and a holder does not
+    except BlockingIOError:
         return True
-    lock.release()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        pass
     return False
 
 

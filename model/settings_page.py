@@ -7,8 +7,11 @@ import json
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_settings import BaseSettings
 
+from model.cluster import Kubeflow, Nodes, Toleration
 from model.config import RunConfig
+from model.containers import Containers, Images
 from model.environment import Environment
 
 _HEAD = """# Settings
@@ -34,6 +37,29 @@ to the Java that comes with the environment.
 | variable | default | meaning |
 | --- | --- | --- |"""
 
+_CONTAINERS = """
+## Images and containers
+
+The project's images, and the containers of `glocal run --runner docker` ([operations.md](operations.md#in-containers)).
+
+| variable | default | meaning |
+| --- | --- | --- |"""
+_KUBEFLOW = """
+## Kubeflow
+
+How Kubeflow Pipelines is reached where a run is started, and in whose name ([operations.md](operations.md#on-kubeflow)).
+
+| variable | default | meaning |
+| --- | --- | --- |"""
+_NODES = """
+## Nodes of a cluster
+
+What the steps ask of a cluster. These variables count where a pipeline is compiled, and their values stand in the compiled file:
+`glocal compile` shows them, and `glocal run --runner kubeflow` compiles at each run.
+
+| variable | default | meaning |
+| --- | --- | --- |"""
+
 
 def settings_page() -> str:
     """The page as Markdown."""
@@ -47,7 +73,9 @@ def settings_page() -> str:
         lines += ["| setting | default | values | meaning |", "| --- | --- | --- | --- |"]
         lines += [_row(name, key, value) for key, value in schema["properties"].items()]
         lines.append("")
-    return "\n".join(lines).rstrip() + "\n" + "\n".join([_PLACES, *_variables()]) + "\n"
+    containers = [_CONTAINERS, *_variables(Images), *_variables(Containers)]
+    places = [_PLACES, *_variables(Environment), *containers, _KUBEFLOW, *_variables(Kubeflow), _NODES, *_variables(Nodes)]
+    return "\n".join(lines).rstrip() + "\n" + "\n".join(places) + "\n"
 
 
 def _row(section: str, key: str, schema: dict[str, Any]) -> str:
@@ -70,13 +98,22 @@ def _values(key: str, schema: dict[str, Any]) -> str:
     return f"{kind} {stated}".strip()
 
 
-def _variables() -> list[str]:
+def _variables(settings: type[BaseSettings]) -> list[str]:
     rows = []
-    for name, field in Environment.model_fields.items():
+    for name, field in settings.model_fields.items():
         default = field.get_default() if field.default_factory is None else "`.glocal` in the current folder"
-        shown = "empty" if default in ("", None) else default if str(default).startswith("`") else f"`{default}`"
+        shown = "empty" if default in ("", None, (), {}) else default if str(default).startswith("`") else f"`{_text(default)}`"
         rows.append(f"| `GLOCAL_{name.upper()}` | {shown} | {_cell(field.description or '')} |")
     return rows
+
+
+def _text(default: Any) -> str:
+    """A default as it would be written into the variable."""
+    if isinstance(default, dict):
+        return ",".join(f"{key}={value}" for key, value in default.items())
+    if isinstance(default, tuple):
+        return ",".join(_text(each) if not isinstance(each, Toleration) else str(each) for each in default)
+    return str(default)
 
 
 def _cell(text: str) -> str:

@@ -13,17 +13,21 @@ _LONE_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Halves of characters that stand for no byte: file names hold bytes that are no UTF-8 as U+DC80 to U+DCFF."""
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _ISOLATE, _END = "\u2068", "\u2069"
+_ISOLATED = re.compile("\u2068([^\u2066-\u2069]*)\u2069")
+"""What `isolated` made: nothing in it reorders what stands beside it."""
 
 
 def visible(text: str) -> str:
     r"""The text on one line and in the order it is written, wherever it is shown.
 
     Bytes that are no UTF-8, control characters, line breaks, and characters that turn the direction of writing or cannot be seen
-    become escapes: `visible("a\u202eb\n")` is a, a backslash, `u202e`, b, a backslash, `x0a`. The rest is left alone.
+    become escapes: `visible("a\u202eb\n")` is a, a backslash, `u202e`, b, a backslash, `x0a`. The rest is left alone, and what is
+    `isolated` stays so.
     """
     whole = _LONE_SURROGATES.sub(lambda match: _escaped(match[0]), text)
     decoded = whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(_escaped(character) if _is_unseen(character) else character for character in decoded)
+    parts = _ISOLATED.split(decoded)  # by turns what lies outside of isolates, and within
+    return "".join(f"{_ISOLATE}{_shown(part)}{_END}" if number % 2 else _shown(part) for number, part in enumerate(parts))
 
 
 def excerpt(text: str) -> str:
@@ -49,6 +53,10 @@ def isolated(text: str) -> str:
     shown = visible(text)
     turned = any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in shown)
     return f"{_ISOLATE}{shown}{_END}" if turned else shown
+
+
+def _shown(text: str) -> str:
+    return "".join(_escaped(character) if _is_unseen(character) else character for character in text)
 
 
 def _is_unseen(character: str) -> bool:

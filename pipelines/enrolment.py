@@ -13,7 +13,7 @@ from components.remove import remove
 from components.smoke_test import smoke_test
 from components.version import version
 from model.config import DataConfig, GateConfig, ServeConfig
-from pipelines.nodes import on_gpu, on_node
+from pipelines.nodes import on_gpu, on_import_node, on_node
 
 DATA = DataConfig(split="gallery").model_dump()
 GATE, SERVE = GateConfig().model_dump(), ServeConfig().model_dump()
@@ -25,11 +25,11 @@ def _anew(task: dsl.PipelineTask) -> dsl.PipelineTask:
 
 
 def _replaces_champion(release: Any, base: Any, gate: Any, serve: Any, why: Any) -> None:
-    """The steps from the gate on, which both pipelines have."""
-    gated = _anew(on_node(gate_gallery(base=base, gate=gate, release=release)))
+    """The steps from the gate on, which both pipelines have; shown under the names that they have in a training."""
+    gated = _anew(on_node(gate_gallery(base=base, gate=gate, release=release))).set_display_name("gate")
     with dsl.If(gated.outputs["Output"] == True, name="passed"):  # noqa: E712  # builds a condition
         decision = gated.outputs["decision"]
-        registered = _anew(on_node(register_gallery(base=base, release=release, decision=decision)))
+        registered = _anew(on_node(register_gallery(base=base, release=release, decision=decision))).set_display_name("register")
         deployed = _anew(on_node(deploy(serve=serve, version=registered.output, release=release, decision=decision, why=why)))
         _anew(on_node(smoke_test(address=deployed.output, serve=serve, release=release)))
 
@@ -58,7 +58,7 @@ def enrolment(
     """
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
-        pinned = _anew(on_node(version(source=source, name=name, data=data), minutes=240))
+        pinned = _anew(on_import_node(version(source=source, name=name, data=data)))
         enrolled = _anew(on_gpu(enrol(pin=pinned.output, base=base, replace=replace)))
         with dsl.If(enrolled.outputs["Output"] == True, name="changed"):  # noqa: E712  # builds a condition
             _replaces_champion(enrolled.outputs["release"], base, gate, serve, why)

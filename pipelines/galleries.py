@@ -15,7 +15,7 @@ from model.scratch import scratch_folder
 from model.text import excerpt
 from pipelines.enrolled_images import Images, check_enrolled, enrolled_name, write_enrolled
 from pipelines.provenance import gallery_run_name
-from pipelines.runners.local import Listener
+from pipelines.runners.port import Listener
 from pipelines.running import Job, locate, run_pipeline
 from serving.galleries import choose_base, serve_config
 from serving.reconcile import reconcile

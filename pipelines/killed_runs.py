@@ -5,19 +5,25 @@ its end. Any of these files may be damaged, and one such folder never stops anot
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from model.errors import GlocalError, NotFound
-from model.files import read_json, write_json
+from model.cluster import Kubeflow
+from model.errors import GlocalError, NotFound, Unauthorized, Unavailable
+from model.files import read_mapping, write_json
 from model.home import ALIVE, Home
 from pipelines.runners.local import is_alive
+from serving.registry.records import KUBEFLOW_RUN
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
 
 BEGUN, RESULT = "run.json", "result.json"
 _SEARCHED = 1000
 """Maximum records searched for a run whose folder does not name its record."""
+_ASKED_S = 60.0
+_asked: dict[str, float] = {}
+"""When Kubeflow was last asked for a run, by its id."""
 _REMEDY = "Remove or rename that folder, if nothing in it is needed."
 
 
@@ -55,10 +61,12 @@ def close_runs_of(home: Home, tracking_uri: str, say: Callable[[str], None]) -> 
 
 @contextlib.contextmanager
 def killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[None]:
-    """Record a run as killed at once if Ctrl-C or an error ends the block."""
+    """Record a run as killed at once if Ctrl-C or an error ends the block, unless it goes on in Kubeflow."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Unavailable | Unauthorized) and _kubeflow_run(folder):
+            raise
         write_json(folder / RESULT, {"status": _end(runs, run_id)})
         raise
 
@@ -66,7 +74,7 @@ def killed_if_interrupted(runs: Runs, run_id: str, folder: Path) -> Iterator[Non
 def _is_open(folder: Path) -> bool:
     """Whether the folder belongs to a run that began, is over, and has no readable result."""
     began = any(_is_there(folder / name) for name in (BEGUN, ALIVE, RESULT))
-    return began and _mapping(folder / RESULT) is None and not is_alive(folder)
+    return began and not read_mapping(folder / RESULT) and not is_alive(folder)
 
 
 def _may_be_open(folder: Path) -> bool:
@@ -79,7 +87,9 @@ def _may_be_open(folder: Path) -> bool:
 
 def _close(runs: Runs, folder: Path, say: Callable[[str], None]) -> None:
     begun, result = folder / BEGUN, folder / RESULT
-    run_id = str((_mapping(begun) or {}).get("run_id") or "")
+    if (in_kubeflow := _kubeflow_run(folder)) and not _has_ended(in_kubeflow):
+        return
+    run_id = str(read_mapping(begun).get("run_id") or "")
     damaged = [file for file, read in ((begun, bool(run_id)), (result, False)) if _is_there(file) and not read]
     run_id = run_id or _id_by_folder(runs, folder)
     state = _end(runs, run_id) if run_id else "killed"
@@ -99,6 +109,27 @@ def _end(runs: Runs, run_id: str) -> str:
     return "killed" if state == "running" else state
 
 
+def _kubeflow_run(folder: Path) -> str:
+    """Id in Kubeflow of the run that was begun from a folder; empty for a run on this machine."""
+    return str(read_mapping(folder / BEGUN).get(KUBEFLOW_RUN) or "")
+
+
+def _has_ended(kubeflow_run: str) -> bool:
+    """Whether a run has ended in Kubeflow, which outlives the process that followed it. It is asked once in a while."""
+    if time.monotonic() - _asked.get(kubeflow_run, -_ASKED_S) < _ASKED_S:
+        return False
+    _asked[kubeflow_run] = time.monotonic()
+    from pipelines.kubeflow.connection import Connection  # KFP, which a home without such runs does not wait for
+    from pipelines.kubeflow.runs import ENDED, look
+
+    try:
+        return look(Connection(Kubeflow()), kubeflow_run).state in ENDED
+    except NotFound:  # it was deleted there
+        return True
+    except GlocalError:  # it is asked again later
+        return False
+
+
 def _id_by_folder(runs: Runs, folder: Path) -> str:
     """Id of the run whose record names this folder; empty if there is none."""
     return next((run.id for run in runs.runs(_SEARCHED) if run.folder == str(folder)), "")
@@ -106,12 +137,3 @@ def _id_by_folder(runs: Runs, folder: Path) -> str:
 
 def _is_there(file: Path) -> bool:
     return file.exists() or file.is_symlink()
-
-
-def _mapping(file: Path) -> dict[str, object] | None:
-    """The mapping in a JSON file; None if the file is missing or holds no mapping."""
-    try:
-        content = read_json(file)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) and content else None

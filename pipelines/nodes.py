@@ -1,28 +1,70 @@
-"""Requirements of steps on a cluster's nodes. The local runner heeds only the retries."""
+"""What the steps ask of a cluster's nodes, by the settings of `model.cluster.Nodes`. The local runners heed only the retries."""
 
 from kfp import dsl, kubernetes
 
-SECRET = "glocal"  # noqa: S105  # the secret's name
-VOLUME, HOME = "glocal-home", "/var/lib/glocal"
+from components.runtime.image import TRAIN_IMAGE
+from model.cluster import POD_HOME, Labels, Nodes, Tolerations
+
+_OF_THE_POD = {
+    "GLOCAL_KUBEFLOW_RUN": "metadata.labels['pipeline/runid']",
+    "GLOCAL_KUBEFLOW_WORKFLOW": "metadata.labels['workflows.argoproj.io/workflow']",
+}
+"""Variables by which a step knows its run, and the fields of its pod where Kubeflow says so."""
+NODES = Nodes()
 
 
-def on_node(task: dsl.PipelineTask, *, minutes: int = 60) -> dsl.PipelineTask:
-    """Requirements of every step: the state volume, the secrets, a time limit, and a retry after a fault of the node."""
-    kubernetes.mount_pvc(task, pvc_name=VOLUME, mount_path=HOME)
-    kubernetes.use_secret_as_env(
-        task,
-        secret_name=SECRET,
-        secret_key_to_env={"aws-access-key-id": "AWS_ACCESS_KEY_ID", "aws-secret-access-key": "AWS_SECRET_ACCESS_KEY"},
-        optional=True,
-    )
+def on_node(task: dsl.PipelineTask, *, minutes: int = NODES.cluster_minutes, nodes: Nodes = NODES) -> dsl.PipelineTask:
+    """Requirements of every step: state, places, secrets, its share of a node, a time limit, and retries after faults."""
+    if nodes.cluster_volume:
+        kubernetes.mount_pvc(task, pvc_name=nodes.cluster_volume, mount_path=POD_HOME)
+    for variable, field in _OF_THE_POD.items():
+        kubernetes.use_field_path_as_env(task, env_name=variable, field_path=field)
+    places = {name: name for name in nodes.cluster_config_keys}
+    kubernetes.use_config_map_as_env(task, nodes.cluster_config, config_map_key_to_env=places, optional=True)
+    for variable, place in nodes.cluster_secrets.items():
+        secret, _, key = place.partition("/")
+        kubernetes.use_secret_as_env(task, secret, secret_key_to_env={key: variable}, optional=True)
+    if nodes.cluster_pull_secret:
+        kubernetes.set_image_pull_secrets(task, [nodes.cluster_pull_secret])
+    if nodes.cluster_pull_policy:
+        kubernetes.set_image_pull_policy(task, nodes.cluster_pull_policy)
+    _admit(task, nodes.cluster_node_selector, nodes.cluster_tolerations)
     kubernetes.set_timeout(task, minutes * 60)
-    return task.set_retry(num_retries=1, backoff_duration="5s", backoff_factor=2, backoff_max_duration="60s")
+    task.set_cpu_request(nodes.cluster_cpu).set_memory_request(nodes.cluster_memory).set_memory_limit(nodes.cluster_memory)
+    backoff = f"{nodes.cluster_backoff_s}s"
+    return task.set_retry(nodes.cluster_retries, backoff_duration=backoff, backoff_factor=2, backoff_max_duration="60s")
 
 
-def on_gpu(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """Requirements of a step that a GPU makes fast: the node, the toleration, and shared memory for the loader's workers."""
-    on_node(task, minutes=24 * 60)
-    task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(1).set_cpu_request("2").set_memory_request("8Gi")
-    kubernetes.add_toleration(task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")
-    kubernetes.empty_dir_mount(task, volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit="8Gi")  # noqa: S108
+def on_import_node(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
+    """Requirements of a step that may import a large data set."""
+    return on_node(task, minutes=nodes.cluster_import_minutes, nodes=nodes)
+
+
+def on_gpu(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
+    """Requirements of a step that a GPU makes fast: the GPUs, their nodes, and shared memory for the loader's workers."""
+    on_node(task, minutes=nodes.cluster_gpu_minutes, nodes=nodes)
+    memory = nodes.cluster_gpu_memory
+    task.set_cpu_request(nodes.cluster_gpu_cpu).set_memory_request(memory).set_memory_limit(memory)
+    if nodes.cluster_gpus:
+        task.set_accelerator_type(nodes.cluster_gpu).set_accelerator_limit(nodes.cluster_gpus)
+        _admit(task, nodes.cluster_gpu_node_selector, nodes.cluster_gpu_tolerations)
+    if nodes.cluster_shared_memory != "0":
+        size = nodes.cluster_shared_memory
+        kubernetes.empty_dir_mount(task, volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit=size)  # noqa: S108
     return task
+
+
+def on_nodes(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
+    """Requirements of the training, which hands them on to the pods that it starts where `train.nodes` is above 1."""
+    task.set_env_variable("GLOCAL_TRAIN_NODES", nodes.model_dump_json(exclude_defaults=True))
+    task.set_env_variable("GLOCAL_TRAIN_IMAGE", TRAIN_IMAGE)
+    return on_gpu(task, nodes=nodes)
+
+
+def _admit(task: dsl.PipelineTask, labels: Labels, tolerations: Tolerations) -> None:
+    """Let a step on the nodes with these labels and taints."""
+    for key, value in labels.items():
+        kubernetes.add_node_selector(task, key, value)
+    for key, value, effect in tolerations:
+        operator = "Equal" if value else "Exists"
+        kubernetes.add_toleration(task, key=key, operator=operator, value=value or None, effect=effect or None)

@@ -11,7 +11,7 @@ from model.home import Home
 from model.locks import hold
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
-from pipelines.runners.local import Listener
+from pipelines.runners.port import Listener
 from pipelines.running import Job, run_pipeline
 from serving.registry.store import refuse_lost_records
 from serving.reproduction import Original, find_original, refuse_without_gpu

@@ -9,7 +9,7 @@ from components.evaluate import evaluate as evaluate_step
 from components.index import index as index_step
 from components.record import record
 from components.train import train as train_step
-from pipelines.nodes import on_gpu, on_node
+from pipelines.nodes import on_gpu, on_node, on_nodes
 
 
 @dsl.pipeline(name="glocal-reproduction", description="Train a registered version again, and compare figures and embeddings.")
@@ -37,7 +37,7 @@ def reproduction(
     """
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
-        trained = on_gpu(train_step(pin=pin, model=model, train=train, work=work)).set_caching_options(False)
+        trained = on_nodes(train_step(pin=pin, model=model, train=train, work=work)).set_caching_options(False)
         checkpoint = trained.outputs["checkpoint"]
         indexed = on_gpu(index_step(pin=pin, checkpoint=checkpoint, index=index, work=work)).set_caching_options(False)
         release = indexed.outputs["release"]

@@ -5,6 +5,7 @@ a listing of it names.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any, get_args
 
 from components.runtime.events import FILE, read_events
 from model.errors import GlocalError, NotFound
-from model.files import read_json, write_json
-from model.home import CANCELLED, Home
+from model.files import read_mapping, write_json
+from model.home import ALIVE, CANCELLED, Home
 from model.schemas.decision import DECISION, Decision
 from model.schemas.document import read_schema
 from model.schemas.order import Cancelled
@@ -21,12 +22,14 @@ from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord, RunState
 from pipelines.killed_runs import BEGUN, RESULT
 from pipelines.runners.local import is_alive
+from serving.registry.records import KUBEFLOW_RUN
 
 PIPELINE = "pipeline.yaml"
 REPORT_PAGE = "report/report.html"
 TAIL_BYTES = 256 * 2**10
 """Bytes of a log that are shown: its end."""
 _MOST_FILES = 500
+_NAME = re.compile(r"[\w-][\w.-]{0,99}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class RunFolder:
         """The folder of this name, if it is that of the run; the record is not asked."""
         root = home.runs / name
         found = cls(root)
-        inside = root.parent == home.runs and name not in {"", ".", ".."} and not root.is_symlink()
-        return found if inside and found._read(BEGUN).get("run_id") == run_id else None
+        inside = _NAME.fullmatch(name) is not None and not root.is_symlink()
+        return found if inside and read_mapping(root / BEGUN).get("run_id") == run_id else None
 
     @property
     def is_alive(self) -> bool:
@@ -88,7 +91,13 @@ class RunFolder:
     @property
     def result(self) -> dict[str, Any]:
         """What `result.json` holds; empty before the end, and if it is damaged."""
-        return self._read(RESULT)
+        return read_mapping(self.root / RESULT)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the result holds of the report; empty likewise."""
+        found = self.result.get("report")
+        return found if isinstance(found, dict) else {}
 
     @property
     def state(self) -> RunState:
@@ -96,7 +105,10 @@ class RunFolder:
         if self.is_alive:  # asked first: the result is written before the process ends
             return "running"
         status: Any = self.result.get("status")
-        return status if status in get_args(RunState) else "killed"
+        if status in get_args(RunState):
+            return status  # type: ignore[no-any-return]
+        in_kubeflow = not (self.root / ALIVE).exists() or bool(read_mapping(self.root / BEGUN).get(KUBEFLOW_RUN))
+        return "running" if in_kubeflow else "killed"  # no process here has to live for it
 
     @property
     def decision(self) -> Decision | None:
@@ -137,13 +149,6 @@ class RunFolder:
             file.seek(start)
             text = file.read(TAIL_BYTES).decode("utf-8", "replace")
         return text.partition("\n")[2] if start else text
-
-    def _read(self, name: str) -> dict[str, Any]:
-        try:
-            content = read_json(self.root / name)
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return content if isinstance(content, dict) else {}
 
 
 def state_now(record: RunRecord, home: Home) -> RunState:

@@ -20,12 +20,14 @@ class Task(NamedTuple):
     """One task of a pipeline.
 
     Attributes:
-        name: Its name, which its step has as well.
+        name: The name that it is shown under, which its step has as well.
         after: Names of the tasks that it waits for, without those that another one of them waits for.
+        looped: Whether it is a step for each item of a list, `<name>-<item>`, which may be empty.
     """
 
     name: str
     after: tuple[str, ...]
+    looped: bool = False
 
 
 @dataclass
@@ -113,7 +115,8 @@ def steps_of_events(tasks: Iterable[Task], events: Iterable[RunEvent], state: Ru
         events: Its events.
         state: State of the run.
     """
-    steps = {task.name: RunStep(task.name, task.after) for task in tasks}
+    events = list(events)
+    steps = {task.name: RunStep(task.name, task.after) for task in _unrolled(tasks, {event.step for event in events})}
     for event in events:
         if event.step != "run":  # what the run itself has to say
             steps.setdefault(event.step, RunStep(event.step)).take(event)
@@ -121,6 +124,20 @@ def steps_of_events(tasks: Iterable[Task], events: Iterable[RunEvent], state: Ru
         for step in steps.values():
             step.close(state)
     return list(steps.values())
+
+
+def _unrolled(tasks: Iterable[Task], begun: Iterable[str]) -> Iterator[Task]:
+    """The tasks with those of loops as often as they have begun, which may be not at all."""
+    rolled: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        after = tuple(dict.fromkeys(name for each in task.after for name in rolled.get(each, (each,))))
+        if task.looped:
+            items = sorted(int(item) for name, _, item in (each.rpartition("-") for each in begun) if name == task.name)
+            names = tuple(f"{task.name}-{item}" for item in items)
+            rolled[task.name] = names or after
+            yield from (Task(name, after) for name in names)
+        else:
+            yield Task(task.name, after)
 
 
 def steps_of_records(records: Iterable[StepRecord]) -> list[RunStep]:
@@ -146,16 +163,24 @@ def tasks_of(pipeline: Path) -> tuple[Task, ...]:
     try:
         with pipeline.open("rb") as file:
             whole = next(iter(yaml.load_all(file, _LOADER)))  # a safe loader; the second document is the cluster's
-        after = dict(_dissolved(whole["root"]["dag"]["tasks"], whole["components"], ()))
+        found = list(_dissolved(whole["root"]["dag"]["tasks"], whole["components"], ()))
+        shown = _shown_names(whole)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError, yaml.YAMLError):
         return ()
-    return tuple(Task(name, _direct(name, after)) for name in _sorted(after))
+    after, looped = {task.name: task.after for task in found}, {task.name: task.looped for task in found}
+    return tuple(Task(shown[name], tuple(shown[each] for each in _direct(name, after)), looped[name]) for name in _sorted(after))
+
+
+def _shown_names(pipeline: Mapping[str, Any]) -> dict[str, str]:
+    """The name that each task is shown under, by its name."""
+    dags = [pipeline["root"]["dag"], *(each["dag"] for each in pipeline["components"].values() if "dag" in each)]
+    return {name: task["taskInfo"]["name"] for dag in dags for name, task in dag["tasks"].items()}
 
 
 def _dissolved(
-    tasks: Mapping[str, Any], components: Mapping[str, Any], outer: tuple[str, ...]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Names of the tasks within, and of all tasks that each waits for."""
+    tasks: Mapping[str, Any], components: Mapping[str, Any], outer: tuple[str, ...], looped: bool = False
+) -> Iterator[Task]:
+    """The tasks within, each with the names of all tasks that it waits for."""
     inner = {
         name: inside["dag"]["tasks"]
         for name, task in tasks.items()
@@ -165,14 +190,14 @@ def _dissolved(
         waits = [leaf for each in task.get("dependentTasks", ()) for leaf in _leaves(each, inner, components)]
         after = tuple(waits) or outer
         if name in inner:
-            yield from _dissolved(inner[name], components, after)
+            yield from _dissolved(inner[name], components, after, looped or "parameterIterator" in task)
         else:
-            yield name, after
+            yield Task(name, after, looped)
 
 
 def _leaves(name: str, groups: Mapping[str, Any], components: Mapping[str, Any]) -> list[str]:
     """The tasks of a group, at any depth; the task itself if it is none."""
-    return [each for each, _ in _dissolved(groups[name], components, ())] if name in groups else [name]
+    return [task.name for task in _dissolved(groups[name], components, ())] if name in groups else [name]
 
 
 def _direct(name: str, after: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from components.runtime.revision import code_revision
 from model.claim import claim
+from model.cluster import POD_HOME
 from model.config import GateConfig, ModelConfig, RunConfig
 from model.data.importing.dataset_name import changed_name, default_name, is_reference
 from model.data.importing.object_store import split_address
@@ -21,6 +22,7 @@ from model.evaluation.report import PAGE, REPORT
 from model.evaluation.statements import verdict
 from model.files import write_json
 from model.networks.methods import get_method
+from model.schemas.data_pin import DATASET_NAME
 from model.schemas.decision import DECISION, Decision
 from model.schemas.figures import Figure
 from model.schemas.gallery import CHANGE, GalleryChange
@@ -30,7 +32,8 @@ from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunError, RunResult, RunStatus
 from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
-from pipelines.runners.local import Listener, LocalRun, alive, run_local
+from pipelines.runners.local import alive
+from pipelines.runners.port import Listener, PipelineRun, RunnerName, Work, runner_named
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
 
@@ -60,7 +63,8 @@ class Job:
 
 def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> dict[str, Any]:
     """The parameters of the training pipeline, with the sections of the configuration by name."""
-    return {"source": source, "name": name, **config.model_dump(mode="json"), "why": why}
+    shards = list(range(config.index.shards)) if config.index.shards > 1 else []
+    return {"source": source, "name": name, **config.model_dump(mode="json"), "why": why, "shards": shards}
 
 
 def locate(source: str) -> str:
@@ -84,6 +88,31 @@ def locate(source: str) -> str:
     )
 
 
+def locate_for(runner: RunnerName, source: str) -> str:
+    """The address of a source where a runner executes the steps: `locate`, or on a cluster `locate_for_pods`."""
+    return locate_for_pods(source) if runner == "kubeflow" else locate(source)
+
+
+def locate_for_pods(source: str) -> str:
+    """The address of a source that the pods of a cluster find as well.
+
+    Raises:
+        InvalidInput: It is on this machine alone.
+    """
+    path = Path(source)
+    if source.startswith("s3://") or is_reference(source):
+        return locate(source)
+    if path.is_absolute() and path.is_relative_to(POD_HOME) and ".." not in path.parts:
+        return source
+    if DATASET_NAME.fullmatch(source) and not path.exists():
+        return source  # its newest version
+    raise InvalidInput(
+        f"The nodes of the cluster do not see {source[:200] or repr(source)}.",
+        "Import it first, with GLOCAL_DATA_REMOTE and GLOCAL_DATA_GIT set: glocal data import DIR --name NAME. "
+        f"Then run NAME, or NAME@REVISION. Or name s3://bucket/prefix, or a folder of their volume, {POD_HOME}.",
+    )
+
+
 def _absolute(path: Path) -> str:
     """The path without `..`. A link keeps its own name, after which the data set is named."""
     if ".." not in path.parts:
@@ -91,13 +120,14 @@ def _absolute(path: Path) -> str:
     return str(path.resolve() if path.name == ".." else path.parent.resolve() / path.name)
 
 
-def check_training(source: str, name: str, config: RunConfig) -> str:
+def check_training(source: str, name: str, config: RunConfig, runner: RunnerName = "local") -> str:
     """Check what a training is started with; returns the address of its source, independent of the current folder.
 
     Raises:
-        InvalidInput: There is no such source, method, attention block or trunk, or the name cannot be that of a data set.
+        InvalidInput: There is no such source where the run is executed, no such method, attention block or trunk, or the name
+            cannot be that of a data set.
     """
-    source = locate(source)
+    source = locate_for(runner, source)
     check_name(name or default_name(source))
     _check_model(config.model)
     return source
@@ -114,7 +144,7 @@ def run_training(
     order: str = "",
     folder: Path | None = None,
 ) -> RunResult:
-    """Run the training pipeline on this machine.
+    """Run the training pipeline.
 
     Args:
         source: A folder, a CSV, an `s3://` prefix or `name@revision`.
@@ -130,7 +160,7 @@ def run_training(
         InvalidInput: See `check_training`. Nothing was started.
         StorageFailed: The registry's database is lost or damaged. Nothing was started.
     """
-    source = check_training(source, name, config)
+    source = check_training(source, name, config, environment.runner)
     claim(environment.home)
     refuse_lost_records(environment.mlflow_uri, environment.home)
     if renamed := "" if name else changed_name(source):
@@ -169,7 +199,7 @@ def new_name() -> str:
 
 
 def run_pipeline(job: Job, *, environment: Environment, listener: Listener, folder: Path | None = None) -> RunResult:
-    """Run a pipeline on this machine, and record how it went.
+    """Run a pipeline where `environment.runner` says, and record how it went.
 
     Args:
         job: The pipeline and its arguments.
@@ -180,19 +210,22 @@ def run_pipeline(job: Job, *, environment: Environment, listener: Listener, fold
     from pipelines.compiled import compile_pipeline  # KFP, which nobody waits for who only orders a run
 
     folder = folder or environment.home.runs / new_name()
+    run = runner_named(environment.runner)
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
     with alive(folder):
         run_id = runs.start_run(job.title, job.params, run_tags(folder, job.why, job.pipeline, job.command, job.order))
         write_json(folder / BEGUN, {"run_id": run_id})
         with killed_if_interrupted(runs, run_id, folder):
-            done = run_local(
+            work = Work(
                 compile_pipeline(folder / "pipeline.yaml", job.pipeline),
+                job.pipeline,
                 job.arguments,
-                home=environment.home,
+                title=job.title,
+                run_id=run_id,
                 folder=folder,
-                listener=listener,
-                environment={
+                environment=environment,
+                variables={
                     "GLOCAL_HOME": str(environment.home.root),
                     "GLOCAL_RUN_ID": run_id,
                     "GLOCAL_RUN_FOLDER": str(folder),
@@ -200,6 +233,7 @@ def run_pipeline(job: Job, *, environment: Environment, listener: Listener, fold
                     "GLOCAL_USER": current_user(),
                 },
             )
+            done = run(work, listener)
         result = _result(done, folder, runs, run_id)
         write_json(folder / RESULT, result.to_json())
     return result
@@ -215,7 +249,7 @@ def _check_model(config: ModelConfig) -> None:
         check_trunk(config.trunk, config.weights)
 
 
-def _result(done: LocalRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
+def _result(done: PipelineRun, folder: Path, runs: Runs, run_id: str) -> RunResult:
     """The result of a run, from its record and its folder."""
     error = None if done.succeeded else _error(done, folder)
     if error:
@@ -252,7 +286,7 @@ def _decision(folder: Path) -> dict[str, Any]:
     return {"refused_rules": tuple(rule for rule in Decision.load(file).refused_rules if rule in settings), "decision": str(file)}
 
 
-def _error(done: LocalRun, folder: Path) -> RunError:
+def _error(done: PipelineRun, folder: Path) -> RunError:
     failure = done.failure or _unreported(done)
     log = folder / f"{failure.step}.log"
     return RunError(
@@ -265,7 +299,7 @@ def _error(done: LocalRun, folder: Path) -> RunError:
     )
 
 
-def _unreported(done: LocalRun) -> RunEvent:
+def _unreported(done: PipelineRun) -> RunEvent:
     """The failure of a run whose processes ended without a word, as killed ones do."""
     step = done.under_way or "pipeline"
     if not done.killed_by:

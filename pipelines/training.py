@@ -14,7 +14,8 @@ from components.smoke_test import smoke_test
 from components.train import train as train_step
 from components.version import version
 from model.config import RunConfig
-from pipelines.nodes import on_gpu, on_node
+from pipelines.embedding import embedding
+from pipelines.nodes import on_gpu, on_import_node, on_node, on_nodes
 
 DEFAULTS = RunConfig()
 
@@ -31,12 +32,14 @@ def training(
     gate: dict[str, Any] = DEFAULTS.gate.model_dump(),
     serve: dict[str, Any] = DEFAULTS.serve.model_dump(),
     why: str = "a training run",
+    shards: list[int] = [],
 ) -> None:
     """The whole main job. The parameters are the sections of the configuration, and every one but the source has a default.
 
     1. version: import the folder, or resolve name@revision, to a pin.
     2. train: the heads, and the trunk if asked; settings and epochs are chosen on held-out classes.
-    3. index: gallery, thresholds and golden queries; the release.
+    3. index: gallery, thresholds and golden queries; the release. Its images are embedded by a step `embed` for each of `shards`
+       (0, 1, ..., as many as `index.shards`), or without these by itself.
     4. evaluate: the test classes, beside the untrained trunk; the report.
     5. gate: floors, budgets, and the champion on the same queries.
     6. register: a model version with its evidence, alias challenger. Only if the gate was passed, as all that follows.
@@ -46,14 +49,16 @@ def training(
 
     However it ends, `record` closes the run's record.
     """
-    closing = on_node(record()).set_caching_options(False)
+    sections = {"data": data, "model": model, "train": train, "index": index, "evaluate": evaluate, "gate": gate, "serve": serve}
+    closing = on_node(record(source=source, name=name, **sections)).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
-        pinned = on_node(version(source=source, name=name, data=data), minutes=240)
+        pinned = on_import_node(version(source=source, name=name, data=data))
         pinned.set_caching_options(False)  # the folder may have changed
         pin = pinned.output
-        trained = on_gpu(train_step(pin=pin, model=model, train=train))
+        trained = on_nodes(train_step(pin=pin, model=model, train=train))
         checkpoint = trained.outputs["checkpoint"]
-        indexed = on_gpu(index_step(pin=pin, checkpoint=checkpoint, index=index))
+        embedded = embedding(pin=pin, checkpoint=checkpoint, index=index, shards=shards)
+        indexed = on_gpu(index_step(pin=pin, checkpoint=checkpoint, index=index).after(embedded))
         release = indexed.outputs["release"]
         evaluated = on_gpu(
             evaluate_step(pin=pin, model=model, train=train, evaluate=evaluate, checkpoint=checkpoint, release=release)

@@ -13,6 +13,7 @@ from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Promotion, Word
 from serving.registry.ledger import Ledger
 from serving.registry.models import Registry
+from serving.registry.runs import Runs
 
 
 def read_approval(registry: Registry, ledger: Ledger, version: ModelVersion) -> Approval | None:
@@ -68,7 +69,7 @@ def check_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, 
 
 
 def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, by: str, why: str) -> Approval:
-    """Record that an operator approves or refuses a version; returns what was said until now.
+    """Record that an operator approves or refuses a version, here and on its run; returns what was said until now.
 
     Args:
         registry: The registered model.
@@ -85,7 +86,9 @@ def give_word(registry: Registry, ledger: Ledger, version: str, word: Word, *, b
     """
     asked = check_word(registry, ledger, version, word, by=by)
     ledger.note(word, by=by, why=why, version=version, release_id=asked.release, evidence=asked.evidence_sha256)
-    return approvals(ledger.words(version), [asked])[version]
+    said = approvals(ledger.words(version), [asked])[version]
+    Runs(registry.tracking_uri).note_approval(asked.run_id, waits=not said.may_serve and not said.refused)
+    return said
 
 
 def refuse_unapproved(registry: Registry, ledger: Ledger, version: ModelVersion) -> None:

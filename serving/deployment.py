@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
+from model.environment import Environment
 from model.home import Home
 from model.release import Release
 from model.schemas.model_version import ModelVersion
@@ -125,8 +126,8 @@ def fetched_release(registry: Registry, version: str) -> Iterator[Release]:
 
 
 def serving_place(home: Home) -> str:
-    """The machine and the GLOCAL_HOME that serve, as the ledger names them."""
-    return f"{socket.gethostname()}:{home.root}"
+    """What serves, as the ledger names it: the endpoint elsewhere, or the machine and its GLOCAL_HOME."""
+    return Environment().endpoint_elsewhere or f"{socket.gethostname()}:{home.root}"
 
 
 @contextmanager

@@ -38,7 +38,7 @@ from serving.rollout.leftovers import stored_versions
 
 _DAY_S = 86_400
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_CACHES = ("features", "images", "training", "reproductions")
+_CACHES = ("features", "images", "training", "embeddings", "reproductions")
 _BEGUN, _RESULT, _LOCK, _ENDED = "run.json", "result.json", "lock", "ended.json"
 _LOOKED_AT = (RELEASE_MANIFEST, _BEGUN, _RESULT, ALIVE, _LOCK)
 
@@ -208,7 +208,7 @@ def _releases(folder: Path) -> set[str]:
 
 
 def _work(look: _Look) -> Iterator[GarbageItem]:
-    """Feature maps, decoded images and checkpoints of trainings. Locks stay: another process may be waiting for one."""
+    """Feature maps, decoded images, checkpoints and shards of embeddings. Locks stay: another process may be waiting for one."""
     for cache in _CACHES:
         folders = (folder for folder in (look.home.work / cache).glob("[!.]*") if folder.is_dir())
         yield from look.old("work", (folder for folder in folders if not is_held(folder.with_name(f"{folder.name}.lock"))))

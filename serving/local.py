@@ -2,12 +2,13 @@
 
 import contextlib
 
+from model.environment import Environment
 from model.errors import GlocalError, Unauthorized, Unavailable
 from model.files import read_json, write_text
 from model.home import ServeFolder
 from serving.client import Client
 from serving.gateway.keys import Scope, create_key, known_key, read_keys
-from serving.protocol import local_address
+from serving.protocol import LOOPBACK, local_address
 
 
 def read_key(folder: ServeFolder) -> str | None:
@@ -27,21 +28,26 @@ def ensure_key(folder: ServeFolder) -> None:
     write_text(folder.key, secret + "\n", mode=0o600)
 
 
-def local_client(folder: ServeFolder, timeout_s: float = 60) -> Client:
-    """A client of the home's gateway, which shows the key of the home's owner.
+def local_client(folder: ServeFolder, timeout_s: float = 60, *, address: str = "") -> Client:
+    """A client of the home's endpoint: of its own gateway, with the key of its owner, or of the one that the settings name.
 
     Args:
         folder: Folder of the endpoint's files.
         timeout_s: Seconds to wait for an answer.
+        address: Address of one of several gateways of an endpoint that runs elsewhere; default: the one in the settings.
 
     Raises:
         Unavailable: No gateway was started here.
         Unauthorized: The gateway does not know that key: `serve/key` or `serve/keys.json` was lost or replaced.
         InvalidInput: The keys cannot be read.
     """
+    environment = Environment()
+    if address or environment.endpoint_elsewhere:
+        return Client(address or environment.endpoint_elsewhere, environment.key or read_key(folder), timeout_s=timeout_s)
     try:
-        port = int(read_json(folder.gateway)["port"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = read_json(folder.gateway)
+        port, host = int(known["port"]), str(known.get("host", LOOPBACK))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unavailable("The endpoint does not run.", "Start it: glocal serve start.") from error
     key = read_key(folder)
     try:
@@ -49,4 +55,4 @@ def local_client(folder: ServeFolder, timeout_s: float = 60) -> Client:
     except Unauthorized as error:
         said = f"The endpoint does not know the key of this home's owner, in {folder.key}."
         raise Unauthorized(said, "A start makes a new one: glocal serve start.") from error
-    return Client(local_address(port), key, timeout_s=timeout_s)
+    return Client(local_address(port, host), key, timeout_s=timeout_s)

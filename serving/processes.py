@@ -63,7 +63,13 @@ def limit_memory() -> None:
 
 
 def start_detached(
-    command: list[str], *, folder: Path, environment: Mapping[str, str], log: Path, umask: int = 0o077
+    command: list[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    umask: int = 0o077,
+    inherits: tuple[int, ...] = (),
 ) -> "subprocess.Popen[bytes]":
     """Start a process in a session of its own, so that it outlives this one.
 
@@ -73,6 +79,7 @@ def start_detached(
         environment: Its environment.
         log: File that what it prints is appended to.
         umask: Permissions that its files do not get: by default they are for this user alone. -1: as those of this process.
+        inherits: Descriptors of open files that it gets, such as that of a lock.
 
     Raises:
         OSError: The program cannot be started.
@@ -88,6 +95,7 @@ def start_detached(
             stderr=printed,
             start_new_session=True,
             umask=umask,
+            pass_fds=inherits,
         )
 
 
@@ -115,7 +123,7 @@ def command_line(pid: int) -> list[str]:
     try:
         process = psutil.Process(pid)
         return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
         return []
 
 

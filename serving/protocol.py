@@ -2,6 +2,8 @@
 
 import re
 
+ANYWHERE = "0.0.0.0"  # noqa: S104  # bound only where the settings say so
+"""All addresses of this machine."""
 LOOPBACK = "127.0.0.1"
 """The address that everything of the endpoint listens at."""
 MODEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -16,9 +18,9 @@ TYPE = "urn:glocal:"
 """Beginning of the type of a problem document; the kind of the error follows."""
 
 
-def local_address(port: int) -> str:
-    """Address of what listens at a port of this machine."""
-    return f"http://{LOOPBACK}:{port}"
+def local_address(port: int, host: str = LOOPBACK) -> str:
+    """Address of what listens at a port of this machine, at one of its addresses or at all (0.0.0.0)."""
+    return f"http://{LOOPBACK if host == ANYWHERE else host}:{port}"
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from model.claim import check_folders
+from model.environment import Environment
 from model.home import Home, ServeFolder
 from model.locks import hold
 from model.schemas.challenge import ServedChallenger
@@ -38,15 +39,23 @@ def ensure(home: Home, wanted: Backend | None = None) -> Backend:
             gateway.end(home.serve)
             running.stop(home.serve)
         backend.ensure(home.serve)
-        gateway.ensure(home.serve, backend.name)
+        if not backend.is_elsewhere:
+            gateway.ensure(home.serve, backend.name)
     return backend
 
 
 def answering(home: Home) -> Backend | None:
     """The adapter whose server runs, if it and the gateway answer."""
-    found, backend = gateway.find(home.serve), backends.running(home.serve)
-    answers = backend is not None and found is not None and gateway.answers(found) and backend.answers(home.serve)
-    return backend if answers else None
+    backend = backends.running(home.serve)
+    if backend is None or not (backend.is_elsewhere or _has_gateway(home.serve)):
+        return None
+    return backend if backend.answers(home.serve) else None
+
+
+def _has_gateway(folder: ServeFolder) -> bool:
+    """Whether the home's own gateway answers."""
+    found = gateway.find(folder)
+    return found is not None and gateway.answers(found)
 
 
 def status(home: Home) -> ServerStatus:
@@ -58,6 +67,8 @@ def status(home: Home) -> ServerStatus:
     check_folders(home, home.serve.root)
     backend = backends.running(home.serve) or backends.chosen()
     found = _with_server(_without_server(home, backend), home.serve, backend)
+    if backend.is_elsewhere:
+        return found.model_copy(update={"address": Environment().endpoint_elsewhere})
     listening = gateway.find(home.serve)
     if listening is None or not gateway.answers(listening):
         return found.model_copy(update={"state": "deaf", "healthy": False} if found.running else {})

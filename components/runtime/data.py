@@ -9,6 +9,9 @@ from model.config import DataConfig
 from model.data.importing.findings import Rejected, shown
 from model.data.importing.pinning import pin_dataset
 from model.data.versions.fetch import fetch
+from model.data.versions.git_command import commit_of
+from model.data.versions.ownership import has_repository
+from model.data.versions.shared import join
 from model.schemas.data_pin import DataPin
 from model.schemas.run_event import EventKind
 
@@ -29,6 +32,7 @@ def pin_data(source: str, name: str, settings: dict[str, Any], current: Step) ->
             environment.home.data,
             DataConfig(**settings),
             remote=environment.data_remote or None,
+            shared=environment.data_git,
             progress=current.progress,
         )
     except Rejected as refused:
@@ -51,5 +55,8 @@ def _say(kind: EventKind, lines: list[str], current: Step) -> None:
 
 def fetch_data(pin: dict[str, Any], current: Step) -> tuple[DataPin, Path]:
     """The pinned data as a folder, verified."""
-    parsed = DataPin.from_json(pin)
-    return parsed, fetch(parsed, current.environment.home.data, current.environment.home.datasets)
+    parsed, environment = DataPin.from_json(pin), current.environment
+    store = environment.home.data
+    if environment.data_git and not (has_repository(store) and commit_of(store.repo, parsed.rev)):
+        join(store, environment.data_git)
+    return parsed, fetch(parsed, store, environment.home.datasets)

@@ -34,12 +34,17 @@ def read_events(folder: Path, offset: int = 0) -> tuple[list[RunEvent], int]:
     """The events after a byte offset, and the offset after them. An incomplete line is left for the next call."""
     try:
         with (folder / FILE).open("rb") as file:
-            file.seek(offset)
+            offset = file.seek(min(offset, os.fstat(file.fileno()).st_size))
             data = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
-    return [event for line in whole.splitlines() if (event := _parse(line))], offset + len(whole)
+    return parse_events(whole), offset + len(whole)
+
+
+def parse_events(lines: bytes) -> list[RunEvent]:
+    """The events of some lines; a line that is none is left out."""
+    return [event for line in lines.splitlines() if (event := _parse(line))]
 
 
 def follow(folder: Path, ended: Callable[[], bool]) -> Iterator[RunEvent]:

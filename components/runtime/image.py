@@ -1,5 +1,8 @@
-"""The container image every component runs in: the project's own, so that nothing is installed when a step starts."""
+"""The container images that the components run in: the project's own, so that nothing is installed when a step starts."""
 
-import os
+from model.containers import Images
 
-IMAGE = os.environ.get("GLOCAL_IMAGE", "glocal/python:0.1.0")
+IMAGE = Images().image
+"""Image of every component."""
+TRAIN_IMAGE = Images().train_image
+"""Image of the components that a GPU makes fast."""

@@ -3,8 +3,10 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from model.config import parse_config, setting_texts
+from model.data.importing.dataset_name import default_name
 from model.environment import Environment
 from model.errors import GlocalError
 from model.files import atomic_folder
@@ -14,6 +16,8 @@ from model.schemas.train_report import TrainReport
 
 if TYPE_CHECKING:
     from serving.registry.runs import Runs
+
+_SUCCEEDED, _FAILED = {"SUCCEEDED", "COMPLETE", "CACHED"}, {"FAILED", "CANCELED", "CANCELLED"}
 
 
 class NestedRun:
@@ -90,16 +94,39 @@ def recorded_run(environment: Environment) -> RunRecord | None:
     return _runs(environment).run(environment.run_id) if environment.run_id else None
 
 
+def record_settings(environment: Environment, source: str, name: str, sections: Mapping[str, Any]) -> None:
+    """Record the settings of a training that are not on record yet.
+
+    Args:
+        environment: Environment that names the run.
+        source: The source of the data; empty: this is no training.
+        name: Name of the data set; empty: after the source.
+        sections: The sections of the configuration.
+    """
+    if environment.run_id and source:
+        given = {"source": source, "name": name or default_name(source)}
+        _runs(environment).add_params(environment.run_id, given | setting_texts(parse_config(dict(sections))))
+
+
 def close_run(environment: Environment, state: str, message: str) -> None:
     """End the record of the whole run.
 
     Args:
         environment: Environment that names the run.
-        state: Final state of the run in KFP.
+        state: Final state of the run in KFP: `SUCCEEDED` by its local runner. Kubeflow has said `COMPLETE`, and `RUNNING` of
+            a run whose steps are all over: then their records decide.
         message: Error message of KFP.
     """
     if environment.run_id:
-        _runs(environment).close(environment.run_id, succeeded=state == "SUCCEEDED", headline=message)
+        runs, run_id = _runs(environment), environment.run_id
+        succeeded = state in _SUCCEEDED or (state not in _FAILED and _no_step_failed(runs.run(run_id)))
+        runs.close(run_id, succeeded=succeeded, headline=message)
+
+
+def _no_step_failed(record: RunRecord) -> bool:
+    """Whether the last attempt at every step succeeded, but for this one."""
+    last = {step.name: step.state for step in record.steps}
+    return not {"failed", "killed"} & set(last.values())
 
 
 def _runs(environment: Environment) -> "Runs":

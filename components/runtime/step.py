@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from components.runtime.events import emit
+from components.runtime.kubeflow_run import KeptEvents, enter_folder, enter_run
 from components.runtime.log import log_to
 from components.runtime.run_record import NestedRun
 from model.claim import claim
@@ -39,6 +40,7 @@ class Step:
         figures: Numbers to record with the step.
         tags: Texts to record with the step.
         record_id: Id of its nested run in MLflow; empty if the run has no record.
+        kept: Its events on the record of the run, in a pod of Kubeflow.
     """
 
     name: str
@@ -46,12 +48,15 @@ class Step:
     figures: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     record_id: str = ""
+    kept: KeptEvents = field(default_factory=KeptEvents)
     _emitted: float = 0.0
     _logged: float = 0.0
 
     def emit(self, event: EventKind, **more: Any) -> None:
         """Emit an event of this step."""
-        emit(self.environment.run_folder, RunEvent(step=self.name, event=event, at=time.time(), **more))
+        said = RunEvent(step=self.name, event=event, at=time.time(), **more)
+        emit(self.environment.run_folder, said)
+        self.kept.add(said)
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Report progress: an event a second at most, a line of the log every ten seconds, and both at the end."""
@@ -75,6 +80,11 @@ class Step:
             metrics.log_metric(name, value)
         write_json(Path(metrics.path), self.figures)
 
+    def close(self) -> None:
+        """Keep what is left of the events, and the log, with the record of the run."""
+        folder = self.environment.run_folder
+        self.kept.close(self.name, folder / f"{self.name}.log" if folder else None)
+
     @property
     def log(self) -> logging.Logger:
         """The step's log."""
@@ -88,7 +98,7 @@ class Step:
 @contextmanager
 def step(name: str) -> Iterator[Step]:
     """Do a step's work: log it, record it, emit its events, and explain a failure in one line and a hint."""
-    environment = Environment()
+    environment = enter_folder()
     current = Step(name, environment)
     failed = environment.run_folder / f"{name}.failed.json" if environment.run_folder else None
     if failed and failed.is_file():  # The failure cannot be mended by a retry
@@ -99,6 +109,8 @@ def step(name: str) -> Iterator[Step]:
     record = None
     try:
         claim(environment.home)
+        environment = current.environment = enter_run(environment)
+        current.kept.open(environment)
         record = NestedRun(environment, name)
         current.record_id = record.run_id
         yield current
@@ -111,8 +123,10 @@ def step(name: str) -> Iterator[Step]:
             write_json(failed, {"headline": explained.headline, "hint": explained.hint})
         if record:
             record.fail(current.figures, current.tags, explained)
+        current.close()
         raise
     _say_end(current)
+    current.close()
 
 
 def _say_end(current: Step) -> None:

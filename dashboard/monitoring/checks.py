@@ -11,14 +11,13 @@ from typing import Literal
 
 import httpx
 
+from model.cluster import Kubeflow
 from model.environment import Environment
 from model.errors import StorageFailed, Unavailable
 from model.redaction import without_credentials
 from model.text import counted
 
 _ASK_S = 2.0
-_KFP = "KF_PIPELINES_ENDPOINT"
-"""The variable by which KFP's own client finds its server."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def look_at_endpoint(environment: Environment) -> Found:
         raise status.fault
     parts = [
         Part("Gateway", status.gateway_pid is not None, f"process {status.gateway_pid}, {status.address}"),
-        Part(f"Server of models ({status.backend})", status.healthy, f"{status.memory_mb:.0f} MB with its workers"),
+        Part(f"Server of models ({status.backend})", status.healthy, f"{status.memory_mb:.0f} MiB with its workers"),
     ]
     for name, model in sorted(status.models.items()):
         for version in model.versions:
@@ -110,6 +109,7 @@ def look_at_registry(environment: Environment) -> Found:
 def look_at_remote(environment: Environment) -> Found:
     """Where versions of data are pushed: a folder, or a bucket."""
     from model.data.importing.object_store import SCHEMES, check_reachable
+    from model.data.versions.pin import dataset_names
 
     address, store = environment.data_remote, environment.home.data
     if address.startswith(SCHEMES):
@@ -117,7 +117,7 @@ def look_at_remote(environment: Environment) -> Found:
         return Found("up", without_credentials(address))
     folder = Path(address).expanduser() if address else store.remote
     if not folder.is_dir():
-        if not store.repo.exists():
+        if not address and not dataset_names(store):
             return Found("off", "Nothing was imported here yet.", "The first import makes it.")
         raise StorageFailed(f"The folder {folder} is missing.", "Mount or restore it, or nothing can be imported.")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -126,10 +126,10 @@ def look_at_remote(environment: Environment) -> Found:
 
 
 def look_at_pipelines(environment: Environment) -> Found:
-    """Kubeflow Pipelines, if KFP's own variable names a server; runs are executed on this machine otherwise."""
-    address = os.environ.get(_KFP, "")
+    """Kubeflow Pipelines, if its address is set; runs are executed on this machine otherwise."""
+    address = Kubeflow().address
     if not address:
-        return Found("off", "Runs are executed on this machine.", f"{_KFP} would name a server of Kubeflow Pipelines.")
+        return Found("off", "Runs are executed on this machine.", "GLOCAL_KUBEFLOW_HOST would name Kubeflow Pipelines.")
     shown = without_credentials(address)
     base = address if "://" in address else f"http://{address}"
     _ask(f"{base.rstrip('/')}/apis/v2beta1/healthz", f"Kubeflow Pipelines at {shown}", "See its deployment ml-pipeline.")

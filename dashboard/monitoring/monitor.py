@@ -17,7 +17,7 @@ from dashboard.monitoring.checks import CHECKS, Check, Found, Part
 from dashboard.monitoring.disk import Disk, count_parts, measure
 from model.environment import Environment
 from model.errors import GlocalError
-from model.files import read_json, write_json
+from model.files import read_mapping, write_json
 from serving.gateway.readings import Reading, read_metrics
 
 EVERY_S = 10.0
@@ -229,10 +229,8 @@ class Monitor:
             self._disk = replace(self._disk, parts=parts, counted_at=time.time())
 
     def _read_seen(self) -> dict[str, float]:
-        try:
-            return {str(key): float(at) for key, at in read_json(self._environment.home.dashboard.seen).items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            return {}
+        seen, now = read_mapping(self._environment.home.dashboard.seen), time.time()
+        return {key: at for key, at in seen.items() if isinstance(at, float) and 0 <= at <= now}
 
     def _keep_seen(self) -> None:
         """Keep on disk when each service was last seen up."""

@@ -1,20 +1,24 @@
-"""The guard before every page: the host that was asked, who asks, where a change comes from, and the headers of every answer."""
+"""The guard before every page: the host that was asked, who asks, where a change comes from, how much and how many requests a
+person may send, and the headers of every answer."""
 
+import asyncio
 import ipaddress
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
+from starlette.exceptions import HTTPException
+from starlette.requests import Request, cookie_parser
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.security.people import Person, Role, Roles
+from dashboard.security.people import Person, Role, Roles, is_name
 from dashboard.security.sessions import Sessions
-from model.errors import Forbidden, GlocalError, TooLarge, Unauthorized
+from model.errors import Forbidden, GlocalError, Overloaded, TooLarge, Unauthorized
 from serving.gateway.keys import KeyFile
 from serving.gateway.keys import Scope as KeyScope
-from serving.gateway.problems import problem_response
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -28,10 +32,15 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
-MAX_BODY = 256 * 2**20
-"""Maximum bytes of a request."""
+MAX_FILES, MAX_BODY, MAX_UNKNOWN = 256 * 2**20, 2**20, 64 * 2**10
+"""Maximum bytes of a form with files, of any other request, and of a request of whoever has not signed in."""
+BODY_S, UNKNOWN_S = 300.0, 20.0
+"""Seconds in which the body of a request must arrive, and that of whoever has not signed in."""
+AT_ONCE = 32
+"""Requests of one person that are answered at once, with the event streams of the person's pages."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
 """Methods that change nothing."""
+_TOO_LARGE = "The request is larger than this dashboard takes."
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -51,13 +60,48 @@ class Proxy:
 
     def person(self, client: str, headers: Headers) -> Person | None:
         """The person that the proxy names; None if it does not, or if it is not the proxy that asks."""
-        name = headers.get(self.header, "").strip()
+        named = headers.getlist(self.header)
+        name = named[0].strip() if len(named) == 1 else ""  # of two, one may be of the client
         try:
             trusted = any(ipaddress.ip_address(client) in ipaddress.ip_network(each, strict=False) for each in self.addresses)
         except ValueError:
             return None
-        role = self.roles.of(name) if name and trusted else None
-        return Person(name[:100], role) if role else None
+        role = self.roles.of(name) if trusted and is_name(name) else None
+        return Person(name, role) if role else None
+
+
+class _Body:
+    """The body of a request, as far as it has arrived.
+
+    Args:
+        receive: Where it comes from.
+        most: Maximum bytes.
+        seconds: Time in which it must be there, from the first time that it is asked for.
+    """
+
+    def __init__(self, receive: Receive, most: int, seconds: float) -> None:
+        self._receive, self._most, self._seconds = receive, most, seconds
+        self._read, self._deadline, self._whole = 0, 0.0, False
+
+    async def __call__(self) -> Message:
+        """The next part; when it is whole, that the client has gone.
+
+        Raises:
+            HTTPException: It has too many bytes, or does not arrive in time. FastAPI takes any other error for a damaged body.
+        """
+        if self._whole:
+            return await self._receive()
+        self._deadline = self._deadline or asyncio.get_running_loop().time() + self._seconds
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise HTTPException(408, f"The request did not arrive within {self._seconds:g} seconds.") from error
+        self._read += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._read > self._most:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
 
 
 class Guard:
@@ -65,6 +109,7 @@ class Guard:
 
     A request to a host that is not ours is refused, so that no name of another site leads here. A change must come from our own
     pages: browsers say where a request comes from. Who asks is known by a key, a session, or a proxy's header, in this order.
+    Bodies are bounded before anything reads them, and nobody can have so many requests that others find no room.
 
     Args:
         app: What is guarded.
@@ -73,12 +118,14 @@ class Guard:
         keys: The API keys of the endpoint; the scope `caller` is a viewer here.
         hosts: Hosts, with their ports, beside this machine's own names.
         proxy: The proxy that signs people in, if there is one.
+        refuse: The answer to a request that is refused.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
+        refuse: Callable[[Request, GlocalError], Response],
         cookie: str,
         sessions: Sessions,
         keys: KeyFile,
@@ -86,7 +133,8 @@ class Guard:
         proxy: Proxy | None = None,
     ) -> None:
         self._app, self._cookie, self._sessions, self._keys = app, cookie, sessions, keys
-        self._hosts, self._proxy = frozenset(hosts), proxy
+        self._hosts, self._proxy, self._refuse = frozenset(hosts), proxy, refuse
+        self._under_way = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request and answer it, or let it through."""
@@ -94,15 +142,7 @@ class Guard:
             await self._app(scope, receive, send)
         if scope["type"] != "http":
             return
-        headers, read = Headers(scope=scope), 0
-
-        async def bounded() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > MAX_BODY:
-                raise TooLarge("The request is larger than this dashboard takes.", "Send fewer or smaller images.")
-            return message
+        headers = Headers(scope=scope)
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -115,13 +155,34 @@ class Guard:
 
         try:
             self._check_host(headers)
-            scope["person"] = self._person(scope, headers)
+            person = scope["person"] = self._person(scope, headers)
             if scope["method"] not in SAFE and "authorization" not in headers:
                 self._check_origin(headers)
+            body = self._body(receive, person, headers)
+            if person is not None and self._under_way[person.name] >= AT_ONCE:
+                raise Overloaded(f"{person.name} has {AT_ONCE} requests under way.", "Close some pages, or wait a moment.")
         except GlocalError as error:
-            await problem_response(error, "")(scope, receive, protected)
+            await self._refuse(Request(scope), error)(scope, receive, protected)
             return
-        await self._app(scope, bounded, protected)
+        name = person.name if person else ""
+        self._under_way[name] += 1
+        try:
+            await self._app(scope, body, protected)
+        finally:
+            self._under_way -= Counter([name])
+
+    def _body(self, receive: Receive, person: Person | None, headers: Headers) -> _Body:
+        """The body of a request, with the limits for who sends it.
+
+        Raises:
+            TooLarge: It says itself that it is larger.
+        """
+        has_files = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        most = MAX_UNKNOWN if person is None else MAX_FILES if has_files else MAX_BODY
+        declared = headers.get("content-length", "0")
+        if len(declared) > 15 or (declared.isdecimal() and int(declared) > most):
+            raise TooLarge(_TOO_LARGE, "Send fewer or smaller images.")
+        return _Body(receive, most, UNKNOWN_S if person is None else BODY_S)
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")

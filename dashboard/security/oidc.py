@@ -9,7 +9,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
 from dashboard.security.audit import note
-from dashboard.security.people import Roles
+from dashboard.security.people import Roles, is_name
 from model.environment import Environment
 from model.errors import Forbidden, InvalidInput, Unauthorized, Unavailable
 
@@ -21,8 +21,10 @@ _PENDING_S = 600
 class PendingSignIn(SessionMiddleware):
     """A signed cookie that holds what a sign-in has begun with, until the provider sends the person back."""
 
-    def __init__(self, app: ASGIApp, secret: str) -> None:
-        super().__init__(app, secret, session_cookie="glocal_oidc", max_age=_PENDING_S, path="/oidc", same_site="lax")
+    def __init__(self, app: ASGIApp, secret: str, *, secure: bool) -> None:
+        super().__init__(
+            app, secret, session_cookie="glocal_oidc", max_age=_PENDING_S, path="/oidc", same_site="lax", https_only=secure
+        )
 
 
 class Provider:
@@ -75,8 +77,8 @@ class Provider:
             claims = (await self._client.authorize_access_token(request)).get("userinfo") or {}
         except Exception as error:  # nor have those of its tokens
             raise Unauthorized("The provider's word cannot be used.", f"Sign in again. ({type(error).__name__})") from error
-        name = str(claims.get(self._claim) or "").strip()[:100]
-        if not name or (self._claim == "email" and claims.get("email_verified") is not True):
+        name = str(claims.get(self._claim) or "").strip()
+        if not is_name(name) or (self._claim == "email" and claims.get("email_verified") is not True):
             raise Unauthorized(f"The provider vouches for no {self._claim}.", "See GLOCAL_DASHBOARD_OIDC_CLAIM.")
         if (role := self._roles.of(name)) is None:
             raise Forbidden(
@@ -84,7 +86,7 @@ class Provider:
             )
         note(request, "signed in", f"name={name!r} role={role}")
         request.session.clear()
-        started: Response = request.app.state.sessions.start(request, name, role)
+        started: Response = request.app.state.sessions.start(request, name, None)
         return started
 
 

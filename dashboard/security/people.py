@@ -8,6 +8,9 @@ from fastapi import Depends, Request
 
 from model.errors import Forbidden, Unauthorized
 
+_LONGEST = 100
+"""Maximum characters of a name."""
+
 
 class Role(StrEnum):
     """What a person may do; each role may do what those before it may."""
@@ -58,6 +61,11 @@ class Roles:
         if name in self.operators:
             return Role.OPERATOR
         return Role.VIEWER if name in self.viewers or "*" in self.viewers else None
+
+
+def is_name(text: str) -> bool:
+    """Whether a text that somebody else vouches for can be a person's name: logs, records and processes hold it."""
+    return 0 < len(text) <= _LONGEST and text.isprintable()
 
 
 def person_of(request: Request) -> Person:

@@ -14,7 +14,7 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from dashboard.security.people import Person, Role
+from dashboard.security.people import Person, Role, Roles
 from model.errors import Unauthorized
 from model.files import read_json, write_json
 from model.home import DashboardFolder
@@ -24,6 +24,9 @@ SESSION_S = 12 * 3600
 """Seconds that a session lasts."""
 LINK_S = 24 * 3600
 """Seconds in which a link can be used, once."""
+_SECRET = 48
+"""Random bytes of the secret, and the least characters of one that is believed."""
+_NOBODY = Roles()
 
 
 class Sessions:
@@ -31,19 +34,20 @@ class Sessions:
 
     Args:
         folder: Folder of the dashboard's files. The secret in it is made when it is missing, and read at each start.
+        roles: Who has which role, of the people whom a provider has signed in.
     """
 
-    def __init__(self, folder: DashboardFolder) -> None:
-        self.key = _secret(folder.secret)
+    def __init__(self, folder: DashboardFolder, roles: Roles = _NOBODY) -> None:
+        self.key, self._roles = _secret(folder.secret), roles
         """The secret that everything of a session is signed with."""
         self._signer = URLSafeTimedSerializer(self.key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
 
-    def begin(self, name: str, role: Role) -> str:
-        """The cookie of a new session."""
+    def begin(self, name: str, role: Role | None) -> str:
+        """The cookie of a new session, with this role, or with the one that the person is listed with at each request."""
         return str(self._signer.dumps({"name": name, "role": role, "csrf": secrets.token_urlsafe(24)}))
 
-    def start(self, request: Request, name: str, role: Role) -> Response:
-        """The answer that begins a session in the browser that asks, and leads to the first page."""
+    def start(self, request: Request, name: str, role: Role | None) -> Response:
+        """The answer that begins a session in the browser that asks, and leads to the first page; see `begin`."""
         state = request.app.state
         answer = RedirectResponse("/", 303)
         secure = state.address.startswith("https:")
@@ -52,10 +56,12 @@ class Sessions:
         return answer
 
     def person(self, cookie: str) -> Person | None:
-        """The person of a session; None if the cookie is not ours or has expired."""
+        """The person of a session; None if the cookie is not ours or has expired, or if the person is listed no longer."""
         try:
             said = self._signer.loads(cookie, max_age=SESSION_S)
-            return Person(str(said["name"]), Role(said["role"]), str(said["csrf"]))
+            name = str(said["name"])
+            role = self._roles.of(name) if said["role"] is None else Role(said["role"])
+            return Person(name, role, str(said["csrf"])) if role else None
         except (BadSignature, KeyError, TypeError, ValueError):
             return None
 
@@ -83,7 +89,7 @@ def use_link(folder: DashboardFolder, token: str) -> None:
         try:
             stored = read_json(folder.link)
             fits = hmac.compare_digest(str(stored["sha256"]), _hash(token)) and time.time() < float(stored["until"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             fits = False
         if not fits:
             raise Unauthorized(
@@ -97,11 +103,14 @@ def _secret(file: Path) -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
     with hold(file.with_suffix(".lock")):
         try:
-            return str(read_json(file)["secret"])
-        except (OSError, ValueError, KeyError, TypeError):
-            made = secrets.token_urlsafe(48)
-            write_json(file, {"secret": made}, mode=0o600)
-            return made
+            kept = read_json(file)["secret"]
+            if isinstance(kept, str) and len(kept) >= _SECRET:
+                return kept
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+            pass  # it is made anew, and whoever had signed in does so again
+        made = secrets.token_urlsafe(_SECRET)
+        write_json(file, {"secret": made}, mode=0o600)
+        return made
 
 
 def _hash(token: str) -> str:

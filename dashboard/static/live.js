@@ -3,10 +3,12 @@
 //   data-ended="reload"    once this part says so no longer, the whole page is loaded again
 //   data-say="TEXT"        said to everybody when it changes
 //   data-stream="ADDRESS"  events of a run come from there, as they happen
+//   data-seconds="12.5"    a time span that goes on from this length
 "use strict";
 const PARTS = "[data-live]";
 const sources = new WeakMap();  // what the server wrote of a part
-let asking = null, stream = null, timer = null, heard = Date.now();
+const AGAIN_MS = 5000;  // after which a stream that was refused is asked for again
+let asking = null, stream = null, pulse = null, timer = null, heard = Date.now(), last = "";
 
 /** Says that what the page shows is old, since when; or no longer. */
 function setStale(stale) {
@@ -51,6 +53,7 @@ async function refresh() {
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal: AbortSignal.timeout(10000) });
       if (answer.redirected && new URL(answer.url).pathname !== location.pathname) { location.replace(answer.url); return; }
+      if (answer.status === 401) { location.reload(); return; }
       if (!answer.ok) throw new Error(answer.status);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of document.querySelectorAll(PARTS)) {
@@ -78,6 +81,15 @@ function schedule() {
   timer = setTimeout(async () => { if (!document.hidden) await refresh(); schedule(); }, 1000 * every);
 }
 
+/** A time span that goes on, as the server writes one. */
+function tick() {
+  for (const each of document.querySelectorAll("[data-seconds]")) {
+    each.dataset.seen ??= Date.now();
+    const whole = Math.round(Number(each.dataset.seconds) + (Date.now() - each.dataset.seen) / 1000), minutes = Math.floor(whole / 60);
+    each.textContent = minutes >= 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+  }
+}
+
 const clock = (at) => new Date(1000 * at).toLocaleTimeString(undefined, { hour12: false });
 
 /** Adds an event of a run to its progress. */
@@ -100,36 +112,56 @@ function show(event) {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
-/** Follows a run; the browser itself connects again, and goes on after the last event that it got. */
-function follow(address) {
+/** Follows a run after the last event that came; the browser itself connects again where it lost the connection. */
+function follow() {
+  if (document.hidden || stream) return;
+  const from = document.querySelector("[data-stream]")?.dataset.stream;
+  if (!from) { schedule(); return; }
+  const address = new URL(from, location.href);
+  if (last) address.searchParams.set("after", last);
   let soon = null;
   const later = (wait) => { soon ??= setTimeout(async () => { soon = null; await refresh(); }, wait); };
   stream = new EventSource(address);
+  pulse = setInterval(() => later(0), 5000);  // a step may be silent for long
   stream.onopen = () => { if (!document.getElementById("stale").hidden) { setStale(false); later(0); } };
   stream.addEventListener("events", (message) => {
     heard = Date.now();
+    last = message.lastEventId;
     const events = JSON.parse(message.data);
     events.forEach(show);
     if (events.some((event) => event.event !== "progress" || event.total)) later(events.some((event) => event.event !== "progress") ? 100 : 2000);
   });
   stream.addEventListener("end", async (message) => {
-    stream.close();
-    stream = null;
+    leave();
     await refresh();
     say(`The run has ended: ${JSON.parse(message.data)}.`);
     schedule();
   });
   stream.onerror = () => {
     setStale(true);
-    if (stream?.readyState === EventSource.CLOSED) { stream = null; location.reload(); }
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    leave();
+    timer = setTimeout(async () => { await refresh(); follow(); }, AGAIN_MS);
   };
+}
+
+function leave() {
+  stream?.close();
+  clearInterval(pulse);
+  stream = null;
 }
 
 document.addEventListener("DOMContentLoaded", () => {
   for (const time of document.querySelectorAll(".clock[data-at]")) time.textContent = clock(time.dataset.at);
   const log = document.getElementById("log");
   if (log) log.scrollTop = log.scrollHeight;
-  const address = document.querySelector("[data-stream]")?.dataset.stream;
-  if (address) follow(address); else schedule();
+  last = new URL(document.querySelector("[data-stream]")?.dataset.stream ?? "", location.href).searchParams.get("after") ?? "";
+  follow();
+  setInterval(tick, 1000);
 });
-document.addEventListener("visibilitychange", () => { if (!document.hidden && document.querySelector("[data-every]")) refresh().then(schedule); });
+// A page that nobody sees keeps no connection: a browser has six for all pages of one server, and the seventh would wait.
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(timer);
+  if (document.hidden) leave();
+  else if (document.querySelector("[data-every], [data-stream]")) refresh().then(follow);
+});

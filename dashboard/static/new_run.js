@@ -23,7 +23,7 @@ document.addEventListener("DOMContentLoaded", () => {
   form.addEventListener("input", later);
   form.elements.known?.addEventListener("change", () => { if (form.elements.known.value) form.elements.source.value = ""; });
   form.elements.source.addEventListener("input", () => { if (form.elements.source.value && form.elements.known) form.elements.known.value = ""; });
-  document.getElementById("preview").addEventListener("click", (event) => { event.preventDefault(); ask(); });
+  document.getElementById("preview").hidden = true;
   if (location.hash === "#recurring") document.getElementById("recurring").open = true;
   const wrong = form.querySelector("[aria-invalid]");
   if (wrong) wrong.focus(); else later();

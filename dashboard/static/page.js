@@ -15,9 +15,10 @@ function showTimes(root = document) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime), seconds = (at - Date.now()) / 1000;
     element.title = at.toLocaleString();
-    const units = [["second", 60], ["minute", 60], ["hour", 24], ["day", 7]];
-    let value = seconds, text = at.toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" });
-    for (const [unit, length] of units) {
+    const units = [["minute", 60], ["hour", 24], ["day", 7]];
+    let value = seconds / 60, text = at.toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" });
+    if (Math.abs(seconds) < 60) text = seconds > 0 ? "in a moment" : "just now";
+    else for (const [unit, length] of units) {
       if (Math.abs(value) < length) { text = ago.format(Math.round(value), unit); break; }
       value /= length;
     }
@@ -39,4 +40,4 @@ window.addEventListener("pageshow", () => {
     form.querySelectorAll("button").forEach((button) => { button.disabled = false; });
   });
 });
-document.addEventListener("DOMContentLoaded", () => { showTimes(); setInterval(showTimes, 30000); });
+document.addEventListener("DOMContentLoaded", () => { showTimes(); setInterval(showTimes, 15000); });

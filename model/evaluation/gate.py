@@ -141,9 +141,9 @@ def decide(evidence: Evidence, champion: Champion | None, config: GateConfig, *,
     rules += _detection(evidence, champion, config, samples, seed)
     rules += _calibration(evidence, config)
     rules.append(_at_most("max_latency_ms", evidence.latency_ms, config.max_latency_ms, "The fastest query takes", "ms"))
-    rules.append(_at_most("max_size_mb", evidence.size_mb, config.max_size_mb, "The release takes", "MB"))
+    rules.append(_at_most("max_size_mb", evidence.size_mb, config.max_size_mb, "The release takes", "MiB"))
     said = "A process that answers queries takes"
-    rules.append(_at_most("max_memory_mb", evidence.memory_mb, config.max_memory_mb, said, "MB of memory"))
+    rules.append(_at_most("max_memory_mb", evidence.memory_mb, config.max_memory_mb, said, "MiB of memory"))
     return Decision(
         made_at=datetime.now(UTC),
         release=evidence.release,

@@ -27,7 +27,6 @@ def merged_embedding(network: RetrievalNetwork) -> Embed:
     return lambda shallow, deep: network.heads(shallow, deep).merged
 
 
-@torch.inference_mode()
 def embed_manifest(
     trunk: Trunk,
     embed: Embed,
@@ -47,21 +46,30 @@ def embed_manifest(
         maps: The trunk's maps of these samples, if they are cached.
         progress: Called after every batch.
     """
+    vectors = np.empty((0, 0), np.float32)
+    batches = embedded_batches(trunk, embed, manifest, size, maps=maps)
+    for start, part in zip(range(0, len(manifest), BATCH), batches, strict=True):
+        if not start:
+            vectors = np.empty((len(manifest), part.shape[1]), np.float32)
+        vectors[start : start + len(part)] = part
+        if progress:
+            progress(min(start + BATCH, len(manifest)), len(manifest), "images embedded")
+    return vectors
+
+
+@torch.inference_mode()
+def embedded_batches(
+    trunk: Trunk, embed: Embed, manifest: Manifest, size: int, *, maps: FeatureMaps | None = None, first: int = 0
+) -> Iterator[NDArray[np.float32]]:
+    """The embeddings of the samples from row `first` on, in batches (B, D), for `embed_manifest`."""
     device = next(trunk.parameters()).device
     trunk, rows = trunk.folded(), np.arange(len(manifest))
     if maps is not None:
-        batches = (maps[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
+        batches = (maps[rows[start : start + BATCH]] for start in range(first, len(rows), BATCH))
     else:
-        batches = (trunk(images.to(device)) for images in normalised_batches(manifest, rows, trunk, size))
-    vectors = np.empty((0, 0), np.float32)
-    for start, (shallow, deep) in zip(range(0, len(rows), BATCH), batches, strict=True):
-        part = embed(shallow.to(device), deep.to(device)).cpu().numpy()
-        if not start:
-            vectors = np.empty((len(rows), part.shape[1]), np.float32)
-        vectors[start : start + len(part)] = part
-        if progress:
-            progress(min(start + BATCH, len(rows)), len(rows), "images embedded")
-    return vectors
+        batches = (trunk(images.to(device)) for images in normalised_batches(manifest, rows[first:], trunk, size))
+    for shallow, deep in batches:
+        yield embed(shallow.to(device), deep.to(device)).cpu().numpy()
 
 
 @torch.inference_mode()

@@ -9,7 +9,8 @@ reduction    (L, D) float32, where the local head's vectors are longer than 128
 metadata     embedding_space_id, ratio
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +67,36 @@ def pack(images: Iterable[LocalFeatures], size: int) -> StoredFeatures:
     return StoredFeatures(**columns, offsets=np.cumsum([0, *(len(image[0]) for image in halved)], dtype=np.int64), size=size)
 
 
+def joined(parts: Sequence[StoredFeatures]) -> StoredFeatures:
+    """The local features of several runs of images, as `pack` gives them of all images.
+
+    Raises:
+        InvalidInput: There are no images.
+    """
+    if not parts:
+        raise InvalidInput("A gallery without images has no local features.")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+    keypoints = np.concatenate([np.diff(part.offsets) for part in parts])
+    return StoredFeatures(**columns, offsets=np.cumsum([0, *keypoints], dtype=np.int64), size=parts[0].size)
+
+
 def save_reranker(file: Path, features: StoredFeatures, reduction: NDArray[np.float32] | None, ratio: float, space: str) -> None:
     """Write what re-ranks a gallery, with the id of its embedding space."""
     arrays = {name: getattr(features, name) for name in _ARRAYS}
     if reduction is not None:
         arrays["reduction"] = np.ascontiguousarray(reduction)
     save_file(arrays, file, metadata={"embedding_space_id": space, "ratio": repr(ratio)})
+    _sort_metadata(file)
+
+
+def _sort_metadata(file: Path) -> None:
+    """Write the metadata of a safetensors file in their order: the library's differs from time to time, and so would the hash."""
+    with file.open("r+b") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        stream.seek(8)
+        stream.write(json.dumps(header, separators=(",", ":")).encode().ljust(length))
 
 
 def load_reranker(file: Path, *, space: str, images: int, size: int) -> Reranker:

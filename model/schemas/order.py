@@ -28,6 +28,9 @@ class Order(Document):
     source: str = Field(min_length=1, max_length=4096, description="A folder, a CSV, s3://bucket/prefix, or name@revision")
     name: str = Field("", max_length=64, description="Name of the data set; empty: after the source")
     settings: dict[str, Any] = Field({}, description="The settings that were given, by section; all others have their defaults")
+    runner: Literal["", "local", "docker", "kubeflow"] = Field(
+        "", description="Where it is executed; empty: as GLOCAL_RUNNER says"
+    )
     why: str = Field("a training run", max_length=2000, description="Reason, recorded with the run and with the promotion")
     user: str = Field(pattern=USER_NAME, max_length=200, description="Name of who ordered it")
     time: AwareDatetime = Field(

@@ -18,7 +18,7 @@ class RunEvent(Schema):
 
     step: str = Field(description="Name of the step")
     event: EventKind = Field(description="What happened")
-    at: float = Field(0.0, ge=0, description="Time of the event, in seconds since 1970")
+    at: float = Field(0.0, ge=0, lt=253402300800, description="Time of the event, in seconds since 1970, before the year 10000")
     text: str = Field("", description="The progress, the warning or the defect as a sentence for people")
     done: int | None = Field(None, ge=0, description="Units of work that are done")
     total: int | None = Field(None, ge=0, description="Units of work in all; absent if the number is not known")

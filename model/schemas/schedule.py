@@ -1,7 +1,7 @@
 """A recurring run."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
@@ -20,10 +20,15 @@ class Schedule(Document):
 
     format: int = 1
     id: ScheduleId = Field(description="Its name")
-    crontab: str = Field(max_length=200, description="When: minute, hour, day, month and weekday, in this machine's time zone")
+    crontab: str = Field(
+        max_length=200, description="When: minute, hour, day, month and weekday, in this machine's time zone; on Kubeflow in UTC"
+    )
     source: str = Field(min_length=1, max_length=4096, description="A folder, a CSV, s3://bucket/prefix, or name@revision")
     name: str = Field("", max_length=64, description="Name of the data set; empty: after the source")
     settings: dict[str, Any] = Field({}, description="The settings that were given, by section; all others have their defaults")
+    runner: Literal["", "local", "docker", "kubeflow"] = Field(
+        "", description="Where it is executed, on Kubeflow by its own clock; empty: as GLOCAL_RUNNER says"
+    )
     why: str = Field("a scheduled run", max_length=2000, description="Reason, recorded with every run")
     user: str = Field(pattern=USER_NAME, max_length=200, description="Name of who added it, in whose name it runs")
     time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC), description="Time at which it was added")

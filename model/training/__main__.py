@@ -1,6 +1,6 @@
 """Train on a data set, in one process or in several.
 
-    python -m model.training DATASET --work WORK --out OUT --set train.trunk=finetune
+    python -m model.training DATASET --work WORK --out OUT --set train.trunk=finetune --set train.processes=4
     torchrun --nproc-per-node 4 -m model.training DATASET --work WORK --out OUT --set train.trunk=finetune
 
 DATASET is a folder with a manifest, such as a folder in `$GLOCAL_HOME/datasets`. The first process writes progress to standard
@@ -20,7 +20,8 @@ from model.data.manifest import read_manifest
 from model.errors import GlocalError
 from model.files import sha256_json
 from model.progress import print_progress
-from model.training.train import train
+from model.training.order import TrainOrder
+from model.training.processes import launch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_config(given.config, given.set)
         name = given.data_md5 or fingerprint(given.dataset)
-        report = train(
-            given.dataset, config.model, config.train, data_md5=name, work=given.work, out=given.out, progress=print_progress
+        order = TrainOrder(
+            dataset=given.dataset, model=config.model, train=config.train, data_md5=name, work=given.work, out=given.out
         )
+        report = launch(order, print_progress)
     except GlocalError as error:
         print(f"{error.headline}\n  {error.hint}" if error.hint else error.headline, file=sys.stderr)
         return error.exit_code

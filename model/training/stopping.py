@@ -1,5 +1,9 @@
-"""SIGTERM during training: the first one ends the training after the current step, the second one ends the process."""
+"""SIGTERM during training: the first one ends the training after the current step, the second one ends the process.
 
+Under torchrun only the first one counts: a process group gets it, and the launcher passes it on. The launcher ends who lingers.
+"""
+
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +22,8 @@ def sigterm_flag() -> Iterator[Callable[[], bool]]:
 
     def catch(*_: Any) -> None:
         received.set()
-        signal.signal(signal.SIGTERM, before)
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            signal.signal(signal.SIGTERM, before)
 
     signal.signal(signal.SIGTERM, catch)
     try:

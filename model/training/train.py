@@ -46,8 +46,8 @@ from model.training.validation import embed_rows
 
 HELD_OUT = "held_out.safetensors"
 """File of embeddings of held-out images, by networks that were not trained on their classes, and of their offsets."""
-_SAME_RESULT = {"device", "workers", "chunk", "compile", "checkpoint_every", "rerank"}
-"""Settings that do not change the result of a training: a checkpoint made under other values of them is resumed."""
+_SAME_RESULT = {"device", "workers", "processes", "nodes", "chunk", "compile", "checkpoint_every", "rerank"}
+"""Settings that do not change the result of a training, or its rounding alone: a checkpoint made under others is resumed."""
 
 _LOG = logging.getLogger(__name__)
 

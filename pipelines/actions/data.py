@@ -61,6 +61,7 @@ def import_data(caller: Caller, source: str, name: str = "", settings: list[str]
         load_config(None, settings or ()).data,
         csv=Path(csv) if csv else None,
         remote=caller.environment.data_remote or None,
+        shared=caller.environment.data_git,
         progress=caller.progress_of("import"),
     )
 

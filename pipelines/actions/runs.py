@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from model.schemas.schedule import Schedule, ScheduleState
 from model.schemas.schema import Schema
 from model.schemas.step_plan import RunPlan
 from pipelines.actions.action import Caller, action
+from pipelines.runners.port import RunnerName
 
 _LONGEST = 1000
 """Maximum runs or orders that are listed at once."""
@@ -74,13 +75,14 @@ def order_run(
     why: str = "a training run",
     key: str = "",
     again_of: str = "",
+    runner: RunnerName | Literal[""] = "",
 ) -> Order:
     """Queue a training. The same `key` is the same run, however often it is sent."""
     from pipelines.queue.orders import submit
     from pipelines.queue.worker import ensure_worker
     from pipelines.running import new_name
 
-    given = {"source": source, "name": name, "settings": settings or {}, "why": why, "again_of": again_of}
+    given = {"source": source, "name": name, "settings": settings or {}, "why": why, "again_of": again_of, "runner": runner}
     order = Order.given(id=key or new_name(), user=caller.name, **given)
     kept = submit(caller.environment, order)
     ensure_worker(caller.environment)
@@ -120,8 +122,12 @@ def cancel_order(caller: Caller, order_id: str) -> OrderState:
 
 
 @action("GET", "/schedules")
-def list_schedules(caller: Caller) -> list[ScheduleState]:
-    """The runs that recur, by name."""
+def list_schedules(caller: Caller, runner: RunnerName | Literal[""] = "") -> list[ScheduleState]:
+    """The runs that recur, by name: by this machine's clock, or by Kubeflow's."""
+    if _by_kubeflow(caller, runner):
+        from pipelines.kubeflow import recurring
+
+        return recurring.schedules()
     from pipelines.queue.schedules import schedules
 
     return schedules(caller.environment)
@@ -136,34 +142,53 @@ def add_schedule(
     data: str = "",
     settings: dict[str, Any] | None = None,
     why: str = "a scheduled run",
+    runner: RunnerName | Literal[""] = "",
 ) -> ScheduleState:
     """Let a training recur."""
+    given = {"source": source, "name": data, "settings": settings or {}, "why": why, "runner": runner}
+    schedule = Schedule.given(id=name, crontab=crontab, user=caller.name, **given)
+    if _by_kubeflow(caller, runner):
+        from pipelines.kubeflow import recurring
+
+        return recurring.add(schedule)
     from pipelines.queue.schedules import add_schedule as add
     from pipelines.queue.worker import ensure_worker
 
-    given = {"source": source, "name": data, "settings": settings or {}, "why": why}
-    kept = add(caller.environment, Schedule.given(id=name, crontab=crontab, user=caller.name, **given))
+    kept = add(caller.environment, schedule)
     ensure_worker(caller.environment)
     return kept
 
 
 @action("POST", "/schedules/{name}/pause", "operator")
-def pause_schedule(caller: Caller, name: str, paused: bool = True) -> ScheduleState:
+def pause_schedule(caller: Caller, name: str, paused: bool = True, runner: RunnerName | Literal[""] = "") -> ScheduleState:
     """Let a recurring run rest, or go on."""
+    if _by_kubeflow(caller, runner):
+        from pipelines.kubeflow import recurring
+
+        return recurring.pause(name, paused=paused)
     from pipelines.queue.schedules import pause_schedule as pause
 
     return pause(caller.environment, name, paused=paused)
 
 
 @action("DELETE", "/schedules/{name}", "operator")
-def remove_schedule(caller: Caller, name: str) -> ScheduleState:
+def remove_schedule(caller: Caller, name: str, runner: RunnerName | Literal[""] = "") -> ScheduleState:
     """Remove a recurring run; what it ran stays."""
+    if _by_kubeflow(caller, runner):
+        from pipelines.kubeflow import recurring
+
+        return recurring.remove(name)
     from pipelines.queue.schedules import remove_schedule as remove
     from pipelines.queue.schedules import schedule_state
 
     last = schedule_state(caller.environment, name)
     remove(caller.environment, name)
     return last
+
+
+def _by_kubeflow(caller: Caller, runner: str) -> bool:
+    """Whether Kubeflow's clock is meant, and not that of the queue's worker."""
+    return (runner or caller.environment.runner) == "kubeflow"
 
 
 def _bounded(limit: int) -> int:

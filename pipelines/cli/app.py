@@ -136,6 +136,7 @@ def dashboard(
 def compile_(
     out: Annotated[Path, typer.Option(help="The file to write: .yaml or .yml.")],
     pipeline: Annotated[Pipeline, typer.Option(help="The pipeline.")] = Pipeline.TRAINING,
+    upload: Annotated[bool, typer.Option("--upload", help="Make it a version of the pipeline in Kubeflow.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compile a pipeline to a YAML file, for Kubeflow Pipelines."""
@@ -147,4 +148,12 @@ def compile_(
     from pipelines.compiled import compile_pipeline
 
     written = compile_pipeline(out, pipeline)
-    print(json.dumps({"pipeline": str(written)}) if as_json else written)
+    result = {"pipeline": str(written)}
+    if upload:
+        from model.cluster import Kubeflow
+        from pipelines.kubeflow.connection import Connection
+        from pipelines.kubeflow.versions import upload as upload_version
+
+        version = upload_version(Connection(Kubeflow()), written, pipeline.value)
+        result |= {"kubeflow_pipeline": version.pipeline, "kubeflow_version": version.name}
+    print(json.dumps(result) if as_json else "  ".join(result.values()))

@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,19 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting, su
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 ModelName = Annotated[str, typer.Option("--name", help="Name of the model; default: the only one.", show_default=False)]
+
+
+class RunnerChoice(StrEnum):
+    """What executes a run."""
+
+    LOCAL = "local"
+    DOCKER = "docker"
+    KUBEFLOW = "kubeflow"
+
+
+Runner = Annotated[
+    RunnerChoice | None, typer.Option(help="What executes it: default GLOCAL_RUNNER, else local.", show_default=False)
+]
 OTHER_HOME = "  Another home: set GLOCAL_HOME to its absolute path."
 """Hint where a command found nothing in the home, which by default is a folder of the current directory."""
 

@@ -14,7 +14,7 @@ from model.schemas.run_result import REJECTED_EXIT_CODE
 from model.text import visible
 from pipelines.actions.action import ask
 from pipelines.cli.console import Console, say, summarise
-from pipelines.cli.options import Json, Settings
+from pipelines.cli.options import Json, Runner, Settings
 from pipelines.signals import ended_by_signals
 
 SOURCE = "A folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision."
@@ -30,6 +30,7 @@ def run(
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
     set_: Settings = None,
     why: Annotated[str, typer.Option(help="The reason, for the promotion's record.")] = "a training run",
+    runner: Runner = None,
     queue: Annotated[bool, typer.Option("--queue", help="Put it into the queue, print its id, and return.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -38,14 +39,22 @@ def run(
     from model.config import load_config, read_settings
 
     settings = load_config(config, set_ or ())
-    if queue or Environment().server:
-        given = {"source": source, "name": name, "settings": read_settings(config, set_ or ()), "why": why}
+    environment = Environment()
+    if queue or environment.server:
+        given = {
+            "source": source,
+            "name": name,
+            "settings": read_settings(config, set_ or ()),
+            "why": why,
+            "runner": runner or "",
+        }
         _queue(given, follow=not queue, as_json=as_json)
         return
     from pipelines.running import run_training
 
     with ended_by_signals():
-        result = run_training(source, settings, name=name, environment=Environment(), listener=Console(), why=why)
+        environment = environment.model_copy(update={"runner": runner or environment.runner})
+        result = run_training(source, settings, name=name, environment=environment, listener=Console(), why=why)
     summarise(result)
     if as_json:
         print(json.dumps(result.to_json()))

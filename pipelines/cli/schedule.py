@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from model.text import one_line, visible
 from pipelines.actions.action import ask
 from pipelines.cli.console import say
-from pipelines.cli.options import Json, Settings
+from pipelines.cli.options import Json, Runner, Settings
 from pipelines.cli.run import SOURCE
 from pipelines.cli.runs import local
 
@@ -29,25 +29,29 @@ def add(
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
     set_: Settings = None,
     why: Annotated[str, typer.Option(help="The reason, recorded with every run.")] = "a scheduled run",
+    runner: Runner = None,
     as_json: Json = False,
 ) -> None:
-    """Add a recurring run, in your name. The worker of the queue is started if it does not run."""
+    """Add a recurring run, in your name. The queue's worker is started if it does not run; on Kubeflow its own clock counts."""
     from model.config import read_settings
     from pipelines.actions.runs import add_schedule
 
-    settings = read_settings(config, set_ or ())
-    _show(
-        ask(add_schedule, name=identity, crontab=crontab, source=directory, data=name, settings=settings, why=why),
-        as_json,
-    )
+    given: dict[str, Any] = {
+        "source": directory,
+        "data": name,
+        "settings": read_settings(config, set_ or ()),
+        "why": why,
+        "runner": runner or "",
+    }
+    _show(ask(add_schedule, name=identity, crontab=crontab, **given), as_json)
 
 
 @commands.command("list")
-def list_(as_json: Json = False) -> None:
-    """List the schedules, with their last and their next time."""
+def list_(runner: Runner = None, as_json: Json = False) -> None:
+    """List the schedules, with their last and their next time; of Kubeflow's clock those that it keeps."""
     from pipelines.actions.runs import list_schedules
 
-    found = ask(list_schedules)
+    found = ask(list_schedules, runner=runner or "")
     if as_json:
         print(json.dumps({"schedules": [each.model_dump(mode="json") for each in found]}))
         return
@@ -61,20 +65,21 @@ def list_(as_json: Json = False) -> None:
 def pause(
     identity: Identity,
     off: Annotated[bool, typer.Option("--off", help="Let it order again.")] = False,
+    runner: Runner = None,
     as_json: Json = False,
 ) -> None:
     """Let a schedule order nothing, until --off."""
     from pipelines.actions.runs import pause_schedule
 
-    _show(ask(pause_schedule, name=identity, paused=not off), as_json)
+    _show(ask(pause_schedule, name=identity, paused=not off, runner=runner or ""), as_json)
 
 
 @commands.command()
-def remove(identity: Identity, as_json: Json = False) -> None:
+def remove(identity: Identity, runner: Runner = None, as_json: Json = False) -> None:
     """Remove a schedule; its runs stay."""
     from pipelines.actions.runs import remove_schedule
 
-    ask(remove_schedule, name=identity)
+    ask(remove_schedule, name=identity, runner=runner or "")
     print(json.dumps({"removed": identity}) if as_json else f"removed {identity}")
 
 

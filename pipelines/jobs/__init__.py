@@ -11,7 +11,8 @@ begin_job(home, promote.asked(model="photos", version="4", why="..."), by="ana",
 
 GLOCAL_HOME/dashboard/jobs/ID/
     job.json        what is to be done, who asked for it, why, when
-    process.json    its process
+    alive           locked by its process from its begin to its end
+    process.json    the number of its process
     progress.json   its steps, and what it warned of
     result.json     what the action answered
     ended.json      how it ended

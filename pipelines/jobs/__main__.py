@@ -7,8 +7,10 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from model.claim import claim
 from model.data.importing.findings import Rejected
@@ -24,7 +26,7 @@ from pipelines.jobs.kinds import KINDS
 from pipelines.jobs.status import Ended, Step
 from pipelines.signals import ended_by_signals
 
-_EVERY_S = 0.3
+_EVERY_S, _AGAIN_S = 0.3, 5.0
 _LINES, _LONGEST, _LOG_BYTES = 200, 500, 4 * 2**20
 """Warnings and details that are kept, characters of each, and bytes of what it prints."""
 
@@ -33,25 +35,37 @@ def main() -> None:
     """Do the job of a folder, and write how it ended. A signal ends it without an end, which is then said to be killed."""
     folder, environment, code = Path(sys.argv[1]), Environment(), ""
     prepare_process(environment.home)
-    claim(environment.home)
     told = _Told(folder)
     try:
         with ended_by_signals():
-            outcome = _done(folder, environment, told)
+            result, outcome = _done(folder, environment, told)
     except Exception as error:
-        outcome = _failed(error, folder)
+        result, outcome = None, _failed(error, folder)
         code = error.code if isinstance(error, GlocalError) else GlocalError("").code
     finally:
-        told.save()
         shutil.rmtree(folder / FILES, ignore_errors=True)
     lines = tuple(each[:_LONGEST] for each in outcome.details[:_LINES])
     headline = outcome.said[: 4 * _LONGEST]
     ended = Ended(at=datetime.now(UTC), state=outcome.state, headline=headline, hint=outcome.hint, details=lines, error=code)
-    ended.save(folder / ENDED)
+    _note(told.save)
+    if not code:
+        _note(lambda: write_json(folder / RESULT, result))
+    _note(lambda: ended.save(folder / ENDED))
 
 
-def _done(folder: Path, environment: Environment, told: "_Told") -> Outcome:
+def _note(save: Callable[[], None]) -> None:
+    """Write a file, if need be as soon as the disk has room again: without its end, a job that is done would seem killed."""
+    while True:
+        try:
+            return save()
+        except (OSError, GlocalError) as error:
+            print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} This cannot be noted: {error}", file=sys.stderr, flush=True)
+            time.sleep(_AGAIN_S)
+
+
+def _done(folder: Path, environment: Environment, told: "_Told") -> tuple[Any, Outcome]:
     """Do the job when it is its turn."""
+    claim(environment.home)
     record = JobRecord.load(folder / RECORD)
     kind = KINDS[record.kind]
     with contextlib.suppress(OSError):
@@ -61,9 +75,7 @@ def _done(folder: Path, environment: Environment, told: "_Told") -> Outcome:
             waiting = RunEvent(step=WAIT, event="started")
             turn.enter_context(hold(folder.parent / f".{kind.group.name}", waiting=lambda: told(waiting)))
             told(waiting.model_copy(update={"event": "finished"}))
-        result, outcome = kind.do(Caller(environment, record.by, told), record.arguments, folder / FILES)
-    write_json(folder / RESULT, result)
-    return outcome
+        return kind.do(Caller(environment, record.by, told), record.arguments, folder / FILES)
 
 
 def _failed(error: Exception, folder: Path) -> Outcome:
@@ -93,7 +105,8 @@ class _Told:
             self._note(event)
             is_small = event.event in {"progress", "warning", "defect"} and not (event.total and event.done == event.total)
             if not is_small or time.monotonic() - self._saved > _EVERY_S:
-                self._save()
+                with contextlib.suppress(OSError):  # a full disk does not end a job that only tells how far it is
+                    self._save()
 
     def save(self) -> None:
         """Write what is noted."""

@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from pydantic import AwareDatetime, Field
 
 from model.claim import claim
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
-from model.files import read_json, sha256_json, write_json
-from model.home import Home
-from model.locks import hold, is_held
+from model.files import read_json, read_mapping, sha256_json, write_json
+from model.home import ALIVE, Home
+from model.locks import hold, is_held, lend
 from model.schemas.document import Document
 from pipelines.jobs.kind import Asked, Group, Kind
 from pipelines.jobs.kinds import KINDS
@@ -36,8 +35,10 @@ WAIT = "wait"
 _PROCESS, _LOCK = "process.json", ".lock"
 _ID = re.compile(r"\d{8}T\d{9}-([a-z-]{1,30})-([0-9a-f]{16})")
 _KEY = re.compile(r"[0-9a-f]{16}")
-_LOCK_S, _START_S, _END_S = 10.0, 30.0, 20.0
-"""Seconds to wait for another one to be begun, after which a job without a process counts as killed, and for one to end."""
+_LOCK_S, _END_S = 10.0, 20.0
+"""Seconds to wait for another one to be begun, and for one to end."""
+_AGAIN = ("failed", "killed")
+"""States after which the same job may be begun anew."""
 
 
 class JobRecord(Document):
@@ -115,7 +116,7 @@ class Job:
             return dict(read_json(self.folder / RESULT))
         except FileNotFoundError as error:
             raise NotFound("This job has no result.", "Look at its state, or ask for it again.") from error
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise InvalidInput("The result of this job is damaged.", REMEDY) from error
 
     @property
@@ -195,7 +196,7 @@ def begin_job(home: Home, asked: Asked, *, by: str, key: str | None = None) -> J
     )
     with hold(root / _LOCK, wait_s=_LOCK_S, busy="Another job is being asked for."):
         known = _with_key(root, asked.kind, key)
-        if known is not None and known.state not in {"failed", "killed"}:
+        if known is not None and known.state not in _AGAIN:
             return _same(known, record)
         refuse_beside(home, asked.kind.group)
         _tidy(root, asked.kind.group)
@@ -203,16 +204,18 @@ def begin_job(home: Home, asked: Asked, *, by: str, key: str | None = None) -> J
         (folder / FILES).mkdir(parents=True)
         for number, data in enumerate(asked.files):
             (folder / FILES / str(number)).write_bytes(data)
-        record.save(folder / RECORD)
         try:
-            process = start_detached(
-                [sys.executable, "-m", "pipelines.jobs", str(folder)],
-                folder=home.root,
-                environment={**os.environ, "GLOCAL_HOME": str(home.root), "GLOCAL_USER": by, "PYTHONPATH": _code()},
-                log=folder / LOG,
-                umask=-1,
-            )
-        except OSError as error:
+            with lend(folder / ALIVE) as lock:
+                record.save(folder / RECORD)  # from now on there is such a job
+                process = start_detached(
+                    [sys.executable, "-m", "pipelines.jobs", str(folder)],
+                    folder=home.root,
+                    environment={**os.environ, "GLOCAL_HOME": str(home.root), "GLOCAL_USER": by, "PYTHONPATH": _code()},
+                    log=folder / LOG,
+                    umask=-1,
+                    inherits=(lock,),
+                )
+        except (OSError, ValueError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise Unavailable(f"The process of the job cannot be started: {error}.", "Try again in a moment.") from error
         write_json(folder / _PROCESS, {"pid": process.pid})
@@ -284,12 +287,16 @@ def _read(folder: Path) -> Job:
     lives = _lives(folder)  # before the end is looked for, so that no end falls between the two
     ended = Ended.load_if_there(folder / ENDED)
     state: JobState = ended.state if ended else "running" if lives else "killed"
-    told = Steps.load_if_there(folder / PROGRESS) or Steps()
+    told, record = Steps.load_if_there(folder / PROGRESS) or Steps(), JobRecord.load(folder / RECORD)
+    try:
+        KINDS[record.kind].check_kept(record.arguments)
+    except (KeyError, InvalidInput) as error:
+        raise InvalidInput(f"{folder / RECORD} is damaged: kind and arguments do not fit.", REMEDY) from error
     steps = told.steps
     if state != "running":  # what was under way has ended with its process
         last: Literal["succeeded", "failed"] = "succeeded" if state == "succeeded" else "failed"
         steps = tuple(each.model_copy(update={"state": last}) if each.state == "running" else each for each in steps)
-    return Job(folder, JobRecord.load(folder / RECORD), state, steps, told.warnings, ended)
+    return Job(folder, record, state, steps, told.warnings, ended)
 
 
 def _same(known: Job, record: JobRecord) -> Job:
@@ -300,8 +307,12 @@ def _same(known: Job, record: JobRecord) -> Job:
 
 
 def _with_key(root: Path, kind: Kind[Any, Any], key: str) -> Job | None:
-    newest = max((each for each in root.glob(f"*-{kind.name}-{key}") if (each / RECORD).is_file()), default=None)
-    return _read(newest) if newest else None
+    """The job of a key: the newest that did not fail, whatever the clock said, else the newest; None if none can be read."""
+    found = list[Job]()
+    for folder in root.glob(f"*-{kind.name}-{key}"):
+        with contextlib.suppress(GlocalError):
+            found.append(_read(folder))
+    return max(found, key=lambda job: (job.state not in _AGAIN, job.id), default=None)
 
 
 def _key_of(asked: Asked) -> str:
@@ -322,18 +333,15 @@ def _folders(root: Path, kinds: set[str]) -> Iterator[Path]:
 
 def _process(folder: Path) -> psutil.Process | None:
     """The process of a job; None if it does not live."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
-        pid = int(read_json(folder / _PROCESS)["pid"])
+    with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, psutil.Error):
+        pid = int(read_mapping(folder / _PROCESS)["pid"])
         return psutil.Process(pid) if str(folder) in command_line(pid) else None
     return None
 
 
 def _lives(folder: Path) -> bool:
-    if (folder / _PROCESS).is_file():
-        return _process(folder) is not None
-    with contextlib.suppress(OSError):
-        return time.time() - (folder / RECORD).stat().st_mtime < _START_S  # its process is about to be noted
-    return False
+    """Whether the process of a job lives: it holds a lock from its begin to its end, whoever began it."""
+    return is_held(folder / ALIVE)
 
 
 def _code() -> str:

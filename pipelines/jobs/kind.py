@@ -131,6 +131,14 @@ class Kind(Generic[P, R]):
         done = self.action(caller, **dict(self._checked(given)))  # type: ignore[call-arg]  # P, which was checked
         return TypeAdapter(action_of(self.action).result).dump_python(done, mode="json"), self.told(done)
 
+    def check_kept(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse arguments on record that are not those of this kind; files among them are their names.
+
+        Raises:
+            InvalidInput: An argument is missing, unknown or of another type.
+        """
+        self._checked({**arguments, **({self._files: ()} if self._files else {})})
+
     def _checked(self, arguments: Mapping[str, Any]) -> BaseModel:
         """The arguments as the types that the action states."""
         try:

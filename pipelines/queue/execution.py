@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from pipelines.killed_runs import close_runs_of
 from pipelines.queue import tasks
 from pipelines.queue.stored import Begun, StoredOrder, queued_orders, stored_orders
 from pipelines.queue.timer import Timer
+from pipelines.queue.worker import find_worker
 from pipelines.running import new_name
 from pipelines.signals import signal_of
 from serving.processes import command_line, start_detached
@@ -49,20 +51,39 @@ class Executor:
 
     def run(self) -> None:
         """Execute what is queued, and what comes, until a signal ends this process. What then runs is ended as by Ctrl-C."""
-        pid = os.getpid()
-        write_json(self._queue.worker, {"id": self._id, "pid": pid, "started": psutil.Process(pid).create_time()})
+        self._say_who()
         with hold(self._queue.lock):
             self._end_what_was_under_way()
-            queued = [order.id for order, _ in queued_orders(self._queue)]
-            consumer = tasks.consumer(self._queue, queued, self._execute, at_once=self._environment.runs_at_once)
+            consumer = tasks.Consumer(self._queue, self._execute, at_once=self._environment.runs_at_once)
+            consumer.check_tasks(self._queued())
         consumer.start()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self._stopping.set())
         with Timer(self._environment):
             while not self._stopping.wait(_HEALTH_S):
-                consumer.check_worker_health()
+                self._check(consumer)
                 self._close_killed_runs()
-        consumer.stop(graceful=True)
+        consumer.stop()
+
+    def _say_who(self) -> None:
+        """Write the file by which this worker is found."""
+        pid = os.getpid()
+        write_json(self._queue.worker, {"id": self._id, "pid": pid, "started": psutil.Process(pid).create_time()})
+
+    def _queued(self) -> list[str]:
+        """The ids of what is queued, the next first."""
+        return [order.id for order, _ in queued_orders(self._queue)]
+
+    def _check(self, consumer: tasks.Consumer) -> None:
+        """Let this worker be found, and what is queued be executed, whatever became of its files and threads."""
+        consumer.check_threads()
+        try:
+            if (found := find_worker(self._home)) is None or found.id != self._id:
+                self._say_who()
+            with hold(self._queue.lock):
+                consumer.check_tasks(self._queued())
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("The files of the queue cannot be made: %s", error)
 
     def _end_what_was_under_way(self) -> None:
         """Note the end of what an earlier worker had begun, whose runs end with it; it is not begun again."""

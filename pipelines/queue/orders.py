@@ -1,6 +1,7 @@
 """The orders of a home: submitted, listed, cancelled."""
 
 import logging
+import re
 from datetime import UTC, datetime
 
 from model.claim import claim
@@ -9,7 +10,7 @@ from model.environment import Environment
 from model.errors import Conflict, GlocalError, NotFound, Unavailable
 from model.home import Home
 from model.locks import hold
-from model.schemas.order import Order, OrderState
+from model.schemas.order import ORDER_ID, Order, OrderState
 from model.schemas.run_record import Failure
 from pipelines.queue import tasks
 from pipelines.queue.stored import StoredOrder, queued_orders, stored_orders
@@ -19,7 +20,7 @@ from serving.processes import wait_until
 
 OPEN = ("running", "queued")
 """States of an order that has not ended."""
-_SAME = ("name", "settings", "why", "user", "again_of", "schedule")
+_SAME = ("name", "settings", "runner", "why", "user", "again_of", "schedule")
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +38,7 @@ def submit(environment: Environment, order: Order) -> Order:
     stored = StoredOrder(queue.orders / order.id)
     if stored.exists:
         return _the_same(stored.order, order)
-    source = check_training(order.source, order.name, parse_config(order.settings))
+    source = check_training(order.source, order.name, parse_config(order.settings), order.runner or environment.runner)
     with hold(queue.lock):
         if stored.exists:
             return _the_same(stored.order, order)
@@ -121,7 +122,7 @@ def _the_same(kept: Order, order: Order) -> Order:
 
 def _stored(home: Home, order_id: str) -> StoredOrder:
     stored = StoredOrder(home.queue.orders / order_id)
-    if "/" in order_id or order_id.startswith(".") or not stored.exists:
+    if not re.fullmatch(ORDER_ID, order_id) or not stored.exists:
         raise NotFound(f"There is no order {order_id[:100]}.", "glocal runs shows them.")
     return stored
 

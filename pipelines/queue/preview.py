@@ -1,6 +1,9 @@
 """What a training would do, before it is started: which steps the cache will skip."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from threading import BoundedSemaphore, Lock
 
 from components.runtime.revision import code_revision
 from model.config import DataConfig, RunConfig, setting_texts
@@ -9,6 +12,7 @@ from model.data.importing.other_source import SOURCE, stated_source
 from model.data.versions.ownership import has_repository
 from model.data.versions.pin import recorded, resolve
 from model.environment import Environment
+from model.errors import GlocalError, Overloaded
 from model.home import Home
 from model.schemas.data_pin import DataPin
 from model.schemas.run_record import RunRecord
@@ -17,6 +21,10 @@ from model.text import excerpt
 from pipelines.runners.forecast import forecast
 from pipelines.running import check_training, pipeline_arguments
 from pipelines.step_reasons import ALWAYS, SECTIONS, STEPS, Inputs, last_training, why_not_cached
+
+WAITING = 4
+"""Plans of this process that are made or wait. One is made at a time: KFP takes a process and some seconds for it."""
+_room, _turn = BoundedSemaphore(WAITING), Lock()
 
 
 def preview(source: str, name: str, config: RunConfig, environment: Environment) -> RunPlan:
@@ -33,14 +41,18 @@ def preview(source: str, name: str, config: RunConfig, environment: Environment)
 
     Raises:
         InvalidInput, NotFound: There is no such source, or the revision is gone.
+        Overloaded: As many plans are being made as may.
     """
+    if environment.runner == "kubeflow":
+        raise GlocalError("Kubeflow decides which steps are taken from its cache.", "The run's page shows them.")
     source = check_training(source, name, config)
     data = name or default_name(source)
     pin, new = _version(source, data, config.data, environment.home)
     cached: dict[str, float] = {}
     if pin:
         arguments = pipeline_arguments(source, name, config, "")
-        cached = forecast("training", arguments, {"version": {"Output": pin.to_json()}}, environment.home)
+        with _own_turn():
+            cached = forecast("training", arguments, {"version": {"Output": pin.to_json()}}, environment.home)
     last = _last(environment, data) if pin and any(step not in cached for step in SECTIONS) else None
     now, ran, steps = Inputs(setting_texts(config), pin, code_revision()), set[str](), list[StepPlan]()
     for step in STEPS:
@@ -53,6 +65,17 @@ def preview(source: str, name: str, config: RunConfig, environment: Environment)
         steps.append(StepPlan(step=step, will="cached" if step in cached else "runs", why=why))
     assumes = f"{source} has not changed since it was imported as {pin.named}" if pin and not is_reference(source) else ""
     return RunPlan(steps=tuple(steps), assumes=assumes)
+
+
+@contextmanager
+def _own_turn() -> Iterator[None]:
+    if not _room.acquire(blocking=False):
+        raise Overloaded("Several plans are being made already.", "Ask again in a moment.")
+    try:
+        with _turn:
+            yield
+    finally:
+        _room.release()
 
 
 def _version(source: str, data: str, config: DataConfig, home: Home) -> tuple[DataPin | None, str]:

@@ -33,7 +33,9 @@ def add_schedule(environment: Environment, schedule: Schedule) -> ScheduleState:
     """
     queue = claim(environment.home).queue
     trigger_of(schedule)
-    source = check_training(schedule.source, schedule.name, parse_config(schedule.settings))
+    source = check_training(
+        schedule.source, schedule.name, parse_config(schedule.settings), schedule.runner or environment.runner
+    )
     with hold(queue.lock):
         if _file(queue, schedule.id).exists():
             raise Conflict(
@@ -122,7 +124,7 @@ def fire(environment: Environment, schedule: Schedule, now: datetime | None = No
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     order = Order(
         id=f"{schedule.id}-{moment:{_MINUTE}}",
-        **schedule.model_dump(include={"source", "name", "settings", "why", "user"}),
+        **schedule.model_dump(include={"source", "name", "settings", "runner", "why", "user"}),
         schedule=schedule.id,
     )
     if (last := _last(environment, schedule.id)) and last.state in OPEN:

@@ -8,21 +8,22 @@ GLOCAL_HOME/queue/orders/ID/
     console.log         what its process printed
 """
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, ValidationError
 
 from model.errors import GlocalError, NotFound
-from model.files import atomic_folder, read_json, write_json
+from model.files import atomic_folder, read_mapping, write_json
 from model.home import QueueFolder
 from model.schemas.document import read_schema
 from model.schemas.order import Cancelled, Order, OrderStage, OrderState
-from model.schemas.run_record import Failure
+from model.schemas.run_record import Failure, RunState
 from model.schemas.schema import Schema
 from pipelines.killed_runs import BEGUN, RESULT
 
@@ -140,7 +141,7 @@ class StoredOrder:
         """
         if begun := self.begun:
             state, reason = _end_of_run(begun)
-            was_refused = error and not _mapping(begun.folder, BEGUN)
+            was_refused = error and not _run_id(begun)
             self.end("refused" if was_refused else state, reason or error)
 
     def state(self, worker: str, place: int | None = None) -> OrderState:
@@ -153,7 +154,7 @@ class StoredOrder:
         order, begun, cancelled, ended = self.order, self.begun, self.cancelled, self.ended
         told: dict[str, Any] = {"cancelled_by": cancelled.by} if cancelled else {}
         if begun:
-            told |= {"begun": begun.at, "folder": begun.folder, "run_id": _mapping(begun.folder, BEGUN).get("run_id", "")}
+            told |= {"begun": begun.at, "folder": begun.folder, "run_id": _run_id(begun)}
         if ended:
             told |= {"state": ended.state, "ended": ended.at, "error": ended.error}
         elif not begun:
@@ -199,15 +200,15 @@ def _file(kind: type[Schema]) -> str:
 
 def _end_of_run(begun: Begun) -> tuple[OrderStage, Failure | None]:
     """How the run of an order ended whose process is gone, with the reason of a failure; killed if it left no result."""
-    result = _mapping(begun.folder, RESULT)
+    result = read_mapping(Path(begun.folder) / RESULT)
+    status: Any = result.get("status")
     error = result.get("error")
-    return result.get("status", "killed"), Failure(**{key: error[key] for key in Failure.model_fields}) if error else None
+    told = {key: error[key] for key in Failure.model_fields if key in error} if isinstance(error, dict) else None
+    with contextlib.suppress(ValidationError):  # it is damaged, and what is known is told
+        return status if status in get_args(RunState) else "killed", Failure.model_validate(told) if told else None
+    return "failed", None
 
 
-def _mapping(folder: str, name: str) -> dict[str, Any]:
-    """The mapping in a JSON file of a run's folder; empty if it cannot be read."""
-    try:
-        content = read_json(Path(folder) / name)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _run_id(begun: Begun) -> str:
+    """Id of the record of an order's run; empty before there is one."""
+    return str(read_mapping(Path(begun.folder) / BEGUN).get("run_id") or "")

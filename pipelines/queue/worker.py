@@ -40,7 +40,7 @@ def find_worker(home: Home) -> Worker | None:
     try:
         state = read_json(home.queue.worker)
         found = Worker(str(state["id"]), int(state["pid"]), datetime.fromtimestamp(float(state["started"]), UTC))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     line = command_line(found.pid)
     return found if _MODULE in line and str(home.root) in line else None

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from model.locks import is_held, wait_for
@@ -16,14 +17,20 @@ _PAUSE_S = 0.05
 _LAST_LOOK_S = 0.2
 
 
-def end_with(lock: Path) -> None:
+def end_with(lock: Path, before: Callable[[], None] = lambda: None) -> None:
     """End the group of this process as soon as no process holds `lock`. The group's leader calls this function first.
 
     The leader may end before its watching thread sees the free lock, for instance at a broken pipe. So at its own end it gives
     the thread time for one more look, and then checks the lock itself.
+
+    Args:
+        lock: The lock.
+        before: Ends what the group has begun outside it; called first.
     """
 
     def end() -> None:
+        with contextlib.suppress(Exception):  # the group ends in any case
+            before()
         os.killpg(os.getpgid(0), signal.SIGKILL)
 
     def watch() -> None:

@@ -12,9 +12,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -27,87 +26,49 @@ from model.locks import hold, is_held
 from model.redaction import redacted
 from model.schemas.document import read_schema
 from model.schemas.order import Cancelled
-from model.schemas.run_event import RunEvent
-from model.schemas.run_result import StepResult
 from model.scratch import scratch_folder
 from pipelines.runners.group import end_group, end_with
 from pipelines.runners.killed_steps import watch_steps
+from pipelines.runners.port import Listener, PipelineRun, Work
 from pipelines.signals import SIGNALLED, signal_of
 
-"""File in a run's folder that is locked as long as the process that started the run lives."""
-Listener = Callable[[RunEvent], None]
-"""Called with every event of a run."""
+
+def run_local(work: Work, listener: Listener) -> PipelineRun:
+    """Run a compiled pipeline with `kfp.local`: artifacts and the cache of finished steps lie in the home."""
+    with scratch_folder("steps") as temporary:  # KFP removes neither the steps' programs nor its workspaces
+        return run_apart("pipelines.runners.local", work, listener, {"TMPDIR": str(temporary)})
 
 
-@dataclass
-class LocalRun:
-    """A run of the pipeline on this machine.
-
-    Attributes:
-        log: File with the output of the run.
-        succeeded: Whether all steps that were due succeeded.
-        steps: The finished steps in order.
-        failure: The event of the first failed step, or None.
-        defects: One line for each defect of the data.
-        under_way: Name of the step that started last and did not end; empty if there is none.
-        killed_by: Number of the signal that killed the runner or one of its steps; 0 if none did.
-    """
-
-    log: Path
-    succeeded: bool = False
-    steps: list[StepResult] = field(default_factory=list)
-    failure: RunEvent | None = None
-    defects: list[str] = field(default_factory=list)
-    under_way: str = ""
-    killed_by: int = 0
-
-    def take(self, event: RunEvent) -> None:
-        """Add an event to the run."""
-        if event.event == "started" and not self.under_way:  # the step `record` follows one that was killed
-            self.under_way = event.step
-        if event.event in {"finished", "failed"} and event.step == self.under_way:
-            self.under_way = ""
-        if event.event in {"finished", "cached"}:
-            self.steps.append(StepResult(name=event.step, seconds=event.seconds, cached=event.event == "cached"))
-        if event.event == "defect":
-            self.defects.append(event.text)
-        if event.event == "failed" and self.failure is None:
-            self.failure = event
-
-
-def run_local(
-    pipeline: Path,
-    arguments: dict[str, Any],
-    *,
-    home: Home,
-    folder: Path,
-    listener: Listener,
-    environment: dict[str, str],
-) -> LocalRun:
-    """Run a compiled pipeline with `kfp.local`.
+def run_apart(module: str, work: Work, listener: Listener, environment: dict[str, str], **more: Any) -> PipelineRun:
+    """Run a pipeline with `kfp.local` in a process of its own.
 
     Args:
-        pipeline: The compiled file.
-        arguments: The pipeline's parameters.
-        home: GLOCAL_HOME; artifacts and the cache of finished steps lie in it.
-        folder: Folder of this run: logs and events. Its lock (see `alive`) is held by the caller.
-        listener: Called with every event as it comes.
-        environment: `GLOCAL_*` variables for the steps.
+        module: What the process runs: it reads its order from standard input and calls `carry_out`.
+        work: The run.
+        listener: Called with every event.
+        environment: Variables of the process, beside those of the run.
+        more: What is added to the order.
 
     Raises:
         Terminated: Somebody cancelled the run: see `pipelines.cancelling`. Its processes have ended.
     """
-    done = LocalRun(folder / "run.log")
-    order = {"pipeline": str(pipeline), "arguments": arguments, "home": str(home.root), "folder": str(folder)}
-    with scratch_folder("steps") as temporary:  # KFP removes neither the steps' programs nor its workspaces
-        _run(done, order, environment | {"TMPDIR": str(temporary)}, folder, listener)
+    done = PipelineRun(work.folder / "run.log")
+    order = {
+        "pipeline": str(work.pipeline),
+        "arguments": work.arguments,
+        "home": str(work.environment.home.root),
+        "folder": str(work.folder),
+    }
+    _run(module, done, order | more, work.variables | environment, work.folder, listener)
     return done
 
 
-def _run(done: LocalRun, order: dict[str, Any], environment: dict[str, str], folder: Path, listener: Listener) -> None:
+def _run(
+    module: str, done: PipelineRun, order: dict[str, Any], environment: dict[str, str], folder: Path, listener: Listener
+) -> None:
     """Run an order in a process group of its own, and take its events until it ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.runners.local", str(folder / ALIVE)],
+        [sys.executable, "-m", module, str(folder / ALIVE)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -155,23 +116,25 @@ def _keep(lines: IO[str], file: Path) -> None:
             log.flush()
 
 
-def main() -> None:
-    """Run the order on standard input; exit 0 when the pipeline succeeded, 1 when a step of it failed.
+def carry_out(order: dict[str, Any], runner: Any, signals: list[int]) -> None:
+    """Run an order; exit 0 when the pipeline succeeded, 1 when a step of it failed.
 
     A step that a signal killed ends the runner as it ends a shell: with 128 and the number of the signal.
+
+    Args:
+        order: The compiled file, its arguments, the home and the folder of the run.
+        runner: KFP's runner of single steps.
+        signals: The signals that have ended steps; it grows with each of them.
     """
-    end_with(Path(sys.argv[1]))  # before the slow imports
     from kfp import components, local
 
     from pipelines.runners import step_cache
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    order = json.load(sys.stdin)
     home, folder = Home.at(order["home"]), Path(order["folder"])
     step_cache.install(lambda event: emit(folder, event))
-    signals = watch_steps()
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
+        runner=runner,
         pipeline_root=str(home.artifacts),
         enable_caching=True,
         cache_root=str(home.step_cache / code_revision()),
@@ -182,6 +145,15 @@ def main() -> None:
     except RuntimeError as error:  # KFP's error for a failed step
         print(error, file=sys.stderr)
         sys.exit(SIGNALLED + signals[0] if signals else 1)
+
+
+def main() -> None:
+    """Run the order on standard input, each step in a process."""
+    end_with(Path(sys.argv[1]))  # before the slow imports
+    from kfp import local
+
+    warnings.filterwarnings("ignore", message=".*non-Python base image")  # KFP looks for "python" in the name of an image
+    carry_out(json.load(sys.stdin), local.SubprocessRunner(use_venv=False), watch_steps())
 
 
 if __name__ == "__main__":

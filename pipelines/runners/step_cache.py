@@ -53,10 +53,11 @@ class StepCache(cache.LocalCache):  # type: ignore[misc]  # KFP has no types
         super().__init__(cache_root)
         self._steps: dict[str, str] = {}
 
-    def compute_key(self, component_name: str, *arguments: Any, **more: Any) -> str:
-        """The key of a step and its inputs. The step of the key is remembered."""
-        key: str = super().compute_key(component_name, *arguments, **more)
-        self._steps[key] = component_name.removeprefix(_COMPONENT)
+    def compute_key(self, component_name: str, *others: Any, **more: Any) -> str:
+        """The key of a step and its inputs. The step of the key is remembered; that of a shard is named with its number."""
+        key: str = super().compute_key(component_name, *others, **more)
+        shard = (more.get("arguments") or {}).get("shard")
+        self._steps[key] = component_name.removeprefix(_COMPONENT) + ("" if shard is None else f"-{int(shard)}")
         return key
 
     def get(self, key: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from model.home import ServeFolder
     from serving.backends.port import Backend
 
-ADAPTERS = ("torchserve", "litserve")
+ADAPTERS = ("torchserve", "litserve", "kubernetes")
 """Folders of the adapters, each with a module `backend` whose `BACKEND` is the adapter."""
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from model.errors import GlocalError
 from model.home import ServeFolder
 from model.schemas.calibration import Reference
+from model.schemas.challenge import Challenge
 from model.schemas.status import Difference, ServedVersion
 from serving.operations.query import Query
 
@@ -75,12 +76,14 @@ class Stored:
         version: Its version.
         archive: File of the archive.
         workers: Number of worker processes.
+        challenge: Terms on which it is tried beside the version that serves; None: it is to serve.
     """
 
     name: str
     version: str
     archive: Path
     workers: int
+    challenge: Challenge | None = None
 
 
 class Loading(Protocol):
@@ -147,6 +150,11 @@ class Backend(Protocol):
         """Its name in the setting, and of the folder of its logs."""
         ...
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether server and gateway run elsewhere, at the address in the setting; else the gateway of the home is started."""
+        ...
+
     def wrapping(self, name: str, version: str) -> Mapping[str, bytes]:
         """What the server needs in a version's archive beside the release, by name of the entry."""
         ...
@@ -185,4 +193,12 @@ class Backend(Protocol):
 
     def asking(self, folder: ServeFolder) -> Asking:
         """The side that answers. A server that is started anew meanwhile is found again."""
+        ...
+
+    def replicas(self, folder: ServeFolder) -> Sequence[str]:
+        """Addresses of the gateways that answer, each with a server of its own; none where the home has the only one.
+
+        Raises:
+            Unavailable: They cannot be found now.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The gateway's process: `python -m serving.gateway GLOCAL_HOME PORT SAMPLE_SHARE BACKEND`. `process` starts it."""
+"""The gateway's process: `python -m serving.gateway GLOCAL_HOME PORT HOST SAMPLE_SHARE BACKEND`. `process` starts it."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ _LOOK_S = 60.0
 """Seconds between two looks at the logs of the other servers."""
 
 
-def main(home: Path, port: int, sample_share: float, backend: str) -> None:
+def main(home: Path, port: int, host: str, sample_share: float, backend: str) -> None:
     """Serve until a signal ends it; requests under way are answered first."""
     folder = Home.at(home).serve
     write_logs({logging.getLogger(): folder.gateway_logs / "gateway.log", AUDIT: folder.audit_log})
@@ -38,10 +38,15 @@ def main(home: Path, port: int, sample_share: float, backend: str) -> None:
     asking, deployments, room = Batches(named(backend).asking(folder)), Deployments(folder), Room()
     challenges = Challenges(asking, deployments.challengers, folder.aborted, room)
     app = make_app(
-        Models(asking, deployments.served), KeyFile(folder.keys), room, challenges, Samples(folder.samples, sample_share)
+        Models(asking, deployments.served),
+        KeyFile(folder.keys),
+        room,
+        challenges,
+        Samples(folder.samples, sample_share),
+        shown=[asking.waited],
     )
-    with bind_port(port) as listening:
-        write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1]})
+    with bind_port(port, host) as listening:
+        write_json(folder.gateway, {"pid": os.getpid(), "port": listening.getsockname()[1], "host": host})
         uvloop.run(_serve(uvicorn.Server(make_config(app)), listening, folder))
 
 
@@ -60,4 +65,4 @@ async def _bound_logs(folder: ServeFolder) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4]), sys.argv[5])

@@ -10,7 +10,7 @@ GET  /docs, /v1/openapi.json                               the operations, with 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
+from prometheus_client.registry import Collector
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
@@ -94,6 +95,7 @@ def make_app(
     room: Room | None = None,
     challenges: Challenges | None = None,
     samples: Samples | None = None,
+    shown: Collection[Collector] = (),
 ) -> FastAPI:
     """The application, with its guard before it.
 
@@ -103,11 +105,14 @@ def make_app(
         room: Requests and bytes that may be held.
         challenges: Who answers where no version is named; default: the version that serves.
         samples: What keeps a share of the images; default: none is kept.
+        shown: What else is shown at /metrics.
     """
     room = room or Room()
     drift = Drift()
     tried = challenges.tried if challenges else list
     metrics = Metrics(room, lambda: [*models.served().values(), *tried()], drift, *([challenges.metrics] if challenges else []))
+    for each in shown:
+        metrics.show(each)
     app = _Gateway(keys, metrics)
     endpoints = [
         (operation.name, _endpoint(operation, models, challenges, room, metrics, drift, samples), described(operation))

@@ -4,10 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
+
+from prometheus_client import Histogram
 
 from model.errors import GlocalError
 from serving.backends.port import Asking, Served
+from serving.gateway.metrics import SECONDS
 from serving.limits import MAX_BODY
 from serving.operations.query import Query, size_of
 
@@ -23,6 +27,7 @@ class _Request:
     queries: Sequence[Query]
     answers: "asyncio.Future[Answers]"
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    began: float = field(default_factory=monotonic)
 
     @property
     def size(self) -> int:
@@ -48,6 +53,7 @@ class Batches:
     def __init__(self, backend: Asking) -> None:
         self._backend = backend
         self._lanes: dict[tuple[str, str], _Lane] = {}
+        self.waited = Histogram("glocal_queue_seconds", "Time that requests waited for a worker", buckets=SECONDS, registry=None)
 
     async def ask(self, served: Served, queries: Sequence[Query]) -> Answers:
         """See `Asking.ask`. Cancelled, it ends once the queries are held by no block that is under way."""
@@ -74,6 +80,8 @@ class Batches:
         """Ask until nothing waits. Between the last look and the end nothing else runs, so that no request is overlooked."""
         try:
             while batch := _take(lane.waiting):
+                for request in batch:
+                    self.waited.observe(monotonic() - request.began)
                 await self._answer(batch, served)
         finally:
             lane.asking -= {asyncio.current_task()}

@@ -156,6 +156,12 @@ def revoke_key(folder: ServeFolder, identity: str) -> Key:
     return revoked
 
 
+def replace_keys(folder: ServeFolder, keys: Sequence[Key]) -> None:
+    """Admit these keys, and no others."""
+    with hold(folder.keys.with_suffix(".lock")):
+        _write(folder.keys, tuple(keys))
+
+
 def known_key(keys: Sequence[Key], secret: str | None) -> Key:
     """The key that is shown. Hashes are compared in constant time.
 

@@ -14,6 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from model.errors import GlocalError
 from serving.backends.port import Served
@@ -104,6 +105,10 @@ class Metrics:
         background.set_function(lambda: room.background)
         for collector in others:
             registry.register(collector)
+
+    def show(self, collector: Collector) -> None:
+        """Show what somebody else counts or measures."""
+        self._registry.register(collector)
 
     def request(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that ended."""

@@ -13,7 +13,7 @@ from model.files import read_json, write_json
 from model.home import ServeFolder
 from serving.local import ensure_key
 from serving.processes import clean_environment, command_line, end_processes, start_detached, wait_until
-from serving.protocol import local_address
+from serving.protocol import LOOPBACK, local_address
 
 DEFAULT_PORT = 8080
 _MODULE = "serving.gateway"
@@ -32,10 +32,10 @@ def find(folder: ServeFolder) -> RunningGateway | None:
     """The living gateway of this home."""
     try:
         state = read_json(folder.gateway)
-        pid, port = int(state["pid"]), int(state["port"])
-    except (OSError, ValueError, KeyError, TypeError):
+        pid, port, host = int(state["pid"]), int(state["port"]), str(state.get("host", LOOPBACK))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return next((RunningGateway(each.pid, "") for each in _processes(folder)), None)
-    return RunningGateway(pid, local_address(port)) if _is_gateway(pid, folder) else None
+    return RunningGateway(pid, local_address(port, host)) if _is_gateway(pid, folder) else None
 
 
 def answers(running: RunningGateway) -> bool:
@@ -61,10 +61,12 @@ def ensure(folder: ServeFolder, backend: str) -> RunningGateway:
     running = find(folder)
     if running is not None and running.address and command_line(running.pid)[-1:] == [backend] and answers(running):
         return running
-    port = _last_port(folder)
+    port = _port(folder)
     end(folder)
     log = folder.gateway_logs / "console.log"
-    command = [sys.executable, "-m", _MODULE, str(folder.root.parent), str(port), str(Environment().sample_share), backend]
+    settings = Environment()
+    named = [str(folder.root.parent), str(port), settings.gateway_host, str(settings.sample_share), backend]
+    command = [sys.executable, "-m", _MODULE, *named]
     started = start_detached(command, folder=folder.root, environment=clean_environment(), log=log)
 
     def is_up() -> bool:
@@ -87,6 +89,11 @@ def end(folder: ServeFolder) -> bool:
     if processes:
         write_json(folder.gateway, {"port": _last_port(folder)})
     return bool(processes)
+
+
+def _port(folder: ServeFolder) -> int:
+    """The port that the settings name, else that of the last start."""
+    return Environment().gateway_port or _last_port(folder)
 
 
 def _last_port(folder: ServeFolder) -> int:

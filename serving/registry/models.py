@@ -33,7 +33,7 @@ _LISTED = 10_000
 class Registry:
     """The versions of one registered model.
 
-    Args:
+    Attributes:
         tracking_uri: `sqlite:///...` or an MLflow server.
         name: Name of the registered model.
     """
@@ -42,7 +42,7 @@ class Registry:
         if not name:
             raise InvalidInput("A registered model needs a name.", "Set serve.name, or give the data a name.")
         self.name = name
-        self._uri = tracking_uri
+        self.tracking_uri = tracking_uri
         self._client = open_client(tracking_uri)
         self.files = VersionFiles(self._client, tracking_uri, name)
 
@@ -231,12 +231,12 @@ class Registry:
 
         Only in SQLite: registration holds the lock, so an unfinished run belongs to a killed process.
         """
-        if sqlite_file(self._uri) is None:
+        if sqlite_file(self.tracking_uri) is None:
             return 0
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         with self._alone():
-            experiment, removed = experiment_id(self._client, self._uri, RELEASES), 0
+            experiment, removed = experiment_id(self._client, self.tracking_uri, RELEASES), 0
             for run in self._client.search_runs([experiment], "attributes.status = 'RUNNING'"):
                 if self._client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=1):
                     self._client.set_terminated(run.info.run_id)
@@ -258,7 +258,7 @@ class Registry:
 
         signature = sign_release(release)  # first: a key that cannot be used leaves nothing behind
         own = self._client.create_run(
-            experiment_id(self._client, self._uri, RELEASES),
+            experiment_id(self._client, self.tracking_uri, RELEASES),
             run_name=f"release {release.id}",
             tags={"release": release.id},
         )
@@ -296,7 +296,7 @@ class Registry:
 
     def _alone(self) -> Any:
         """Lock for one writer at a time on this machine; between machines only a server's transactions protect."""
-        file = sqlite_file(self._uri)
+        file = sqlite_file(self.tracking_uri)
         lock = file.with_name("registry.lock") if file else Path(tempfile.gettempdir()) / f"glocal-registry-{self.name}.lock"
         return hold(lock, wait_s=_WAIT_S, busy="Another process is changing the registry.")
 

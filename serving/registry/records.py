@@ -19,6 +19,10 @@ USER = "mlflow.user"
 COMMIT = "mlflow.source.git.commit"
 KIND = "glocal.kind"
 DATASET_REVISION = "glocal.revision"
+KUBEFLOW_RUN = "kubeflow_run"
+"""Tag of a run in Kubeflow: its id there."""
+EVENTS, LOGS = "events", "logs"
+"""Folders of the files of a run in Kubeflow in which its steps keep their events and logs, for who follows it from elsewhere."""
 _NAMED = ("why", "code_revision", "folder", "order", "model", "model_version", "address")
 """Tags that are fields of a pipeline run, by the same names."""
 _STATES: dict[str, RunState] = {"FINISHED": "succeeded", "FAILED": "failed", "KILLED": "killed"}

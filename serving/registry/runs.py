@@ -8,9 +8,11 @@ runs.close(run_id, succeeded=True)                                              
 runs.run(run_id)                                                                 # a RunRecord
 """
 
+import contextlib
 import json
 import math
 import re
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from model.disk import disk_error
-from model.errors import InvalidInput, NotFound
+from model.errors import InvalidInput, NotFound, Unavailable
 from model.redaction import redacted
 from model.schemas.data_pin import DataPin
 from model.schemas.run_record import RunPage, RunRecord, RunState
@@ -84,6 +86,16 @@ class Runs:
             for name in {"failed_step", "error", "hint"} & tags.keys():
                 self._client.delete_tag(run_id, name)
         self._end(run_id, "FINISHED" if succeeded else "FAILED")
+
+    def note_approval(self, run_id: str, *, waits: bool) -> None:
+        """Note whether the version of a run still waits for an approval; nothing where the run is not on record any more."""
+        try:
+            ended = self.run(run_id).ended is not None
+        except NotFound:
+            return
+        self.log(run_id, tags={"awaiting_approval": str(waits)})
+        if ended:
+            self._describe(run_id)
 
     def kill(self, run_id: str) -> None:
         """End a pipeline run, and those of its steps that have not ended, as killed.
@@ -173,6 +185,54 @@ class Runs:
             if disk := disk_error(error, out):
                 raise disk from error
             raise NotFound(f"Run {run_id} kept no {name}.") from error
+
+    def log_text(self, run_id: str, text: str, name: str) -> None:
+        """Keep a text with the run as a file, such as `logs/train.log`, in place of the one before.
+
+        Raises:
+            Unavailable: The store did not take it.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_text(run_id, text, name)
+        except (MlflowException, OSError) as error:
+            raise Unavailable(f"MLflow did not take {name} of run {run_id}: {error}") from error
+
+    def texts(self, run_id: str, folder: str, known: Mapping[str, int]) -> dict[str, str]:
+        """The texts that are kept with a run in a folder, by name, without those whose size is known.
+
+        Args:
+            run_id: The run.
+            folder: The folder, such as `events`.
+            known: Size in bytes of each text that need not be read again.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as temporary:
+            try:
+                kept = [each for each in self._client.list_artifacts(run_id, folder) if not each.is_dir]
+            except (MlflowException, OSError) as error:
+                raise Unavailable(f"MLflow does not show the files of run {run_id}: {error}") from error
+            found = {}
+            for path in [each.path for each in kept if known.get(each.path) != each.file_size]:
+                with contextlib.suppress(NotFound):  # it is being replaced, and is read the next time
+                    found[path] = self.kept_file(run_id, path, Path(temporary)).read_text(encoding="utf-8")
+            return found
+
+    def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        """Record the settings that are not on record yet."""
+        known = self._client.get_run(run_id).data.params
+        self._log_params(run_id, {key: value for key, value in params.items() if key not in known})
+
+    def tagged(self, name: str, value: str) -> RunRecord | None:
+        """The oldest pipeline run with this tag, without its steps; None if there is none."""
+        given = f"tags.`{PARENT}` IS NULL AND tags.`{name}` = {_quoted(value)}"
+        found = self._client.search_runs([self._experiment], given, max_results=1, order_by=["attributes.start_time ASC"])
+        return read_run(found[0]) if found else None
 
     def run(self, run_id: str) -> RunRecord:
         """One pipeline run with its steps.
@@ -270,17 +330,23 @@ class Runs:
         return file if file.is_file() and file.is_relative_to(database.parent.resolve()) else None
 
     def _start(self, name: str, params: Mapping[str, Any] | None, tags: dict[str, str]) -> str:
+        run_id = str(self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id)
+        self._log_params(run_id, params or {})
+        return run_id
+
+    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        run_id = str(self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id)
-        pairs = [Param(key, redacted(str(value))) for key, value in (params or {}).items()]
+        pairs = [Param(key, redacted(str(value))) for key, value in params.items()]
         for start in range(0, len(pairs), _BATCH):
             self._client.log_batch(run_id, params=pairs[start : start + _BATCH])
-        return run_id
 
     def _end(self, run_id: str, status: str) -> None:
         """Record how a run ended, and the note that MLflow shows as the run's description."""
         self._client.set_terminated(run_id, status)
+        self._describe(run_id)
+
+    def _describe(self, run_id: str) -> None:
         record = self.run(run_id)
         self.log(run_id, tags={OUTCOME: record.state, "mlflow.note.content": ending_note(record)})
 

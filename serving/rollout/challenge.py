@@ -9,7 +9,6 @@ from model.home import ServeFolder
 from model.release import Release
 from model.schemas.challenge import Challenge
 from model.schemas.status import Difference
-from serving.golden import replay_golden
 from serving.rollout.challengers import DeployedChallenger, read_challengers, write_challenger
 from serving.rollout.endpoint import Endpoint, bring_up, checked, pack
 from serving.rollout.leftovers import discard_archive
@@ -36,6 +35,7 @@ def begin_challenge(
     known = read_challengers(file).get(name)
     if known is not None and (known.version, known.release, known.workers) == (version, release.id, workers):
         entry = known.model_copy(update={"challenge": challenge})
+        bring_up(endpoint, name, entry)
         write_challenger(file, name, entry)
         return entry
     end_challenge(endpoint, name)
@@ -43,7 +43,7 @@ def begin_challenge(
     entry = DeployedChallenger(**packed.model_dump(), challenge=challenge)
     try:
         bring_up(endpoint, name, entry)
-        replay_golden(release, endpoint.client, name, version)
+        endpoint.replay(release, name, version)
         write_challenger(file, name, entry)
     except BaseException:
         if read_challengers(file).get(name) != entry:

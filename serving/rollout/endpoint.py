@@ -12,7 +12,9 @@ from model.release import Release
 from serving.archive import build_archive, is_wrapped, pack_again, stored_archive, verify_archive
 from serving.backends.port import Backend, Loading, Stored
 from serving.client import Client
+from serving.golden import replay_golden
 from serving.local import local_client
+from serving.rollout.challengers import DeployedChallenger
 from serving.rollout.deployed import Deployed, read_deployed, record_of
 from serving.signatures import check_signature
 
@@ -59,6 +61,17 @@ class Endpoint:
             Unavailable: No gateway was started here.
         """
         return self.opened.enter_context(local_client(self.folder))
+
+    def replay(self, release: Release, name: str, version: str) -> None:
+        """Replay the golden queries of a version's release at every gateway that answers callers.
+
+        Raises:
+            GlocalError: One of them does not answer as the release must.
+        """
+        for address in self.backend.replicas(self.folder):
+            with local_client(self.folder, address=address) as client:
+                replay_golden(release, client, name, version)
+        replay_golden(release, self.client, name, version)
 
     def deployed(self, name: str) -> Deployed | None:
         """The version on record as serving under a name."""
@@ -144,7 +157,8 @@ def begin(endpoint: Endpoint, name: str, entry: Deployed) -> None:
 
 def _admitted(endpoint: Endpoint, name: str, entry: Deployed) -> Stored:
     """What the server is to load. The signature is checked here and nowhere else; that of what is loaded is not checked again."""
-    stored = Stored(name, entry.version, endpoint.folder.store / entry.archive, entry.workers)
+    challenge = entry.challenge if isinstance(entry, DeployedChallenger) else None
+    stored = Stored(name, entry.version, endpoint.folder.store / entry.archive, entry.workers, challenge)
     if entry.version not in endpoint.loaded(name):
         check_signature(stored.archive, name, entry.version)
     return stored

@@ -13,7 +13,6 @@ from model.home import Home, ServeFolder
 from model.release import Release
 from model.schemas.promotion import Deployment
 from serving.archive import stored_image
-from serving.golden import replay_golden
 from serving.processes import wait_until
 from serving.rollout.challengers import read_challengers, write_challenger
 from serving.rollout.deployed import Deployed, read_deployed, write_deployed
@@ -41,7 +40,7 @@ def switch_over(endpoint: Endpoint, release: Release, version: str, *, name: str
         _replace(endpoint, release, version, name=name, workers=workers)
         return old
     refuse_two_releases(endpoint, name, old, release.id)
-    replay_golden(release, endpoint.client, name, version)
+    endpoint.replay(release, name, version)
     return None
 
 
@@ -110,7 +109,7 @@ def _replace(endpoint: Endpoint, release: Release, version: str, *, name: str, w
     new = packed.model_copy(update={"previous": before})
     try:
         bring_up(endpoint, name, new)
-        replay_golden(release, endpoint.client, name, version)
+        endpoint.replay(release, name, version)
         if known is None or known.version != version:
             _forget_challenger(endpoint, name)  # it was tried beside the version that served
         write_deployed(endpoint.folder.deployed, name, new)

@@ -14,6 +14,7 @@ from serving.gateway.keys import Scope, create_key
 from serving.history import history_faults, read_history
 from serving.promotion import register_release
 from serving.reconcile import start_server
+from serving.registry.runs import Runs
 from tests.support.commands import command, glocal, last_line
 from tests.support.promotions import answers, assert_one_truth, make_release_of, to, write_evidence
 from tests.support.releases import make_release
@@ -28,7 +29,7 @@ NAME = "drawn"
 def await_approval(home, releases, tmp_path):
     """Register a release that needs approval; returns its records and its version."""
 
-    def register(seed, *, approvers=2, own=False):
+    def register(seed, *, approvers=2, own=False, run_id="1"):
         release = make_release(tmp_path / "release", seed=seed)
         rule = ApprovalRule(approvers=approvers, own=own)
         evidence = write_evidence(tmp_path, release, approval=rule)
@@ -37,7 +38,7 @@ def await_approval(home, releases, tmp_path):
             *evidence,
             ServeConfig(name=NAME),
             tracking_uri=home.tracking_uri,
-            run=RunRecord(state="running", started=MOMENT, id="1", name="a run", user="ann"),
+            run=RunRecord(state="running", started=MOMENT, id=run_id, name="a run", user="ann"),
         )
         model = ModelRecords.open(home, home.tracking_uri, NAME)
         return model, registered
@@ -91,6 +92,19 @@ def test_who_started_the_run_may_take_a_refusal_back_and_that_is_no_approval(fir
     say(model, version, "refused", "ann")
     taken_back = say(model, version, "approved", "ann")
     assert (taken_back.refused, taken_back.approved, taken_back.missing) == ((), (), 1)
+
+
+def test_a_run_awaits_approval_until_its_version_has_it(home, first, await_approval):
+    runs = Runs(home.tracking_uri)
+    run_id = runs.start_run("a run")
+    model, version = await_approval(19, approvers=1, run_id=run_id)
+    runs.log(run_id, tags={"awaiting_approval": "True"})
+    runs.close(run_id, succeeded=True)
+    assert [run.id for run in runs.page(5, state="awaiting").runs] == [run_id]
+    say(model, version, "refused", "eve")
+    assert runs.run(run_id).state == "succeeded"
+    say(model, version, "approved", "eve")
+    assert runs.page(5, state="awaiting").runs == ()
 
 
 def test_an_approval_is_void_once_the_report_is_another_one(home, first, await_approval):

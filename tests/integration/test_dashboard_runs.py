@@ -163,6 +163,45 @@ def test_a_server_that_ends_is_shown_as_that_and_after_its_return_nothing_is_mis
         assert [text for text in lines(page) if text in {"before", "meanwhile", "after"}] == ["before", "meanwhile", "after"]
 
 
+def hide(page, hidden):
+    """Let a page think that it is behind another tab, as Chromium without a window never does."""
+    page.evaluate(
+        "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        hidden,
+    )
+
+
+def test_pages_behind_others_take_no_connections_and_miss_nothing(home, dashboard, page):
+    """A browser has six connections for all of its pages."""
+    with under_way(home, "tabs") as (run_id, folder):
+        others = [page.context.new_page() for _ in range(5)]
+        for each in (page, *others):
+            each.goto(f"{dashboard.address}/runs/{run_id}")
+            each.wait_for_function("() => stream?.readyState === 1")
+            progress(folder, f"line {len(lines(each))}")
+            hide(each, True)
+        seventh = page.context.new_page()
+        began = time.monotonic()
+        seventh.goto(f"{dashboard.address}/runs", timeout=10_000)
+        assert time.monotonic() - began < 3
+        progress(folder, "meanwhile")
+        hide(page, False)
+        page.get_by_text("meanwhile").first.wait_for(timeout=5000)
+        assert len(lines(page)) == len(set(lines(page))) == 8  # 'begins', six lines and 'meanwhile'
+        for each in (seventh, *others):
+            each.close()
+
+
+def test_a_page_whose_stream_is_refused_asks_again_and_is_not_loaded_anew(home, dashboard, page):
+    with under_way(home, "refused") as (run_id, _):
+        page.route("**/events?*", lambda route: route.fulfill(status=429, body="too many"))
+        page.goto(f"{dashboard.address}/runs/{run_id}")
+        loaded = page.evaluate("performance.timeOrigin")
+    page.locator("#top .state.killed").wait_for(timeout=10_000)
+    assert page.evaluate("performance.timeOrigin") == loaded
+
+
 def test_the_list_follows_a_run_and_keeps_what_was_chosen(home, dashboard, page):
     with under_way(home, "listed"):
         page.goto(f"{dashboard.address}/runs")
@@ -180,7 +219,7 @@ def test_a_run_is_started_from_the_form_once_watched_to_its_end_and_its_report_r
             file.write_bytes(draw_view(label, view))
     page.goto(f"{dashboard.address}/runs/new")
     page.get_by_role("button", name="Quick look").click()
-    page.get_by_label("Another source").fill(str(tmp_path / "shop"))
+    page.locator("#source").fill(str(tmp_path / "shop"))
     page.get_by_label("Reason").fill("from the form")
     page.get_by_label("Image size").fill("wide")
     page.get_by_role("button", name="Start the run").click()

@@ -99,7 +99,7 @@ def test_an_identification_stands_on_a_scale_with_its_threshold(watch, images):
     assert "threshold 0.9995" in watch.page.get_attribute("svg.scale", "aria-label")
     said = ask(watch, "identify", images / "beaker.png")
     assert "Unknown" in said
-    assert "At this threshold 1 % of held-out images" in said
+    assert "set so that 1 % of images of classes that the gallery does not have are accepted" in said
     assert "0.00 % to 2.00 %" in said
 
 

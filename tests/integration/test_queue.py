@@ -19,6 +19,7 @@ from pipelines.queue.again import again
 from pipelines.queue.orders import OPEN, cancel, order_state, orders, submit
 from pipelines.queue.preview import preview
 from pipelines.queue.schedules import add_schedule, pause_schedule, schedules
+from pipelines.queue.stored import StoredOrder
 from pipelines.queue.worker import end_worker, ensure_worker, find_worker
 from pipelines.step_reasons import step_reasons
 from serving.processes import wait_until
@@ -185,6 +186,30 @@ def test_a_killed_worker_leaves_nothing_running_and_another_one_goes_on_with_wha
     runs = Runs(environment.mlflow_uri)
     assert wait_until(lambda: runs.run(begun.run_id).state == "killed", deadline_s=30)
     assert sum(run.order == "under-way" for run in runs.runs()) == 1
+
+
+DAMAGES = {
+    "removed": lambda file: file.unlink(),
+    "emptied": lambda file: os.truncate(file, 0),
+    "overwritten": lambda file: file.write_bytes(b"x" * 10_000),
+}
+"""What becomes of the queue's database under the worker that has it open."""
+
+
+def test_what_is_queued_is_executed_whatever_becomes_of_the_queues_database(environment, tmp_path):
+    worker, home = ensure_worker(environment), environment.home
+    assert wait_until(home.queue.tasks.is_file, deadline_s=60)
+    source = tmp_path / "gone"
+    source.mkdir()
+    for name, damage in DAMAGES.items():
+        damage(home.queue.tasks)
+        order(environment, name, source)
+        assert wait_until(lambda name=name: order_state(environment, name).state != "queued", deadline_s=300), name
+    killed = Order(id="killed-before-it-was-there", source=str(source), user="ann")
+    StoredOrder(home.queue.orders / killed.id).create(killed)
+    home.queue.worker.write_text("{")
+    assert wait_until(lambda: order_state(environment, killed.id).state != "queued", deadline_s=300)
+    assert wait_until(lambda: find_worker(home) == worker, deadline_s=300)
 
 
 def test_a_schedule_orders_at_its_minute_and_who_added_it_is_recorded(environment, empty):

@@ -171,7 +171,7 @@ def test_the_champion_moves_and_says_what_it_was_before(registry):
     registry.make_champion("1", "2")  # once more changes nothing
     assert aliases() == ["3", "1", "2"]
     assert registry.champion().aliases == ("champion",)
-    assert champions(registry._uri) == {"glocal": "1"}
+    assert champions(registry.tracking_uri) == {"glocal": "1"}
 
 
 def test_promotions_are_written_down_newest_first(uri, home):

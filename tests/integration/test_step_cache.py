@@ -10,6 +10,7 @@ from kfp import compiler, dsl
 
 from model.home import Home
 from pipelines.runners.local import alive, run_local
+from tests.support.work import make_work
 
 pytestmark = pytest.mark.integration
 
@@ -57,14 +58,7 @@ class Runs:
         folder, events = self.root / f"run-{self.count}", []
         folder.mkdir()
         with alive(folder):
-            done = run_local(
-                self.root / "pipeline.yaml",
-                {"seed": 7},
-                home=self.home,
-                folder=folder,
-                listener=events.append,
-                environment={"GLOCAL_HOME": str(self.home.root)},
-            )
+            done = run_local(make_work(self.root / "pipeline.yaml", {"seed": 7}, folder, self.home), events.append)
         warnings = [(event.step, event.text) for event in events if event.event == "warning"]
         return done.succeeded, [step.name for step in done.steps if step.cached], warnings
 

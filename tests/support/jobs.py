@@ -1,5 +1,6 @@
 """Jobs of tests: awaited, or with a process that does nothing."""
 
+import sys
 from contextlib import contextmanager
 
 from pipelines.jobs import job as jobs
@@ -19,7 +20,7 @@ def idle_jobs(monkeypatch):
     start_detached = jobs.start_detached
 
     def start(command, **settings):
-        started.append(start_detached(["sh", "-c", "sleep 600", command[-1]], **settings))
+        started.append(start_detached([sys.executable, "-SEc", "import time; time.sleep(600)", command[-1]], **settings))
         return started[-1]
 
     monkeypatch.setattr(jobs, "start_detached", start)

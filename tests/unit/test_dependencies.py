@@ -44,6 +44,8 @@ def test_whatever_is_imported_is_declared():
         "dvc-objects",
         "pygit2",
         "kfp-kubernetes",
+        "kfp-server-api",
+        "urllib3",
         "pydantic-core",
         "grpcio",
         "sqlalchemy",

@@ -10,6 +10,7 @@ from dashboard.rendering import page
 from dashboard.security.people import Role, Viewer
 from dashboard.views.data.catalogue import all_datasets, all_versions, registered, store_of, trained_on
 from model.data.importing.last_import import LastImport, last_import
+from model.home import DataStore
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
 from pipelines.jobs.data import import_data
@@ -51,12 +52,15 @@ def show_listing(request: Request, role: Role, *, typed: dict[str, str] | None =
         known = all_versions(store, pin.path)
         users = trained_on(versions, *(each for _, each in known))
         rows.append(_Row(pin, known[0][0], len(known), users, last_import(store, pin.path)))
+    known_names = {row.pin.path for row in rows}
+    refused = [(name, last) for name, last in _last_imports(store) if name not in known_names and last.defects]
     return page(
         request,
         "data/listing.html",
         part="data",
         status=422 if mistakes else 200,
         rows=rows,
+        refused=refused,
         unread=unread,
         imports=latest_jobs(request.app.state.environment.home, import_data, most=_JOBS),
         key=new_key(),
@@ -64,3 +68,9 @@ def show_listing(request: Request, role: Role, *, typed: dict[str, str] | None =
         typed=typed or {"source": "", "name": "", "settings": ""},
         mistakes=mistakes or {},
     )
+
+
+def _last_imports(store: DataStore) -> list[tuple[str, LastImport]]:
+    """The names under which an import ended, each with what the last one found, newest first."""
+    found = [(file.stem, last_import(store, file.stem)) for file in store.reports.glob("*.json")]
+    return sorted(((name, last) for name, last in found if last), key=lambda each: each[1].at, reverse=True)[:_JOBS]

@@ -24,7 +24,7 @@ from model.data.importing.findings import Finding
 from model.data.importing.last_import import last_import
 from model.data.manifest import SPLITS
 from model.data.spread import evenly
-from model.data.versions.pin import check_name
+from model.data.versions.pin import check_name, dataset_names
 from model.data.versions.stored import StoredVersion
 
 router = APIRouter(include_in_schema=False)
@@ -135,6 +135,7 @@ def findings(
         request,
         "data/findings.html",
         part="data",
+        is_known=name in dataset_names(store),
         name=name,
         pin=pin,
         reference=reference,

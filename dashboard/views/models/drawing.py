@@ -12,8 +12,8 @@ from serving.lineage_chart import Edge, Graph, Node, lineage_graph
 
 SHOWN = 5
 """Promotions, and versions made from this one, that are drawn: the latest."""
-_WIDTH, _LINE, _EDGE, _ROW, _COLUMN = 194.0, 18.0, 10.0, 14.0, 52.0
-_LETTERS = 26
+_WIDTH, _LINE, _EDGE, _ROW, _COLUMN = 204.0, 18.0, 10.0, 14.0, 40.0
+_LETTERS = 24
 _SAID = {"version": "version", "gate": "gate", "promotion": "promotion", "derived": "its gallery changed"}
 """What stands above the lines of a box; above those of a box that leads to the version stands what the arrow says."""
 _PLACES = {"data": 0, "gallery": 0, "base": 0, "run": 0, "version": 1, "gate": 2, "derived": 2, "promotion": 3}

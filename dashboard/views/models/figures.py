@@ -43,6 +43,7 @@ class FigureRow:
         interval: Its interval; None if it has none, or it was not recorded.
         than: The other version's figure; None if it has none, or there is no other version.
         better: Whether it is better than the other one's; None: neither.
+        digits: Digits after the point that are shown.
     """
 
     title: str
@@ -50,6 +51,7 @@ class FigureRow:
     interval: Interval | None
     than: float | None
     better: bool | None
+    digits: int = 3
 
     @property
     def difference(self) -> float | None:
@@ -83,6 +85,7 @@ def figure_rows(version: ModelVersion, other: ModelVersion | None, names: Iterab
             version.intervals.get(name),
             beside.get(name),
             _better(name, version.figures.get(name), beside.get(name)),
+            0 if name in _SIZES else 1 if name.endswith(("_ms", "_mb")) else 3,
         )
         for name in (shown if names else sorted(shown, key=lambda name: order.get(name, len(order))))
     ]

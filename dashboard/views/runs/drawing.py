@@ -1,15 +1,17 @@
-"""Where the parts of a run's drawings stand: the graph of its steps, and their timeline. The templates draw them as SVG."""
+"""Where the parts of a run's drawings stand: the graph of its steps, and when each was executed. Templates draw them as SVG."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.run_steps import RunStep, StepState
+from pipelines.run_steps import Attempt, RunStep, StepState
 
 NODE_WIDTH, NODE_HEIGHT = 106, 52
 _GAP_X, _GAP_Y = 22, 18
-_ROW, _LABELS, _CHART, _RIGHT = 26, 120, 720, 80
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 7 * 86400)
-_MOST_TICKS = 8
+_MOST_TICKS = 3
+_NARROWEST = 1.0
+"""Percent of the run that a bar takes at least, so that it is seen."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Bar:
-    """One attempt in the timeline: its left end and its width."""
+    """One attempt of a step: its begin and its length, in percent of the run, its state and its seconds."""
 
     x: float
     width: float
@@ -49,29 +51,15 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One step in the timeline: its middle, its attempts, and the place for its duration."""
-
-    step: RunStep
-    y: int
-    bars: tuple[Bar, ...]
-    end: float
-
-
-@dataclass(frozen=True)
 class Timeline:
-    """The timeline of a run's steps.
+    """When the steps of a run were executed.
 
     Attributes:
-        width: Width of the drawing.
-        height: Height of the drawing.
-        rows: The steps that were executed.
-        ticks: Places and times since the begin of the run, in seconds.
+        bars: The attempts of each step that was executed, by its name.
+        ticks: Places in percent of the run, and the seconds since its begin that they stand for.
     """
 
-    width: int
-    height: int
-    rows: tuple[Row, ...]
+    bars: dict[str, tuple[Bar, ...]]
     ticks: tuple[tuple[float, int], ...]
 
 
@@ -104,20 +92,14 @@ def timeline_of(steps: Sequence[RunStep], began: float, now: float) -> Timeline:
     began = min([began, *(step.attempts[0].began for step in executed)])
     whole = max(1.0, max([now, *(each.ended or 0 for step in executed for each in step.attempts)]) - began)
 
-    def place(at: float) -> float:
-        return _LABELS + _CHART * (at - began) / whole
+    def bar(attempt: Attempt) -> Bar:
+        seconds = (now if attempt.ended is None else attempt.ended) - attempt.began
+        width = max(_NARROWEST, 100 * seconds / whole)
+        return Bar(min(100 * (attempt.began - began) / whole, 100 - width), width, attempt.state, seconds)
 
-    rows = []
-    for number, step in enumerate(executed):
-        ends = [now if each.ended is None else each.ended for each in step.attempts]
-        bars = tuple(
-            Bar(place(each.began), max(3.0, place(end) - place(each.began)), each.state, end - each.began)
-            for each, end in zip(step.attempts, ends, strict=True)
-        )
-        rows.append(Row(step, number * _ROW + _ROW // 2, bars, bars[-1].x + bars[-1].width + 6))
-    pace = next((each for each in _TICKS if whole / each <= _MOST_TICKS), _TICKS[-1])
-    ticks = tuple((place(began + at), at) for at in range(0, int(whole) + 1, pace))
-    return Timeline(_LABELS + _CHART + _RIGHT, len(rows) * _ROW + 24, tuple(rows), ticks)
+    pace = next((each for each in _TICKS if whole / each <= _MOST_TICKS), math.ceil(whole / _MOST_TICKS))
+    ticks = tuple((100 * at / whole, at) for at in range(0, int(whole) + 1, pace))
+    return Timeline({step.name: tuple(map(bar, step.attempts)) for step in executed}, ticks)
 
 
 def _edge(before: Node, after: Node) -> str:

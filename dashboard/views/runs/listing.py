@@ -87,8 +87,8 @@ def listing(
 def row_of(run: RunRecord, environment: Environment) -> RunRow:
     """A run as it is now, with its figures."""
     folder = RunFolder.of(run, environment.home)
-    report = folder.result.get("report") if folder and run.metrics else None
-    figures = {name: _figure(name, run, report if isinstance(report, dict) else {}) for name in FIGURES}
+    report = folder.report if folder and run.metrics else {}
+    figures = {name: _figure(name, run, report) for name in FIGURES}
     return RunRow(run, state_now(run, environment.home), figures)
 
 
@@ -99,6 +99,8 @@ def close_killed(rows: list[RunRow], environment: Environment, tasks: Background
 
 
 def _figure(name: str, run: RunRecord, report: dict[str, Any]) -> ComparedFigure | None:
-    value, interval = run.metrics.get(name), report.get(f"{name}_interval")
-    bounds = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
-    return None if value is None else ComparedFigure(value=value, lower=bounds[0], upper=bounds[1])
+    value, bounds = run.metrics.get(name), report.get(f"{name}_interval")
+    lower, upper = None, None
+    if isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(each, int | float) for each in bounds):
+        lower, upper = bounds
+    return None if value is None else ComparedFigure(value=value, lower=lower, upper=upper)

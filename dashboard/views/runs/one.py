@@ -14,6 +14,7 @@ from dashboard.rendering import page
 from dashboard.security.people import Operator, Viewer
 from dashboard.views.runs.drawing import graph_of, timeline_of
 from dashboard.views.runs.listing import close_killed, row_of
+from model.data.importing.last_import import last_import
 from model.environment import Environment
 from model.errors import GlocalError, NotFound
 from model.schemas.decision import Decision
@@ -68,8 +69,9 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
         reasons=_reasons(records, record, row.state),
         lines=[_shown(event) for event in events if said(event)][-LINES:],
         offset=offset,
+        refused=_refused_import(record, environment),
         untrained=_untrained(folder),
-        verdict=(folder.result.get("report") or {}).get("verdict", "") if folder else "",
+        verdict=str(folder.report.get("verdict", "")) if folder else "",
         decision=_decision(folder),
         curves={name: records.curve(run_id, name) for name in (VALIDATION, LOSS)},
         files=folder.files() if folder else [],
@@ -85,6 +87,15 @@ def cancel(request: Request, person: Operator, run_id: str) -> Response:
     environment: Environment = request.app.state.environment
     cancel_run(environment, recorded(environment, run_id)[1], person.name)
     return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+def _refused_import(record: RunRecord, environment: Environment) -> str:
+    """The name under which this run was refused its import, if that has been the last import of the name; else empty."""
+    name = record.params.get("name", "")
+    if not name or record.failure is None or record.failure.step != "version":
+        return ""
+    last = last_import(environment.home.data, name)
+    return name if last and last.defects and last.at >= record.started.timestamp() else ""
 
 
 def _followed(request: Request, run_id: str, folder: str) -> RunFolder:
@@ -157,8 +168,7 @@ def _reasons(records: Runs, record: RunRecord, state: RunState) -> dict[str, str
 
 
 def _untrained(folder: RunFolder | None) -> dict[str, float]:
-    report = folder.result.get("report") if folder else None
-    found = report.get("untrained") if isinstance(report, dict) else None
+    found = folder.report.get("untrained") if folder else None
     return found if isinstance(found, dict) else {}
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -32,13 +31,11 @@ from pipelines.queue.orders import order_state, orders, submit
 from pipelines.queue.preview import preview
 from pipelines.queue.schedules import add_schedule
 from pipelines.queue.worker import ensure_worker
-from pipelines.running import check_training, locate
+from pipelines.running import check_training, locate_for
 
 router = APIRouter()
 _REVISIONS = 10
 """Revisions of a data set that are offered, the newest."""
-_planning = Lock()
-"""One plan at a time: KFP takes a process of its own and some seconds for it."""
 _LONGEST = 8000
 """Characters of a field that are read."""
 _FIELDS = ("known", "source", "name", "why", "again_of", "schedule", "crontab", "key")
@@ -104,7 +101,7 @@ def send(request: Request, person: Operator, form: Form) -> Response:
     if action == "preset" and preset in PRESETS:
         filled.settings = texts(PRESETS[preset].settings)
         return _page(request, filled)
-    _check(filled)
+    _check(environment, filled)
     if filled.errors:
         return _page(request, filled, status=422)
     if action == "preview":
@@ -130,7 +127,7 @@ def send(request: Request, person: Operator, form: Form) -> Response:
 def plan(request: Request, person: Operator, form: Form) -> Response:
     """What the run of a form would do, as a part of a page; what is wrong in the form, if it could not be ordered."""
     filled = _typed(form)
-    _check(filled)
+    _check(request.app.state.environment, filled)
     found = None if filled.errors else _plan(request.app.state.environment, filled)
     return page(request, "runs/plan.html", part="runs", plan=found, filled=filled)
 
@@ -153,12 +150,12 @@ def _of_order(order: Order, told: str) -> Filled:
     return Filled(values, texts(order.settings), told=told)
 
 
-def _check(filled: Filled) -> None:
+def _check(environment: Environment, filled: Filled) -> None:
     """Name what is wrong, each at its field."""
     filled.errors = {PREFIX + name: error for name, error in setting_errors(tree_of(filled.settings)).items()}
     name = filled.values["name"].strip()
     try:
-        source = locate(filled.source)
+        source = locate_for(environment.runner, filled.source)
     except InvalidInput as error:
         filled.errors["source"] = error
         return
@@ -168,7 +165,7 @@ def _check(filled: Filled) -> None:
         filled.errors["name"] = error
     if not filled.errors:
         try:
-            check_training(source, name, parse_config(tree_of(filled.settings)))
+            check_training(source, name, parse_config(tree_of(filled.settings)), environment.runner)
         except InvalidInput as error:
             filled.errors[PREFIX + "model.trunk"] = error
 
@@ -176,8 +173,7 @@ def _check(filled: Filled) -> None:
 def _plan(environment: Environment, filled: Filled) -> RunPlan | GlocalError:
     """What would run; the reason if that cannot be said."""
     try:
-        with _planning:
-            return preview(filled.source, filled.values["name"].strip(), parse_config(tree_of(filled.settings)), environment)
+        return preview(filled.source, filled.values["name"].strip(), parse_config(tree_of(filled.settings)), environment)
     except GlocalError as error:
         return error
 

@@ -37,6 +37,10 @@ class FeatureMaps:
     def __len__(self) -> int:
         return len(self.deep)
 
+    def part(self, rows: slice) -> "FeatureMaps":
+        """The maps of a run of rows, where they lie."""
+        return FeatureMaps(self.shallow[rows], self.deep[rows])
+
     def select(self, rows: NDArray[np.int64]) -> "FeatureMaps":
         """The maps of `rows`, read into memory."""
         return FeatureMaps(self.shallow[rows], self.deep[rows])

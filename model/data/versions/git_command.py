@@ -73,7 +73,7 @@ def show(repo: Path, rev: str, path: str) -> str | None:
 
 def commit_of(repo: Path, revision: str) -> str | None:
     """The full hash of a revision's commit; None if there is no such revision."""
-    if revision.startswith("-"):
+    if revision.startswith("-") or not revision.isprintable():
         return None
     try:
         return git(repo, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")

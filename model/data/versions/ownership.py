@@ -18,10 +18,19 @@ def has_repository(store: DataStore) -> bool:
     """
     if not store.repo.exists() and not store.repo.is_symlink():
         return False
-    if is_marked(store.repo) or _begins_as_ours(store.repo):
+    if is_marked(store.repo) or begins_as_ours(store.repo):
         return True
     hint = "Set GLOCAL_HOME to an empty folder, or move this one away. Nothing in it was changed."
     raise InvalidInput(f"{store.repo} is not a data repository that Glocal made.", hint)
+
+
+def begins_as_ours(repo: Path) -> bool:
+    """Whether the first commit of a repository is that of ours."""
+    try:
+        first = git(repo, "log", "--max-parents=0", "--format=%ae %s", "HEAD")
+    except GlocalError:
+        return False
+    return first == f"{IDENTITY} {FIRST_COMMIT}"
 
 
 def is_marked(repo: Path) -> bool:
@@ -36,11 +45,3 @@ def mark(repo: Path) -> None:
 
 def _marker(repo: Path) -> Path:
     return repo / ".git" / "glocal"
-
-
-def _begins_as_ours(repo: Path) -> bool:
-    try:
-        first = git(repo, "log", "--max-parents=0", "--format=%ae %s", "HEAD")
-    except GlocalError:
-        return False
-    return first == f"{IDENTITY} {FIRST_COMMIT}"

@@ -1,5 +1,7 @@
 """From a name, or a name and a revision, to the pin of one version of a data set. Nothing is written here."""
 
+import configparser
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,7 +113,7 @@ def read_pin(repo: Path, rev: str, name: str) -> DataPin:
     out = yaml.safe_load(text)["outs"][0]
     record = _record(repo, rev, name)
     return DataPin(
-        repo=str(repo.absolute()),
+        repo=_address(repo),
         rev=rev,
         path=name,
         md5=str(out["md5"]).removesuffix(".dir"),
@@ -126,6 +128,14 @@ def read_pin(repo: Path, rev: str, name: str) -> DataPin:
 def last_change(repo: Path, rev: str, name: str) -> str:
     """The last commit up to `rev` that changed `name`; empty if there is none."""
     return git(repo, "log", "-1", "--format=%H", rev, "--", pin_file(name), record_file(name))
+
+
+def _address(repo: Path) -> str:
+    """The address of the repository that is shared, or else the folder."""
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    with contextlib.suppress(OSError, configparser.Error):  # git writes more into it than this reader knows
+        config.read(repo / ".git" / "config", encoding="utf-8")
+    return config.get('remote "origin"', "url", fallback="") or str(repo.absolute())
 
 
 def _record(repo: Path, rev: str, name: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def writing(store: DataStore, waiting: Callable[[], None]) -> Iterator[Path]:
             if has_repository(store):
                 _restore(store.repo)
             else:
-                _create(store, staging / "repo")
+                create_repository(store, staging / "repo")
             with _restored_on_failure(store.repo, staging):
                 yield staging
         finally:
@@ -104,10 +104,10 @@ def publish(
     staged.replace(repo / name)
     _set_remote(repo, remote)
     with open_dvc(store) as dvc:
-        step("add")
+        step("keep the files")
         dvc.add([str(repo / name)])
         _check_whole(dvc, repo, name, files)
-        step("push")
+        step("copy them to the data remote")
         dvc.push(targets=[str(repo / pin_file(name))])
     write_json(repo / record_file(name), _without_secrets(record))
     _commit(repo, name)
@@ -130,7 +130,7 @@ def _remove_abandoned(parent: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _create(store: DataStore, partial: Path) -> None:
+def create_repository(store: DataStore, partial: Path) -> None:
     """Make a repository with one commit at another path, and move it to its own."""
     partial.mkdir()
     git(partial, "init", "--quiet", "--initial-branch=main", "--object-format=sha1", "--template=")

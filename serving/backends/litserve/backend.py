@@ -19,6 +19,7 @@ class LitServeBackend:
     """`serving.backends.port.Backend` over LitServe. The folder of the loaded versions says that the endpoint was started."""
 
     name = NAME
+    is_elsewhere = False
 
     def wrapping(self, name: str, version: str) -> Mapping[str, bytes]:
         """See `Backend.wrapping`: nothing, as a worker loads the release alone."""
@@ -65,6 +66,10 @@ class LitServeBackend:
     def asking(self, folder: ServeFolder) -> Asking:
         """See `Backend.asking`."""
         return LitServe(folder)
+
+    def replicas(self, folder: ServeFolder) -> Sequence[str]:
+        """See `Backend.replicas`: there is one, behind the gateway of the home."""
+        return ()
 
 
 BACKEND: Backend = LitServeBackend()

@@ -30,6 +30,7 @@ class TorchServeBackend:
     """`serving.backends.port.Backend` over TorchServe: one server loads and unloads all versions."""
 
     name = NAME
+    is_elsewhere = False
 
     def wrapping(self, name: str, version: str) -> Mapping[str, bytes]:
         """See `Backend.wrapping`: the handler, and the archiver's manifest."""
@@ -83,6 +84,10 @@ class TorchServeBackend:
     def asking(self, folder: ServeFolder) -> Asking:
         """See `Backend.asking`."""
         return TorchServe(folder)
+
+    def replicas(self, folder: ServeFolder) -> Sequence[str]:
+        """See `Backend.replicas`: there is one, behind the gateway of the home."""
+        return ()
 
 
 BACKEND: Backend = TorchServeBackend()

@@ -138,7 +138,7 @@ def test_an_image_of_ones_own_needs_the_endpoint_and_says_so(browser, base):
 
 
 def test_suspicious_labels_are_looked_for_by_a_job_and_shown(made, browser, base):
-    assert "Look for them" in browser.get(f"{base}/look-alikes").text
+    assert "Compare all images" in browser.get(f"{base}/look-alikes").text
     asked = browser.post(f"{base}/look-alikes")
     assert asked.status_code == 303
     (job,) = latest_jobs(made[0].home, look_for_look_alikes)
@@ -185,6 +185,10 @@ def test_refused_data_are_named_one_by_one(tmp_path):
     shown = browser.get(f"/jobs/{job.id}").text
     assert "Nothing was imported" in shown
     assert "broken.png" in shown
+    assert "The import of photos was refused" in text(browser.get("/data"))
+    found = browser.get("/data/photos/findings?of=last")
+    assert "broken.png" in found.text
+    assert "All data" in found.text  # there is no revision that a link could lead to
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,23 @@
 
 import json
 import logging
+import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
+from dashboard.security import guard
 from dashboard.security.people import Role
 from dashboard.security.sessions import Sessions, make_link, use_link
 from model.environment import Environment
 from model.errors import Unauthorized
 from model.home import Home
 from serving.gateway.keys import Scope, create_key
-from tests.support.dashboard import ADDRESS, Browser, addresses
+from tests.support.dashboard import ADDRESS, Browser, addresses, serving_dashboard
 
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 OPEN = {"/enter", "/leave", "/healthz", "/static", "/"}
@@ -52,6 +57,20 @@ def test_every_change_wants_the_form_of_its_session(environment):
         if method in UNSAFE:
             answer = browser.client.request(method, filled(path), headers={"Origin": ADDRESS}, data={"csrf": "x"})
             assert answer.status_code == 403, (path, method)
+
+
+def test_a_viewer_changes_nothing_of_runs_models_and_data(environment):
+    """On its pages and with a key: what a viewer may send is listed here."""
+    may = {"/leave", "/health/look", "/try", "/try/corrections", "/models/lineage"}
+    may |= {f"/data/{{reference}}/{looked}" for looked in ("alike", "look-alikes", "diff")}
+    viewer = Browser(environment, role=Role.VIEWER)
+    _, secret = create_key(environment.home.serve, "robot", [Scope.CALLER])
+    for path, method in addresses(viewer.app):
+        if method in UNSAFE and path not in may:
+            headers = {"Origin": ADDRESS, "X-CSRF-Token": viewer.csrf, "Accept": "text/html"}
+            assert viewer.client.request(method, filled(path), headers=headers).status_code == 403, (path, method)
+            with_key = {"Authorization": f"Bearer {secret}"}
+            assert viewer.client.request(method, filled(path), headers=with_key).status_code == 403, (path, method)
 
 
 def test_no_change_is_made_for_another_sites_page(environment):
@@ -123,6 +142,17 @@ def test_the_secret_is_for_its_owner_alone(environment, folder):
     assert folder.secret.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("damage", ['{"secret": ""}', '{"secret": null}', '{"secret": "guessed"}', "[]", "", "[" * 100_000])
+def test_a_secret_that_anybody_could_guess_is_made_anew(environment, folder, damage):
+    kept = Sessions(folder).key
+    folder.secret.write_text(damage)
+    made = Sessions(folder).key
+    assert len(made) >= 48
+    assert made != kept
+    assert folder.secret.stat().st_mode & 0o077 == 0
+    assert Sessions(folder).key == made
+
+
 def test_a_key_signs_a_program_in(environment):
     _, secret = create_key(environment.home.serve, "robot", [Scope.CALLER])
     browser = Browser(environment, role=None)
@@ -149,6 +179,7 @@ def test_a_proxys_header_counts_from_the_proxy_alone(tmp_path):
     assert near.get("/health", headers={"X-Forwarded-User": "bo"}).status_code == 200
     assert near.get("/health", headers={"X-Forwarded-User": "eve"}).status_code == 401  # she has no role
     assert near.post("/leave", headers={**headers, "Origin": ADDRESS}).status_code == 403  # without the form's token
+    assert near.get("/health", headers=[("X-Forwarded-User", "ana"), ("X-Forwarded-User", "bo")]).status_code == 401
 
 
 def test_refused_and_asked_changes_are_in_the_audit_log(environment, caplog):
@@ -162,9 +193,78 @@ def test_refused_and_asked_changes_are_in_the_audit_log(environment, caplog):
     assert browser.csrf not in caplog.text
 
 
-def test_a_body_of_any_size_is_not_read(environment, monkeypatch):
-    monkeypatch.setattr("dashboard.security.guard.MAX_BODY", 1000)
-    assert Browser(environment).post("/leave", {"x": "a" * 2000}).status_code == 413
+def test_who_is_refused_before_any_page_is_in_the_audit_log_as_well(environment, caplog):
+    caplog.set_level(logging.INFO, "glocal.dashboard.audit")
+    browser = Browser(environment)
+    browser.client.get("/health", headers={"Authorization": "Bearer glocal_00000000_x"})
+    browser.client.get("/health", headers={"Host": "evil.example"})
+    browser.client.post("/leave", data={"csrf": browser.csrf}, headers={"Origin": "http://evil.example"})
+    lines = [record.getMessage() for record in caplog.records if record.name == "glocal.dashboard.audit"]
+    assert [line.rpartition(" by=")[0] for line in lines] == [
+        "refused 401 GET /health",
+        "refused 403 GET /health",
+        "refused 403 POST /leave",
+    ]
+    assert "glocal_00000000_x" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "most"),
+    [
+        (None, "application/json", guard.MAX_UNKNOWN),
+        (None, "multipart/form-data; boundary=x", guard.MAX_UNKNOWN),
+        (Role.VIEWER, "application/json", guard.MAX_BODY),
+        (Role.VIEWER, "application/x-www-form-urlencoded", guard.MAX_BODY),
+        (Role.VIEWER, "multipart/form-data; boundary=x", guard.MAX_FILES),
+    ],
+)
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(environment, role, kind, most):
+    """Nobody has signed in yet where FastAPI reads bodies: before it asks who may."""
+    browser = Browser(environment, role=role)
+    headers = {"Origin": ADDRESS, "Content-Type": kind, "Content-Length": str(most + 1)}
+    assert browser.client.post("/api/v1/orders", content=b"{}", headers=headers).status_code == 413
+
+
+def test_a_body_that_says_no_length_is_not_read_to_its_end(environment, monkeypatch):
+    monkeypatch.setattr(guard, "MAX_BODY", 1000)
+    browser = Browser(environment)
+    headers = {"Origin": ADDRESS, "Content-Type": "application/x-www-form-urlencoded", "X-CSRF-Token": browser.csrf}
+    answer = browser.client.post("/try", content=iter([b"a=" + b"b" * 2000]), headers=headers)
+    assert answer.status_code == 413
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(environment, monkeypatch):
+    monkeypatch.setattr(guard, "UNKNOWN_S", 0.3)
+    with serving_dashboard(environment) as address, socket.create_connection(address[7:].split(":")) as client:
+        host = address[7:]
+        head = f"POST /models/a/rollback HTTP/1.1\r\nHost: {host}\r\nOrigin: {address}\r\nContent-Length: 10\r\n"
+        client.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\na".encode())
+        client.settimeout(10)
+        assert client.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_one_person_has_not_so_many_requests_that_others_find_no_room(environment, monkeypatch):
+    monkeypatch.setattr(guard, "AT_ONCE", 2)
+    browser, entered, go = Browser(environment), threading.Barrier(3), threading.Event()
+
+    def slow(*_, **__):
+        entered.wait(10)
+        go.wait(10)
+        return Response("ok")
+
+    monkeypatch.setattr("dashboard.views.health.page", slow)
+    with browser.client, ThreadPoolExecutor(2) as pool:
+        under_way = [pool.submit(browser.get, "/health") for _ in range(2)]
+        entered.wait(10)
+        refused = browser.get("/enter")
+        assert refused.status_code == 429
+        assert refused.headers["Retry-After"]
+        other = TestClient(browser.app, base_url=ADDRESS)
+        other.cookies.set(browser.app.state.cookie, browser.app.state.sessions.begin("bo", Role.VIEWER))
+        assert other.get("/enter").status_code == 200
+        go.set()
+        assert [each.result().status_code for each in under_way] == [200, 200]
+    assert browser.get("/enter").status_code == 200
 
 
 def test_a_fault_of_ours_has_a_number_and_no_trace(environment, monkeypatch, caplog):

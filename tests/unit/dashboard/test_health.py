@@ -1,5 +1,6 @@
 """Health: what is down is said to be down, since when, and what to do; nothing that hangs keeps a page waiting."""
 
+import shutil
 import threading
 import time
 
@@ -19,12 +20,14 @@ from dashboard.monitoring.disk import count_parts, measure
 from dashboard.monitoring.monitor import Monitor
 from dashboard.security.people import Role
 from model.claim import claim
+from model.data.versions.repository import writing
 from model.environment import Environment
-from model.errors import GlocalError, StorageFailed, Unavailable
+from model.errors import GlocalError, InvalidInput, StorageFailed, Unavailable
 from model.files import read_json, write_json
 from model.home import Home
 from serving.gateway.readings import Reading, Served
 from tests.support.dashboard import Browser
+from tests.support.lineage import pin_drawn
 
 INF = float("inf")
 
@@ -71,7 +74,7 @@ def test_a_service_that_is_up_says_so_with_its_parts(browser):
     shown = browser.get("/health").text
     assert "All is well" in shown
     assert "1 of 1 worker ready" in shown
-    assert "Up at every look since" in shown
+    assert "Up at every check since" in shown
 
 
 def test_what_is_down_says_what_to_do_and_when_it_was_last_seen(browser):
@@ -239,7 +242,13 @@ def test_an_mlflow_server_that_does_not_answer_is_down(environment):
 
 def test_a_remote_that_is_gone_is_down(environment, tmp_path):
     assert look_at_remote(environment).state == "off"
-    environment.home.data.repo.mkdir(parents=True)
+    with pytest.raises(GlocalError), writing(environment.home.data, lambda: None):
+        raise InvalidInput("The images are damaged.")  # the first import makes the repository, and is refused
+    assert environment.home.data.repo.is_dir()
+    assert look_at_remote(environment).state == "off"
+    pin_drawn(environment.home, tmp_path)
+    assert look_at_remote(environment).state == "up"
+    shutil.rmtree(environment.home.data.remote)
     with pytest.raises(StorageFailed, match="is missing"):
         look_at_remote(environment)
     assert look_at_remote(environment.model_copy(update={"data_remote": str(tmp_path)})).state == "up"

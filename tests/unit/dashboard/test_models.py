@@ -61,14 +61,14 @@ def begun(monkeypatch):
 def test_the_first_page_names_what_serves_what_is_champion_and_what_waits(ana):
     shown = text(ana.get("/models"))
     assert "drawn version 3" in shown
-    assert "awaiting approval 2 more must" in shown
+    assert "awaiting approval 2 more operators must approve it" in shown
     assert "does not serve" in shown
     assert "The endpoint does not run: nobody is answered. glocal serve start" in shown
 
 
 def test_a_home_without_models_says_how_one_comes(tmp_path):
     shown = Browser(Environment(home=Home.at(tmp_path / "home")), Role.VIEWER)
-    assert "No model is registered yet" in shown.get("/models").text
+    assert "No model yet" in shown.get("/models").text
     assert "Nothing was promoted here yet" in shown.get("/history").text
     assert not (tmp_path / "home" / "mlflow.db").exists()
 
@@ -194,7 +194,7 @@ def test_who_started_the_run_may_not_approve_and_others_may(known, begun):
     refused = carl.post("/models/drawn/3/approve", {"why": "x", "confirm": "drawn 3", "before": "1", "key": "c" * 16})
     assert refused.status_code == 403
     assert begun == []
-    assert "Your word does not make it serve yet." in ana.get("/models/drawn/3/approve").text
+    assert "Your approval does not make it serve yet." in ana.get("/models/drawn/3/approve").text
     assert ana.fill("/models/drawn/3/approve", why="seen", confirm="drawn 3").status_code == 303
     assert len(begun) == 1
 

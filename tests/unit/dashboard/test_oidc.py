@@ -113,6 +113,25 @@ def test_the_provider_signs_a_person_in_with_the_role_that_is_listed(environment
     assert "operator" in shown.text
 
 
+def test_a_person_has_the_role_that_the_settings_say_now_and_none_once_they_say_none(environment, issuer):
+    browser, _ = sign_in(environment, issuer)
+    for listed, status, said in (
+        ({"dashboard_operators": (), "dashboard_viewers": ("ana@example.org",)}, 200, "viewer"),
+        ({"dashboard_operators": ()}, 401, "This page is for people"),
+    ):
+        restarted = Browser(environment.model_copy(update=listed), role=None)
+        restarted.client.cookies = browser.client.cookies
+        shown = restarted.get("/health")
+        assert (shown.status_code, said in shown.text) == (status, True)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\u202eana", "\ud800", "x" * 101])
+def test_a_name_that_records_cannot_hold_is_nobodys(environment, issuer, name):
+    issuer.claims = {"email": name, "email_verified": True}
+    everybody = environment.model_copy(update={"dashboard_viewers": ("*",)})
+    assert sign_in(everybody, issuer)[1].status_code == 401
+
+
 def test_whoever_is_not_listed_is_not_let_in(environment, issuer):
     issuer.claims = {"email": "eve@example.org", "email_verified": True}
     browser, back = sign_in(environment, issuer)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from components.runtime.events import FILE, emit
 from dashboard.security.people import Role
 from dashboard.views.runs import starting
+from dashboard.views.runs.drawing import timeline_of
 from dashboard.views.runs.settings_form import sections, tree_of
 from model.claim import claim
 from model.config import RunConfig, changed_settings, parse_config, setting_names
@@ -21,6 +22,7 @@ from model.home import Home
 from model.schemas.run_event import RunEvent
 from pipelines.queue.orders import orders
 from pipelines.run_folder import RunFolder
+from pipelines.run_steps import Attempt, RunStep
 from pipelines.runners.local import alive
 from serving.registry.runs import Runs
 from tests.support.dashboard import Browser, text
@@ -131,6 +133,23 @@ def test_a_run_whose_process_is_dead_is_shown_as_killed_and_recorded_as_that(bro
         assert "running" in browser.get(f"/runs/{run_id}").text
     assert "This run was killed" in browser.get(f"/runs/{run_id}").text
     assert runs.run(run_id).state == "killed"
+
+
+def test_a_run_that_was_refused_its_data_leads_to_what_its_import_found(browser, home):
+    runs, run_id, _ = make_run(home, "one")
+    runs.log(run_id, tags={"failed_step": "version", "error": "shop has 1 defect. Nothing was imported."})
+    runs.close(run_id, succeeded=False)
+    assert "/findings" not in browser.get(f"/runs/{run_id}").text
+    write_json(home.data.reports / "shop.json", {"defects": [{"kind": "damaged", "name": "a.jpg", "text": "It is damaged."}]})
+    assert "/data/shop/findings?of=last" in browser.get(f"/runs/{run_id}").text
+
+
+def test_a_step_has_a_bar_for_each_attempt_at_its_place_in_the_run():
+    train = RunStep("train", attempts=[Attempt(1010, 1020, "failed"), Attempt(1030, 1050, "succeeded")])
+    drawn = timeline_of([train, RunStep("gate")], 1000, 1100)
+    assert [(bar.x, bar.width, bar.state) for bar in drawn.bars["train"]] == [(10, 10, "failed"), (30, 20, "succeeded")]
+    assert "gate" not in drawn.bars
+    assert drawn.ticks == ((0, 0), (60, 60))
 
 
 def test_the_list_is_filtered_and_paged(browser, home, monkeypatch):

@@ -47,6 +47,12 @@ def test_right_to_left_text_is_kept_apart_and_other_text_needs_nothing():
     assert isolated("shelf 1") == "shelf 1"
 
 
+def test_what_is_kept_apart_stays_so_in_the_sentence_that_names_it():
+    sentence = " as ".join(map(isolated, ("\u05e9 1", "\u05dc")))
+    assert visible(sentence) == one_line(sentence) == sentence
+    assert visible("\u2068a\u202eb\u2069 c\u2069") == "\u2068a\\u202eb\u2069 c\\u2069"  # what breaks out is shown
+
+
 def test_one_thing_is_singular_and_several_or_none_are_plural():
     assert [counted(number, "sample") for number in (0, 1, 2)] == ["0 samples", "1 sample", "2 samples"]
     assert [counted(number, "class", "classes") for number in (1, 2)] == ["1 class", "2 classes"]

@@ -8,7 +8,7 @@ import yaml
 from model.config import RunConfig, parse_config
 from pipelines.compiled import compile_pipeline
 
-GPU = {"train", "index", "evaluate"}
+GPU = {"train", "embed", "index", "evaluate"}
 STEPS = GPU | {"version", "gate", "register", "deploy", "smoke-test", "record"}
 ALWAYS = {"version", "gate", "register", "deploy", "smoke-test", "record"}
 """What must look at the world anew in each run."""

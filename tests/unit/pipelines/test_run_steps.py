@@ -21,9 +21,27 @@ def states(steps):
 def test_the_tasks_of_the_training_stand_in_their_order_without_kfps_groups(tmp_path):
     tasks = tasks_of(compile_pipeline(tmp_path / "pipeline.yaml"))
     after = {task.name: task.after for task in tasks}
-    assert list(after) == ["version", "train", "index", "evaluate", "gate", "register", "deploy", "smoke-test", "record"]
+    assert [task.name for task in tasks if task.looped] == ["embed"]
+    assert (after["embed"], after["index"]) == (("train",), ("embed",))
+    assert [name for name in after if name != "embed"] == [
+        "version",
+        "train",
+        "index",
+        "evaluate",
+        "gate",
+        "register",
+        "deploy",
+        "smoke-test",
+        "record",
+    ]
     assert (after["version"], after["train"], after["gate"]) == ((), ("version",), ("evaluate",))
     assert (after["register"], after["record"]) == (("gate",), ("smoke-test",))
+
+
+@pytest.mark.slow
+def test_the_tasks_of_an_enrolment_have_the_names_of_its_steps(tmp_path):
+    tasks = tasks_of(compile_pipeline(tmp_path / "pipeline.yaml", "enrolment"))
+    assert [task.name for task in tasks] == ["version", "enrol", "gate", "register", "deploy", "smoke-test", "record"]
 
 
 @pytest.mark.parametrize("text", ["", "[", "root: 3", "root: {dag: {tasks: {a: {componentRef: {name: x}}}}}\ncomponents: {}"])
@@ -60,3 +78,21 @@ def test_what_was_under_way_when_the_run_was_killed_was_killed_and_the_rest_is_l
 def test_a_step_of_no_known_task_is_added_and_the_run_itself_is_no_step():
     steps = steps_of_events(TASKS[:1], [event("run", "warning", text="renamed"), event("x", "cached")], "running")
     assert [step.name for step in steps] == ["a", "x"]
+
+
+LOOP = [Task("a", ()), Task("b", ("a",), looped=True), Task("c", ("b",))]
+
+
+def test_a_loop_over_nothing_is_no_step():
+    steps = steps_of_events(LOOP, [], "running")
+    assert [(step.name, step.after) for step in steps] == [("a", ()), ("c", ("a",))]
+
+
+def test_a_loop_has_a_step_for_each_item_that_has_begun():
+    begun = [event("a", "cached"), event("b-10", "started", 1), event("b-2", "started", 1), event("b-2", "finished", 2)]
+    steps = steps_of_events(LOOP, begun, "running")
+    assert [(step.name, step.after) for step in steps] == [
+        *[("a", ()), ("b-2", ("a",)), ("b-10", ("a",))],
+        ("c", ("b-2", "b-10")),
+    ]
+    assert states(steps) == ["cached", "succeeded", "running", "waiting"]

@@ -6,7 +6,7 @@ import pipelines.running
 from model.config import RunConfig
 from model.errors import InvalidInput
 from model.schemas.decision import Decision
-from pipelines.runners.local import LocalRun
+from pipelines.runners.port import PipelineRun
 from pipelines.running import locate, pipeline_arguments
 from tests.support.reports import MOMENT, make_report, make_reranking
 
@@ -61,7 +61,7 @@ def test_the_result_has_what_re_ranking_gains(tmp_path, reranking):
 )
 def test_a_run_that_was_killed_says_by_which_signal_and_at_which_step(tmp_path, number, headline, hint):
     (tmp_path / "train.log").touch()
-    error = pipelines.running._error(LocalRun(tmp_path / "run.log", under_way="train", killed_by=number), tmp_path)
+    error = pipelines.running._error(PipelineRun(tmp_path / "run.log", under_way="train", killed_by=number), tmp_path)
     assert (error.step, error.headline, error.log) == ("train", headline, str(tmp_path / "train.log"))
     assert error.hint.startswith(hint)
-    assert pipelines.running._error(LocalRun(tmp_path / "run.log", killed_by=number), tmp_path).step == "pipeline"
+    assert pipelines.running._error(PipelineRun(tmp_path / "run.log", killed_by=number), tmp_path).step == "pipeline"

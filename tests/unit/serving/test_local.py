@@ -65,3 +65,18 @@ def test_without_a_started_gateway_the_start_is_named(folder):
     with pytest.raises(Unavailable, match="does not run") as caught:
         local_client(folder)
     assert "glocal serve start" in caught.value.hint
+
+
+def test_an_endpoint_that_runs_elsewhere_is_asked_there_with_the_key_of_the_settings(tmp_path, monkeypatch):
+    folder = Home(tmp_path).serve
+    monkeypatch.setenv("GLOCAL_ENDPOINT", "http://endpoint.example:8080")
+    with pytest.raises(Unavailable):
+        local_client(folder)  # the setting counts with its backend alone
+    monkeypatch.setenv("GLOCAL_BACKEND", "kubernetes")
+    monkeypatch.setenv("GLOCAL_KEY", "glocal_1_2")
+    client = local_client(folder)
+    assert client.address == "http://endpoint.example:8080"
+    assert client._settings["headers"] == {"Authorization": "Bearer glocal_1_2"}
+    monkeypatch.delenv("GLOCAL_ENDPOINT")
+    assert local_client(folder).address == "http://glocal-serve:8080"
+    assert local_client(folder, address="http://10.0.0.7:8080").address == "http://10.0.0.7:8080"

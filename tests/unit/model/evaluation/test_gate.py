@@ -246,7 +246,7 @@ def test_memory_above_its_budget_or_not_measured_is_refused():
     decision = verdict(figures(VALUES), rules=rules, memory_mb=900.1)
     assert failed(decision) == ["max_memory_mb"]
     assert decision.refused == (
-        "A process that answers queries takes 900.1 MB of memory; at most 900.0 MB of memory is allowed: NOT held.",
+        "A process that answers queries takes 900.1 MiB of memory; at most 900.0 MiB of memory is allowed: NOT held.",
     )
     assert failed(verdict(figures(VALUES), memory_mb=math.nan)) == ["max_memory_mb"]
 

@@ -120,3 +120,11 @@ def test_a_damaged_file_is_refused_in_one_line(file, damage):
     with pytest.raises(InvalidInput, match=r"^local_features\.safetensors does not hold") as caught:
         load(file)
     assert "\n" not in caught.value.headline
+
+
+def test_the_same_features_give_the_same_bytes_each_time(tmp_path):
+    written = set()
+    for number in range(10):  # the library orders two entries of the metadata anew each time
+        save_reranker(tmp_path / str(number), pack(IMAGES, SIZE), np.eye(8, dtype=np.float32), 0.9, SPACE)
+        written.add((tmp_path / str(number)).read_bytes())
+    assert len(written) == 1

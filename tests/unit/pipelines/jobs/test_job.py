@@ -1,14 +1,19 @@
 """Jobs on disk: one for each form, as many at once as its group lets, and its end is the truth."""
 
+import signal
+import subprocess
+import sys
+
 import psutil
 import pytest
 
 from model.claim import claim
-from model.errors import Conflict, InvalidInput, NotFound, Unavailable
+from model.errors import Conflict, InvalidInput, NotFound, StorageFailed, Unavailable
 from model.files import read_json, write_json
 from model.home import Home
 from model.locks import hold
 from model.schemas.sent_file import SentFile
+from pipelines.jobs import __main__ as process
 from pipelines.jobs import job as jobs
 from pipelines.jobs.data import compare_data, import_data
 from pipelines.jobs.enrolment import enrol, revise
@@ -85,9 +90,43 @@ def test_a_job_whose_process_is_gone_was_killed_and_its_files_go(home, idle):
 
 
 def test_another_process_with_its_number_is_not_the_jobs(home, idle):
-    job = begin_job(home, revised(), by="ana", key=new_key())
+    job = begin_job(home, compared(), by="ana")
     write_json(job.folder / "process.json", {"pid": 1})
+    find_job(home, job.id).end()  # nothing: process 1 is not the job's
+    kill(idle[0])
     assert find_job(home, job.id).state == "killed"
+
+
+KILLED_BEFORE = """
+import os, signal, sys
+from model.home import Home
+from pipelines.jobs import job
+from pipelines.jobs.enrolment import revise
+
+def kill(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(job, sys.argv[2], kill)
+job.begin_job(Home.at(sys.argv[1]), revise.asked(data="drawn", corrections=["x"]), by="ana", key="0" * 16)
+"""
+
+
+def began_by_a_killed_dashboard(home, killed_before):
+    """The job that a dashboard began which was killed just before it called this function."""
+    words = [sys.executable, "-c", KILLED_BEFORE, str(home.root), killed_before]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    (job,) = latest_jobs(home, revise)
+    return job
+
+
+def test_a_job_whose_dashboard_was_killed_before_it_started_the_process_is_killed_at_once(home):
+    assert began_by_a_killed_dashboard(home, "start_detached").state == "killed"
+
+
+def test_a_job_whose_dashboard_was_killed_just_after_goes_on_and_says_so(home):
+    job = began_by_a_killed_dashboard(home, "write_json")
+    assert job.runs
+    assert await_job(home, job).ended.headline == "There is no correction 'x'."
 
 
 def test_a_form_that_is_sent_twice_is_one_job(home, idle):
@@ -109,6 +148,17 @@ def test_what_was_killed_is_begun_anew_by_the_same_form(home, idle):
     kill(idle[0])
     other = begin_job(home, revised(), by="bob", key=key)
     assert (other.runs, other.record.by, find_job(home, one.id).state) == (True, "bob", "killed")
+
+
+def test_a_form_is_one_job_also_after_the_clock_went_back_and_beside_a_damaged_one(home, idle):
+    key = new_key()
+    killed = begin_job(home, revised(), by="ana", key=key)
+    kill(idle[0])
+    killed.folder.rename(killed.folder.with_name("99990101T000000000" + killed.folder.name[18:]))
+    again = begin_job(home, revised(), by="ana", key=key)
+    assert begin_job(home, revised(), by="ana", key=key) == again
+    (again.folder / "job.json").write_text("{")
+    assert begin_job(home, revised(), by="ana", key=key).runs
 
 
 def test_without_a_key_the_same_arguments_are_one_job_where_the_result_is_always_the_same(home, idle):
@@ -169,6 +219,30 @@ def test_a_job_on_data_is_ended_by_a_person_and_a_change_of_what_serves_is_not(h
     assert find_job(home, job.id).state == "killed"
     with pytest.raises(Conflict, match="cannot be left half done"):
         begin_job(home, promoted(), by="ana", key=new_key()).end()
+
+
+def test_a_job_that_ends_while_the_disk_is_full_is_what_it_was_once_there_is_room(home, monkeypatch):
+    """What it changed stays changed: it neither failed nor was it killed."""
+    job, full = (
+        home.dashboard.jobs / "20260101T000000000-end-challenge-0123456789abcdef",
+        [OSError(28, "no room"), StorageFailed("x")],
+    )
+    job.mkdir(parents=True)
+    record = {"kind": "end-challenge", "arguments": {"model": "drawn"}, "doing": "x", "by": "ana"}
+    write_json(job / "job.json", {"format": 1, **record, "at": "2026-01-01T00:00:00Z"})
+
+    def write(path, value):
+        if full:
+            raise full.pop()
+        write_json(path, value)
+
+    monkeypatch.setattr(process, "write_json", write)
+    monkeypatch.setattr(process, "_AGAIN_S", 0.0)
+    monkeypatch.setattr("sys.argv", ["x", str(job)])
+    monkeypatch.setenv("GLOCAL_HOME", str(home.root))
+    process.main()
+    ended = find_job(home, job.name)
+    assert (ended.state, ended.result, full) == ("succeeded", {}, [])
 
 
 def test_a_process_that_cannot_be_started_leaves_no_job(home, monkeypatch):

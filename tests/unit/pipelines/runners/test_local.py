@@ -9,13 +9,15 @@ from model.home import Home
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import StepResult
 from pipelines.run_folder import RunFolder
-from pipelines.runners.local import LocalRun, alive, is_alive, run_local
+from pipelines.runners.local import alive, is_alive, run_local
+from pipelines.runners.port import PipelineRun
 from serving.processes import wait_until
+from tests.support.work import make_work
 
 
 @pytest.fixture
 def run(tmp_path):
-    return LocalRun(tmp_path / "run.log")
+    return PipelineRun(tmp_path / "run.log")
 
 
 def test_finished_and_cached_steps_are_noted_in_their_order(run):
@@ -58,7 +60,7 @@ def test_a_runner_that_was_killed_is_a_failure_with_the_signal(tmp_path, monkeyp
     runner.write_text(f"#!/bin/sh\n{script}\n")
     runner.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(runner))
-    done = run_local(tmp_path / "p.yaml", {}, home=Home(tmp_path), folder=tmp_path, listener=lambda _: None, environment={})
+    done = run_local(make_work(tmp_path / "p.yaml", {}, tmp_path, Home(tmp_path)), lambda _: None)
     assert (done.succeeded, done.failure, done.killed_by) == (False, None, 9)
 
 
@@ -75,5 +77,5 @@ def test_a_run_that_somebody_cancels_ends_with_its_processes(tmp_path, monkeypat
     with ThreadPoolExecutor() as pool:
         pool.submit(cancel)
         with pytest.raises(Terminated, match="ana cancelled this run"):
-            run_local(tmp_path / "p.yaml", {}, home=Home(tmp_path), folder=tmp_path, listener=lambda _: None, environment={})
+            run_local(make_work(tmp_path / "p.yaml", {}, tmp_path, Home(tmp_path)), lambda _: None)
     assert not psutil.pid_exists(int(begun.read_text()))

@@ -143,3 +143,19 @@ def test_a_request_that_comes_as_the_last_one_ends_is_not_overlooked():
         return await asyncio.wait_for(asyncio.create_task(asked()), seconds)
 
     assert len(asyncio.run(within(5))) == 50
+
+
+def test_the_time_that_requests_waited_for_a_worker_is_measured():
+    async def asked():
+        backend = Slow()
+        batches = Batches(backend)
+        tasks = [await begun(batches.ask(ONE, [query(number)])) for number in range(2)]
+        await asyncio.sleep(0.05)
+        backend.let.set()
+        await asyncio.gather(*tasks)
+        (metric,) = batches.waited.collect()
+        return {each.name: each.value for each in metric.samples if not each.labels}
+
+    measured = asyncio.run(asked())
+    assert measured["glocal_queue_seconds_count"] == 2
+    assert 0.05 <= measured["glocal_queue_seconds_sum"] < 1  # the first did not wait
