@@ -5,6 +5,8 @@ from pathlib import Path
 
 ALIVE = "alive"
 """Name of the file in a run's folder whose lock the run holds while it is under way."""
+CANCELLED = "cancelled.json"
+"""Name of the file in the folder of a run or an order by which somebody asks for its end."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from model.claim import claim
-from model.config import RunConfig
+from model.config import RunConfig, load_config
 from model.environment import Environment
 from model.nested import flattened
 from model.schemas.gallery import GalleryBase
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
+from model.scratch import scratch_folder
 from model.text import excerpt
+from pipelines.enrolled_images import Images, check_enrolled, enrolled_name, write_enrolled
 from pipelines.provenance import gallery_run_name
 from pipelines.runners.port import Listener
 from pipelines.running import Job, locate, run_pipeline
@@ -64,6 +66,35 @@ def run_enrolment(
     arguments = {"source": locate(source), "name": name, "replace": replace, "data": gallery_data(config).model_dump(mode="json")}
     command = "glocal gallery build" if replace else "glocal gallery add"
     return _run("enrolment", command, arguments, base, config, environment=environment, listener=listener, why=why)
+
+
+def enrol_images(images: Images, label: str, model: str, *, environment: Environment, listener: Listener, why: str) -> RunResult:
+    """Add images that were sent to the gallery of a model, under one label; they are kept as a data set of the label's own.
+
+    Args:
+        images: Names, for people, and encoded images.
+        label: Label of all of them.
+        model: Name of the registered model.
+        environment: The home, the registry and the user.
+        listener: Called with every event.
+        why: The reason, recorded with the promotion.
+
+    Raises:
+        InvalidInput: As `check_enrolled`. Nothing was started.
+    """
+    label = check_enrolled(images, label)
+    with scratch_folder("enrolled") as folder:
+        write_enrolled(images, label, folder)
+        return run_enrolment(
+            str(folder),
+            choose_base(environment.mlflow_uri, model),
+            load_config(None, ()),
+            replace=False,
+            name=enrolled_name(label),
+            environment=environment,
+            listener=listener,
+            why=why,
+        )
 
 
 def run_removal(

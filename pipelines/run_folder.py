@@ -7,14 +7,17 @@ a listing of it names.
 import os
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 from components.runtime.events import FILE, read_events
-from model.errors import NotFound
-from model.files import read_mapping
-from model.home import ALIVE, Home
+from model.errors import GlocalError, NotFound
+from model.files import read_mapping, write_json
+from model.home import ALIVE, CANCELLED, Home
 from model.schemas.decision import DECISION, Decision
+from model.schemas.document import read_schema
+from model.schemas.order import Cancelled
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord, RunState
 from pipelines.killed_runs import BEGUN, RESULT
@@ -71,6 +74,19 @@ class RunFolder:
     def is_alive(self) -> bool:
         """Whether the process of the run lives."""
         return is_alive(self.root)
+
+    @property
+    def cancelled(self) -> Cancelled | None:
+        """Who asked for its end; None if nobody did, or by the queue's order."""
+        try:
+            return read_schema(Cancelled, self.root / CANCELLED, "Remove it.")
+        except GlocalError:
+            return None
+
+    def cancel(self, by: str) -> None:
+        """Ask for its end; its process looks for that, and ends it as Ctrl-C does. The first who asks is recorded."""
+        if self.cancelled is None:
+            write_json(self.root / CANCELLED, Cancelled(at=datetime.now(UTC), by=by).model_dump(mode="json"))
 
     @property
     def result(self) -> dict[str, Any]:

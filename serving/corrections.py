@@ -3,6 +3,9 @@
 GLOCAL_HOME/dashboard/corrections/ID/
     correction.json     who corrected which answer, when, and the right label
     image.*             the image as it was sent
+
+A correction is what a data set can hold: an image, or a box in one, and its label. That two images are the same is said by
+giving both one label; that a box shows nothing cannot be said.
 """
 
 import hashlib
@@ -11,6 +14,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +22,8 @@ from model.claim import claim
 from model.data.headers import read_header
 from model.data.importing.import_report import ImportReport
 from model.data.importing.names import LONGEST_NAME
+from model.data.manifest import Box
+from model.data.thumbnails import Thumbnail, thumbnail
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound
 from model.files import atomic_folder, remove_whole
 from model.home import Home
@@ -33,6 +39,8 @@ MAX_CORRECTIONS = 1000
 MAX_BYTES = 2 * 2**30
 """Bytes that their images may take."""
 _RECORD = "correction.json"
+_SMALL = 64
+"""Pixels of the image by whose decoding its size is found."""
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _log = logging.getLogger(__name__)
 
@@ -53,43 +61,81 @@ def check_label(label: str) -> str:
     return label
 
 
-def keep_correction(home: Home, image: bytes, *, label: str, name: str, by: str, asked: Asked) -> Correction:
-    """Keep an image with its right label.
+@dataclass(frozen=True)
+class Corrected:
+    """An image whose answer was wrong, and what is right.
 
-    Args:
-        home: GLOCAL_HOME.
+    Attributes:
         image: The encoded image.
         label: The right label.
         name: Name of its file, for people.
-        by: Name of who corrects.
         asked: What was asked of this image, and what the answer said.
+        box: Where the labelled object is: xmin, ymin, xmax, ymax in pixels of the upright image; None: the whole image.
+    """
+
+    image: bytes
+    label: str
+    name: str
+    asked: Asked
+    box: Box | None = None
+
+
+def keep_corrections(home: Home, corrected: Sequence[Corrected], *, by: str) -> list[Correction]:
+    """Keep images with their right labels: all of them, or none if something is wrong with one.
+
+    Args:
+        home: GLOCAL_HOME.
+        corrected: The images, such as both of a verification.
+        by: Name of who corrects.
 
     Raises:
-        InvalidInput: The image is not the one that was asked about, is none, or the label cannot be used; or the endpoint's store
-            no longer has the version that answered.
+        InvalidInput: An image is not the one that was asked about, is none, its box is not in it, or the label cannot be used; or
+            the endpoint's store no longer has the version that answered.
         Conflict: There is no room for another correction.
     """
-    label = check_label(label)
-    form = read_header(image, IMAGE_LIMITS).format.lower()
-    if hashlib.sha256(image).hexdigest() != asked.sha256:
+    checked = [_checked(home, each) for each in corrected]
+    return [_keep(home, each, data, form, by) for each, (data, form) in zip(corrected, checked, strict=True)]
+
+
+def _checked(home: Home, corrected: Corrected) -> tuple[str, str]:
+    """Name of the data set, and the format of the image, of a correction that may be kept."""
+    check_label(corrected.label)
+    form = read_header(corrected.image, IMAGE_LIMITS).format.lower()
+    asked = corrected.asked
+    if hashlib.sha256(corrected.image).hexdigest() != asked.sha256:
         raise InvalidInput("This is not the image that was asked about.", "Choose that image, or ask about this one first.")
-    data = stored_manifest(archive_file(home.serve.store, asked.model, asked.model_version)).data
+    if corrected.box is not None:
+        _check_box(corrected.box, thumbnail(corrected.image, _SMALL, limits=IMAGE_LIMITS))
+    return stored_manifest(archive_file(home.serve.store, asked.model, asked.model_version)).data.path, form
+
+
+def _check_box(box: Box, shown: Thumbnail) -> None:
+    left, top, right, bottom = box
+    if not (0 <= left <= right - 1 and right <= shown.width and 0 <= top <= bottom - 1 and bottom <= shown.height):
+        raise InvalidInput(
+            f"This box is not in the image of {shown.width} x {shown.height} pixels.",
+            "A box is left, top, right and bottom, in pixels from the upper left corner.",
+        )
+
+
+def _keep(home: Home, corrected: Corrected, data: str, form: str, by: str) -> Correction:
     at = datetime.now(UTC)
     correction = Correction(
         id=f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         at=at,
         by=by,
-        label=label,
-        data=data.path,
-        name=visible(name)[:200],
+        label=check_label(corrected.label),
+        box=corrected.box,
+        data=data,
+        name=visible(corrected.name)[:200],
         file=f"image.{form}",
-        asked=asked,
+        asked=corrected.asked,
     )
     root = claim(home).dashboard.corrections
     with hold(root / ".lock"):
-        _make_room(home, len(image))
+        _make_room(home, len(corrected.image))
         with atomic_folder(root / correction.id) as folder:
-            (folder / correction.file).write_bytes(image)
+            (folder / correction.file).write_bytes(corrected.image)
             correction.save(folder / _RECORD)
     return correction
 
@@ -134,6 +180,22 @@ def drop_correction(home: Home, correction_id: str) -> None:
         remove_whole(home.dashboard.corrections / correction.id)
 
 
+def data_of(chosen: Sequence[Correction]) -> str:
+    """Name of the data set of some corrections that may be accepted.
+
+    Raises:
+        InvalidInput: There are none, they are of several data sets, or one is accepted already.
+    """
+    names = sorted({each.data for each in chosen})
+    if not names:
+        raise InvalidInput("No correction is chosen.", "Choose some of one data set.")
+    if len(names) > 1:
+        raise InvalidInput(f"These corrections are of {' and '.join(names)}.", "Accept those of one data set at a time.")
+    if any(each.accepted for each in chosen):
+        raise InvalidInput("One of these corrections is accepted already.", "Choose the others.")
+    return names[0]
+
+
 def accept_corrections(
     home: Home, ids: Sequence[str], *, remote: str | None = None, progress: Progress | None = None
 ) -> ImportReport:
@@ -147,21 +209,15 @@ def accept_corrections(
 
     Raises:
         NotFound: There is no such correction, or the data set is gone.
-        InvalidInput: None is named, they are of several data sets, or change nothing.
+        InvalidInput: As `data_of`; or they change nothing.
         Conflict: Two of them disagree, or another version was imported meanwhile.
         Rejected: The result would have defects; nothing is imported.
     """
     from model.data.importing.revising import LabelledImage, revise_dataset
 
     chosen = [find_correction(home, each) for each in ids]
-    names = {each.data for each in chosen}
-    if len(names) != 1:
-        raise InvalidInput(
-            "Corrections of one data set are accepted at a time." if names else "No correction is chosen.",
-            "Choose some of one data set.",
-        )
-    images = [LabelledImage(correction_image(home, each), each.label) for each in chosen]
-    report = revise_dataset(names.pop(), images, home.data, home.datasets, remote=remote, progress=progress)
+    images = [LabelledImage(correction_image(home, each), each.label, each.box) for each in chosen]
+    report = revise_dataset(data_of(chosen), images, home.data, home.datasets, remote=remote, progress=progress)
     with hold(home.dashboard.corrections / ".lock"):
         for each in chosen:
             file = home.dashboard.corrections / each.id / _RECORD

@@ -58,7 +58,7 @@ def report_of(registry: Registry, runs: Runs, version: ModelVersion) -> Report:
     return _on_release(_kept(registry, runs, version, f"report/{REPORT}", Report), version)
 
 
-def kept_report(runs: Runs, run_id: str) -> Report:
+def kept_report(runs: Runs, run: RunRecord) -> Report:
     """The report that a run kept.
 
     Raises:
@@ -66,13 +66,13 @@ def kept_report(runs: Runs, run_id: str) -> Report:
         InvalidInput: It is damaged.
     """
     with scratch_folder("evidence") as scratch:
-        return Report.load(runs.kept_file(run_id, f"report/{REPORT}", scratch))
+        return Report.load(runs.kept_file(run.id, f"report/{REPORT}", scratch, artifacts=run.artifacts))
 
 
-def kept_queries(runs: Runs, run_id: str) -> PerQuery:
+def kept_queries(runs: Runs, run: RunRecord) -> PerQuery:
     """Figures and neighbours of every query of the report that a run kept; raises as `kept_report`."""
     with scratch_folder("queries") as scratch:
-        return PerQuery.load(runs.kept_file(run_id, f"report/{CANDIDATE}", scratch))
+        return PerQuery.load(runs.kept_file(run.id, f"report/{CANDIDATE}", scratch, artifacts=run.artifacts))
 
 
 def decision_of(registry: Registry, runs: Runs, version: ModelVersion) -> Decision:

@@ -4,13 +4,14 @@ Nothing is computed anew: what is compared is what the runs left on record. Regi
 `serving.version_diff`.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from model.data.manifest import read_manifest
 from model.data.versions.fetch import fetch
 from model.errors import Conflict, InvalidInput
+from model.evaluation.metrics import PerQuery
 from model.evaluation.won_lost import compare_queries, same_queries, save_page, won_and_lost
 from model.home import Home
 from model.schemas.data_pin import DataPin
@@ -43,37 +44,31 @@ def compare_runs(runs: Runs, run_ids: Sequence[str]) -> RunComparison:
     if not 2 <= len(wanted) <= MOST:
         raise InvalidInput(f"From 2 to {MOST} runs are compared, not {len(wanted)}.", "Choose them in the list of runs.")
     found = runs.several(wanted)
-    reports = [readable(partial(kept_report, runs, each), notes) for each in wanted]
+    reports = [readable(partial(kept_report, runs, each), notes) for each in found]
+    queries = cache(lambda number: kept_queries(runs, found[number]))  # those of the first run are compared with all others
     names = dict.fromkeys(name for run in found for name in run.params)
     return RunComparison(
         runs=tuple(found),
         settings={name: tuple(run.params.get(name, "") for run in found) for name in names},
         figures=_figures(found, reports),
         curves={name: tuple(tuple(runs.curve(each, name)) for each in wanted) for name in CURVES},
-        queries=(None, *(_queries(runs, wanted, number, reports, notes) for number in range(1, len(wanted)))),
+        queries=(None, *(_queries(queries, number, reports, notes) for number in range(1, len(found)))),
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def answered_by_runs(runs: Runs, before: str, after: str) -> Answered:
-    """What two runs found for the same queries, from the reports that they kept.
+def _answered(pins: Sequence[DataPin], before: PerQuery, after: PerQuery) -> Answered:
+    """What two runs found for the same queries.
 
     Raises:
-        NotFound: One of them kept no report.
-        InvalidInput: It is damaged.
         Conflict: The reports are not on the same queries.
     """
-    return _answered(runs, (before, after), [kept_report(runs, each).data for each in (before, after)])
-
-
-def _answered(runs: Runs, run_ids: Sequence[str], pins: Sequence[DataPin]) -> Answered:
-    answered = Answered(pins[1], *(kept_queries(runs, each) for each in run_ids))
-    if pins[0].md5 != pins[1].md5 or not same_queries(answered.before, answered.after):
+    if pins[0].md5 != pins[1].md5 or not same_queries(before, after):
         raise Conflict(
             f"The reports of these runs are not on the same queries: {pins[0].named} and {pins[1].named}.",
             "Queries won and lost are counted between runs that were evaluated on one version of the data.",
         )
-    return answered
+    return Answered(pins[1], before, after)
 
 
 def save_run_queries(home: Home, runs: Runs, before: str, after: str, file: Path) -> None:
@@ -87,12 +82,14 @@ def save_run_queries(home: Home, runs: Runs, before: str, after: str, file: Path
         file: The HTML file.
 
     Raises:
-        GlocalError: As `answered_by_runs`; or the data are gone.
+        NotFound: One of them kept no report, or the data are gone.
+        InvalidInput: The report is damaged.
+        Conflict: The reports are not on the same queries.
     """
-    answered = answered_by_runs(runs, before, after)
-    named = [run.name for run in runs.several([before, after])]
+    found = runs.several([before, after])
+    answered = _answered([kept_report(runs, each).data for each in found], *(kept_queries(runs, each) for each in found))
     manifest = read_manifest(fetch(answered.pin, home.data, home.datasets)).searched
-    save_page(file, compare_queries(manifest, answered.before, answered.after, (named[0], named[1])))
+    save_page(file, compare_queries(manifest, answered.before, answered.after, (found[0].name, found[1].name)))
 
 
 def _figures(runs: Sequence[RunRecord], reports: Sequence[Report | None]) -> dict[str, tuple[ComparedFigure | None, ...]]:
@@ -113,11 +110,11 @@ def _figure(name: str, run: RunRecord, report: Report | None) -> ComparedFigure 
 
 
 def _queries(
-    runs: Runs, run_ids: Sequence[str], number: int, reports: Sequence[Report | None], notes: list[str]
+    queries: Callable[[int], PerQuery], number: int, reports: Sequence[Report | None], notes: list[str]
 ) -> WonAndLost | None:
     """The queries that a run wins and loses against the first one; None if one of them kept no report, which is noted."""
     pins = [report.data for report in (reports[0], reports[number]) if report]
     if len(pins) < 2:
         return None
-    answered = readable(lambda: _answered(runs, (run_ids[0], run_ids[number]), pins), notes)
+    answered = readable(lambda: _answered(pins, queries(0), queries(number)), notes)
     return won_and_lost(answered.before, answered.after) if answered else None

@@ -57,9 +57,45 @@
   function ready(root) {
     if (navigator.clipboard) root.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
     root.querySelectorAll("form[data-correct] .again").forEach((field) => {
-      if (asked[field.closest("form").dataset.correct]) { field.hidden = true; field.querySelector("input").required = false; }
+      if (filesOf(field.closest("form")).every(Boolean)) { field.hidden = true; field.querySelector("input").required = false; }
     });
+    root.querySelectorAll("form[data-correct] [name=place]").forEach(draggable);
     if (typeof showTimes === "function") showTimes(root);
+  }
+
+  /** The files that an answer was asked about. */
+  const filesOf = (form) => form.dataset.correct.split(" ").filter(Boolean).map((number) => asked[number]);
+
+  /** Lets a person drag a box over the image of a detection, which fills in the field. */
+  function draggable(field) {
+    const scene = field.closest("section").querySelector("svg.scene"), form = field.form;
+    if (!scene) return;
+    const box = document.createElementNS(scene.namespaceURI, "rect");
+    let from = null;
+    const at = (event) => {
+      const view = scene.viewBox.baseVal, place = new DOMPoint(event.clientX, event.clientY).matrixTransform(scene.getScreenCTM().inverse());
+      return [Math.min(Math.max(place.x, 0), view.width), Math.min(Math.max(place.y, 0), view.height)];
+    };
+    const inForm = () => form.closest("details").open;
+    field.parentElement.querySelector("[data-drag]").hidden = false;
+    field.addEventListener("input", other);
+    function other() { const choice = form.querySelector("[data-other]"); if (choice) choice.checked = true; }
+    scene.addEventListener("pointerdown", (event) => {
+      if (!inForm()) return;
+      event.preventDefault();
+      scene.setPointerCapture(event.pointerId);
+      from = at(event);
+    });
+    scene.addEventListener("pointermove", (event) => {
+      if (!from) return;
+      const to = at(event), [left, top, right, bottom] = [0, 1].map((side) => Math.min(from[side], to[side])).concat([0, 1].map((side) => Math.max(from[side], to[side])));
+      for (const [name, value] of Object.entries({ class: "drawn", x: left, y: top, width: right - left, height: bottom - top })) box.setAttribute(name, value);
+      scene.append(box);
+      field.value = [left, top, right, bottom].map(Math.round).join(" ");
+      other();
+    });
+    scene.addEventListener("pointerup", () => { from = null; });
+    form.closest("details").addEventListener("toggle", () => { scene.classList.toggle("drawable", inForm()); });
   }
 
   function again(form) {
@@ -72,8 +108,11 @@
     if (form === ask) { event.preventDefault(); again(form); send(); }
     if (form.dataset.correct !== undefined) {
       event.preventDefault();
-      const body = new FormData(form), file = asked[form.dataset.correct];
-      if (file && !form.querySelector('input[name="example"]')) body.set("images", file, file.name);
+      const body = new FormData(form), files = filesOf(form);
+      if (files.length && files.every(Boolean)) {
+        body.delete("images");
+        files.forEach((file) => body.append("images", file, file.name));
+      }
       const reply = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" } }).catch(() => null);
       const page = reply && new DOMParser().parseFromString(await reply.text(), "text/html");
       const note = document.createElement("p");

@@ -10,7 +10,7 @@ from dashboard.security.people import Operator, Viewer
 from pipelines.jobs.data import DATA, compare_data, import_data
 from pipelines.jobs.enrolment import ENROLMENT, revise
 from pipelines.jobs.job import Job, find_job
-from pipelines.jobs.serving import SERVING, challenge, end_challenge
+from pipelines.jobs.serving import SERVING, challenge, stop_challenge
 
 router = APIRouter(include_in_schema=False)
 _PARTS = {SERVING.name: "models", ENROLMENT.name: "try", DATA.name: "data"}
@@ -37,29 +37,29 @@ def _links(job: Job) -> list[tuple[str, str]]:
     if job.kind.group == SERVING:
         return _of_serving(job)
     if job.state == "awaiting":
-        return [("Models", "/models"), ("Its run", f"/runs/{job.result['run']}")]
+        return [("Models", "/models"), ("Its run", f"/runs/{job.result['run_id']}")]
     if job.state != "succeeded":
         return []
     return _of_enrolment(job) if job.kind.group == ENROLMENT else [("Show it", _of_data(job))]
 
 
 def _of_serving(job: Job) -> list[tuple[str, str]]:
-    name, version = job.record.arguments["model"], job.record.arguments["version"]
+    name, version = job.record.arguments["model"], job.record.arguments.get("version")
     model = f"/models/{quote(name, safe='')}"
     last = (
         ("The trial", f"{model}/trial")
-        if job.kind in (challenge, end_challenge)
+        if job.kind in (challenge, stop_challenge)
         else ("History", f"/history?{urlencode({'model': name})}")
     )
-    return [(f"Version {version}", f"{model}/{version}"), (name, model), last]
+    return [*([(f"Version {version}", f"{model}/{version}")] if version else []), (name, model), last]
 
 
 def _of_enrolment(job: Job) -> list[tuple[str, str]]:
-    made = job.result
+    made, asked = job.result, job.record.arguments
     if job.kind == revise:
-        return [(f"Look at {made['data']}", f"/data/{made['data']}")]
-    found = f"/try?{urlencode({'model': made['model'], 'label': job.record.arguments['label']})}"
-    return [("Find it", found), *([("Its run", f"/runs/{made['run']}")] if made["run"] else [])]
+        return [(f"Look at {made['pin']['path']}", f"/data/{made['pin']['path']}")]
+    found = f"/try?{urlencode({'model': asked['model'], 'label': asked['label']})}"
+    return [("Find it", found), *([("Its run", f"/runs/{made['run_id']}")] if made["run_id"] else [])]
 
 
 def _of_data(job: Job) -> str:

@@ -40,6 +40,13 @@ class Order(Document):
     schedule: str = Field("", max_length=100, description="Id of the schedule that ordered it; empty if a person did")
 
 
+class Cancelled(Schema):
+    """Somebody asked for the end of an order or a run."""
+
+    at: AwareDatetime = Field(description="When")
+    by: str = Field(description="Name of who did")
+
+
 class OrderState(Schema):
     """An order and what became of it."""
 

@@ -1,6 +1,7 @@
 """An action: a function that a person can ask for, the role that it needs, and its address in the JSON API."""
 
 import inspect
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from urllib.parse import quote, urlsplit
 from pydantic import TypeAdapter
 
 from model.environment import Environment, current_user
-from model.errors import GlocalError, InvalidInput, Unavailable, error_of_code
+from model.errors import InvalidInput, Unavailable, error_of_code
+from model.progress import Progress, progress_text
+from model.schemas.run_event import RunEvent
 from serving.protocol import LOOPBACK, TYPE, bearer
 
 if TYPE_CHECKING:
@@ -23,9 +26,17 @@ RoleName = Literal["viewer", "operator", "admin"]
 API = "/api/v1"
 """Beginning of the addresses of all actions."""
 ANSWER_S = 900.0
-"""Seconds that an action may take: a promotion waits for another one to end."""
+"""Seconds to wait for an answer."""
+ASYNC = "respond-async"
+"""Preference (RFC 7240, header `Prefer`) of who does not wait for an action that is done by a job: the answer is the job."""
+_BEGUN = 202
+"""Status of the answer that is a job."""
 ACTIONS: list["Action"] = []
 """All actions, in the order of their files."""
+
+
+def _untold(event: RunEvent) -> None:
+    """Nobody is told of an event."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +46,21 @@ class Caller:
     Attributes:
         environment: The home, the registry and the settings of this machine.
         name: Name of the person, as records have it.
+        tell: Called with each event of an action that takes long.
     """
 
     environment: Environment
     name: str
+    tell: Callable[[RunEvent], None] = _untold
+
+    def progress_of(self, step: str) -> Progress:
+        """The function by which a step reports its progress."""
+
+        def progress(done: int, total: int, what: str) -> None:
+            text = progress_text(done, total, what)
+            self.tell(RunEvent(step=step, event="progress", text=text, done=done, total=total))
+
+        return progress
 
 
 @dataclass(frozen=True)
@@ -85,12 +107,20 @@ def action(method: Method, path: str, role: RoleName = "viewer") -> Callable[[F]
     return listed
 
 
-def ask(function: Callable[..., R], *, as_: str = "", **arguments: Any) -> R:
+def action_of(function: Callable[..., Any]) -> Action:
+    """The action of a function on the list."""
+    return next(each for each in ACTIONS if each.function is function)
+
+
+def ask(function: Callable[..., R], *, as_: str = "", tell: Callable[[RunEvent], None] = _untold, **arguments: Any) -> R:
     """Do an action where it is to be done: at the dashboard that GLOCAL_SERVER names, else on this machine.
+
+    A dashboard does what takes long by a job, which is followed to its end.
 
     Args:
         function: The action's function.
         as_: Name of who asks, on this machine; default: this user. A dashboard knows it by the key.
+        tell: Called with each event of an action that takes long.
         arguments: The action's own arguments.
 
     Raises:
@@ -99,10 +129,19 @@ def ask(function: Callable[..., R], *, as_: str = "", **arguments: Any) -> R:
     """
     environment = Environment()
     if not environment.server:
-        return function(Caller(environment, as_ or current_user()), **arguments)
-    known = next(each for each in ACTIONS if each.function is function)
-    answer: R = _asked(environment, known, arguments)
+        return function(Caller(environment, as_ or current_user(), tell), **arguments)
+    answer: R = _asked(environment, action_of(function), arguments, tell)
     return answer
+
+
+def check_reason(why: str) -> None:
+    """Refuse a change without a reason.
+
+    Raises:
+        InvalidInput: There is none.
+    """
+    if not why.strip():
+        raise InvalidInput("This needs a reason.", "Say why: --why 'better on birds'.")
 
 
 def refuse_elsewhere(environment: Environment, command: str) -> None:
@@ -117,7 +156,7 @@ def refuse_elsewhere(environment: Environment, command: str) -> None:
         )
 
 
-def _asked(environment: Environment, known: Action, arguments: dict[str, Any]) -> Any:
+def _asked(environment: Environment, known: Action, arguments: dict[str, Any], tell: Callable[[RunEvent], None]) -> Any:
     """The answer of a dashboard elsewhere."""
     import httpx  # which a command that asks nobody does not wait for
 
@@ -132,27 +171,44 @@ def _asked(environment: Environment, known: Action, arguments: dict[str, Any]) -
     sent: dict[str, Any] = {"params": rest} if known.method == "GET" else {"json": rest}
     try:
         with httpx.Client(
-            headers={**(bearer(environment.key) if environment.key else {}), "Accept": "application/json"},
+            base_url=address,
+            headers={**(bearer(environment.key) if environment.key else {}), "Accept": "application/json", "Prefer": ASYNC},
             timeout=httpx.Timeout(ANSWER_S, connect=10),
             trust_env=urlsplit(address).hostname not in {LOOPBACK, "localhost"},
         ) as client:
-            answer = client.request(known.method, f"{address}{API}{path}", **sent)
+            answer = _checked(client.request(known.method, f"{API}{path}", **sent))
+            content = answer.content if answer.status_code != _BEGUN else _followed(client, answer.headers["Location"], tell)
+        return TypeAdapter(known.result).validate_json(content)
     except httpx.HTTPError as error:
         raise Unavailable(f"No dashboard answers at {address}.", "On its machine: glocal dashboard start.") from error
-    if not answer.is_success:
-        raise _error(answer)
-    try:
-        return TypeAdapter(known.result).validate_json(answer.content)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise Unavailable(
             f"What answers at {address} is no dashboard of this version.", "Use one version on both sides."
         ) from error
 
 
-def _error(answer: "httpx.Response") -> GlocalError:
-    """The error that a dashboard named."""
+def _followed(client: "httpx.Client", place: str, tell: Callable[[RunEvent], None]) -> bytes:
+    """The result of a job that a dashboard has begun, once it has ended. Ctrl-C ends the waiting alone."""
+    import httpx
+
+    from pipelines.jobs.following import follow
+    from pipelines.jobs.status import JobStatus
+
+    try:
+        ended = follow(lambda: JobStatus.model_validate_json(_checked(client.get(place)).content), tell)
+    except httpx.HTTPError as error:
+        hint = f"It goes on; follow it: glocal jobs show {place.rpartition('/')[2]} --wait."
+        raise Unavailable("The dashboard that has begun it does not answer any more.", hint) from error
+    return json.dumps(ended.outcome()).encode()
+
+
+def _checked(answer: "httpx.Response") -> "httpx.Response":
+    """An answer that is no error; else the error that the dashboard named is raised."""
+    if answer.is_success:
+        return answer
     try:
         said = answer.json()
-        return error_of_code(str(said["type"]).removeprefix(TYPE), str(said["title"])[:500], str(said.get("detail", ""))[:500])
+        error = error_of_code(str(said["type"]).removeprefix(TYPE), str(said["title"])[:500], str(said.get("detail", ""))[:500])
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Unavailable(f"The dashboard answered with the status {answer.status_code}.", "Its log says why.")
+        error = Unavailable(f"The dashboard answered with the status {answer.status_code}.", "Its log says why.")
+    raise error

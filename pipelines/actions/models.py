@@ -2,7 +2,6 @@
 
 from pydantic import Field
 
-from model.errors import InvalidInput
 from model.schemas.approval import Approval
 from model.schemas.lineage import DataUses, Lineage
 from model.schemas.model_version import ModelVersion
@@ -10,7 +9,7 @@ from model.schemas.promotion import Deployment, Promotion
 from model.schemas.promotion_plan import PromotionPlan
 from model.schemas.schema import Schema
 from model.schemas.version_diff import VersionDiff
-from pipelines.actions.action import Caller, action, ask
+from pipelines.actions.action import Caller, action, ask, check_reason
 
 
 class Approved(Schema):
@@ -100,7 +99,7 @@ def promote_version(
     """
     from serving.promotion import promote
 
-    _check_reason(why)
+    check_reason(why)
     return promote(
         version,
         home=caller.environment.home,
@@ -113,6 +112,28 @@ def promote_version(
     )
 
 
+@action("POST", "/models/{model}/rollback", "operator")
+def roll_back_version(caller: Caller, model: str, version: str, why: str, instead_of: str | None = None) -> Deployment:
+    """Bring back the version that served before; `version` is that one as the caller knows it, `instead_of` as in a promotion."""
+    from serving.rollout.ahead import previous_ahead
+
+    check_reason(why)
+    with previous_ahead(caller.environment.home, model) as locked:
+        from serving.promotion import promote  # while the version is being loaded
+
+        return promote(
+            version,
+            home=caller.environment.home,
+            tracking_uri=caller.environment.mlflow_uri,
+            name=model,
+            by=caller.name,
+            why=why,
+            replace_other_data=True,  # it served before, whatever its data
+            instead_of=instead_of,
+            locked=locked,
+        )
+
+
 @action("POST", "/models/{model}/versions/{version}/approve", "operator")
 def approve_version(
     caller: Caller, model: str, version: str, why: str, replace_other_data: bool = False, instead_of: str | None = None
@@ -120,7 +141,7 @@ def approve_version(
     """Approve a version; it serves if that was the last word it needed."""
     from serving.promotion import approve
 
-    _check_reason(why)
+    check_reason(why)
     said, done = approve(
         version,
         home=caller.environment.home,
@@ -140,11 +161,6 @@ def refuse_version(caller: Caller, model: str, version: str, why: str) -> Approv
     from serving.approval import give_word
     from serving.deployment import ModelRecords
 
-    _check_reason(why)
+    check_reason(why)
     records = ModelRecords.open(caller.environment.home, caller.environment.mlflow_uri, model)
     return give_word(records.registry, records.ledger, version, "refused", by=caller.name, why=why)
-
-
-def _check_reason(why: str) -> None:
-    if not why.strip():
-        raise InvalidInput("This needs a reason.", "Say why: --why 'better on birds'.")

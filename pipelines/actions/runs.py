@@ -49,6 +49,15 @@ def show_run(caller: Caller, run_id: str) -> RunRecord:
     return records.run(run_id)
 
 
+@action("DELETE", "/runs/{run_id}", "operator")
+def cancel_run(caller: Caller, run_id: str) -> RunRecord:
+    """End a run that is under way, as Ctrl-C does, however it was started; its record stays."""
+    from pipelines.cancelling import cancel_run as cancel
+
+    cancel(caller.environment, show_run(caller, run_id), caller.name, wait_s=_ENDED_S)
+    return show_run(caller, run_id)
+
+
 @action("GET", "/orders")
 def list_orders(caller: Caller, limit: int = 50) -> list[OrderState]:
     """What runs, what is queued, and what ended last."""

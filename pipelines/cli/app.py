@@ -12,7 +12,24 @@ from typing import Annotated
 import typer
 
 from model.errors import InvalidInput
-from pipelines.cli import data, diff, gallery, gc, key, lineage, models, promote, query, reproduce, run, runs, schedule, serve
+from pipelines.cli import (
+    corrections,
+    data,
+    diff,
+    gallery,
+    gc,
+    jobs,
+    key,
+    lineage,
+    models,
+    promote,
+    query,
+    reproduce,
+    run,
+    runs,
+    schedule,
+    serve,
+)
 from pipelines.cli.failures import STOPPED, show_error
 from pipelines.cli.options import Json
 
@@ -32,6 +49,8 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("gc")(gc.gc)
 app.add_typer(data.commands, name="data")
 app.add_typer(gallery.commands, name="gallery")
+app.add_typer(corrections.commands, name="corrections")
+app.add_typer(jobs.commands, name="jobs")
 app.add_typer(runs.commands, name="runs")
 app.add_typer(schedule.commands, name="schedule")
 app.add_typer(serve.commands, name="serve")
@@ -67,9 +86,12 @@ def _show_version(asked: bool) -> None:
 
 _ELSEWHERE = {
     "approve",
+    "corrections",
     "data",
     "diff",
+    "gallery",
     "history",
+    "jobs",
     "lineage",
     "models",
     "promote",
@@ -78,6 +100,7 @@ _ELSEWHERE = {
     "run",
     "runs",
     "schedule",
+    "serve",
 }
 """Commands that a dashboard elsewhere may be asked for."""
 

@@ -9,7 +9,7 @@ import typer
 
 from model.environment import Environment
 from model.text import counted, visible
-from pipelines.actions.action import ask
+from pipelines.actions.action import ask, refuse_elsewhere
 from pipelines.cli.console import Console, say
 from pipelines.cli.options import OTHER_HOME, Json, Settings, check_page
 
@@ -36,23 +36,14 @@ def import_(
     """Check a folder of images and keep it as a new version of a data set."""
     from model.config import load_config
 
-    settings = load_config(None, set_ or ()).data
+    load_config(None, set_ or ())
     from model.data.importing.dataset_name import changed_name, is_there
-    from model.data.importing.pinning import pin_dataset
+    from pipelines.actions.data import import_data
 
-    environment, console = Environment(), Console()
-    if not name and is_there(source) and (text := changed_name(source)):
+    console = Console()
+    if not Environment().server and not name and is_there(source) and (text := changed_name(source)):
         console.warn([text])
-    report = pin_dataset(
-        source,
-        name or None,
-        environment.home.data,
-        settings,
-        csv=csv,
-        remote=environment.data_remote or None,
-        shared=environment.data_git,
-        progress=console.progress,
-    )
+    report = ask(import_data, tell=console, source=source, name=name, settings=set_ or [], csv=str(csv or ""))
     console.warn(report.messages)
     unchanged, where = " (unchanged)" if report.unchanged else "", f" Report: {report.report}" if report.report else ""
     samples = ", ".join(f"{count} {split}" for split, count in report.samples.items() if count)
@@ -93,17 +84,17 @@ def diff(
 ) -> None:
     """Compare two versions: images added, removed, relabelled; effect on the split; near copies that came across it."""
     check_page(save)
-    from model.data.versions.diff import diff_data
-    from model.data.versions.fetch import fetch
-    from model.data.versions.pin import resolve
+    from pipelines.actions.data import diff_data
 
-    home, console = Environment().home, Console()
-    one, other = (resolve(home.data, reference) for reference in (before, after))
-    found = diff_data(home, one, other, console.progress)
     if save is not None:
+        refuse_elsewhere(Environment(), "glocal data diff --save")
+    found = ask(diff_data, tell=Console(), before=before, after=after)
+    if save is not None:
+        from model.data.versions.fetch import fetch
         from model.evaluation.data_changes import save_data_changes
 
-        save_data_changes(save, found, *(fetch(pin, home.data, home.datasets) for pin in (one, other)))
+        home = Environment().home
+        save_data_changes(save, found, *(fetch(pin, home.data, home.datasets) for pin in (found.before, found.after)))
     if as_json:
         print(json.dumps({**found.model_dump(mode="json"), "page": str(save) if save else None}))
         return

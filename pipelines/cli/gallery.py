@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from model.environment import Environment
 from model.errors import InvalidInput
 from model.text import counted, visible
+from pipelines.actions.action import ask, refuse_elsewhere
 from pipelines.cli.console import Console, confirm, say, show_change, summarise
 from pipelines.cli.options import DryRun, Json, Settings, Yes
 from pipelines.signals import ended_by_signals
@@ -45,6 +47,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Replace the gallery of a model by the images of a source, under the same weights."""
+    refuse_elsewhere(Environment(), "glocal gallery build")
     _enrol(source, name, version, data_name, set_, why, replace=True, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
@@ -58,7 +61,14 @@ def add(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Add images to the gallery of a model: of new objects, or more of known ones. Copies are not added again."""
+    """Add images to the gallery of a model: of new objects, or more of known ones. Copies are not added again.
+
+    A dashboard elsewhere is sent the images of a folder of one folder a label, one label after the other.
+    """
+    if Environment().server:
+        if data_name or set_ or dry_run:
+            raise InvalidInput("--data-name, --set and --dry-run work on the machine of the home alone.", "Leave them out.")
+        _send(source, name, why, as_json)
     _enrol(source, name, "", data_name, set_, why, replace=False, yes=True, dry_run=dry_run, as_json=as_json)
 
 
@@ -74,6 +84,7 @@ def remove(
     as_json: Json = False,
 ) -> None:
     """Remove labels or single images from the gallery of a model."""
+    refuse_elsewhere(Environment(), "glocal gallery remove")
     labels, ids = label or [], identity or []
     if not labels and not ids:
         raise InvalidInput("Nothing is named that should be removed.", "Name labels or images: --label LABEL, --id ID.")
@@ -102,6 +113,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """The labels of a model's gallery with the number of their images, or the images of one label."""
+    refuse_elsewhere(Environment(), "glocal gallery list")
     from model.gallery_entries import counts_by_label, ids_of
     from serving.galleries import opened_release
 
@@ -132,12 +144,35 @@ def diff(
     """What the gallery of version B holds and that of version A does not, and the other way round."""
     from serving.galleries import compare_versions
 
+    refuse_elsewhere(Environment(), "glocal gallery diff")
     found = compare_versions(Environment().mlflow_uri, name, before, after)
     if as_json:
         print(found.model_dump_json())
         return
     for line in _lines(found):
         print(visible(line))
+
+
+def _send(source: str, name: str, why: str, as_json: bool) -> None:
+    """Let a dashboard elsewhere enrol the labels of a folder; the exit code is that of the first that failed."""
+    from model.schemas.sent_file import SentFile
+    from pipelines.actions.galleries import enrol_images
+    from pipelines.actions.models import model_of
+
+    labels = sorted(each for each in Path(source).glob("[!.]*") if each.is_dir())
+    if not labels:
+        raise InvalidInput(
+            f"{source} is no folder of one folder a label.", "Such as mugs/blue-mug/1.jpg: glocal gallery add mugs."
+        )
+    model, results = model_of(name), []
+    for folder in labels:
+        images = tuple(SentFile.of(file.name, file.read_bytes()) for file in sorted(folder.glob("[!.]*")) if file.is_file())
+        say(f"{visible(folder.name)}: {counted(len(images), 'image')}")
+        results.append(ask(enrol_images, tell=Console(), model=model, label=folder.name, images=images, why=why))
+        summarise(results[-1])
+    if as_json:
+        print(json.dumps([each.to_json() for each in results]))
+    sys.exit(next((each.exit_code for each in results if each.exit_code), 0))
 
 
 def _enrol(

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.environment import Environment, current_user
-from model.errors import InvalidInput
 from model.text import visible
-from pipelines.actions.action import ask
-from pipelines.cli.console import confirm, say
+from pipelines.actions.action import ask, check_reason
+from pipelines.cli.console import Console, confirm, say
 from pipelines.cli.options import DryRun, Json, ModelName, Yes
 
 if TYPE_CHECKING:
@@ -44,15 +43,14 @@ def rollback(why: Why, name: ModelName = "", dry_run: DryRun = False, yes: Yes =
     """Bring back the version that served before."""
     from serving.rollout.ahead import previous_ahead
 
-    _check_reason(why)
+    check_reason(why)
     environment = Environment()
     is_here = not environment.server
     with previous_ahead(environment.home, name) if yes and not dry_run and is_here else nullcontext() as locked:
         from pipelines.actions.models import model_of, plan_rollback  # while the version is being loaded
 
         plan = ask(plan_rollback, model=model_of(name))
-        # it served before, whatever its data
-        _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=True, as_json=as_json, locked=locked)
+        _change(plan, why, dry_run=dry_run, yes=yes, replace_other_data=None, as_json=as_json, locked=locked)
 
 
 def sign(
@@ -83,12 +81,13 @@ def approve(
     model = model_of(name)
     plan = ask(plan_promotion, model=model, version=version)
     by = _operator()
-    _check_reason(why)
+    check_reason(why)
     _show(plan)
     confirm(f"Approve version {version} of {model} as {by or 'the owner of the key'}?", yes=yes)
     done = ask(
         approve_version,
         as_=by,
+        tell=Console(),
         model=model,
         version=version,
         why=why,
@@ -110,7 +109,7 @@ def refuse(
     """Refuse a version as an operator: it does not serve, whoever approves it, until you approve it."""
     from pipelines.actions.models import model_of, refuse_version
 
-    _check_reason(why)
+    check_reason(why)
     model = model_of(name)
     _tell(ask(refuse_version, as_=_operator(), model=model, version=version, why=why), as_json=as_json)
 
@@ -148,33 +147,32 @@ def _may_replace(replace_other_data: bool, *, yes: bool) -> bool:
     return replace_other_data or not yes
 
 
-def _check_reason(why: str) -> None:
-    if not why.strip():
-        raise InvalidInput("This needs a reason.", "Say why: --why 'better on birds'.")
-
-
 def _change(
     plan: "PromotionPlan",
     why: str,
     *,
     dry_run: bool,
     yes: bool,
-    replace_other_data: bool,
+    replace_other_data: bool | None,
     as_json: bool,
     locked: "Endpoint | None" = None,
 ) -> None:
-    _check_reason(why)
+    """Show a plan, and let its version serve; `replace_other_data` is None for one that served before, whatever its data."""
+    check_reason(why)
     _show(plan)
     if dry_run:
         print(json.dumps({"plan": plan.model_dump(mode="json"), "changed": False}) if as_json else "nothing was changed")
         return
     confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", yes=yes)
     instead_of = plan.serving.version if plan.serving else ""
+    named = {"model": plan.model, "version": plan.wanted.version, "why": why, "instead_of": instead_of}
     if locked is None:
-        from pipelines.actions.models import promote_version
+        from pipelines.actions.models import promote_version, roll_back_version
 
-        named = {"model": plan.model, "version": plan.wanted.version, "why": why}
-        done = ask(promote_version, **named, replace_other_data=replace_other_data, instead_of=instead_of)
+        if replace_other_data is None:
+            done = ask(roll_back_version, tell=Console(), **named)
+        else:
+            done = ask(promote_version, tell=Console(), **named, replace_other_data=replace_other_data)
     else:
         from serving.promotion import promote as make_it_serve
 
@@ -186,7 +184,7 @@ def _change(
             name=plan.model,
             by=current_user(),
             why=why,
-            replace_other_data=replace_other_data,
+            replace_other_data=True,
             instead_of=instead_of,
             locked=locked,
         )

@@ -1,6 +1,7 @@
 """`glocal runs`: what is queued, what runs, and what ended."""
 
 import json
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,10 +58,17 @@ def list_(
 
 
 @commands.command()
-def cancel(identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the order.")], as_json: Json = False) -> None:
-    """Take an order out of the queue, or end its run as Ctrl-C does. Who did so is recorded."""
-    from pipelines.actions.runs import cancel_order
+def cancel(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the order, or of a run.")], as_json: Json = False
+) -> None:
+    """Take an order out of the queue, or end a run as Ctrl-C does, however it was started. Who did so is recorded."""
+    from pipelines.actions.runs import cancel_order, cancel_run
+    from serving.registry.runs import RUN_ID
 
+    if re.fullmatch(RUN_ID, identity):
+        run = ask(cancel_run, run_id=identity)
+        print(run.model_dump_json() if as_json else visible(run_line(run)))
+        return
     state = ask(cancel_order, order_id=identity)
     print(state.model_dump_json() if as_json else visible(order_line(state)))
 

@@ -1,18 +1,17 @@
 """`glocal serve`: the endpoint on this machine."""
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model.environment import Environment
-from model.errors import InvalidInput
-from pipelines.cli.console import say
+from pipelines.actions.action import ask, refuse_elsewhere
+from pipelines.cli.console import Console, say
 from pipelines.cli.options import OTHER_HOME, Json
 
 if TYPE_CHECKING:
-    from model.schemas.challenge import Mode, ServedChallenger
+    from model.schemas.challenge import Mode, ServedChallenger, TriedOperation
     from model.schemas.status import ServerStatus
 
 commands = typer.Typer(help="The endpoint on this machine.", no_args_is_help=True)
@@ -35,6 +34,7 @@ def start(as_json: Json = False) -> None:
     from serving.reconcile import start_server
 
     environment = Environment()
+    refuse_elsewhere(environment, "glocal serve start")
     started = start_server(environment.home, environment.mlflow_uri)
     close_runs_of(environment.home, environment.mlflow_uri, lambda text: say(f"Warning: {text}"))
     show_server(started, as_json, idle_is_fine=True)
@@ -46,10 +46,9 @@ def status(as_json: Json = False) -> None:
 
     Exit code 5: the endpoint runs and does not serve.
     """
-    from serving.reconcile import server_status
+    from pipelines.actions.endpoint import show_endpoint
 
-    environment = Environment()
-    show_server(server_status(environment.home, environment.mlflow_uri), as_json)
+    show_server(ask(show_endpoint), as_json)
 
 
 @commands.command()
@@ -57,6 +56,7 @@ def stop(as_json: Json = False) -> None:
     """Stop the gateway, the server behind it, and its workers."""
     from serving import server
 
+    refuse_elsewhere(Environment(), "glocal serve stop")
     home = Environment().home
     stopped = server.stop(home)
     print(json.dumps({"stopped": stopped}) if as_json else "stopped" if stopped else f"was not running in {home.root}")
@@ -95,30 +95,55 @@ def canary(
 @commands.command()
 def end(name: Name, as_json: Json = False) -> None:
     """End the shadow or canary of a model; the version that serves answers alone."""
-    from serving.challenging import stop_challenge
+    from pipelines.actions.endpoint import end_challenge
 
-    version = stop_challenge(Environment().home, name)
+    version = ask(end_challenge, tell=Console(), model=name).ended
     if as_json:
         print(json.dumps({"ended": version}))
     else:
         print(f"{name}: version {version} is no longer tried" if version else f"{name} has no shadow or canary")
 
 
+@commands.command()
+def trial(name: Name, as_json: Json = False) -> None:
+    """Show the shadow or canary of a model, and what the gateway has measured of it."""
+    from pipelines.actions.endpoint import show_challenge
+
+    found = ask(show_challenge, model=name)
+    if as_json:
+        print(found.model_dump_json())
+    elif found.challenger is None:
+        print(f"{name} has no shadow or canary")
+    else:
+        print(f"{name}: {_described(found.challenger)}")
+        for operation, tried in found.measured.items():
+            print(f"  {operation:<8} {_measured(tried)}")
+
+
+def _measured(tried: "TriedOperation") -> str:
+    """What was measured of one operation in one line for a person."""
+    said = [f"{tried.answered} answered", f"{tried.failed} failed", f"{tried.skipped} skipped"]
+    said += [f"agreement {tried.agreement:.3f} of {tried.compared}"] if tried.agreement is not None else []
+    if tried.seconds is not None:
+        beside = f", the version that serves {1000 * tried.champion_seconds:.0f} ms" if tried.champion_seconds else ""
+        said.append(f"{1000 * tried.seconds:.0f} ms{beside}")
+    return ", ".join(said)
+
+
 def _challenge(mode: "Mode", name: str, version: str, limits: tuple[float, float, float], workers: int, as_json: bool) -> None:
-    from model.schemas.challenge import Challenge
-    from serving.challenging import start_challenge
+    from pipelines.actions.endpoint import start_challenge
 
     share, errors, latency = limits
-    try:
-        terms = Challenge(mode=mode, share=share, max_error_rate=errors, max_latency_ratio=latency, started=datetime.now(UTC))
-    except ValueError as error:
-        raise InvalidInput(
-            "The share and the error rate are numbers from 0 to 1, the latency ratio is one above 0.",
-            f"glocal serve {mode} --help",
-        ) from error
-    environment = Environment()
-    begun = start_challenge(
-        version, terms, home=environment.home, tracking_uri=environment.mlflow_uri, name=name, workers=workers
+    begun = ask(
+        start_challenge,
+        tell=Console(),
+        model=name,
+        version=version,
+        mode=mode,
+        share=share,
+        max_error_rate=errors,
+        max_latency_ratio=latency,
+        workers=workers,
     )
     print(begun.model_dump_json() if as_json else f"{name}: {_described(begun)}")
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from model.claim import claim
 from model.data.importing.findings import Rejected
@@ -18,9 +19,11 @@ from model.errors import GlocalError
 from model.files import write_json
 from model.locks import hold
 from model.schemas.run_event import RunEvent
-from pipelines.jobs.job import ENDED, FILES, LOG, PROGRESS, RECORD, RESULT, WAIT, Ended, JobRecord, Step, Steps
-from pipelines.jobs.kind import Outcome, Work
+from pipelines.actions.action import Caller
+from pipelines.jobs.job import ENDED, FILES, LOG, PROGRESS, RECORD, RESULT, WAIT, JobRecord, Steps
+from pipelines.jobs.kind import Outcome
 from pipelines.jobs.kinds import KINDS
+from pipelines.jobs.status import Ended, Step
 from pipelines.signals import ended_by_signals
 
 _EVERY_S, _AGAIN_S = 0.3, 5.0
@@ -30,23 +33,23 @@ _LINES, _LONGEST, _LOG_BYTES = 200, 500, 4 * 2**20
 
 def main() -> None:
     """Do the job of a folder, and write how it ended. A signal ends it without an end, which is then said to be killed."""
-    folder, environment = Path(sys.argv[1]), Environment()
+    folder, environment, code = Path(sys.argv[1]), Environment(), ""
     prepare_process(environment.home)
     told = _Told(folder)
     try:
         with ended_by_signals():
-            outcome = _done(folder, environment, told)
+            result, outcome = _done(folder, environment, told)
     except Exception as error:
-        outcome = _failed(error, folder)
+        result, outcome = None, _failed(error, folder)
+        code = error.code if isinstance(error, GlocalError) else GlocalError("").code
     finally:
         shutil.rmtree(folder / FILES, ignore_errors=True)
     lines = tuple(each[:_LONGEST] for each in outcome.details[:_LINES])
-    ended = Ended(
-        at=datetime.now(UTC), state=outcome.state, headline=outcome.said[: 4 * _LONGEST], hint=outcome.hint, details=lines
-    )
+    headline = outcome.said[: 4 * _LONGEST]
+    ended = Ended(at=datetime.now(UTC), state=outcome.state, headline=headline, hint=outcome.hint, details=lines, error=code)
     _note(told.save)
-    if outcome.state != "failed":
-        _note(lambda: write_json(folder / RESULT, dict(outcome.result)))
+    if not code:
+        _note(lambda: write_json(folder / RESULT, result))
     _note(lambda: ended.save(folder / ENDED))
 
 
@@ -60,7 +63,7 @@ def _note(save: Callable[[], None]) -> None:
             time.sleep(_AGAIN_S)
 
 
-def _done(folder: Path, environment: Environment, told: "_Told") -> Outcome:
+def _done(folder: Path, environment: Environment, told: "_Told") -> tuple[Any, Outcome]:
     """Do the job when it is its turn."""
     claim(environment.home)
     record = JobRecord.load(folder / RECORD)
@@ -72,7 +75,7 @@ def _done(folder: Path, environment: Environment, told: "_Told") -> Outcome:
             waiting = RunEvent(step=WAIT, event="started")
             turn.enter_context(hold(folder.parent / f".{kind.group.name}", waiting=lambda: told(waiting)))
             told(waiting.model_copy(update={"event": "finished"}))
-        return kind.do(Work(environment, folder / FILES, record.by, record.why, told), record.arguments)
+        return kind.do(Caller(environment, record.by, told), record.arguments, folder / FILES)
 
 
 def _failed(error: Exception, folder: Path) -> Outcome:

@@ -1,7 +1,11 @@
 """Jobs on what people have sent: images of an object into a gallery, corrections into a data set."""
 
+from model.data.importing.import_report import ImportReport
+from model.schemas.run_result import RunResult
 from model.text import counted
-from pipelines.jobs.kind import Group, Outcome, Work, kind
+from pipelines.actions.corrections import accept_corrections, check_accepted
+from pipelines.actions.galleries import check_enrolment, enrol_images
+from pipelines.jobs.kind import Group, Outcome, kind
 
 ENROLMENT = Group(
     "enrolment",
@@ -14,62 +18,29 @@ ENROLMENT = Group(
 )
 
 
-@kind("enrol", ENROLMENT, "enrolling {label} into {model}")
-def enrol(work: Work, *, model: str, label: str, data: str) -> Outcome:
-    """Add the images that the job was given to the gallery of a served model, as `glocal gallery add` does.
-
-    Args:
-        work: Who asks, and why, and the images with their manifest.
-        model: Name of the model.
-        label: Label of the images.
-        data: Name of the data set that they become.
-    """
-    from model.config import load_config
-    from pipelines.galleries import run_enrolment
-    from serving.galleries import choose_base
-
-    result = run_enrolment(
-        str(work.files),
-        choose_base(work.environment.mlflow_uri, model),
-        load_config(None, ()),
-        replace=False,
-        name=data,
-        environment=work.environment,
-        listener=work.tell,
-        why=work.why,
-    )
-    made = {"model": result.model or model, "run": result.run_id}
+@kind("enrol", ENROLMENT, "enrolling {label} into {model}", enrol_images, check=check_enrolment)
+def enrol(result: RunResult) -> Outcome:
+    """The run that adds images to a gallery has ended."""
     if result.error:
-        return Outcome(result.error.headline, "failed", result.error.hint, result.error.defects, made)
+        return Outcome(result.error.headline, "failed", result.error.hint, result.error.defects)
     if result.status == "killed":
-        return Outcome("Its run was killed.", "failed", "Ask for it again: what it had finished is not done twice.", result=made)
+        return Outcome("Its run was killed.", "failed", "Ask for it again: what it had finished is not done twice.")
     if result.status == "rejected":
-        return Outcome("The gate refused it; nothing was changed.", "rejected", details=tuple(result.refused or ()), result=made)
+        return Outcome("The gate refused it; nothing was changed.", "rejected", details=tuple(result.refused or ()))
     if result.status == "awaiting":
-        return Outcome("It passed the gate, and serves once operators have approved it.", "awaiting", result=made)
+        return Outcome("It passed the gate, and serves once operators have approved it.", "awaiting")
     if not result.model_version:
-        return Outcome("The gallery had all of these images already; nothing was changed.", result=made)
-    change = result.gallery
-    said = f"{made['model']} version {result.model_version} serves"
-    if change is not None:
-        said += f": {counted(sum(change.added.values()), 'new entry', 'new entries')} of {label}"
+        return Outcome("The gallery had all of these images already; nothing was changed.")
+    said = f"{result.model} version {result.model_version} serves"
+    if (change := result.gallery) is not None:
+        said += f": {counted(sum(change.added.values()), 'new entry', 'new entries')} of {', '.join(change.added)}"
         said += f", and {counted(len(change.copies), 'copy', 'copies')} that the gallery had already" if change.copies else ""
-    return Outcome(f"{said}.", result={**made, "version": result.model_version})
+    return Outcome(f"{said}.")
 
 
-@kind("revise", ENROLMENT, "accepting corrections into {data}")
-def revise(work: Work, *, data: str, corrections: list[str]) -> Outcome:
-    """Import the newest version of a data set with corrected images as its next version.
-
-    Args:
-        work: Who asks.
-        data: Name of the data set.
-        corrections: Ids of its corrections.
-    """
-    from serving.corrections import accept_corrections
-
-    home, remote = work.environment.home, work.environment.data_remote or None
-    report = accept_corrections(home, corrections, remote=remote, progress=work.progress_of("revision"))
+@kind("revise", ENROLMENT, "accepting corrections into {data}", accept_corrections, check=check_accepted)
+def revise(report: ImportReport) -> Outcome:
+    """Corrected images were imported as a version of their data set."""
     pin = report.pin
     said = f"{pin.path} has a new version, {pin.rev[:12]}, of {counted(pin.images, 'image')}."
-    return Outcome(said, details=tuple(report.messages), result={"data": pin.path, "rev": pin.rev})
+    return Outcome(said, details=tuple(report.messages))

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,9 @@ from model.files import read_json, read_mapping, sha256_json, write_json
 from model.home import ALIVE, Home
 from model.locks import hold, is_held, lend
 from model.schemas.document import Document
-from model.schemas.schema import Schema
-from pipelines.jobs.kind import Asked, EndState, Group, Kind
+from pipelines.jobs.kind import Asked, Group, Kind
 from pipelines.jobs.kinds import KINDS
+from pipelines.jobs.status import REMEDY, Ended, JobState, JobStatus, Step
 from serving.processes import command_line, end_processes, start_detached
 
 KEPT = 100
@@ -35,18 +35,16 @@ WAIT = "wait"
 _PROCESS, _LOCK = "process.json", ".lock"
 _ID = re.compile(r"\d{8}T\d{9}-([a-z-]{1,30})-([0-9a-f]{16})")
 _KEY = re.compile(r"[0-9a-f]{16}")
-_REMEDY = "Ask for it again."
 _LOCK_S, _END_S = 10.0, 20.0
 """Seconds to wait for another one to be begun, and for one to end."""
 _AGAIN = ("failed", "killed")
 """States after which the same job may be begun anew."""
-JobState = Literal["running", EndState, "killed"]
 
 
 class JobRecord(Document):
     """What is to be done."""
 
-    REMEDY: ClassVar[str] = _REMEDY
+    REMEDY: ClassVar[str] = REMEDY
     format: Literal[1] = 1
     kind: str = Field(description="Name of its kind")
     arguments: dict[str, Any] = Field(description="Arguments of that kind")
@@ -57,36 +55,13 @@ class JobRecord(Document):
     files: str = Field("", description="SHA-256 of the files that it was given; empty if there are none")
 
 
-class Step(Schema):
-    """How far a step has come."""
-
-    name: str = Field(description="Name of the step")
-    state: Literal["running", "succeeded", "failed", "cached", "waiting"] = Field(description="State of the step")
-    text: str = Field("", description="Its last progress, or what went wrong")
-    done: int = Field(0, description="Units of work that are done")
-    total: int = Field(0, description="Units in all; 0 if that is not known")
-    seconds: float | None = Field(None, description="Its duration, once it has ended")
-
-
 class Steps(Document):
     """How far a job has come."""
 
-    REMEDY: ClassVar[str] = _REMEDY
+    REMEDY: ClassVar[str] = REMEDY
     format: Literal[1] = 1
     steps: tuple[Step, ...] = Field((), description="Its steps, in the order in which they began")
     warnings: tuple[str, ...] = Field((), description="What it warned of")
-
-
-class Ended(Document):
-    """How a job ended."""
-
-    REMEDY: ClassVar[str] = _REMEDY
-    format: Literal[1] = 1
-    at: AwareDatetime = Field(description="When")
-    state: EndState = Field(description="How")
-    headline: str = Field(description="What is so now, or what went wrong")
-    hint: str = Field("", description="What to do about it")
-    details: tuple[str, ...] = Field((), description="More on it, a line each")
 
 
 @dataclass(frozen=True)
@@ -115,7 +90,7 @@ class Job:
         return self.folder.name
 
     @property
-    def kind(self) -> Kind[Any]:
+    def kind(self) -> Kind[Any, Any]:
         """Its kind."""
         return KINDS[self.record.kind]
 
@@ -131,7 +106,7 @@ class Job:
 
     @property
     def result(self) -> dict[str, Any]:
-        """What it found or made.
+        """What the action answered.
 
         Raises:
             NotFound: It has not ended well.
@@ -142,7 +117,34 @@ class Job:
         except FileNotFoundError as error:
             raise NotFound("This job has no result.", "Look at its state, or ask for it again.") from error
         except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise InvalidInput("The result of this job is damaged.", _REMEDY) from error
+            raise InvalidInput("The result of this job is damaged.", REMEDY) from error
+
+    @property
+    def status(self) -> JobStatus:
+        """What is told of it, without its result."""
+        group = self.kind.group
+        notes = {"running": group.meanwhile, "failed": group.failed, "killed": group.killed}
+        return JobStatus(
+            id=self.id,
+            kind=self.kind.name,
+            doing=self.doing,
+            by=self.record.by,
+            why=self.record.why,
+            at=self.record.at,
+            state=self.state,
+            note=notes.get(self.state, ""),
+            steps=self.steps,
+            warnings=self.warnings,
+            ended=self.ended,
+        )
+
+    @property
+    def whole_status(self) -> JobStatus:
+        """What is told of it, with its result if it was done to its end."""
+        try:
+            return self.status.model_copy(update={"result": self.result})
+        except NotFound:
+            return self.status
 
     def end(self) -> None:
         """End its process, if it lives, as Ctrl-C would.
@@ -161,9 +163,7 @@ def new_key() -> str:
     return secrets.token_hex(8)
 
 
-def begin_job(
-    home: Home, asked: Asked, *, by: str, why: str = "", key: str | None = None, files: Mapping[str, bytes] | None = None
-) -> Job:
+def begin_job(home: Home, asked: Asked, *, by: str, key: str | None = None) -> Job:
     """Begin a job in a process of its own; returns at once.
 
     The same key twice is one job; one that failed or was killed is begun anew.
@@ -172,16 +172,16 @@ def begin_job(
         home: GLOCAL_HOME.
         asked: What is to be done.
         by: Name of who asks for it.
-        why: The reason.
-        key: Key of the form, made by `new_key`; None: whatever is asked for with the same arguments is one job.
-        files: Files that it is given, by name.
+        key: Key of the form, made by `new_key`. None: a new one, but of a kind that is done once it is made of the arguments,
+            so that whatever is asked for with the same ones is one job.
 
     Raises:
         InvalidInput: This is no key.
         Conflict: The key is that of another job, or as many of its group as may be are under way.
         Unavailable: Its process cannot be started.
     """
-    key = _key_of(asked) if key is None else key
+    if key is None:
+        key = _key_of(asked) if asked.kind.once else new_key()
     if not _KEY.fullmatch(key):
         raise InvalidInput("The form has no key.", "Load the page again, and send it once more.")
     root, at = claim(home).dashboard.jobs, datetime.now(UTC)
@@ -190,9 +190,9 @@ def begin_job(
         arguments=dict(asked.arguments),
         doing=asked.kind.doing.format_map(asked.arguments),
         by=by,
-        why=why,
+        why=str(asked.arguments.get("why", "")),
         at=at,
-        files=_digest(files or {}),
+        files=sha256_json([hashlib.sha256(each).hexdigest() for each in asked.files]) if asked.files else "",
     )
     with hold(root / _LOCK, wait_s=_LOCK_S, busy="Another job is being asked for."):
         known = _with_key(root, asked.kind, key)
@@ -202,8 +202,8 @@ def begin_job(
         _tidy(root, asked.kind.group)
         folder = root / f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}-{asked.kind.name}-{key}"
         (folder / FILES).mkdir(parents=True)
-        for name, data in (files or {}).items():
-            (folder / FILES / name).write_bytes(data)
+        for number, data in enumerate(asked.files):
+            (folder / FILES / str(number)).write_bytes(data)
         try:
             with lend(folder / ALIVE) as lock:
                 record.save(folder / RECORD)  # from now on there is such a job
@@ -257,7 +257,7 @@ def job_of(home: Home, asked: Asked) -> Job | None:
     return _with_key(home.dashboard.jobs, asked.kind, _key_of(asked))
 
 
-def latest_jobs(home: Home, *kinds: Kind[Any], most: int = KEPT) -> list[Job]:
+def latest_jobs(home: Home, *kinds: Kind[Any, Any], most: int = KEPT) -> list[Job]:
     """The latest jobs of some kinds, newest first; what is damaged is left out."""
     found = list[Job]()
     for folder in _folders(home.dashboard.jobs, {each.name for each in kinds}):
@@ -289,9 +289,9 @@ def _read(folder: Path) -> Job:
     state: JobState = ended.state if ended else "running" if lives else "killed"
     told, record = Steps.load_if_there(folder / PROGRESS) or Steps(), JobRecord.load(folder / RECORD)
     try:
-        KINDS[record.kind].checked(record.arguments)
+        KINDS[record.kind].check_kept(record.arguments)
     except (KeyError, InvalidInput) as error:
-        raise InvalidInput(f"{folder / RECORD} is damaged: kind and arguments do not fit.", _REMEDY) from error
+        raise InvalidInput(f"{folder / RECORD} is damaged: kind and arguments do not fit.", REMEDY) from error
     steps = told.steps
     if state != "running":  # what was under way has ended with its process
         last: Literal["succeeded", "failed"] = "succeeded" if state == "succeeded" else "failed"
@@ -306,7 +306,7 @@ def _same(known: Job, record: JobRecord) -> Job:
     return known
 
 
-def _with_key(root: Path, kind: Kind[Any], key: str) -> Job | None:
+def _with_key(root: Path, kind: Kind[Any, Any], key: str) -> Job | None:
     """The job of a key: the newest that did not fail, whatever the clock said, else the newest; None if none can be read."""
     found = list[Job]()
     for folder in root.glob(f"*-{kind.name}-{key}"):
@@ -317,12 +317,6 @@ def _with_key(root: Path, kind: Kind[Any], key: str) -> Job | None:
 
 def _key_of(asked: Asked) -> str:
     return sha256_json([asked.kind.name, dict(asked.arguments)])[:16]
-
-
-def _digest(files: Mapping[str, bytes]) -> str:
-    if not files:
-        return ""
-    return sha256_json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
 
 
 def _names(group: Group) -> set[str]:

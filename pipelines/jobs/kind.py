@@ -1,21 +1,20 @@
-"""A kind of job: a function with typed arguments, and how it is told to people."""
+"""A kind of job: an action that is done in a process of its own, and how that is told to people."""
 
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Concatenate, Generic, Literal, ParamSpec
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
-from model.environment import Environment
 from model.errors import InvalidInput
 from model.home import Home
-from model.progress import Progress, progress_text
-from model.schemas.run_event import RunEvent
+from model.schemas.sent_file import Files, SentFile
+from pipelines.actions.action import Caller, action_of
 
 P = ParamSpec("P")
+R = TypeVar("R")
 EndState = Literal["succeeded", "rejected", "awaiting", "failed"]
 
 
@@ -49,75 +48,56 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What the function of a kind is given.
-
-    Attributes:
-        environment: The home, the registry and the settings.
-        files: Folder of the files that the job was given.
-        by: Name of who asked for it.
-        why: The reason; empty if none was asked for.
-        tell: Called with each event of a step.
-    """
-
-    environment: Environment
-    files: Path
-    by: str
-    why: str
-    tell: Callable[[RunEvent], None]
-
-    def progress_of(self, step: str) -> Progress:
-        """The function by which a step reports its progress."""
-
-        def progress(done: int, total: int, what: str) -> None:
-            text = progress_text(done, total, what)
-            self.tell(RunEvent(step=step, event="progress", text=text, done=done, total=total))
-
-        return progress
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """What became of a job, for people.
 
     Attributes:
         said: What is so now, or what went wrong, in a sentence.
         state: How it ended.
         hint: What to do about it.
         details: More on it, a line each: why it was refused, what was warned of.
-        result: What it found or made, as it is kept.
     """
 
     said: str
     state: EndState = "succeeded"
     hint: str = ""
     details: tuple[str, ...] = ()
-    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A job that may be begun: its kind and its arguments, which are valid."""
+    """A job that may be begun: its kind, its arguments, which are valid, and the files among them."""
 
-    kind: "Kind[Any]"
+    kind: "Kind[Any, Any]"
     arguments: Mapping[str, Any]
+    files: tuple[bytes, ...] = ()
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Nothing is checked."""
 
 
 @dataclass(frozen=True)
-class Kind(Generic[P]):
+class Kind(Generic[P, R]):
     """A kind of job.
 
     Attributes:
         name: Its name: letters and hyphens.
         group: What may be under way beside it.
         doing: What it does, for people, such as 'promoting version {version}'; `{argument}` stands for an argument.
-        function: Does it.
+        action: The action that is done.
+        told: Tells people what came of it.
+        check: Called as the action before a job is begun through the API: raises what is sure to go wrong.
+        once: Whether the same arguments always have the same result, so that the action is done once for them.
     """
 
     name: str
     group: Group
     doing: str
-    function: Callable[Concatenate[Work, P], Outcome]
+    action: Callable[Concatenate[Caller, P], R]
+    told: Callable[[R], Outcome]
+    check: Callable[..., None] = _nothing
+    once: bool = False
 
     def asked(self, *_: P.args, **arguments: P.kwargs) -> Asked:
         """A job of this kind. All arguments are named.
@@ -125,19 +105,42 @@ class Kind(Generic[P]):
         Raises:
             InvalidInput: An argument is missing, unknown or of another type.
         """
-        return Asked(self, self.checked(arguments).model_dump(mode="json"))
+        checked = self._checked(arguments)
+        sent: Sequence[SentFile] = getattr(checked, self._files) if self._files else ()
+        named = checked.model_dump(mode="json", exclude={self._files})
+        if self._files:
+            named[self._files] = [each.name for each in sent]
+        return Asked(self, named, tuple(each.data for each in sent))
 
-    def do(self, work: Work, arguments: Mapping[str, Any]) -> Outcome:
-        """Do a job of this kind.
+    def do(self, caller: Caller, arguments: Mapping[str, Any], files: Path) -> tuple[Any, Outcome]:
+        """Do a job of this kind; returns what the action answers, as JSON, and what is told to people.
+
+        Args:
+            caller: Who asks, and who is told of events.
+            arguments: As in `Asked`.
+            files: Folder of the files among them, named by their numbers.
 
         Raises:
             InvalidInput: The arguments are not those of this kind.
-            GlocalError: What the function raises.
+            GlocalError: What the action raises.
         """
-        return self.function(work, **dict(self.checked(arguments)))  # type: ignore[call-arg]  # P, which was checked
+        given = dict(arguments)
+        if self._files:
+            names = enumerate(given.get(self._files, ()))
+            given[self._files] = [SentFile.of(name, (files / str(number)).read_bytes()) for number, name in names]
+        done = self.action(caller, **dict(self._checked(given)))  # type: ignore[call-arg]  # P, which was checked
+        return TypeAdapter(action_of(self.action).result).dump_python(done, mode="json"), self.told(done)
 
-    def checked(self, arguments: Mapping[str, Any]) -> BaseModel:
-        """The arguments as the types that the function states."""
+    def check_kept(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse arguments on record that are not those of this kind; files among them are their names.
+
+        Raises:
+            InvalidInput: An argument is missing, unknown or of another type.
+        """
+        self._checked({**arguments, **({self._files: ()} if self._files else {})})
+
+    def _checked(self, arguments: Mapping[str, Any]) -> BaseModel:
+        """The arguments as the types that the action states."""
         try:
             return self._arguments.model_validate(arguments)
         except ValidationError as error:
@@ -147,18 +150,31 @@ class Kind(Generic[P]):
 
     @cached_property
     def _arguments(self) -> type[BaseModel]:
-        """The schema of the function's own arguments."""
-        _, *own = inspect.signature(self.function, eval_str=True).parameters.values()
+        """The schema of the action's own arguments."""
+        own = action_of(self.action).parameters
         fields: dict[str, Any] = {
             each.name: (each.annotation, ... if each.default is each.empty else each.default) for each in own
         }
         return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
 
+    @cached_property
+    def _files(self) -> str:
+        """Name of the argument that is files; empty if there is none."""
+        return next((each.name for each in action_of(self.action).parameters if each.annotation == Files), "")
 
-def kind(name: str, group: Group, doing: str) -> Callable[[Callable[Concatenate[Work, P], Outcome]], Kind[P]]:
-    """Make a function a kind of job. It is listed in `pipelines.jobs.kinds`."""
 
-    def made(function: Callable[Concatenate[Work, P], Outcome]) -> Kind[P]:
-        return Kind(name, group, doing, function)
+def kind(
+    name: str,
+    group: Group,
+    doing: str,
+    action: Callable[Concatenate[Caller, P], R],
+    *,
+    check: Callable[..., None] = _nothing,
+    once: bool = False,
+) -> Callable[[Callable[[R], Outcome]], Kind[P, R]]:
+    """Make a kind of job of an action and the function that tells what came of it. It is listed in `pipelines.jobs.kinds`."""
+
+    def made(told: Callable[[R], Outcome]) -> Kind[P, R]:
+        return Kind(name, group, doing, action, told, check, once)
 
     return made

@@ -1,10 +1,19 @@
 """Jobs that change what serves."""
 
-from datetime import UTC, datetime
-
-from model.schemas.challenge import Mode
-from pipelines.actions.action import Caller
-from pipelines.jobs.kind import Group, Outcome, Work, kind
+from model.errors import Conflict
+from model.schemas.challenge import ServedChallenger
+from model.schemas.promotion import Deployment
+from pipelines.actions.action import Caller, check_reason
+from pipelines.actions.endpoint import EndedChallenge, end_challenge, start_challenge
+from pipelines.actions.models import (
+    Approved,
+    approve_version,
+    plan_promotion,
+    promote_version,
+    roll_back_version,
+)
+from pipelines.jobs.kind import Group, Outcome, kind
+from serving.rollout.challengers import read_challengers
 
 SERVING = Group(
     "serving",
@@ -18,51 +27,38 @@ SERVING = Group(
 )
 
 
-@kind("promote", SERVING, "promoting version {version} of {model}")
-def promote(work: Work, *, model: str, version: str, before: str, replace_other_data: bool = False) -> Outcome:
-    """Promote a version, as `glocal promote` does.
+def _check_version(caller: Caller, *, model: str, version: str, **_: object) -> None:
+    """Raise what is wrong with the name of a version."""
+    plan_promotion(caller, model, version)
 
-    Args:
-        work: Who asks, and why.
-        model: Name of the model.
-        version: The version.
-        before: Version that was champion when it was asked for; empty if there was none.
-        replace_other_data: Whether the champion may be of another data set.
-    """
-    from pipelines.actions.models import promote_version
 
-    done = promote_version(_caller(work), model, version, work.why, replace_other_data, instead_of=before)
+def _check_change(caller: Caller, *, model: str, version: str, why: str, **_: object) -> None:
+    """Raise what is wrong with a change, as far as that is known before a version is loaded."""
+    check_reason(why)
+    plan_promotion(caller, model, version)
+
+
+def _check_tried(caller: Caller, *, model: str) -> None:
+    """Refuse to end what is not there."""
+    if model not in read_challengers(caller.environment.home.serve.challengers):
+        raise Conflict(f"No version of {model[:100]} is tried.", "It has been ended already.")
+
+
+@kind("promote", SERVING, "promoting version {version} of {model}", promote_version, check=_check_change)
+def promote(done: Deployment) -> Outcome:
+    """A version was promoted."""
     return Outcome(f"Version {done.version} of {done.name} serves; it answered {done.golden} golden queries.")
 
 
-@kind("rollback", SERVING, "rolling {model} back to version {version}")
-def roll_back(work: Work, *, model: str, version: str, before: str) -> Outcome:
-    """Bring the previous version back, as `glocal rollback` does; arguments as those of `promote`."""
-    from serving.rollout.ahead import previous_ahead
-
-    with previous_ahead(work.environment.home, model) as locked:
-        from serving.promotion import promote  # while the version is being loaded
-
-        done = promote(
-            version,
-            home=work.environment.home,
-            tracking_uri=work.environment.mlflow_uri,
-            name=model,
-            by=work.by,
-            why=work.why,
-            replace_other_data=True,  # it served before, whatever its data
-            instead_of=before,
-            locked=locked,
-        )
+@kind("rollback", SERVING, "rolling {model} back to version {version}", roll_back_version, check=_check_change)
+def roll_back(done: Deployment) -> Outcome:
+    """The version before serves again."""
     return Outcome(f"Version {done.version} of {done.name} serves again; it answered {done.golden} golden queries.")
 
 
-@kind("approve", SERVING, "approving version {version} of {model}")
-def approve(work: Work, *, model: str, version: str, before: str, replace_other_data: bool = False) -> Outcome:
-    """Approve a version, which serves with the last approval that it needs; arguments as those of `promote`."""
-    from pipelines.actions.models import approve_version
-
-    came = approve_version(_caller(work), model, version, work.why, replace_other_data, instead_of=before)
+@kind("approve", SERVING, "approving version {version} of {model}", approve_version, check=_check_change)
+def approve(came: Approved) -> Outcome:
+    """A version was approved, and serves if that was the last approval that it needed."""
     said, done = came.said, came.promoted
     approved = f"{said.model} version {said.version} is approved by {', '.join(said.approved)}"
     if done is not None:
@@ -72,42 +68,13 @@ def approve(work: Work, *, model: str, version: str, before: str, replace_other_
     return Outcome(f"{approved}; {said.missing} more must approve it.")
 
 
-@kind("challenge", SERVING, "starting version {version} of {model} as {mode}")
-def challenge(
-    work: Work,
-    *,
-    model: str,
-    version: str,
-    mode: Mode,
-    share: float,
-    max_error_rate: float,
-    max_latency_ratio: float,
-    workers: int,
-) -> Outcome:
-    """Try a version beside the one that serves, as `glocal serve shadow` and `canary` do; terms as those of `Challenge`."""
-    from model.schemas.challenge import Challenge
-    from serving.challenging import start_challenge
-
-    terms = Challenge(
-        mode=mode,
-        share=share,
-        max_error_rate=max_error_rate,
-        max_latency_ratio=max_latency_ratio,
-        started=datetime.now(UTC),
-    )
-    home, uri = work.environment.home, work.environment.mlflow_uri
-    begun = start_challenge(version, terms, home=home, tracking_uri=uri, name=model, workers=workers)
-    return Outcome(f"Version {begun.version} of {model} is tried as {mode}.")
+@kind("challenge", SERVING, "starting version {version} of {model} as {mode}", start_challenge, check=_check_version)
+def challenge(begun: ServedChallenger) -> Outcome:
+    """A version is tried beside the one that serves."""
+    return Outcome(f"Version {begun.version} is tried as {begun.challenge.mode}.")
 
 
-@kind("end-challenge", SERVING, "ending the trial of version {version} of {model}")
-def end_challenge(work: Work, *, model: str, version: str) -> Outcome:
-    """End the trial of a model, as `glocal serve end` does; `version` is the one that was tried when it was asked for."""
-    from serving.challenging import stop_challenge
-
-    ended = stop_challenge(work.environment.home, model)
-    return Outcome(f"Version {ended} of {model} is no longer tried." if ended else f"No version of {model} was tried.")
-
-
-def _caller(work: Work) -> Caller:
-    return Caller(work.environment, work.by)
+@kind("end-challenge", SERVING, "ending the trial of {model}", end_challenge, check=_check_tried)
+def stop_challenge(done: EndedChallenge) -> Outcome:
+    """The trial of a model has ended."""
+    return Outcome(f"Version {done.ended} is no longer tried." if done.ended else "No version was tried.")

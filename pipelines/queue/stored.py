@@ -22,7 +22,7 @@ from model.errors import GlocalError, NotFound
 from model.files import atomic_folder, read_mapping, write_json
 from model.home import QueueFolder
 from model.schemas.document import read_schema
-from model.schemas.order import Order, OrderStage, OrderState
+from model.schemas.order import Cancelled, Order, OrderStage, OrderState
 from model.schemas.run_record import Failure, RunState
 from model.schemas.schema import Schema
 from pipelines.killed_runs import BEGUN, RESULT
@@ -39,13 +39,6 @@ class Begun(Schema):
     worker: str = Field(description="The worker, with which its runs end")
     folder: str = Field(description="Folder of the run's logs and result")
     pid: int | None = Field(None, description="The process; None before it is there")
-
-
-class Cancelled(Schema):
-    """Somebody asked for the end of an order."""
-
-    at: AwareDatetime = Field(description="When")
-    by: str = Field(description="Name of who did")
 
 
 class Ended(Schema):

@@ -20,9 +20,12 @@ from typing import IO, Any
 
 from components.runtime.events import emit, follow
 from components.runtime.revision import code_revision
-from model.home import ALIVE, Home
+from model.errors import Terminated
+from model.home import ALIVE, CANCELLED, Home
 from model.locks import hold, is_held
 from model.redaction import redacted
+from model.schemas.document import read_schema
+from model.schemas.order import Cancelled
 from model.scratch import scratch_folder
 from pipelines.runners.group import end_group, end_with
 from pipelines.runners.killed_steps import watch_steps
@@ -45,6 +48,9 @@ def run_apart(module: str, work: Work, listener: Listener, environment: dict[str
         listener: Called with every event.
         environment: Variables of the process, beside those of the run.
         more: What is added to the order.
+
+    Raises:
+        Terminated: Somebody cancelled the run: see `pipelines.cancelling`. Its processes have ended.
     """
     done = PipelineRun(work.folder / "run.log")
     order = {
@@ -78,9 +84,13 @@ def _run(
         with suppress(BrokenPipeError):  # the runner was killed before it read
             process.stdin.write(json.dumps(order))
             process.stdin.close()
-        for event in follow(folder, lambda: process.poll() is not None):
+        for event in follow(folder, lambda: process.poll() is not None or (folder / CANCELLED).exists()):
             done.take(event)
             listener(event)
+        if process.poll() is None:
+            cancelled = read_schema(Cancelled, folder / CANCELLED, "Remove it.")
+            hint = "What is finished is kept, and the same command goes on from there."
+            raise Terminated(f"{cancelled.by} cancelled this run.", hint)
         code = process.wait()
         done.succeeded, done.killed_by = code == 0, signal_of(code)
         logging_thread.join()

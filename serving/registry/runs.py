@@ -27,7 +27,7 @@ from model.schemas.run_record import RunPage, RunRecord, RunState
 from model.schemas.train_report import TrainReport
 from model.schemas.training_gain import TrainingGain
 from serving.registry.records import DATASET_REVISION, KIND, PARENT, ending_note, read_run, read_step
-from serving.registry.store import experiment_id, open_client
+from serving.registry.store import experiment_id, open_client, sqlite_file
 
 EXPERIMENT = "glocal"
 LOSS, VALIDATION = "train/loss", "validation/map_at_r"
@@ -48,7 +48,7 @@ class Runs:
     """
 
     def __init__(self, tracking_uri: str) -> None:
-        self._client = open_client(tracking_uri)
+        self._client, self._uri = open_client(tracking_uri), tracking_uri
         self._experiment = experiment_id(self._client, tracking_uri, EXPERIMENT)
 
     def start_run(self, name: str, params: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None) -> str:
@@ -161,16 +161,26 @@ class Runs:
         else:
             self._client.log_artifact(run_id, str(file), folder)
 
-    def kept_file(self, run_id: str, name: str, out: Path) -> Path:
-        """Copy a file that is kept with a run, such as `report/report.json`, into a folder; returns the copy.
+    def kept_file(self, run_id: str, name: str, out: Path, *, artifacts: str = "") -> Path:
+        """A file that is kept with a run, such as `report/report.json`: itself if it lies beside the database, else a copy.
+
+        Args:
+            run_id: Id of the run.
+            name: Path of the file.
+            out: Folder for the copy.
+            artifacts: Address of the run's files, where its record is known; the store is not asked for it then.
 
         Raises:
             NotFound: There is no such run or file.
         """
+        from mlflow.artifacts import download_artifacts  # asked by the address: by the run MLflow looks it up twice
         from mlflow.exceptions import MlflowException
 
         try:
-            return Path(self._client.download_artifacts(run_id, name, str(out)))
+            address = artifacts or self._client.get_run(run_id).info.artifact_uri
+            if lies := self._beside(address, name):
+                return lies
+            return Path(download_artifacts(artifact_uri=f"{address}/{name}", dst_path=str(out), tracking_uri=self._uri))
         except (MlflowException, OSError) as error:
             if disk := disk_error(error, out):
                 raise disk from error
@@ -309,6 +319,15 @@ class Runs:
         except MlflowException as error:
             raise InvalidInput(f"The runs cannot be listed: {error.message}", "Begin at the first page.") from error
         return RunPage(runs=tuple(map(read_run, found)), next=found.token or "")
+
+    def _beside(self, address: str, name: str) -> Path | None:
+        """A file of a run whose files lie in the folder of the database; None if it does not."""
+        from mlflow.utils.file_utils import local_file_uri_to_path as path_of
+
+        if (database := sqlite_file(self._uri)) is None:
+            return None
+        file = Path(path_of(address), name).resolve()  # type: ignore[no-untyped-call] # it has no types
+        return file if file.is_file() and file.is_relative_to(database.parent.resolve()) else None
 
     def _start(self, name: str, params: Mapping[str, Any] | None, tags: dict[str, str]) -> str:
         run_id = str(self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id)

@@ -8,9 +8,10 @@ from dashboard.security.people import Role
 from dashboard.security.sessions import Sessions
 from model.environment import Environment
 from model.home import Home
+from model.schemas.sent_file import SentFile
 from pipelines.actions.action import API
-from pipelines.jobs.enrolment import revise
-from pipelines.jobs.job import begin_job, new_key
+from pipelines.jobs.enrolment import enrol
+from pipelines.jobs.job import begin_job
 from serving.registry.runs import Runs
 from tests.support.browser import MAX_WEIGHT, Watch, browsing, overflow, serious_faults
 from tests.support.dashboard import Browser, addresses, serving_dashboard
@@ -55,8 +56,8 @@ def paths(environment, home):
     run = Runs(home.tracking_uri).runs()[-1].id
     known = {"name": NAME, "model": NAME, "version": "1", "run_id": run, "run": run, "data": NAME}
     known |= {"dataset": NAME, "reference": NAME, "row": "0"}
-    asked = revise.asked(data=NAME, corrections=[ODD])
-    known["job_id"] = await_job(home, begin_job(home, asked, by=ODD, why=ODD, key=new_key())).id
+    asked = enrol.asked(model=NAME, label=ODD, images=(SentFile.of(ODD[:100], b"no image"),), why=ODD)
+    known["job_id"] = await_job(home, begin_job(home, asked, by=ODD)).id
     found = ["/runs/none", "/nothing"]
     for path, method in addresses(Browser(environment).app):
         if method == "GET" and not path.startswith(NOT_PAGES):

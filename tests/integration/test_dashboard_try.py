@@ -188,6 +188,53 @@ def test_a_correction_becomes_a_revision_when_someone_says_so(watch, home, image
     assert page.get_attribute("#job a.primary", "href") == f"/data/{NAME}"
 
 
+def test_a_verification_is_corrected_by_a_label_for_each_image(watch, home, images):
+    ask(watch, "verify", images / "cup.png", images / "beaker.png")
+    page, before = watch.page, len(corrections(home))
+    page.click(".wrong summary")
+    assert "not which images are the same" in page.inner_text(".wrong")
+    keep_picture(page, "verify-wrong")
+    assert serious_faults(page) == []
+    for number, label in enumerate(("cup", "jar")):
+        page.fill(f'.wrong input[name="label"] >> nth={number}', label)
+    page.click(".wrong button")
+    page.wait_for_selector("text=Kept as a correction")
+    kept = corrections(home)[: len(corrections(home)) - before]
+    assert {each.name: each.label for each in kept} == {"cup.png": "cup", "beaker.png": "jar"}
+
+
+def test_a_detection_is_corrected_by_a_box_that_is_dragged_over_the_image(watch, home, images):
+    ask(watch, "detect", images / "scene.png")
+    page = watch.page
+    page.click(".wrong summary")
+    place = page.locator("svg.scene").bounding_box()
+    page.mouse.move(place["x"] + place["width"] / 4, place["y"] + place["height"] / 4)
+    page.mouse.down()
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.mouse.up()
+    assert page.is_checked(".wrong [data-other]")
+    width, height = page.eval_on_selector("svg.scene", "scene => [scene.viewBox.baseVal.width, scene.viewBox.baseVal.height]")
+    dragged = [float(each) for each in page.input_value('.wrong [name="place"]').split()]
+    assert dragged == pytest.approx([width / 4, height / 4, width / 2, height / 2], abs=1)
+    page.fill('.wrong input[name="label"]', "jar")
+    keep_picture(page, "detect-wrong")
+    assert serious_faults(page) == []
+    page.click(".wrong button")
+    page.wait_for_selector("text=Kept as a correction")
+    assert corrections(home)[0].box == tuple(dragged)
+    ask(watch, "detect", images / "scene.png")
+    page.click(".wrong summary")
+    page.fill('.wrong input[name="label"]', "bowl")
+    page.click(".wrong button")
+    page.wait_for_selector("text=Kept as a correction")
+    with local_client(home.serve) as client:
+        (found,) = client.detect((images / "scene.png").read_bytes()).objects
+    assert corrections(home)[0].box == tuple(found.box)  # of the object that was found
+    watch.open("/try/corrections")
+    keep_picture(page, "corrections-of-boxes")
+    assert serious_faults(page) == []
+
+
 def test_a_new_object_is_enrolled_and_found_at_once(watch, home, images):
     page = watch.page
     watch.open("/try/enrol")

@@ -122,3 +122,34 @@ def test_images_that_are_only_searched_stay_so(tmp_path):
     import_dataset(source, NAME, home.data, DataConfig(split="gallery"))
     revise(home, labelled(tmp_path, draw_view(9, 9), "one image of another"))
     assert {split for _, split, _ in rows(home).values()} == {"distractor"}
+
+
+SCENE = "images/scene.png"
+
+
+def boxed(tmp_path, data, label, box):
+    (tmp_path / "boxed.png").write_bytes(data)
+    return LabelledImage(tmp_path / "boxed.png", label, box)
+
+
+def test_a_box_in_a_new_image_is_a_sample_of_its_class_and_the_same_box_is_relabelled(home, tmp_path):
+    before, scene = rows(home), draw_scene(3, 3)
+    box = (2.0, 3.0, 30.5, 40.0)
+    revise(home, boxed(tmp_path, scene, "class 6", box))
+    (added,) = rows(home).keys() - before.keys()
+    assert (added[1], rows(home)[added]) == (box, ("class 6", "test", ""))
+    revise(home, boxed(tmp_path, scene, "class 7", box))
+    assert rows(home)[added] == ("class 7", "test", "")
+    assert rows(home).keys() == before.keys() | {added}
+    revise(home, boxed(tmp_path, scene, "class 6", (35.0, 3.0, 60.0, 40.0)))
+    assert {path for path, _ in rows(home).keys() - before.keys()} == {added[0]}  # two boxes of one image
+
+
+def test_a_box_in_a_scene_of_the_data_relabels_the_object_there_or_adds_one(home, tmp_path):
+    before, scene = rows(home), draw_scene(0, 0)
+    revise(home, boxed(tmp_path, scene, "class 5", (0.0, 5.0, 9.0, 49.0)))
+    changed = {key for key in before if rows(home)[key] != before[key]}
+    assert changed == {(SCENE, (0.0, 5.0, 9.5, 50.0))}
+    assert rows(home)[SCENE, (0.0, 5.0, 9.5, 50.0)][:2] == ("class 5", "scene")
+    revise(home, boxed(tmp_path, scene, "class 3", (30.0, 5.0, 39.0, 49.0)))
+    assert rows(home)[SCENE, (30.0, 5.0, 39.0, 49.0)] == ("class 3", "scene", "")

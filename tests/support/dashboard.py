@@ -13,6 +13,7 @@ from dashboard.app import make_app
 from dashboard.security.people import Role
 from model.environment import Environment
 from serving.gateway.http import make_config
+from serving.gateway.keys import Scope, create_key
 from serving.processes import bind_port, wait_until
 
 ADDRESS = "http://127.0.0.1:8090"
@@ -56,6 +57,22 @@ class Browser:
     def fill(self, path, **typed):
         """Fill in the form of a page as a person does, and send it to the same address."""
         return self.post(path, {**self.hidden(path), **typed})
+
+
+def program(environment, name="a program"):
+    """A program that asks the API with the key of an operator."""
+    _, secret = create_key(environment.home.serve, name, [Scope.CALLER, Scope.OPERATOR])
+    client = Browser(environment, role=None).client
+    client.headers.update({"Authorization": f"Bearer {secret}"})
+    return client
+
+
+def ask_elsewhere(monkeypatch, environment, address, nothing, *, name="ana", scopes=(Scope.CALLER, Scope.OPERATOR)):
+    """Let this process ask the dashboard at an address with a key of its home; its own home is `nothing`, which is not there."""
+    _, secret = create_key(environment.home.serve, name, list(scopes))
+    monkeypatch.setenv("GLOCAL_SERVER", address)
+    monkeypatch.setenv("GLOCAL_KEY", secret)
+    monkeypatch.setenv("GLOCAL_HOME", str(nothing))
 
 
 def addresses(app):

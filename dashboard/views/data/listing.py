@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from dashboard.rendering import page
 from dashboard.security.people import Role, Viewer
 from dashboard.views.data.catalogue import all_datasets, all_versions, registered, store_of, trained_on
-from model.files import read_json
+from model.data.importing.last_import import LastImport, last_import
 from model.home import DataStore
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
@@ -18,24 +18,6 @@ from pipelines.jobs.job import latest_jobs, new_key
 
 router = APIRouter(include_in_schema=False)
 _JOBS = 5
-
-
-@dataclass(frozen=True)
-class LastImport:
-    """What the last import of a name found.
-
-    Attributes:
-        at: When it ended, in seconds since 1970.
-        findings: `defects`, `warnings` and `dropped`.
-    """
-
-    at: float
-    findings: dict[str, Any]
-
-    @property
-    def defects(self) -> int:
-        """Number of reasons for which it was refused; 0 if it was not."""
-        return len(self.findings.get("defects", ()))
 
 
 @dataclass(frozen=True)
@@ -92,12 +74,3 @@ def _last_imports(store: DataStore) -> list[tuple[str, LastImport]]:
     """The names under which an import ended, each with what the last one found, newest first."""
     found = [(file.stem, last_import(store, file.stem)) for file in store.reports.glob("*.json")]
     return sorted(((name, last) for name, last in found if last), key=lambda each: each[1].at, reverse=True)[:_JOBS]
-
-
-def last_import(store: DataStore, name: str) -> LastImport | None:
-    """What the last import of a name found, refused or not; None if that is not on record."""
-    file = store.reports / f"{name}.json"
-    try:
-        return LastImport(file.stat().st_mtime, dict(read_json(file)))
-    except (OSError, ValueError, TypeError):
-        return None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
@@ -20,7 +20,8 @@ from dashboard.views.data.catalogue import (
     store_of,
     trained_on,
 )
-from dashboard.views.data.listing import last_import
+from model.data.importing.findings import Finding
+from model.data.importing.last_import import last_import
 from model.data.manifest import SPLITS
 from model.data.spread import evenly
 from model.data.versions.pin import check_name, dataset_names
@@ -123,13 +124,13 @@ def findings(
     name = reference.partition("@")[0]
     if of == "version":
         pin = chosen(store, reference)
-        found: list[dict[str, Any]] = list(record_of(store, pin).get("warnings", ()))
+        found = [Finding(**each) for each in record_of(store, pin).get("warnings", ())]
     else:
         check_name(name)
         last = last_import(store, name)
-        found = [*last.findings.get("defects", ()), *last.findings.get("warnings", ())] if last else []
-    kinds = Counter(each["kind"] for each in found)
-    shown = [each for each in found if kind in {"", each["kind"]}]
+        found = [*last.defects, *last.warnings] if last else []
+    kinds = Counter(each.kind for each in found)
+    shown = [each for each in found if kind in {"", each.kind}]
     return page(
         request,
         "data/findings.html",

@@ -21,6 +21,8 @@ from model.errors import Conflict, GlocalError
 from model.home import Home
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion_plan import PromotionPlan
+from pipelines.actions.action import Caller
+from pipelines.actions.models import refuse_version
 from pipelines.jobs.job import begin_job, new_key, refuse_beside
 from pipelines.jobs.kind import Asked as AskedJob
 from pipelines.jobs.serving import SERVING, approve, promote, roll_back
@@ -190,9 +192,9 @@ def _begin(request: Request, person: Operator, name: str, number: str, asked: As
         if obstacle := _obstacle(environment, known, version, plan, asked, person.name):
             raise obstacle
         if asked == "refuse":
-            _refuse(environment, name, version.version, by=person.name, why=typed.why)
+            refuse_version(Caller(environment, person.name), name, version.version, typed.why)
             return RedirectResponse(f"{model_address(name)}/{version.version}", 303)
-        job = begin_job(environment.home, _job(asked, name, version.version, typed), by=person.name, why=typed.why, key=typed.key)
+        job = begin_job(environment.home, _job(asked, name, version.version, typed), by=person.name, key=typed.key)
     except GlocalError as error:
         return _form(request, name, version.version, asked, typed=typed, error=error)
     return RedirectResponse(f"/jobs/{job.id}", 303)
@@ -200,9 +202,9 @@ def _begin(request: Request, person: Operator, name: str, number: str, asked: As
 
 def _job(asked: Asked, name: str, version: str, typed: Filled) -> AskedJob:
     if asked == "rollback":
-        return roll_back.asked(model=name, version=version, before=typed.before)
-    kind = promote if asked == "promote" else approve
-    return kind.asked(model=name, version=version, before=typed.before, replace_other_data=typed.other_data)
+        return roll_back.asked(model=name, version=version, why=typed.why, instead_of=typed.before)
+    begun = promote.asked if asked == "promote" else approve.asked
+    return begun(model=name, version=version, why=typed.why, replace_other_data=typed.other_data, instead_of=typed.before)
 
 
 def _mistakes(typed: Filled, word: str, *, other_data: bool) -> dict[str, str]:
@@ -247,11 +249,3 @@ def _obstacle(
     except GlocalError as error:
         return error
     return None
-
-
-def _refuse(environment: Environment, name: str, number: str, *, by: str, why: str) -> None:
-    from serving.approval import give_word
-    from serving.deployment import ModelRecords
-
-    records = ModelRecords.open(environment.home, environment.mlflow_uri, name)
-    give_word(records.registry, records.ledger, number, "refused", by=by, why=why)

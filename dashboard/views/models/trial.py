@@ -15,8 +15,10 @@ from dashboard.views.models.version import found_version
 from model.errors import Conflict, GlocalError
 from model.schemas.challenge import TriedOperation
 from model.schemas.model_version import ModelVersion
+from pipelines.actions.action import Caller
+from pipelines.actions.endpoint import show_challenge
 from pipelines.jobs.job import begin_job, new_key, under_way
-from pipelines.jobs.serving import SERVING, challenge, end_challenge
+from pipelines.jobs.serving import SERVING, challenge, stop_challenge
 
 router = APIRouter(include_in_schema=False)
 _FRESH = {"mode": "shadow", "share": "10", "errors": "5", "latency": "2", "workers": "1"}
@@ -37,7 +39,7 @@ def watch(request: Request, person: Viewer, name: str) -> Response:
     measured: dict[str, TriedOperation] = {}
     if known.serving.challenger is not None:
         try:
-            measured = _measured(request, known)
+            measured = show_challenge(Caller(environment, person.name), name).measured
         except GlocalError as unread:
             error = unread
     shown: dict[str, Any] = {
@@ -54,10 +56,9 @@ def watch(request: Request, person: Viewer, name: str) -> Response:
 def end(request: Request, person: Operator, name: str, key: Annotated[str, Form()] = "") -> Response:
     """Begin to end the trial."""
     environment = request.app.state.environment
-    challenger = known_model(environment, name).serving.challenger
-    if challenger is None:
+    if known_model(environment, name).serving.challenger is None:
         raise Conflict(f"No version of {name[:100]} is tried.", "It has been ended already.")
-    job = begin_job(environment.home, end_challenge.asked(model=name, version=challenger.version), by=person.name, key=key)
+    job = begin_job(environment.home, stop_challenge.asked(model=name), by=person.name, key=key)
     return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
@@ -152,15 +153,3 @@ def _read(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     terms = {"max_latency_ratio": numbers["latency"], "workers": int(numbers["workers"])}
     shares = {"share": numbers["share"] / 100, "max_error_rate": numbers["errors"] / 100}
     return {"mode": typed["mode"], **shares, **terms}, {}
-
-
-def _measured(request: Request, known: Known) -> dict[str, TriedOperation]:
-    """What the gateway has measured of the version that is tried, by operation."""
-    from serving import server
-    from serving.challenge_progress import challenge_progress
-
-    home, challenger = request.app.state.environment.home, known.serving.challenger
-    address = server.status(home).address
-    if challenger is None:
-        return {}
-    return challenge_progress(home.serve, address, known.name, version=challenger.version, champion=known.serving.version or "")

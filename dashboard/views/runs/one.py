@@ -6,19 +6,21 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from dashboard.rendering import page
-from dashboard.security.people import Viewer
-from dashboard.views.data.listing import last_import
+from dashboard.security.people import Operator, Viewer
 from dashboard.views.runs.drawing import graph_of, timeline_of
 from dashboard.views.runs.listing import close_killed, row_of
+from model.data.importing.last_import import last_import
 from model.environment import Environment
 from model.errors import GlocalError, NotFound
 from model.schemas.decision import Decision
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord, RunState
+from pipelines.cancelling import cancel_run, cancelled_by
 from pipelines.run_folder import PIPELINE, RunFolder
 from pipelines.run_steps import RunStep, steps_of_events, steps_of_records, tasks_of
 from pipelines.step_reasons import step_reasons
@@ -73,9 +75,18 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
         decision=_decision(folder),
         curves={name: records.curve(run_id, name) for name in (VALIDATION, LOSS)},
         files=folder.files() if folder else [],
+        cancelled_by=cancelled_by(environment, record) if row.state in {"running", "killed"} else "",
     )
     answer.background = tasks
     return answer
+
+
+@router.post("/runs/{run_id}/cancel")
+def cancel(request: Request, person: Operator, run_id: str) -> Response:
+    """Let a run end as by Ctrl-C, however it was started."""
+    environment: Environment = request.app.state.environment
+    cancel_run(environment, recorded(environment, run_id)[1], person.name)
+    return RedirectResponse(f"/runs/{run_id}", 303)
 
 
 def _refused_import(record: RunRecord, environment: Environment) -> str:

@@ -91,11 +91,11 @@ class Item:
         error: Why there is no answer.
         answer: The answer.
         seconds: From the question to its answer, as this dashboard saw it.
-        token: What a correction of this answer sends along.
+        tokens: What a correction of this answer sends along, for each image.
         neighbours: The neighbours of a search.
         pair: The two images of a verification.
-        example: Id of the sample that was asked about; empty if an image was sent.
-        index: Number of the image among those that were sent.
+        examples: Ids of the samples that were asked about.
+        files: Numbers of the images that were sent, among all of them.
     """
 
     names: tuple[str, ...]
@@ -103,11 +103,11 @@ class Item:
     error: GlocalError | None = None
     answer: Any = None
     seconds: float = 0.0
-    token: str = ""
+    tokens: tuple[str, ...] = ()
     neighbours: tuple[ShownNeighbour, ...] = ()
     pair: Pair | None = None
-    example: str = ""
-    index: int = 0
+    examples: tuple[str, ...] = ()
+    files: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -182,12 +182,15 @@ def _asked(
     except GlocalError as error:
         return Item(names, small, error)
     seconds = time.perf_counter() - begun
-    token = Tokens(request.app.state.sessions.key).sign(answer, operation, served, images[0].data)
+    signer = Tokens(request.app.state.sessions.key)
+    tokens = tuple(signer.sign(answer, operation, served, image.data) for image in images)
     neighbours = shown_neighbours(answer, small[0], served) if isinstance(answer, SearchAnswer) else ()
     drawn = None
     if isinstance(answer, VerifyAnswer) and (one := small[0]) and (other := small[1]):
         drawn = pair(one, other.width, other.height, answer.matches or ())
-    return Item(names, small, None, answer, seconds, token, neighbours, drawn, images[0].example, images[0].index)
+    chosen = tuple(image.example for image in images if image.example)
+    files = tuple(image.index for image in images if not image.example)
+    return Item(names, small, None, answer, seconds, tokens, neighbours, drawn, chosen, files)
 
 
 def _small(data: bytes) -> Thumbnail | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from model.config import DataConfig
 from model.data.importing.import_dataset import import_dataset
 from model.data.importing.import_report import ImportReport
@@ -15,6 +17,7 @@ from model.data.manifest import MANIFEST, Box, Manifest, read_manifest, write_ma
 from model.data.versions.fetch import fetch, file_hashes
 from model.data.versions.integrity import file_md5
 from model.data.versions.pin import import_record, resolve
+from model.detection.boxes import overlaps
 from model.errors import Conflict, InvalidInput
 from model.home import DataStore
 from model.progress import Progress
@@ -24,14 +27,20 @@ from model.scratch import scratch_folder
 ADDED = "corrections"
 """Folder of a data set with the images that revisions added, each named by its MD5."""
 _SCENE = "scene"
+_SAME_PLACE, _SAME_BOX = 0.5, 0.99
+"""Intersection over union from which on two boxes of a scene are one object, as in the evaluation of detection, and those of two
+samples are one but for rounding."""
+_Content = tuple[str, Box | None]
+"""MD5 of an image's bytes, and the box in it."""
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image file, and the label that it is to have in the data set."""
+    """An image file, or a box in it, and the label that it is to have in the data set."""
 
     file: Path
     label: str
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,9 @@ def revise_dataset(
 ) -> ImportReport:
     """Import the newest version of a data set with some images under their right labels as its next version.
 
-    An image that the data set holds already, byte for byte, is relabelled; others are added. A class stays on its side of the
-    split; a new class gets one as at any import. The settings are those of the version's own import.
+    An image that the data set holds already, byte for byte, is relabelled; others are added. A box in a scene of the data set
+    relabels the object there, or adds one; in any other image it is a sample of its own, to train on and to search. A class stays
+    on its side of the split; a new class gets one as at any import. The settings are those of the version's own import.
 
     Args:
         name: Name of the data set.
@@ -88,11 +98,11 @@ def revise_dataset(
         return import_dataset(source, name, store, _settings(store, pin), remote=remote, progress=progress, base=pin)
 
 
-def _labels(images: Sequence[LabelledImage]) -> dict[str, LabelledImage]:
-    """Each distinct image by its MD5."""
-    found: dict[str, LabelledImage] = {}
+def _labels(images: Sequence[LabelledImage]) -> dict[_Content, LabelledImage]:
+    """Each distinct image or box by its content."""
+    found: dict[_Content, LabelledImage] = {}
     for image in images:
-        other = found.setdefault(file_md5(image.file), image)
+        other = found.setdefault((file_md5(image.file), image.box), image)
         if other.label != image.label:
             headline = f"One image is to be both {other.label!r} and {image.label!r}."
             raise Conflict(headline, "Drop the correction that is wrong.")
@@ -100,29 +110,49 @@ def _labels(images: Sequence[LabelledImage]) -> dict[str, LabelledImage]:
 
 
 def _revised(
-    manifest: Manifest, hashes: Mapping[str, str], labels: Mapping[str, LabelledImage]
+    manifest: Manifest, hashes: Mapping[str, str], labels: Mapping[_Content, LabelledImage]
 ) -> tuple[list[_Row], dict[str, Path]]:
     """The rows of the new manifest, and the files that are added, by their paths in the data set."""
     rows = _rows(manifest)
     sides = {row.label: row.split for row in rows if row.split != _SCENE}
-    whole: defaultdict[str, list[int]] = defaultdict(list)  # MD5 -> rows of whole images with these bytes
+    known = {row.path for row in rows}
+    of_image: defaultdict[str, list[int]] = defaultdict(list)  # MD5 -> rows of these bytes
     for number, row in enumerate(rows):
-        if row.box is None and row.split != _SCENE:
-            whole[hashes.get(row.path, "")].append(number)
+        of_image[hashes.get(row.path, "")].append(number)
     added: dict[str, Path] = {}
     changed = False
-    for md5, image in labels.items():
-        side = sides.get(image.label, "")
-        for number in whole.get(md5, ()):
-            changed |= rows[number].label != image.label
-            rows[number] = _Row(rows[number].path, image.label, side, None, rows[number].group)
-        if md5 not in whole:
-            path = f"{ADDED}/{md5}{image.file.suffix.lower()}"
-            rows.append(_Row(path, image.label, side, None, ""))
-            added[path] = image.file
-    if not changed and not added:
+    for (md5, box), image in labels.items():
+        place = sides.get(image.label, "")
+        path = f"{ADDED}/{md5}{image.file.suffix.lower()}"
+        same = [number for number in of_image[md5] if _is_meant(rows[number], box)]
+        if box and of_image[md5]:
+            other = rows[of_image[md5][0]]
+            path, place = other.path, _SCENE if other.split == _SCENE else place
+            same = sorted(same, key=lambda number: _overlap(rows[number].box, box))[-1:]
+        for number in same:
+            row = rows[number]
+            changed |= row.label != image.label
+            rows[number] = _Row(row.path, image.label, place, row.box, row.group)
+        if not same:
+            rows.append(_Row(path, image.label, place, box, ""))
+            changed = True
+            if path not in known:
+                added[path] = image.file
+    if not changed:
         raise InvalidInput("Each of these images has its label already.", "Drop the corrections.")
     return rows, added
+
+
+def _is_meant(row: _Row, box: Box | None) -> bool:
+    """Whether a row of the same image is what is labelled: the whole image, the same box, or in a scene the object there."""
+    if box is None:
+        return row.box is None and row.split != _SCENE
+    return _overlap(row.box, box) >= (_SAME_PLACE if row.split == _SCENE else _SAME_BOX)
+
+
+def _overlap(one: Box | None, other: Box) -> float:
+    """Intersection over union of two boxes."""
+    return float(overlaps(np.array([one]), np.array([other]))[0, 0]) if one else 0.0
 
 
 def _rows(manifest: Manifest) -> list[_Row]:

@@ -154,7 +154,7 @@ def test_a_change_is_begun_once_however_often_its_form_is_sent(ana, begun, known
     assert sent[0].headers["location"] == sent[1].headers["location"]
     assert len(begun) == 1
     asked = latest_jobs(known.home, promote)[0].record
-    assert (asked.by, asked.why, asked.arguments["version"], asked.arguments["before"]) == ("ana", "better", "2", "1")
+    assert (asked.by, asked.why, asked.arguments["version"], asked.arguments["instead_of"]) == ("ana", "better", "2", "1")
 
 
 def test_a_change_whose_process_is_gone_is_not_said_to_run(ana, begun, known):

@@ -17,14 +17,15 @@ from dashboard.views.runs.settings_form import sections, tree_of
 from model.claim import claim
 from model.config import RunConfig, changed_settings, parse_config, setting_names
 from model.environment import Environment
-from model.files import write_json
+from model.files import read_json, write_json
 from model.home import Home
 from model.schemas.run_event import RunEvent
 from pipelines.queue.orders import orders
+from pipelines.run_folder import RunFolder
 from pipelines.run_steps import Attempt, RunStep
 from pipelines.runners.local import alive
 from serving.registry.runs import Runs
-from tests.support.dashboard import Browser
+from tests.support.dashboard import Browser, text
 from tests.support.lineage import pin_drawn, register_run, release_on
 
 pytestmark = pytest.mark.slow
@@ -364,6 +365,22 @@ def test_runs_are_compared_by_what_differs_with_the_queries_won_and_lost(browser
     assert browser.get(f"/runs/compare?run={one}&run=' OR 1").status_code == 404
 
 
+def test_the_files_of_runs_that_are_compared_are_read_without_a_question_to_the_store(browser, home, tmp_path):
+    pin = pin_drawn(home, tmp_path)
+    for seed in range(3):
+        register_run(home, release_on(pin, tmp_path / str(seed), seed=seed), tmp_path / f"e{seed}", seed=seed)
+    ids = [f"run={run.id}" for run in Runs(home.tracking_uri).runs()]
+    browser.get(f"/runs/compare?{'&'.join(ids)}")
+    asked = []
+    for count in (2, 3):
+        with counted_questions() as questions:
+            shown = browser.get(f"/runs/compare?{'&'.join(ids[:count])}")
+        assert shown.text.count(" won, ") == count - 1
+        asked.append(len(questions))
+    assert asked[1] <= 40
+    assert asked[1] - asked[0] <= 6  # the two curves of the third run
+
+
 def test_curves_are_drawn_by_epoch(browser, home):
     from tests.support.reports import make_training
 
@@ -373,3 +390,36 @@ def test_curves_are_drawn_by_epoch(browser, home):
     assert "held-out MAP@R, epoch 1: 0.7500" in shown
     assert "training loss, epoch 2: 0.5000" in shown
     assert "best epoch 1 of 2" in shown
+
+
+def test_a_run_of_a_terminal_is_cancelled_on_its_page_which_says_by_whom(environment, home):
+    _, run_id, folder = make_run(home, "one")
+    page = f"/runs/{run_id}"
+    bob, viewer = Browser(environment, name="bob"), Browser(environment, role=Role.VIEWER)
+    with alive(folder):
+        assert "Cancel the run" in bob.get(page).text
+        assert "Cancel the run" not in viewer.get(page).text
+        assert viewer.post(f"{page}/cancel").status_code == 403
+        assert bob.post(f"{page}/cancel").headers["location"] == page
+        assert read_json(folder / "cancelled.json")["by"] == "bob"  # its process looks for that: see tests of pipelines.runners
+        assert "bob cancelled it; it is ending." in text(bob.get(page))
+        Browser(environment, name="eve").post(f"{page}/cancel")
+        assert RunFolder(folder).cancelled.by == "bob"
+    assert "bob cancelled this run." in text(bob.get(page))
+    refused = bob.post(f"{page}/cancel")
+    assert (refused.status_code, "has ended: killed" in text(refused)) == (409, True)
+
+
+def test_a_run_of_another_machine_is_not_said_to_be_cancelled_from_here(environment, home, tmp_path):
+    _, run_id, _ = make_run(home, "far", tags={"folder": tmp_path / "elsewhere"})
+    browser = Browser(environment)
+    assert "was started on another machine" in browser.get(f"/runs/{run_id}").text
+    assert browser.post(f"/runs/{run_id}/cancel").status_code == 404
+
+
+def test_a_run_of_the_queue_is_cancelled_through_its_order(environment, home, images, begun):
+    browser = Browser(environment)
+    order = browser.post("/runs/new", {"source": str(images), "key": "first"}).headers["location"].rpartition("/")[2]
+    _, run_id, _ = make_run(home, "queued", tags={"order": order})
+    browser.post(f"/runs/{run_id}/cancel")
+    assert orders(environment)[0].cancelled_by == "ana"

@@ -1,5 +1,6 @@
 """Trying the endpoint: what its pages show where nothing answers, what they refuse, and corrections."""
 
+import base64
 import io
 import shlex
 import zipfile
@@ -18,12 +19,15 @@ from model.data.manifest import write_manifest
 from model.environment import Environment
 from model.files import write_json
 from model.home import Home
+from pipelines import cli
+from pipelines.actions.action import API
 from serving import corrections as kept
 from serving.operations import OPERATIONS
 from serving.operations.detect import DetectAnswer
 from serving.operations.identify import IdentifyAnswer
 from serving.operations.search import SearchAnswer
-from tests.support.dashboard import Browser
+from serving.operations.verify import VerifyAnswer
+from tests.support.dashboard import Browser, program
 from tests.support.releases import draw_image, make_full_release
 
 NAME = "drawn"
@@ -221,6 +225,47 @@ def test_a_correction_that_is_wrong_is_refused_and_nothing_is_kept(browser, home
     assert kept.corrections(home) == []
 
 
+def test_both_images_of_a_verification_are_kept_with_their_labels(browser, home, release, served):
+    images = [draw_image(1), draw_image(2)]
+    answer = an_answer(release, VerifyAnswer, same=True, score=0.9, threshold=0.5, false_accept_rate=0.01)
+    tokens = [Tokens(browser.app.state.sessions.key).sign(answer, "verify", served, image) for image in images]
+    files = [sent(image)[0] for image in reversed(images)]  # chosen in the other order
+    form = {"token": tokens, "label": ["class 1", "class 2"]}
+    assert browser.post("/try/corrections", form, files=files).status_code == 303
+    found = {each.label: kept.correction_image(home, each).read_bytes() for each in kept.corrections(home)}
+    assert found == {"class 1": images[0], "class 2": images[1]}
+    refused = browser.post("/try/corrections", {**form, "label": ["class 1", " "]}, files=files)
+    assert (refused.status_code, "A label is missing." in refused.text) == (422, True)
+    assert refused.text.count('name="label"') == refused.text.count('name="token"') == 2
+    assert len(kept.corrections(home)) == 2
+
+
+@pytest.fixture
+def detected(browser, release, served):
+    answer = an_answer(release, DetectAnswer, objects=(), calibrated=True)
+    return Tokens(browser.app.state.sessions.key).sign(answer, "detect", served, draw_image(1))
+
+
+def test_a_box_is_kept_with_the_label_of_what_is_in_it(browser, home, detected):
+    page = browser.post(
+        "/try/corrections", {"token": detected, "label": LABEL, "box": "", "place": "2, 3, 20, 23.6"}, files=sent()
+    )
+    assert page.status_code == 303
+    (made,) = kept.corrections(home)
+    assert (made.box, made.asked.operation) == ((2, 3, 20, 23.6), "detect")
+    small = browser.get(f"/try/corrections/{made.id}/image")
+    assert Image.open(io.BytesIO(small.content)).size == (18, 21)  # what is in the box alone
+    assert "a box in the image" in browser.get("/try/corrections").text
+
+
+@pytest.mark.parametrize("box", ["", "1 2 3", "a b c d", "nan 0 9 9", "0 0 9999 9", "9 9 2 2", "-5 0 9 9"])
+def test_a_detection_is_corrected_by_a_box_that_is_in_the_image(browser, home, detected, box):
+    page = browser.post("/try/corrections", {"token": detected, "label": LABEL, "place": box}, files=sent())
+    assert page.status_code == 422
+    assert f'name="place" value="{box}"' in page.text
+    assert kept.corrections(home) == []
+
+
 def test_an_example_is_corrected_without_being_sent_again(browser, home, token):
     answer = browser.post("/try/corrections", {"token": token, "label": LABEL, "example": "drawn/1.png"})
     assert answer.status_code == 303
@@ -288,3 +333,51 @@ def test_a_file_is_read_no_further_than_the_endpoint_takes_it(browser, monkeypat
     monkeypatch.setattr("dashboard.views.trying.asking.MAX_BYTES", 100)
     page = browser.post("/try", {"model": NAME, "operation": "search"}, files=sent(bytes(101)))
     assert (page.status_code, "Save it smaller." in page.text) == (413, True)
+
+
+def encoded(data):
+    return base64.b64encode(data).decode()
+
+
+def test_a_program_keeps_lists_and_drops_corrections(home):
+    shop = program(Environment(home=home), "shop")
+    body = {"model": NAME, "images": [{"name": "1.png", "data": encoded(draw_image(1))}], "labels": ["class 2"]}
+    (made,) = shop.post(f"{API}/corrections", json={**body, "said": ["class 1"], "box": [2, 3, 20, 23]}).json()
+    assert (made["by"], made["label"], made["box"], made["asked"]["said"]) == ("shop", "class 2", [2, 3, 20, 23], ["class 1"])
+    assert kept.correction_image(home, kept.corrections(home)[0]).read_bytes() == draw_image(1)
+    assert [each["id"] for each in shop.get(f"{API}/corrections").json()] == [made["id"]]
+    for wrong in (
+        {"labels": []},
+        {"labels": ["a", "b"]},
+        {"labels": [" "]},
+        {"images": [{"name": "1.png", "data": encoded(b"no image")}]},
+        {"images": [{"name": "1.png", "data": "no base64!"}]},
+        {"box": [0, 0, 9999, 9]},
+    ):
+        assert shop.post(f"{API}/corrections", json={**body, **wrong}).status_code == 422, wrong
+    assert shop.post(f"{API}/corrections", json={**body, "model": "none"}).status_code == 404
+    assert shop.request("DELETE", f"{API}/corrections/{made['id']}").status_code == 200
+    assert kept.corrections(home) == []
+
+
+def test_the_command_line_keeps_and_drops_corrections(home, tmp_path, monkeypatch, capsys):
+    def glocal(*words):
+        monkeypatch.setattr("sys.argv", ["glocal", "corrections", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return (ended.value.code or 0, *capsys.readouterr())
+
+    monkeypatch.setenv("GLOCAL_HOME", str(home.root))
+    files = [tmp_path / f"{number}.png" for number in range(2)]
+    for number, file in enumerate(files):
+        file.write_bytes(draw_image(number))
+    code, out, _ = glocal("add", *map(str, files), "--label", "class 1", "--name", NAME, "--op", "verify")
+    assert (code, len(out.split())) == (0, 2)
+    code, shown, _ = glocal()
+    assert [f"{file.name} is class 1  for drawn  verify" in shown for file in files] == [True, True]
+    code, _, error = glocal("add", str(files[0]), "--label", "x", "--name", NAME, "--box", "1,2")
+    assert code == 2
+    code, _, error = glocal("add", str(tmp_path), "--label", "x", "--name", NAME)
+    assert (code, "cannot be read" in error) == (2, True)
+    assert glocal("drop", *out.split())[0] == 0
+    assert "There are no corrections." in glocal()[2]

@@ -75,10 +75,10 @@ def test_the_status_shows_a_challenger_below_the_version_that_serves(glocal, mon
 
 @pytest.mark.parametrize("mode", ["shadow", "canary"])
 def test_terms_that_cannot_be_used_are_refused_before_anything_starts(glocal, tmp_path, mode):
-    for wrong in (["--share", "1.5"], ["--share", "nan"], ["--max-error-rate", "-1"], ["--max-latency-ratio", "0"]):
-        code, out, error = glocal("serve", mode, "mugs", "2", *wrong)
+    for name, wrong in (("share", "1.5"), ("share", "nan"), ("max_error_rate", "-1"), ("max_latency_ratio", "0")):
+        code, out, error = glocal("serve", mode, "mugs", "2", f"--{name.replace('_', '-')}", wrong)
         assert (code, out) == (2, "")
-        assert error.startswith("Error: The share and the error rate are numbers from 0 to 1")
+        assert error.startswith(f"Error: {name}: input should be ")
     assert not (tmp_path / "home").exists()
 
 

@@ -12,13 +12,14 @@ from model.errors import Conflict, InvalidInput, NotFound, StorageFailed, Unavai
 from model.files import read_json, write_json
 from model.home import Home
 from model.locks import hold
+from model.schemas.sent_file import SentFile
 from pipelines.jobs import __main__ as process
 from pipelines.jobs import job as jobs
 from pipelines.jobs.data import compare_data, import_data
 from pipelines.jobs.enrolment import enrol, revise
 from pipelines.jobs.job import ENDED, FILES, RESULT, begin_job, find_job, job_of, latest_jobs, new_key, refuse_beside, under_way
 from pipelines.jobs.kinds import KINDS
-from pipelines.jobs.serving import SERVING, end_challenge, promote
+from pipelines.jobs.serving import SERVING, promote, stop_challenge
 from serving.processes import wait_until
 from tests.support.jobs import await_job, idle_jobs, kill
 
@@ -39,7 +40,11 @@ def revised(*corrections):
 
 
 def promoted(version="2"):
-    return promote.asked(model="drawn", version=version, before="1")
+    return promote.asked(model="drawn", version=version, why="seen", instead_of="1")
+
+
+def enrolled(label="x", data=b"x"):
+    return enrol.asked(model="drawn", label=label, images=(SentFile.of("mine.png", data),))
 
 
 def compared(after="b@2"):
@@ -47,24 +52,36 @@ def compared(after="b@2"):
 
 
 def test_a_job_that_fails_says_why_and_who_asked(home):
-    job = await_job(home, begin_job(home, revised(), by="ana", why="seen", key=new_key()))
-    assert (job.state, job.record.by, job.record.why, job.doing) == ("failed", "ana", "seen", "accepting corrections into drawn")
-    assert job.ended.headline == "There is no correction 'x'."
+    job = await_job(home, begin_job(home, revised(), by="ana", key=new_key()))
+    assert (job.state, job.record.by, job.doing) == ("failed", "ana", "accepting corrections into drawn")
+    assert (job.ended.headline, job.ended.error) == ("There is no correction 'x'.", "not-found")
     with pytest.raises(NotFound):
         _ = job.result
+    with pytest.raises(NotFound, match="no correction 'x'"):  # who waits for it is told the same error
+        job.whole_status.outcome()
 
 
-def test_a_job_that_succeeds_keeps_what_it_made_and_not_what_it_was_given(home):
-    job = await_job(
-        home, begin_job(home, end_challenge.asked(model="drawn", version="2"), by="ana", key=new_key(), files={"x": b"1"})
-    )
-    assert (job.state, job.ended.headline) == ("succeeded", "No version of drawn was tried.")
-    assert job.result == {}
+def test_a_job_that_succeeds_keeps_what_the_action_answers(home):
+    job = await_job(home, begin_job(home, stop_challenge.asked(model="drawn"), by="ana"))
+    assert (job.state, job.ended.headline) == ("succeeded", "No version was tried.")
+    assert job.result == job.whole_status.outcome() == {"ended": None}
+
+
+def test_files_are_given_to_the_action_and_not_kept(home):
+    job = begin_job(home, enrolled(), by="ana")
+    assert job.record.arguments["images"] == ["mine.png"]
+    job = await_job(home, job)
+    assert (job.state, job.ended.headline[:9]) == ("failed", "mine.png:")  # its bytes are no image
     assert not (job.folder / FILES).exists()
 
 
+def test_the_reason_of_a_change_is_that_of_its_job(home, idle):
+    assert begin_job(home, promoted(), by="ana").record.why == "seen"
+
+
 def test_a_job_whose_process_is_gone_was_killed_and_its_files_go(home, idle):
-    killed = begin_job(home, revised(), by="ana", key=new_key(), files={"1.png": b"x"})
+    killed = begin_job(home, enrolled(), by="ana", key=new_key())
+    assert (killed.folder / FILES / "0").read_bytes() == b"x"
     assert killed.runs
     kill(idle[0])
     assert find_job(home, killed.id).state == "killed"
@@ -114,12 +131,12 @@ def test_a_job_whose_dashboard_was_killed_just_after_goes_on_and_says_so(home):
 
 def test_a_form_that_is_sent_twice_is_one_job(home, idle):
     key = new_key()
-    one = begin_job(home, revised("x"), by="ana", key=key, files={"1.png": b"x"})
-    assert begin_job(home, revised("x"), by="ana", key=key, files={"1.png": b"x"}) == one
+    one = begin_job(home, enrolled(), by="ana", key=key)
+    assert begin_job(home, enrolled(), by="ana", key=key) == one
     assert len(idle) == 1
-    for other, files in ((revised("y"), {"1.png": b"x"}), (revised("x"), {"1.png": b"y"})):
+    for other in (enrolled("y"), enrolled(data=b"y")):
         with pytest.raises(Conflict, match="sent before"):
-            begin_job(home, other, by="ana", key=key, files=files)
+            begin_job(home, other, by="ana", key=key)
     for none in ("", "../x", "k" * 16):
         with pytest.raises(InvalidInput):
             begin_job(home, revised(), by="ana", key=none)
@@ -144,7 +161,8 @@ def test_a_form_is_one_job_also_after_the_clock_went_back_and_beside_a_damaged_o
     assert begin_job(home, revised(), by="ana", key=key).runs
 
 
-def test_without_a_key_the_same_arguments_are_one_job(home, idle):
+def test_without_a_key_the_same_arguments_are_one_job_where_the_result_is_always_the_same(home, idle):
+    assert begin_job(home, revised(), by="ana") != begin_job(home, revised(), by="ana")
     one = begin_job(home, compared(), by="ana")
     assert begin_job(home, compared(), by="bob") == one == job_of(home, compared())
     assert job_of(home, compared("c@3")) is None
@@ -210,7 +228,7 @@ def test_a_job_that_ends_while_the_disk_is_full_is_what_it_was_once_there_is_roo
         [OSError(28, "no room"), StorageFailed("x")],
     )
     job.mkdir(parents=True)
-    record = {"kind": "end-challenge", "arguments": {"model": "drawn", "version": "2"}, "doing": "x", "by": "ana"}
+    record = {"kind": "end-challenge", "arguments": {"model": "drawn"}, "doing": "x", "by": "ana"}
     write_json(job / "job.json", {"format": 1, **record, "at": "2026-01-01T00:00:00Z"})
 
     def write(path, value):
@@ -272,12 +290,13 @@ def test_what_is_no_job_is_not_found(home, name):
 
 def test_arguments_are_those_of_the_kind():
     with pytest.raises(InvalidInput, match="version"):
-        promote.asked(model="drawn", before="1")
+        promote.asked(model="drawn", why="seen")
     with pytest.raises(InvalidInput, match="whose"):
-        promote.asked(model="drawn", version="2", before="1", whose="x")
+        promote.asked(model="drawn", version="2", why="seen", whose="x")
     with pytest.raises(InvalidInput, match="corrections"):
         revise.asked(data="drawn", corrections="x")
-    assert promoted().arguments == {"model": "drawn", "version": "2", "before": "1", "replace_other_data": False}
+    named = {"model": "drawn", "version": "2", "why": "seen"}
+    assert promoted().arguments == {**named, "replace_other_data": False, "instead_of": "1"}
 
 
 def test_every_kind_is_listed_under_its_name_and_says_what_it_does():

@@ -1,12 +1,17 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
+from model.errors import Terminated
 from model.home import Home
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import StepResult
+from pipelines.run_folder import RunFolder
 from pipelines.runners.local import alive, is_alive, run_local
 from pipelines.runners.port import PipelineRun
+from serving.processes import wait_until
 from tests.support.work import make_work
 
 
@@ -57,3 +62,20 @@ def test_a_runner_that_was_killed_is_a_failure_with_the_signal(tmp_path, monkeyp
     monkeypatch.setattr(sys, "executable", str(runner))
     done = run_local(make_work(tmp_path / "p.yaml", {}, tmp_path, Home(tmp_path)), lambda _: None)
     assert (done.succeeded, done.failure, done.killed_by) == (False, None, 9)
+
+
+def test_a_run_that_somebody_cancels_ends_with_its_processes(tmp_path, monkeypatch):
+    runner, begun = tmp_path / "runner", tmp_path / "begun"
+    runner.write_text(f"#!/bin/sh\ncat > /dev/null\necho $$ > {begun}\nsleep 600\n")
+    runner.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(runner))
+
+    def cancel():
+        wait_until(lambda: begun.exists() and begun.read_text().endswith("\n"), deadline_s=30)
+        RunFolder(tmp_path).cancel("ana")
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(cancel)
+        with pytest.raises(Terminated, match="ana cancelled this run"):
+            run_local(make_work(tmp_path / "p.yaml", {}, tmp_path, Home(tmp_path)), lambda _: None)
+    assert not psutil.pid_exists(int(begun.read_text()))

@@ -1,0 +1,59 @@
+"""Images of a new object that were sent: what is wrong with them, and the folder that they are imported from."""
+
+import csv
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.data.headers import read_header
+from model.data.manifest import MANIFEST
+from model.errors import InvalidInput
+from model.schemas.sent_file import MOST
+from serving.corrections import check_label
+from serving.limits import IMAGE_LIMITS
+
+Images = Sequence[tuple[str, bytes]]
+"""Names, for people, and encoded images."""
+
+
+def check_enrolled(images: Images, label: str) -> str:
+    """The label without white space around it.
+
+    Raises:
+        InvalidInput: The label cannot be used, there are no images or too many, or one is none; the message names it.
+    """
+    label = check_label(label)
+    if not images:
+        raise InvalidInput("No image was chosen.", "Choose a few images of the object, from several sides.")
+    if len(images) > MOST:
+        raise InvalidInput(f"{len(images)} images are too many.", f"At most {MOST} are enrolled at a time.")
+    for name, data in images:
+        _format(name, data)
+    return label
+
+
+def write_enrolled(images: Images, label: str, folder: Path) -> None:
+    """Write checked images of a label with their table into a folder, as an import takes them."""
+    with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["file", "label"])
+        for number, (name, data) in enumerate(images, 1):
+            file = f"{number:02}.{_format(name, data)}"
+            (folder / file).write_bytes(data)
+            writer.writerow([file, label])
+
+
+def enrolled_name(label: str) -> str:
+    """Name of the data set that the images of a label become; enrolling more of them makes its next version."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", label).strip("-")[:40]
+    mark = "" if plain == label else f"-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+    return f"enrolled-{plain}{mark}" if plain else f"enrolled{mark}"
+
+
+def _format(name: str, data: bytes) -> str:
+    """Ending of the file of an image."""
+    try:
+        return read_header(data, IMAGE_LIMITS).format.lower()
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.headline}", error.hint) from error
