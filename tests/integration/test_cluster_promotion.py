@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from model.claim import claim
 from model.config import ServeConfig
 from model.errors import GlocalError, Unavailable
 from model.files import read_json
@@ -48,7 +49,7 @@ def cluster(tmp_path_factory):
 def place(cluster, tmp_path_factory):
     """A home that promotes, its registry with three versions, of which the third does not answer, and a node."""
     folder = tmp_path_factory.mktemp("place")
-    home, releases = Home(folder / "home"), make_releases(folder / "releases")
+    home, releases = claim(Home(folder / "home")), make_releases(folder / "releases")
     for number, release in enumerate(releases):
         register(release, home, folder / f"evidence-{number}")
     _, key = create_key(home.serve, "promoter", [Scope.CALLER, Scope.OPERATOR])
