@@ -242,7 +242,7 @@ def test_a_job_that_ends_while_the_disk_is_full_is_what_it_was_once_there_is_roo
     monkeypatch.setenv("GLOCAL_HOME", str(home.root))
     process.main()
     ended = find_job(home, job.name)
-    assert (ended.state, ended.result, full) == ("succeeded", {}, [])
+    assert (ended.state, ended.result, full) == ("succeeded", {"ended": None}, [])
 
 
 def test_a_process_that_cannot_be_started_leaves_no_job(home, monkeypatch):
