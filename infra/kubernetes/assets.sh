@@ -27,6 +27,11 @@ chmod -R u+w "$folder/crds"
 "${PYTHON:-python3}" "$here/schemas.py" "$source/api/openapi-spec/swagger.json" "$folder/crds" "$folder/schemas"
 if [ "${2:-}" = server ]; then
   cp -r "$source" "$scratch/kubernetes" && chmod -R u+w "$scratch/kubernetes" && cd "$scratch/kubernetes"
-  go build -trimpath -ldflags="-s -w" -o "$folder/" ./cmd/kube-apiserver ./cmd/kube-controller-manager
+  rm -rf vendor go.work go.work.sum
+  # the module leaves out its staging folders: each is a module of its own, of the same number
+  for each in $(sed -n 's#^[[:space:]]*\(k8s.io/[a-z-]*\) => ./staging/.*#\1#p' go.mod | sort -u); do
+    go mod edit "-dropreplace=$each" "-require=$each@v0.${kubernetes#v1.}"
+  done
+  GOWORK=off GOFLAGS="$GOFLAGS -mod=mod" go build -trimpath -ldflags="-s -w" -o "$folder/" ./cmd/kube-apiserver ./cmd/kube-controller-manager
 fi
 ls "$folder"
