@@ -33,14 +33,18 @@ CONFIG = (
     "AWS_DEFAULT_REGION",
 )
 SECRETS = {
-    "AWS_ACCESS_KEY_ID": "glocal-object-store/AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY": "glocal-object-store/AWS_SECRET_ACCESS_KEY",
-    "MLFLOW_TRACKING_USERNAME": "glocal-tracking-writer/username",
-    "MLFLOW_TRACKING_PASSWORD": "glocal-tracking-writer/password",
-    "GLOCAL_KEY": "glocal-operator/key",
-    "GLOCAL_DATA_GIT": "glocal-data-git/address",
-    "GLOCAL_MILVUS_TOKEN": "glocal-milvus/token",
+    name: f"glocal/{name}"
+    for name in (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "GLOCAL_KEY",
+        "GLOCAL_DATA_GIT",
+        "GLOCAL_MILVUS_TOKEN",
+    )
 }
+"""The manifests' secret `glocal`."""
 
 
 class Toleration(NamedTuple):
