@@ -13,7 +13,9 @@ _OF_THE_POD = {
 NODES = Nodes()
 
 
-def on_node(task: dsl.PipelineTask, *, minutes: int = NODES.cluster_minutes, nodes: Nodes = NODES) -> dsl.PipelineTask:
+def on_node(
+    task: dsl.PipelineTask, *, minutes: int = NODES.cluster_minutes, cpu: str = "", memory: str = "", nodes: Nodes = NODES
+) -> dsl.PipelineTask:
     """Requirements of every step: state, places, secrets, its share of a node, a time limit, and retries after faults."""
     if nodes.cluster_volume:
         kubernetes.mount_pvc(task, pvc_name=nodes.cluster_volume, mount_path=POD_HOME)
@@ -30,7 +32,8 @@ def on_node(task: dsl.PipelineTask, *, minutes: int = NODES.cluster_minutes, nod
         kubernetes.set_image_pull_policy(task, nodes.cluster_pull_policy)
     _admit(task, nodes.cluster_node_selector, nodes.cluster_tolerations)
     kubernetes.set_timeout(task, minutes * 60)
-    task.set_cpu_request(nodes.cluster_cpu).set_memory_request(nodes.cluster_memory).set_memory_limit(nodes.cluster_memory)
+    memory = memory or nodes.cluster_memory
+    task.set_cpu_request(cpu or nodes.cluster_cpu).set_memory_request(memory).set_memory_limit(memory)
     backoff = f"{nodes.cluster_backoff_s}s"
     return task.set_retry(nodes.cluster_retries, backoff_duration=backoff, backoff_factor=2, backoff_max_duration="60s")
 
@@ -42,9 +45,7 @@ def on_import_node(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.Pipel
 
 def on_gpu(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
     """Requirements of a step that a GPU makes fast: the GPUs, their nodes, and shared memory for the loader's workers."""
-    on_node(task, minutes=nodes.cluster_gpu_minutes, nodes=nodes)
-    memory = nodes.cluster_gpu_memory
-    task.set_cpu_request(nodes.cluster_gpu_cpu).set_memory_request(memory).set_memory_limit(memory)
+    on_node(task, minutes=nodes.cluster_gpu_minutes, cpu=nodes.cluster_gpu_cpu, memory=nodes.cluster_gpu_memory, nodes=nodes)
     if nodes.cluster_gpus:
         task.set_accelerator_type(nodes.cluster_gpu).set_accelerator_limit(nodes.cluster_gpus)
         _admit(task, nodes.cluster_gpu_node_selector, nodes.cluster_gpu_tolerations)

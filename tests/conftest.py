@@ -1,5 +1,10 @@
-"""Before torch is imported: one thread each. The tests share few cores, and more threads than cores wait for one another."""
+"""Before torch is imported: one thread each. The tests share few cores, and more threads than cores wait for one another.
+
+Then the pipelines: KFP looks at the whole stack for each requirement of a step when it traces them, which takes minutes below pytest's.
+"""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pipelines.compiled  # noqa: F401
