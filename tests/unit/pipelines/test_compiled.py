@@ -72,7 +72,7 @@ def test_kfp_loads_it(compiled):
 def test_the_parameters_bear_the_names_of_the_configurations_sections_once_each(documents):
     pipeline, _ = documents
     asked = pipeline["root"]["inputDefinitions"]["parameters"]
-    assert set(asked) == {"source", "name", *RunConfig.model_fields, "why"}
+    assert set(asked) == {"source", "name", *RunConfig.model_fields, "why", "shards"}
 
 
 def test_only_the_source_must_be_given_and_every_section_has_its_defaults(documents):
