@@ -104,10 +104,8 @@ def _serve(announce: Callable[[str], None]) -> None:
             address = environment.dashboard_address.rstrip("/") or own
             made = make_app(environment, address=address)
             config = make_config(made)
-            config.timeout_graceful_shutdown, config.lifespan = (
-                _GRACE_S,
-                "on",
-            )  # with it the monitor of the services begins and ends
+            # with its lifespan the monitor of the services begins and ends
+            config.timeout_graceful_shutdown, config.lifespan = _GRACE_S, "on"
             write_json(folder.state, {"pid": os.getpid(), "local": own, "address": address})
             server = uvicorn.Server(config)
             Thread(target=warm_up, args=(environment,), daemon=True).start()  # MLflow takes seconds to import
@@ -139,7 +137,7 @@ def _listening(environment: Environment) -> socket.socket:
 def running_at(folder: DashboardFolder) -> str | None:
     """The address of this home's dashboard; None if none answers. At the address of one that was killed another home's may."""
     try:
-        if not is_held(folder.lock):
+        if _process(folder) is None:
             return None
         state = read_json(folder.state)
         answer = httpx.get(f"{state['local']}/healthz", timeout=2, trust_env=False)

@@ -189,8 +189,8 @@ from datetime import UTC, datetime
 from model.home import Home
 from model.schemas.challenge import Challenge
 import serving.challenging
-from serving.rollout import challenge
-setattr(challenge, sys.argv[2], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+from serving.rollout import challenge, endpoint
+setattr(endpoint if sys.argv[2] == "replay_golden" else challenge, sys.argv[2], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
 home, terms = Home.at(sys.argv[1]), Challenge(mode="canary", share=1, started=datetime.now(UTC))
 serving.challenging.stop_challenge(home, "drawn")
 serving.challenging.start_challenge("2", terms, home=home, tracking_uri=home.tracking_uri, name="drawn")

@@ -29,7 +29,7 @@ OLD = {
     "after the registered files": ("register_gallery", "serving.registry.version_files.VersionFiles.store", 1, "after"),
     "after the registered version": ("register_gallery", "serving.registry.models.Registry.register", 1, "after"),
     "after the ledger's entry": ("deploy", "serving.registry.ledger.Ledger.begin", 1, "after"),
-    "after the golden queries": ("deploy", "serving.rollout.switch.replay_golden", 1, "after"),
+    "after the golden queries": ("deploy", "serving.rollout.endpoint.replay_golden", 1, "after"),
 }
 NEW = {
     "after deployed.json": ("deploy", "serving.rollout.switch.write_deployed", 1, "after"),
