@@ -30,7 +30,7 @@ def serve(home: Home, ended: threading.Event) -> None:
     """Keep the endpoint up until `ended` is set, then end it.
 
     Raises:
-        GlocalError: It does not come up.
+        GlocalError: It does not come up at first.
     """
     claim(home)
     try:
@@ -38,7 +38,10 @@ def serve(home: Home, ended: threading.Event) -> None:
         while not ended.wait(_LOOK_S):
             if server.answering(home) is None:
                 _log.warning("The endpoint does not answer; it is started again.")
-                _bring_up(home)
+                try:
+                    _bring_up(home)
+                except GlocalError as error:  # what runs of it serves on until the next look
+                    _log.warning("%s", error)
     finally:
         server.stop(home)
 
