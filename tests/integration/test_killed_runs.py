@@ -134,9 +134,8 @@ def test_a_damaged_result_is_written_anew_from_the_record_and_one_line_says_so_o
     assert close(runs, folder) == []
 
 
-@pytest.mark.parametrize("name", ["result.json", "alive"])
-def test_a_folder_in_place_of_a_file_is_named_with_the_remedy_and_the_next_run_is_closed_all_the_same(runs, folder, begun, name):
-    (folder / name).mkdir()
+def test_a_folder_in_place_of_a_result_is_named_with_the_remedy_and_the_next_run_is_closed_all_the_same(runs, folder, begun):
+    (folder / "result.json").mkdir()
     later = folder.with_name("c")
     write_json(later / "run.json", {"run_id": runs.start_run("later")})
     (line,) = close(runs, folder)
@@ -144,6 +143,12 @@ def test_a_folder_in_place_of_a_file_is_named_with_the_remedy_and_the_next_run_i
     assert "Remove or rename that folder" in line
     assert "\n" not in line
     assert read_json(later / "result.json") == {"status": "killed"}
+
+
+def test_a_folder_in_place_of_the_lock_is_held_by_nobody(runs, folder, begun):
+    (folder / "alive").mkdir()
+    assert close(runs, folder) == []
+    assert runs.run(begun).state == "killed"
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(runs, folder, begun, tmp_path):
