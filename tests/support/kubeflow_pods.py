@@ -21,6 +21,7 @@ from tests.support.kubeflow import Kubeflow
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TASK = re.compile(r"(Executing task|Task) '([\w-]+)'(?:.*status (SUCCESS|FAILURE))?")
+_CACHED = re.compile(r"Task ([\w-]+) cache hit")
 _STATES = {"SUCCESS": "SUCCEEDED", "FAILURE": "FAILED", None: "RUNNING"}
 
 
@@ -78,6 +79,8 @@ class Cluster:
             with (folder / "output.log").open("w") as log:
                 for line in process.stdout:
                     log.write(line)
+                    if cached := _CACHED.search(line):
+                        self._server.task(run.run_id, cached[1], "SUCCEEDED")
                     if found := _TASK.search(_COLOUR.sub("", line)):
                         self._server.task(run.run_id, found[2], _STATES[found[3]])
             code = process.wait()
