@@ -190,7 +190,8 @@ from model.home import Home
 from model.schemas.challenge import Challenge
 import serving.challenging
 from serving.rollout import challenge, endpoint
-setattr(endpoint if sys.argv[2] == "replay_golden" else challenge, sys.argv[2], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+module = endpoint if sys.argv[2] == "replay_golden" else challenge
+setattr(module, sys.argv[2], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
 home, terms = Home.at(sys.argv[1]), Challenge(mode="canary", share=1, started=datetime.now(UTC))
 serving.challenging.stop_challenge(home, "drawn")
 serving.challenging.start_challenge("2", terms, home=home, tracking_uri=home.tracking_uri, name="drawn")
