@@ -71,7 +71,7 @@ def approve(came: Approved) -> Outcome:
 @kind("challenge", SERVING, "starting version {version} of {model} as {mode}", start_challenge, check=_check_version)
 def challenge(begun: ServedChallenger) -> Outcome:
     """A version is tried beside the one that serves."""
-    return Outcome(f"Version {begun.version} of {begun.name} is tried as {begun.challenge.mode}.")
+    return Outcome(f"Version {begun.version} is tried as {begun.challenge.mode}.")
 
 
 @kind("end-challenge", SERVING, "ending the trial of {model}", end_challenge, check=_check_tried)

@@ -89,7 +89,7 @@ def test_a_shadow_is_started_watched_and_ended(home, first, page_of):
     ana.fill("[name=share]", "100")
     ana.fill("[name=latency]", "1000")
     ana.click("form .actions button")
-    assert "Version 2 of drawn is tried as shadow." in end_of(ana)
+    assert "Version 2 is tried as shadow." in end_of(ana)
     ana.goto(f"/models/{NAME}/trial")
     assert "Nothing was measured yet" in ana.inner_text("#trial")
     with local_client(home.serve) as client:

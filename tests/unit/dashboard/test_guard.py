@@ -17,6 +17,7 @@ from dashboard.security.sessions import Sessions, make_link, use_link
 from model.environment import Environment
 from model.errors import Unauthorized
 from model.home import Home
+from pipelines.actions.action import API
 from serving.gateway.keys import Scope, create_key
 from tests.support.dashboard import ADDRESS, Browser, addresses, serving_dashboard
 
@@ -61,8 +62,9 @@ def test_every_change_wants_the_form_of_its_session(environment):
 
 def test_a_viewer_changes_nothing_of_runs_models_and_data(environment):
     """On its pages and with a key: what a viewer may send is listed here."""
-    may = {"/leave", "/health/look", "/try", "/try/corrections", "/models/lineage"}
+    may = {"/leave", "/health/look", "/try", "/try/corrections", f"{API}/corrections", "/models/lineage"}
     may |= {f"/data/{{reference}}/{looked}" for looked in ("alike", "look-alikes", "diff")}
+    may |= {f"{API}/data/{{before}}/diff", f"{API}/data/{{data}}/look-alikes"}
     viewer = Browser(environment, role=Role.VIEWER)
     _, secret = create_key(environment.home.serve, "robot", [Scope.CALLER])
     for path, method in addresses(viewer.app):

@@ -18,7 +18,7 @@ from model.claim import claim
 from model.config import RunConfig, changed_settings, parse_config, setting_names
 from model.environment import Environment
 from model.files import read_json, write_json
-from model.home import Home
+from model.home import ALIVE, Home
 from model.schemas.run_event import RunEvent
 from pipelines.queue.orders import orders
 from pipelines.run_folder import RunFolder
@@ -75,6 +75,7 @@ def make_run(home, name, *, tags=None, params=None, events=()):
     """A run that is on record and has a folder."""
     folder = home.runs / name
     folder.mkdir(parents=True)
+    (folder / ALIVE).touch()
     runs = Runs(home.tracking_uri)
     given = {"folder": folder, "glocal.kind": "training", "mlflow.user": "ann", "why": "a look", **(tags or {})}
     run_id = runs.start_run(name, {"name": "shop", "source": "shop", "model.method": "multi_head", **(params or {})}, given)
