@@ -83,6 +83,7 @@ def test_a_version_tells_its_release_its_data_and_its_figures(registry, releases
         code_revision="test",
         figures={"recall_at_1": 0.5},
         run_id="run",
+        signed=False,
     )
     assert registry.data_name(found) == "drawn"
 
