@@ -291,7 +291,8 @@ def test_another_users_call_reaches_no_server_behind_the_gateway(home, address, 
     """Without TorchServe's own token, which lies in a file of this user alone."""
     running, token = find(home.serve), home.serve.tokens
     socket = Path(running.address.removeprefix(SOCKET))
-    assert (token.stat().st_mode | socket.parent.stat().st_mode) & 0o077 == 0
+    assert token.stat().st_mode & 0o077 == 0
+    assert socket.stat().st_mode & 0o022 == 0  # who may not write to a socket does not connect to it
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://queries", timeout=30) as queries:
         assert queries.post(f"/predictions/{NAME}").status_code in {400, 401, 403}
     for method, path in (
