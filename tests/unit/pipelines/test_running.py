@@ -30,7 +30,7 @@ def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):
 def test_the_pipeline_is_told_every_section_of_the_configuration():
     config = RunConfig()
     arguments = pipeline_arguments("x", "y", config, "because")
-    assert arguments == {"source": "x", "name": "y", **config.model_dump(mode="json"), "why": "because"}
+    assert arguments == {"source": "x", "name": "y", **config.model_dump(mode="json"), "why": "because", "shards": []}
 
 
 def test_a_refused_run_names_the_settings_that_were_not_held_and_its_decision(tmp_path):
