@@ -15,6 +15,8 @@ from model.environment import Names
 
 POD_HOME = "/var/lib/glocal"
 """GLOCAL_HOME in the images, where the volume of the cluster is mounted."""
+TRAIN_NODES = "GLOCAL_TRAIN_NODES"
+"""Variable of the step train with the settings of the nodes, as JSON: those that the pipeline was compiled with."""
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 QUANTITY = r"^\d+(\.\d+)?([EPTGMk]i?|m)?$"
 """Pattern of Kubernetes' amounts of memory and of processor time."""
@@ -59,6 +61,11 @@ class Toleration(NamedTuple):
     key: str
     value: str
     effect: str
+
+    @property
+    def operator(self) -> str:
+        """Kubernetes' word for how the taint's value is compared."""
+        return "Equal" if self.value else "Exists"
 
     def __str__(self) -> str:
         return f"{self.key}{'=' if self.value else ''}{self.value}{':' if self.effect else ''}{self.effect}"

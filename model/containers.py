@@ -56,6 +56,12 @@ class Containers(BaseSettings):
     )
 
     @property
+    def published(self) -> tuple[str, int]:
+        """Host and port of `container_publish`."""
+        host, _, port = self.container_publish.partition(":")
+        return host, int(port)
+
+    @property
     def readable(self) -> tuple[Path, ...]:
         """The folders of `container_mounts`."""
         return tuple(Path(each.strip()).expanduser().absolute() for each in self.container_mounts.split(",") if each.strip())

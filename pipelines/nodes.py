@@ -3,7 +3,7 @@
 from kfp import dsl, kubernetes
 
 from components.runtime.image import TRAIN_IMAGE
-from model.cluster import POD_HOME, Labels, Nodes, Tolerations
+from model.cluster import POD_HOME, TRAIN_NODES, Labels, Nodes, Tolerations
 
 _OF_THE_POD = {
     "GLOCAL_KUBEFLOW_RUN": "metadata.labels['pipeline/runid']",
@@ -57,7 +57,7 @@ def on_gpu(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
 
 def on_nodes(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
     """Requirements of the training, which hands them on to the pods that it starts where `train.nodes` is above 1."""
-    task.set_env_variable("GLOCAL_TRAIN_NODES", nodes.model_dump_json(exclude_defaults=True))
+    task.set_env_variable(TRAIN_NODES, nodes.model_dump_json(exclude_defaults=True))
     task.set_env_variable("GLOCAL_TRAIN_IMAGE", TRAIN_IMAGE)
     return on_gpu(task, nodes=nodes)
 
@@ -66,6 +66,7 @@ def _admit(task: dsl.PipelineTask, labels: Labels, tolerations: Tolerations) -> 
     """Let a step on the nodes with these labels and taints."""
     for key, value in labels.items():
         kubernetes.add_node_selector(task, key, value)
-    for key, value, effect in tolerations:
-        operator = "Equal" if value else "Exists"
-        kubernetes.add_toleration(task, key=key, operator=operator, value=value or None, effect=effect or None)
+    for taint in tolerations:
+        kubernetes.add_toleration(
+            task, key=taint.key, operator=taint.operator, value=taint.value or None, effect=taint.effect or None
+        )

@@ -169,8 +169,8 @@ def find_correction(home: Home, correction_id: str) -> Correction:
     return Correction.load(folder / _RECORD)
 
 
-def drop_correction(home: Home, correction_id: str) -> None:
-    """Remove a correction and its image.
+def drop_correction(home: Home, correction_id: str) -> Correction:
+    """Remove a correction and its image; returns it as it was.
 
     Raises:
         NotFound: There is none of this id.
@@ -178,6 +178,7 @@ def drop_correction(home: Home, correction_id: str) -> None:
     correction = find_correction(home, correction_id)
     with hold(home.dashboard.corrections / ".lock"):
         remove_whole(home.dashboard.corrections / correction.id)
+    return correction
 
 
 def data_of(chosen: Sequence[Correction]) -> str:

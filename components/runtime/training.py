@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.runtime.step import Step
 from components.runtime.training_pods import pod_options, resources_of
-from model.cluster import Nodes
+from model.cluster import TRAIN_NODES, Nodes
 from model.containers import Images
 from model.errors import GlocalError, InvalidInput, NotFound, Terminated, Unavailable
 from model.files import atomic_folder, sha256_json
@@ -30,8 +30,6 @@ from model.training.stopping import sigterm_flag
 if TYPE_CHECKING:
     from kubeflow.trainer import TrainerClient
 
-NODES = "GLOCAL_TRAIN_NODES"
-"""Variable of the step with the settings of the nodes, as JSON: those that the pipeline was compiled with."""
 FOLDER = "GLOCAL_TRAINING"
 """Variable of a job's pods with the folder of the order."""
 _COMPLETE, _FAILED = "Complete", "Failed"
@@ -95,7 +93,7 @@ class TrainJobs:
         except ImportError as error:
             said = "train.nodes above 1 needs the client of Kubeflow Trainer."
             raise InvalidInput(said, "Install glocal[train], or set train.nodes=1.") from error
-        nodes = Nodes.model_validate_json(os.environ.get(NODES) or "{}")
+        nodes = Nodes.model_validate_json(os.environ.get(TRAIN_NODES) or "{}")
         try:
             client = TrainerClient(KubernetesBackendConfig(namespace=nodes.trainer_namespace or None))
         except ConfigException as error:

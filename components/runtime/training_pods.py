@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from model.cluster import POD_HOME, Nodes
+from model.cluster import POD_HOME, Nodes, Toleration
 from model.training.order import TrainOrder
 
 _POD = "node"
@@ -22,7 +22,7 @@ def pod_options(nodes: Nodes) -> tuple[Any, ...]:
     """The volume, the nodes and the rights of a job's pods, which need no secret. They are ended with the time of the step."""
     from kubeflow.trainer.options import kubernetes as trainer
 
-    tolerations = [_toleration(*each) for each in (*nodes.cluster_tolerations, *nodes.cluster_gpu_tolerations)]
+    tolerations = [_toleration(each) for each in (*nodes.cluster_tolerations, *nodes.cluster_gpu_tolerations)]
     places = {"home": (POD_HOME, {"persistentVolumeClaim": {"claimName": nodes.cluster_volume}})}
     if nodes.cluster_shared_memory != "0":
         places["shm"] = ("/dev/shm", {"emptyDir": {"medium": "Memory", "sizeLimit": nodes.cluster_shared_memory}})  # noqa: S108
@@ -47,6 +47,6 @@ def pod_options(nodes: Nodes) -> tuple[Any, ...]:
     return trainer.RuntimePatch(training_runtime_spec=patch), trainer.ActiveDeadlineSeconds(nodes.cluster_gpu_minutes * 60)
 
 
-def _toleration(key: str, value: str, effect: str) -> dict[str, str]:
-    operator = {"operator": "Equal", "value": value} if value else {"operator": "Exists"}
-    return {"key": key, **operator, **({"effect": effect} if effect else {})}
+def _toleration(each: Toleration) -> dict[str, str]:
+    asked = {"key": each.key, "operator": each.operator, "value": each.value, "effect": each.effect}
+    return {name: text for name, text in asked.items() if text}

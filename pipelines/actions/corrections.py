@@ -53,11 +53,8 @@ def correct(
 def drop_correction(caller: Caller, correction: str) -> Correction:
     """Remove a correction and its image."""
     from serving.corrections import drop_correction as drop
-    from serving.corrections import find_correction
 
-    last = find_correction(caller.environment.home, correction)
-    drop(caller.environment.home, correction)
-    return last
+    return drop(caller.environment.home, correction)
 
 
 @action("POST", "/data/{data}/corrections", "operator")

@@ -1,5 +1,7 @@
 """Actions on models: versions, where they come from, what a change would change, and the changes."""
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from model.schemas.approval import Approval
@@ -10,6 +12,9 @@ from model.schemas.promotion_plan import PromotionPlan
 from model.schemas.schema import Schema
 from model.schemas.version_diff import VersionDiff
 from pipelines.actions.action import Caller, action, ask, check_reason
+
+if TYPE_CHECKING:
+    from serving.rollout.endpoint import Endpoint
 
 
 class Approved(Schema):
@@ -97,19 +102,7 @@ def promote_version(
 
     `instead_of` is the version that serves as the caller knows it: if another one does, nothing is changed.
     """
-    from serving.promotion import promote
-
-    check_reason(why)
-    return promote(
-        version,
-        home=caller.environment.home,
-        tracking_uri=caller.environment.mlflow_uri,
-        name=model,
-        by=caller.name,
-        why=why,
-        replace_other_data=replace_other_data,
-        instead_of=instead_of,
-    )
+    return let_serve(caller, model, version, why, replace_other_data=replace_other_data, instead_of=instead_of)
 
 
 @action("POST", "/models/{model}/rollback", "operator")
@@ -119,19 +112,35 @@ def roll_back_version(caller: Caller, model: str, version: str, why: str, instea
 
     check_reason(why)
     with previous_ahead(caller.environment.home, model) as locked:
-        from serving.promotion import promote  # while the version is being loaded
+        # it served before, whatever its data
+        return let_serve(caller, model, version, why, replace_other_data=True, instead_of=instead_of, locked=locked)
 
-        return promote(
-            version,
-            home=caller.environment.home,
-            tracking_uri=caller.environment.mlflow_uri,
-            name=model,
-            by=caller.name,
-            why=why,
-            replace_other_data=True,  # it served before, whatever its data
-            instead_of=instead_of,
-            locked=locked,
-        )
+
+def let_serve(
+    caller: Caller,
+    model: str,
+    version: str,
+    why: str,
+    *,
+    replace_other_data: bool,
+    instead_of: str | None,
+    locked: "Endpoint | None" = None,
+) -> Deployment:
+    """Make a version the one that serves, on this machine; `locked` is the endpoint at which it is being loaded already."""
+    check_reason(why)
+    from serving.promotion import promote  # while the version is being loaded
+
+    return promote(
+        version,
+        home=caller.environment.home,
+        tracking_uri=caller.environment.mlflow_uri,
+        name=model,
+        by=caller.name,
+        why=why,
+        replace_other_data=replace_other_data,
+        instead_of=instead_of,
+        locked=locked,
+    )
 
 
 @action("POST", "/models/{model}/versions/{version}/approve", "operator")

@@ -1,12 +1,14 @@
 """What a person sees on standard error: a line a step, progress between them, and how a run ended."""
 
+import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import typer
+from pydantic import BaseModel
 
 from model.errors import InvalidInput
 from model.progress import progress_text
@@ -17,6 +19,7 @@ from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
 from model.text import counted, visible
 
+T = TypeVar("T", bound=BaseModel)
 _LABELS = 10
 """Maximum labels of a change that are named."""
 _PAUSE_S = 10.0
@@ -26,6 +29,17 @@ _PAUSE_S = 10.0
 def say(text: str) -> None:
     """Write a line on standard error."""
     print(redacted(text), file=sys.stderr, flush=True)
+
+
+def show_all(found: Sequence[T], line: Callable[[T], str], nothing: str, *, as_json: bool) -> None:
+    """Print what was found: as a JSON list, or a line for each; that there is nothing goes to standard error."""
+    if as_json:
+        print(json.dumps([each.model_dump(mode="json") for each in found]))
+        return
+    for each in found:
+        print(visible(line(each)))
+    if not found:
+        say(nothing)
 
 
 def confirm(question: str, *, yes: bool) -> None:

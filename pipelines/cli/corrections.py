@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.errors import InvalidInput
-from model.text import visible
 from pipelines.actions.action import ask
-from pipelines.cli.console import Console, say
+from pipelines.cli.console import Console, show_all
 from pipelines.cli.options import Json, ModelName
 from pipelines.cli.runs import local
 
@@ -28,14 +27,8 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         return
     from pipelines.actions.corrections import list_corrections
 
-    found = ask(list_corrections)
-    if as_json:
-        print(json.dumps([each.model_dump(mode="json") for each in found]))
-        return
-    for each in found:
-        print(visible(_line(each)))
-    if not found:
-        say("There are no corrections. Keep one: glocal corrections add IMAGE --label LABEL")
+    nothing = "There are no corrections. Keep one: glocal corrections add IMAGE --label LABEL"
+    show_all(ask(list_corrections), _line, nothing, as_json=as_json)
 
 
 @commands.command()

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -153,7 +153,7 @@ def diff(
         print(visible(line))
 
 
-def _send(source: str, name: str, why: str, as_json: bool) -> None:
+def _send(source: str, name: str, why: str, as_json: bool) -> NoReturn:
     """Let a dashboard elsewhere enrol the labels of a folder; the exit code is that of the first that failed."""
     from model.schemas.sent_file import SentFile
     from pipelines.actions.galleries import enrol_images

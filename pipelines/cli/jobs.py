@@ -1,13 +1,12 @@
 """`glocal jobs`: what the dashboard does for people in processes of its own, such as promotions, imports and enrolments."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model.text import one_line, visible
 from pipelines.actions.action import ask
-from pipelines.cli.console import Console, say
+from pipelines.cli.console import Console, say, show_all
 from pipelines.cli.options import Json
 from pipelines.cli.runs import local
 
@@ -31,14 +30,8 @@ def list_(
         return
     from pipelines.actions.jobs import list_jobs
 
-    found = ask(list_jobs, limit=limit)
-    if as_json:
-        print(json.dumps([each.model_dump(mode="json") for each in found]))
-        return
-    for each in found:
-        print(visible(_line(each)))
-    if not found:
-        say("There are no jobs. The dashboard makes them: glocal dashboard")
+    nothing = "There are no jobs. The dashboard makes them: glocal dashboard"
+    show_all(ask(list_jobs, limit=limit), _line, nothing, as_json=as_json)
 
 
 @commands.command()

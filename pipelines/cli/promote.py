@@ -8,7 +8,7 @@ import typer
 
 from model.environment import Environment, current_user
 from model.text import visible
-from pipelines.actions.action import ask, check_reason
+from pipelines.actions.action import Caller, ask, check_reason
 from pipelines.cli.console import Console, confirm, say
 from pipelines.cli.options import DryRun, Json, ModelName, Yes
 
@@ -166,28 +166,14 @@ def _change(
     confirm(f"Let version {plan.wanted.version} of {plan.model} serve?", yes=yes)
     instead_of = plan.serving.version if plan.serving else ""
     named = {"model": plan.model, "version": plan.wanted.version, "why": why, "instead_of": instead_of}
-    if locked is None:
-        from pipelines.actions.models import promote_version, roll_back_version
+    from pipelines.actions.models import let_serve, promote_version, roll_back_version
 
-        if replace_other_data is None:
-            done = ask(roll_back_version, tell=Console(), **named)
-        else:
-            done = ask(promote_version, tell=Console(), **named, replace_other_data=replace_other_data)
+    if locked is not None:
+        done = let_serve(Caller(Environment(), current_user()), **named, replace_other_data=True, locked=locked)
+    elif replace_other_data is None:
+        done = ask(roll_back_version, tell=Console(), **named)
     else:
-        from serving.promotion import promote as make_it_serve
-
-        environment = Environment()
-        done = make_it_serve(
-            plan.wanted.version,
-            home=environment.home,
-            tracking_uri=environment.mlflow_uri,
-            name=plan.model,
-            by=current_user(),
-            why=why,
-            replace_other_data=True,
-            instead_of=instead_of,
-            locked=locked,
-        )
+        done = ask(promote_version, tell=Console(), **named, replace_other_data=replace_other_data)
     _tell_promoted(plan, done, as_json=as_json)
 
 

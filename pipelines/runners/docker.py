@@ -100,13 +100,13 @@ def of_endpoint(environment: Environment, settings: Containers) -> dict[str, Any
 
     The port is the same inside and outside, so that the address on record is right for both.
     """
-    host, _, port = settings.container_publish.partition(":")
+    host, port = settings.published
     own = {name: value for name, value in passed(os.environ).items() if name.startswith("GLOCAL_")}
     readable = [getattr(environment, name) for name in _OF_THE_ENDPOINT]
-    own |= {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_KEY": "", "GLOCAL_GATEWAY_PORT": port}
+    own |= {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_KEY": "", "GLOCAL_GATEWAY_PORT": str(port)}
     return {
         "environment": own,
-        "ports": {f"{port}/tcp": (host, int(port))},
+        "ports": {f"{port}/tcp": (host, port)},
         "mounts": [
             engine.bind(environment.home.root),
             *(engine.bind(file.absolute(), read_only=True) for file in readable if file is not None),

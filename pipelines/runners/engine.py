@@ -22,6 +22,7 @@ from model.home import ALIVE, Home
 from model.locks import is_held
 from pipelines.signals import signal_of
 from serving.processes import wait_until
+from serving.protocol import local_address
 
 VERSION = "org.opencontainers.image.version"
 """Label of an image with the revision of its code."""
@@ -122,7 +123,6 @@ def ensure_endpoint(client: DockerClient, home: Home, settings: Containers, imag
         with contextlib.suppress(APIError):
             found.stop(timeout=_STOP_S)
         _remove(found)
-    host, _, port = settings.container_publish.partition(":")
     try:
         started = client.containers.run(
             image,
@@ -135,7 +135,8 @@ def ensure_endpoint(client: DockerClient, home: Home, settings: Containers, imag
         )
     except APIError as error:
         raise Unavailable("The endpoint's container cannot be started.", str(error.explanation)) from error
-    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/healthz"  # noqa: S104  # where it was published
+    host, port = settings.published
+    address = f"{local_address(port, host)}/healthz"
     if not wait_until(lambda: _answers(address) or _ended(started), deadline_s=_START_S) or _ended(started):
         raise Unavailable("The endpoint's container does not answer.", f"docker logs {name} says why.")
     return name
