@@ -169,6 +169,10 @@ class Environment(BaseSettings):
     def _upper(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
 
+    def run_by(self, runner: str) -> "Environment":
+        """The same, with its runs executed by another runner; empty: by its own."""
+        return self.model_copy(update={"runner": runner}) if runner else self
+
     @property
     def endpoint_elsewhere(self) -> str:
         """Address of the endpoint, if it does not run in this home; else empty."""

@@ -90,7 +90,7 @@ def order_run(
 
 
 @action("GET", "/plan")
-def plan_run(caller: Caller, source: str, name: str = "", settings: str = "{}") -> RunPlan:
+def plan_run(caller: Caller, source: str, name: str = "", settings: str = "{}", runner: RunnerName | Literal[""] = "") -> RunPlan:
     """Which steps of a training would be taken from the cache, and which would run; `settings` is a JSON object."""
     from model.config import parse_config
     from pipelines.queue.preview import preview
@@ -99,7 +99,7 @@ def plan_run(caller: Caller, source: str, name: str = "", settings: str = "{}") 
         tree = json.loads(settings)
     except (ValueError, RecursionError) as error:
         raise InvalidInput("The settings are no JSON object.", 'Such as {"train": {"epochs": 20}}.') from error
-    return preview(source, name, parse_config(tree), caller.environment)
+    return preview(source, name, parse_config(tree), caller.environment.run_by(runner))
 
 
 @action("GET", "/orders/{order_id}")
@@ -124,13 +124,9 @@ def cancel_order(caller: Caller, order_id: str) -> OrderState:
 @action("GET", "/schedules")
 def list_schedules(caller: Caller, runner: RunnerName | Literal[""] = "") -> list[ScheduleState]:
     """The runs that recur, by name: by this machine's clock, or by Kubeflow's."""
-    if _by_kubeflow(caller, runner):
-        from pipelines.kubeflow import recurring
+    from pipelines.recurring import schedules
 
-        return recurring.schedules()
-    from pipelines.queue.schedules import schedules
-
-    return schedules(caller.environment)
+    return schedules(caller.environment.run_by(runner))
 
 
 @action("POST", "/schedules", "operator")
@@ -145,50 +141,26 @@ def add_schedule(
     runner: RunnerName | Literal[""] = "",
 ) -> ScheduleState:
     """Let a training recur."""
+    from pipelines.recurring import add_schedule
+
     given = {"source": source, "name": data, "settings": settings or {}, "why": why, "runner": runner}
-    schedule = Schedule.given(id=name, crontab=crontab, user=caller.name, **given)
-    if _by_kubeflow(caller, runner):
-        from pipelines.kubeflow import recurring
-
-        return recurring.add(schedule)
-    from pipelines.queue.schedules import add_schedule as add
-    from pipelines.queue.worker import ensure_worker
-
-    kept = add(caller.environment, schedule)
-    ensure_worker(caller.environment)
-    return kept
+    return add_schedule(caller.environment, Schedule.given(id=name, crontab=crontab, user=caller.name, **given))
 
 
 @action("POST", "/schedules/{name}/pause", "operator")
 def pause_schedule(caller: Caller, name: str, paused: bool = True, runner: RunnerName | Literal[""] = "") -> ScheduleState:
     """Let a recurring run rest, or go on."""
-    if _by_kubeflow(caller, runner):
-        from pipelines.kubeflow import recurring
+    from pipelines.recurring import pause_schedule
 
-        return recurring.pause(name, paused=paused)
-    from pipelines.queue.schedules import pause_schedule as pause
-
-    return pause(caller.environment, name, paused=paused)
+    return pause_schedule(caller.environment.run_by(runner), name, paused=paused)
 
 
 @action("DELETE", "/schedules/{name}", "operator")
 def remove_schedule(caller: Caller, name: str, runner: RunnerName | Literal[""] = "") -> ScheduleState:
     """Remove a recurring run; what it ran stays."""
-    if _by_kubeflow(caller, runner):
-        from pipelines.kubeflow import recurring
+    from pipelines.recurring import remove_schedule
 
-        return recurring.remove(name)
-    from pipelines.queue.schedules import remove_schedule as remove
-    from pipelines.queue.schedules import schedule_state
-
-    last = schedule_state(caller.environment, name)
-    remove(caller.environment, name)
-    return last
-
-
-def _by_kubeflow(caller: Caller, runner: str) -> bool:
-    """Whether Kubeflow's clock is meant, and not that of the queue's worker."""
-    return (runner or caller.environment.runner) == "kubeflow"
+    return remove_schedule(caller.environment.run_by(runner), name)
 
 
 def _bounded(limit: int) -> int:

@@ -53,7 +53,7 @@ def run(
     from pipelines.running import run_training
 
     with ended_by_signals():
-        environment = environment.model_copy(update={"runner": runner or environment.runner})
+        environment = environment.run_by(runner or "")
         result = run_training(source, settings, name=name, environment=environment, listener=Console(), why=why)
     summarise(result)
     if as_json:

@@ -37,7 +37,7 @@ def _run(stored: StoredOrder, folder: Path, environment: Environment) -> None:
     from pipelines.running import run_training
 
     order = stored.order
-    environment = environment.model_copy(update={"runner": order.runner or environment.runner})
+    environment = environment.run_by(order.runner)
     run_training(
         order.source,
         parse_config(order.settings),

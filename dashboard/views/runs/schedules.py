@@ -1,44 +1,52 @@
 """Recurring runs: the schedules, and the worker that executes them and the queue."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from dashboard.rendering import page
 from dashboard.security.people import Operator, Viewer
-from pipelines.queue.schedules import pause_schedule, remove_schedule, schedules
+from model.cluster import Kubeflow
+from model.environment import Environment
+from model.errors import GlocalError
+from model.schemas.schedule import ScheduleState
 from pipelines.queue.worker import ensure_worker, find_worker
+from pipelines.recurring import pause_schedule, remove_schedule, schedules
 
 router = APIRouter()
+Clock = Annotated[Literal["local", "kubeflow"], Form()]
+"""Whose clock starts the runs."""
 
 
 @router.get("/runs/schedules")
 def listed(request: Request, person: Viewer) -> Response:
-    """The schedules, with their last order and their next time."""
-    environment = request.app.state.environment
-    found = schedules(environment)
-    return page(request, "runs/schedules.html", part="runs", schedules=found, working=find_worker(environment.home) is not None)
+    """The schedules of this machine, with their last order and their next time, and those of the Kubeflow that is set."""
+    environment: Environment = request.app.state.environment
+    working = find_worker(environment.home) is not None
+    cluster = _of_kubeflow(environment) if environment.runner == "kubeflow" or Kubeflow().kubeflow_host else []
+    own = schedules(environment.run_by("local"))
+    return page(request, "runs/schedules.html", part="runs", schedules=own, cluster=cluster, working=working)
 
 
 @router.post("/runs/schedules/{schedule_id}/pause")
-def pause(request: Request, person: Operator, schedule_id: str) -> Response:
+def pause(request: Request, person: Operator, schedule_id: str, clock: Clock) -> Response:
     """Let a schedule order nothing for now."""
-    pause_schedule(request.app.state.environment, schedule_id)
+    pause_schedule(request.app.state.environment.run_by(clock), schedule_id)
     return RedirectResponse("/runs/schedules", 303)
 
 
 @router.post("/runs/schedules/{schedule_id}/resume")
-def resume(request: Request, person: Operator, schedule_id: str) -> Response:
+def resume(request: Request, person: Operator, schedule_id: str, clock: Clock) -> Response:
     """Let a schedule order again."""
-    environment = request.app.state.environment
-    pause_schedule(environment, schedule_id, paused=False)
-    ensure_worker(environment)
+    pause_schedule(request.app.state.environment.run_by(clock), schedule_id, paused=False)
     return RedirectResponse("/runs/schedules", 303)
 
 
 @router.post("/runs/schedules/{schedule_id}/remove")
-def remove(request: Request, person: Operator, schedule_id: str) -> Response:
+def remove(request: Request, person: Operator, schedule_id: str, clock: Clock) -> Response:
     """Remove a schedule; its runs stay."""
-    remove_schedule(request.app.state.environment, schedule_id)
+    remove_schedule(request.app.state.environment.run_by(clock), schedule_id)
     return RedirectResponse("/runs/schedules", 303)
 
 
@@ -47,3 +55,11 @@ def work(request: Request, person: Operator) -> Response:
     """Start the worker that executes the queue, if there is none."""
     ensure_worker(request.app.state.environment)
     return RedirectResponse("/runs", 303)
+
+
+def _of_kubeflow(environment: Environment) -> list[ScheduleState] | GlocalError:
+    """Kubeflow's recurring runs; why they cannot be shown."""
+    try:
+        return schedules(environment.run_by("kubeflow"))
+    except GlocalError as error:
+        return error

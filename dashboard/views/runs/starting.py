@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -29,8 +29,9 @@ from model.text import counted
 from pipelines.queue.again import again
 from pipelines.queue.orders import order_state, orders, submit
 from pipelines.queue.preview import preview
-from pipelines.queue.schedules import add_schedule
 from pipelines.queue.worker import ensure_worker
+from pipelines.recurring import add_schedule
+from pipelines.runners.port import RunnerName
 from pipelines.running import check_training, locate_for
 
 router = APIRouter()
@@ -38,7 +39,7 @@ _REVISIONS = 10
 """Revisions of a data set that are offered, the newest."""
 _LONGEST = 8000
 """Characters of a field that are read."""
-_FIELDS = ("known", "source", "name", "why", "again_of", "schedule", "crontab", "key")
+_FIELDS = ("known", "source", "name", "why", "runner", "again_of", "schedule", "crontab", "key")
 
 
 @dataclass
@@ -115,11 +116,11 @@ def send(request: Request, person: Operator, form: Form) -> Response:
             target = "/runs/schedules"
         else:
             kept = submit(environment, _order(filled, person))
+            ensure_worker(environment)
             target = f"/runs/orders/{kept.id}"
     except GlocalError as error:
         _blame(filled, error)
         return _page(request, filled, status=422)
-    ensure_worker(environment)
     return RedirectResponse(target, 303)
 
 
@@ -146,16 +147,16 @@ def _clone(environment: Environment, run_id: str) -> Filled:
 
 
 def _of_order(order: Order, told: str) -> Filled:
-    values = {"source": order.source, "name": order.name, "why": order.why, "again_of": order.again_of}
+    values = order.model_dump(include={"source", "name", "why", "runner", "again_of"})
     return Filled(values, texts(order.settings), told=told)
 
 
 def _check(environment: Environment, filled: Filled) -> None:
     """Name what is wrong, each at its field."""
     filled.errors = {PREFIX + name: error for name, error in setting_errors(tree_of(filled.settings)).items()}
-    name = filled.values["name"].strip()
+    name, runner = filled.values["name"].strip(), environment.run_by(filled.values["runner"]).runner
     try:
-        source = locate_for(environment.runner, filled.source)
+        source = locate_for(runner, filled.source)
     except InvalidInput as error:
         filled.errors["source"] = error
         return
@@ -165,13 +166,14 @@ def _check(environment: Environment, filled: Filled) -> None:
         filled.errors["name"] = error
     if not filled.errors:
         try:
-            check_training(source, name, parse_config(tree_of(filled.settings)), environment.runner)
+            check_training(source, name, parse_config(tree_of(filled.settings)), runner)
         except InvalidInput as error:
             filled.errors[PREFIX + "model.trunk"] = error
 
 
 def _plan(environment: Environment, filled: Filled) -> RunPlan | GlocalError:
     """What would run; the reason if that cannot be said."""
+    environment = environment.run_by(filled.values["runner"])
     try:
         return preview(filled.source, filled.values["name"].strip(), parse_config(tree_of(filled.settings)), environment)
     except GlocalError as error:
@@ -185,6 +187,7 @@ def _asked(filled: Filled, person: Person) -> dict[str, Any]:
         "source": filled.source,
         "name": filled.values["name"].strip(),
         "settings": changed_settings(parse_config(tree_of(filled.settings))),
+        "runner": filled.values["runner"],
         "user": person.name,
         **({"why": reason} if reason else {}),
     }
@@ -208,6 +211,7 @@ def _blame(filled: Filled, error: GlocalError) -> None:
 def _page(request: Request, filled: Filled, *, plan: RunPlan | GlocalError | None = None, status: int = 200) -> Response:
     parts = sections()
     by_name = {field.name: field for section in parts for field in section.fields}
+    environment: Environment = request.app.state.environment
     return page(
         request,
         "runs/new.html",
@@ -219,7 +223,9 @@ def _page(request: Request, filled: Filled, *, plan: RunPlan | GlocalError | Non
         sections=[(part, [each for each in part.fields if each.name not in FIRST]) for part in parts],
         presets=PRESETS,
         prefix=PREFIX,
-        known=_known_data(request.app.state.environment.home.data),
+        runners=get_args(RunnerName),
+        own_runner=environment.runner,
+        known=_known_data(environment.home.data),
         plan=plan,
     )
 

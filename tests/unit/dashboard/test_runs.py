@@ -20,12 +20,14 @@ from model.environment import Environment
 from model.files import read_json, write_json
 from model.home import ALIVE, Home
 from model.schemas.run_event import RunEvent
+from pipelines import recurring
 from pipelines.queue.orders import orders
 from pipelines.run_folder import RunFolder
 from pipelines.run_steps import Attempt, RunStep
 from pipelines.runners.local import alive
 from serving.registry.runs import Runs
 from tests.support.dashboard import Browser, text
+from tests.support.kubeflow import kubeflow
 from tests.support.lineage import pin_drawn, register_run, release_on
 
 pytestmark = pytest.mark.slow
@@ -68,6 +70,7 @@ def begun(monkeypatch):
     """How often the worker was asked for; it is started in the tests with a browser."""
     asked = []
     monkeypatch.setattr(starting, "ensure_worker", asked.append)
+    monkeypatch.setattr(recurring, "ensure_worker", asked.append)
     return asked
 
 
@@ -275,20 +278,52 @@ def test_an_order_waits_is_cancelled_and_can_be_changed(browser, environment, im
     assert browser.get("/runs/orders/none").status_code == 404
 
 
-def test_a_schedule_is_added_paused_and_removed(browser, images, begun, monkeypatch):
-    monkeypatch.setattr("dashboard.views.runs.schedules.ensure_worker", begun.append)
+def test_a_schedule_is_added_paused_and_removed(browser, images, begun):
     form = {"do": "schedule", "source": str(images), "schedule": "nightly", "crontab": "0 3 * * mon", "why": "each week"}
     assert 'id="e-crontab"' in browser.post("/runs/new", {**form, "crontab": "soon"}).text
     assert 'id="e-schedule"' in browser.post("/runs/new", {**form, "schedule": "a b"}).text
     assert browser.post("/runs/new", form).headers["location"] == "/runs/schedules"
     assert 'id="e-schedule"' in browser.post("/runs/new", form).text  # there is one of this name
     assert "nightly" in browser.get("/runs/schedules").text
-    browser.post("/runs/schedules/nightly/pause")
+    browser.post("/runs/schedules/nightly/pause", {"clock": "local"})
     assert "paused" in browser.get("/runs/schedules").text
-    browser.post("/runs/schedules/nightly/resume")
+    browser.post("/runs/schedules/nightly/resume", {"clock": "local"})
     assert "paused" not in browser.get("/runs/schedules").text
-    browser.post("/runs/schedules/nightly/remove")
+    browser.post("/runs/schedules/nightly/remove", {"clock": "local"})
     assert "No recurring run." in browser.get("/runs/schedules").text
+
+
+def test_a_run_is_ordered_for_the_runner_that_is_chosen_and_the_form_remembers_it(browser, environment, images, begun):
+    form = {"source": str(images), "key": "first", "runner": "docker"}
+    page = browser.post("/runs/new", form).headers["location"]
+    assert orders(environment)[0].order.runner == "docker"
+    assert "docker" in browser.get(page).text
+    assert "<option selected>docker" in browser.get("/runs/new").text
+    assert 'id="e-runner"' in browser.post("/runs/new", {**form, "runner": "elsewhere"}).text
+    assert "The nodes of the cluster do not see" in browser.post("/runs/new", {**form, "runner": "kubeflow"}).text
+    planned = browser.post("/runs/new/plan", {"source": "s3://photos/all", "runner": "kubeflow"}).text
+    assert "Kubeflow decides which steps are taken from its cache." in planned
+
+
+def test_a_schedule_of_kubeflow_is_kept_there_and_shown_beside_those_of_this_machine(browser, images, begun, monkeypatch):
+    form = {"do": "schedule", "source": str(images), "schedule": "nightly", "crontab": "0 3 * * mon"}
+    browser.post("/runs/new", form)
+    with kubeflow() as server:
+        monkeypatch.setenv("GLOCAL_KUBEFLOW_HOST", server.host)
+        there = {**form, "source": "s3://photos/all", "schedule": "weekly", "runner": "kubeflow"}
+        assert browser.post("/runs/new", there).headers["location"] == "/runs/schedules"
+        assert [made.display_name for made in server.recurring.values()] == ["weekly"]
+        shown = browser.get("/runs/schedules").text
+        assert "On Kubeflow" in shown
+        assert "On this machine" in shown
+        assert browser.post("/runs/schedules/weekly/pause", {"clock": "local"}).status_code == 404
+        browser.post("/runs/schedules/weekly/pause", {"clock": "kubeflow"})
+        assert browser.get("/runs/schedules").text.count("paused") == 1
+        browser.post("/runs/schedules/weekly/remove", {"clock": "kubeflow"})
+        assert not server.recurring
+    shown = browser.get("/runs/schedules").text
+    assert "Kubeflow&#39;s recurring runs cannot be shown." in shown
+    assert "nightly" in shown
 
 
 def test_a_stream_goes_on_after_the_last_event_that_was_seen_and_ends_with_the_run(browser, home):
