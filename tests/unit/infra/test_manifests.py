@@ -252,8 +252,7 @@ def test_a_namespace_that_others_share_is_not_closed_to_them():
         assert not selects(policy, {"app": "ml-pipeline"})
 
 
-def test_a_gpu_is_asked_for_and_its_node_chosen():
-    pod = pods(rendered("gpu"))["glocal-serve"]
-    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert pod["tolerations"]
-    assert pod["nodeSelector"]
+def test_trainings_may_ask_for_gpus_and_what_serves_asks_for_none():
+    quota = next(iter(of(rendered("gpu"), "ResourceQuota")))
+    assert quota["spec"]["hard"]["requests.nvidia.com/gpu"] == "8"
+    assert all("nvidia.com/gpu" not in each["resources"]["limits"] for _, each in containers(rendered("gpu")))
