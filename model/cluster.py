@@ -17,7 +17,6 @@ POD_HOME = "/var/lib/glocal"
 """GLOCAL_HOME in the images, where the volume of the cluster is mounted."""
 TRAIN_NODES = "GLOCAL_TRAIN_NODES"
 """Variable of the step train with the settings of the nodes, as JSON: those that the pipeline was compiled with."""
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 QUANTITY = r"^\d+(\.\d+)?([EPTGMk]i?|m)?$"
 """Pattern of Kubernetes' amounts of memory and of processor time."""
 CONFIG = (
@@ -34,6 +33,7 @@ CONFIG = (
     "AWS_ENDPOINT_URL",
     "AWS_DEFAULT_REGION",
 )
+"""Variables that the steps have from the manifests' ConfigMap `glocal`."""
 SECRETS = {
     name: f"glocal/{name}"
     for name in (
@@ -46,7 +46,8 @@ SECRETS = {
         "GLOCAL_MILVUS_TOKEN",
     )
 }
-"""The manifests' secret `glocal`."""
+"""Variables that the steps have from the manifests' Secret `glocal`, and their places in it."""
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 class Toleration(NamedTuple):
