@@ -187,6 +187,5 @@ class Nodes(BaseSettings):
     trainer_runtime: str = Field(
         "torch-distributed", min_length=1, description="TrainingRuntime of Kubeflow Trainer for `train.nodes` above 1"
     )
-    trainer_namespace: str = Field("", description="Namespace of its TrainJobs; empty: that of the steps")
     cluster_retries: int = Field(1, ge=0, le=10, description="Times that a failed step is tried again")
     cluster_backoff_s: int = Field(5, ge=0, description="Seconds before it is; twice as many each time, at most a minute")

@@ -40,7 +40,6 @@ EVERYTHING = {
     "GLOCAL_CLUSTER_RETRIES": "3",
     "GLOCAL_CLUSTER_BACKOFF_S": "11",
     "GLOCAL_TRAINER_RUNTIME": "torch-large",
-    "GLOCAL_TRAINER_NAMESPACE": "training",
 }
 CODE = "import sys, pathlib, pipelines.compiled as c; c.compile_pipeline(pathlib.Path(sys.argv[1]), sys.argv[2])"
 
