@@ -6,9 +6,10 @@ from kfp import dsl
 
 from components.embed import embed
 from pipelines.nodes import on_gpu
+from pipelines.tracing import pipeline
 
 
-@dsl.pipeline(name="embedding", description="Embed the gallery in shards.")
+@pipeline(name="embedding", description="Embed the gallery in shards.")
 def embedding(pin: dict[str, Any], checkpoint: dsl.Input[dsl.Model], index: dict[str, Any], shards: list[int]) -> None:
     """A step `embed` for each shard, as many at once as there are nodes; two on one machine. One that fails is tried again alone.
 

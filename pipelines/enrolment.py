@@ -14,6 +14,7 @@ from components.smoke_test import smoke_test
 from components.version import version
 from model.config import DataConfig, GateConfig, ServeConfig
 from pipelines.nodes import on_gpu, on_import_node, on_node
+from pipelines.tracing import pipeline
 
 DATA = DataConfig(split="gallery").model_dump()
 GATE, SERVE = GateConfig().model_dump(), ServeConfig().model_dump()
@@ -34,7 +35,7 @@ def _replaces_champion(release: Any, base: Any, gate: Any, serve: Any, why: Any)
         _anew(on_node(smoke_test(address=deployed.output, serve=serve, release=release)))
 
 
-@dsl.pipeline(name="glocal-enrolment", description="Version images, enrol them, gate, register, deploy, query.")
+@pipeline(name="glocal-enrolment", description="Version images, enrol them, gate, register, deploy, query.")
 def enrolment(
     source: str,
     base: dict[str, Any],
@@ -64,7 +65,7 @@ def enrolment(
             _replaces_champion(enrolled.outputs["release"], base, gate, serve, why)
 
 
-@dsl.pipeline(name="glocal-removal", description="Remove entries of a gallery, gate, register, deploy, query.")
+@pipeline(name="glocal-removal", description="Remove entries of a gallery, gate, register, deploy, query.")
 def removal(
     base: dict[str, Any],
     labels: list[str] = [],

@@ -10,9 +10,10 @@ from components.index import index as index_step
 from components.record import record
 from components.train import train as train_step
 from pipelines.nodes import on_gpu, on_node, on_nodes
+from pipelines.tracing import pipeline
 
 
-@dsl.pipeline(name="glocal-reproduction", description="Train a registered version again, and compare figures and embeddings.")
+@pipeline(name="glocal-reproduction", description="Train a registered version again, and compare figures and embeddings.")
 def reproduction(
     name: str,
     version: str,

@@ -16,11 +16,12 @@ from components.version import version
 from model.config import RunConfig
 from pipelines.embedding import embedding
 from pipelines.nodes import on_gpu, on_import_node, on_node, on_nodes
+from pipelines.tracing import pipeline
 
 DEFAULTS = RunConfig()
 
 
-@dsl.pipeline(name="glocal-training", description="Version the data, train, gate on evaluation, register, deploy, query.")
+@pipeline(name="glocal-training", description="Version the data, train, gate on evaluation, register, deploy, query.")
 def training(
     source: str,
     name: str = "",
