@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dashboard.api import add_api
+from dashboard.forms import LIMITS, read_form
 from dashboard.monitoring.monitor import Monitor
 from dashboard.rendering import STATIC, page
 from dashboard.security import oidc
@@ -29,7 +30,7 @@ from dashboard.security.people import Roles
 from dashboard.security.sessions import Sessions
 from dashboard.views import data, health, history, jobs, models, runs, signing_in, trying
 from model.environment import Environment
-from model.errors import Forbidden, GlocalError, InvalidInput, NotFound, Unavailable
+from model.errors import Forbidden, GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
 from serving.gateway.keys import KeyFile
 from serving.gateway.problems import RETRY_AFTER_S, problem_response
 
@@ -40,6 +41,8 @@ _SERVICES = {
     **dict.fromkeys(("dvc", "dvc_data", "dvc_objects", "botocore"), "The data store"),
 }
 """Whose failure an error is by the package that it comes from, where none of ours has translated it."""
+_KINDS: dict[int, type[GlocalError]] = {each.http_status: each for each in (NotAllowed, TooSlow, TooLarge, Unavailable)}
+"""The errors that a status of FastAPI's stands for; any other is a request that cannot be used."""
 _log = logging.getLogger("glocal.dashboard")
 
 
@@ -51,7 +54,13 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
         address: Address by which browsers find it.
     """
     app = FastAPI(
-        title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)], lifespan=_watched
+        title="Glocal",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(_check_form)],
+        form_limits=LIMITS,  # type: ignore[arg-type]  # whose type is private
+        lifespan=_watched,
     )
     people = (environment.dashboard_viewers, environment.dashboard_operators, environment.dashboard_admins)
     roles = Roles(*(frozenset(each) for each in people))
@@ -121,7 +130,7 @@ async def _check_form(request: Request) -> None:
         return
     person = request.scope.get("person")
     if person is not None and person.csrf:
-        shown = request.headers.get("x-csrf-token") or (await request.form()).get("csrf")
+        shown = request.headers.get("x-csrf-token") or (await read_form(request)).get("csrf")
         if not isinstance(shown, str) or not secrets.compare_digest(shown.encode(), person.csrf.encode()):
             raise Forbidden("The form is not of this session.", "Load the page again, and send it once more.")
     note(request, "asked")
@@ -158,7 +167,7 @@ def _invalid(request: Request, error: Any) -> Response:
 def _http(request: Request, error: Any) -> Response:
     known: GlocalError = NotFound("There is no such page.", "The parts of the dashboard are beside this page.")
     if error.status_code != 404:
-        known = InvalidInput(str(error.detail)[:200])
+        known = _KINDS.get(error.status_code, InvalidInput)(str(error.detail)[:200])
         known.http_status = error.status_code
     return _answer(request, known)
 
