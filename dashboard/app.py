@@ -24,11 +24,12 @@ from dashboard.monitoring.monitor import Monitor
 from dashboard.rendering import STATIC, page
 from dashboard.security import oidc
 from dashboard.security.audit import note
-from dashboard.security.guard import SAFE, Guard, Proxy
+from dashboard.security.guard import SAFE, Guard, Proxy, secure
 from dashboard.security.oidc import Provider
 from dashboard.security.people import Roles
 from dashboard.security.sessions import Sessions
 from dashboard.views import data, health, history, jobs, models, runs, signing_in, trying
+from model.disk import system_error
 from model.environment import Environment
 from model.errors import Forbidden, GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
 from serving.gateway.keys import KeyFile
@@ -87,7 +88,8 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     for part in (signing_in, runs, models, history, trying, data, jobs, health):
         app.include_router(part.router)
     add_api(app)
-    for kind, answer in ((GlocalError, _explained), (RequestValidationError, _invalid), (HTTPException, _http)):
+    answers = {GlocalError: _explained, RequestValidationError: _invalid, HTTPException: _http, OSError: _refused}
+    for kind, answer in answers.items():
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, _unforeseen)
 
@@ -165,6 +167,8 @@ def _invalid(request: Request, error: Any) -> Response:
 
 
 def _http(request: Request, error: Any) -> Response:
+    if (refused := _of_the_system(request, error)) is not None:  # FastAPI takes what the disk refused for a damaged body
+        return _answer(request, refused)
     known: GlocalError = NotFound("There is no such page.", "The parts of the dashboard are beside this page.")
     if error.status_code != 404:
         known = _KINDS.get(error.status_code, InvalidInput)(str(error.detail)[:200])
@@ -172,7 +176,26 @@ def _http(request: Request, error: Any) -> Response:
     return _answer(request, known)
 
 
+def _refused(request: Request, error: Any) -> Response:
+    """What the system refused, most of all the disk; any other error of its kind is a fault."""
+    known = _of_the_system(request, error)
+    return _unforeseen(request, error) if known is None else _answer(request, known)
+
+
+def _of_the_system(request: Request, error: Exception) -> GlocalError | None:
+    if (known := system_error(error, request.app.state.environment.home.root, "The page Health says what is wrong.")) is not None:
+        _log.warning("%s %s: %s", request.method, request.url.path, known)
+    return known
+
+
 def _unforeseen(request: Request, error: Exception) -> Response:
+    """What nobody has translated. Starlette answers with it from outside of the guard, which therefore secures it here."""
+    answer = _of_a_fault(request, error) if (known := _of_the_system(request, error)) is None else _answer(request, known)
+    secure(answer.headers)
+    return answer
+
+
+def _of_a_fault(request: Request, error: Exception) -> Response:
     """A service that failed in its own way, or a fault of ours: the trace goes to the log, under a number that the page tells."""
     number = secrets.token_hex(4)
     _log.error("Fault %s at %s %s", number, request.method, request.url.path, exc_info=error)

@@ -217,7 +217,7 @@ def approve(
         Conflict: The champion was made from another data set, or is another version than `instead_of`; nothing is on record.
         GlocalError: As `promote`; the word is on record.
     """
-    model = ModelRecords.open(home, tracking_uri, name)
+    model = ModelRecords.open(claim(home), tracking_uri, name)
     champion = model.registry.alias("champion")
     if instead_of is not None and champion != version:
         refuse_another_champion(name, champion, instead_of)

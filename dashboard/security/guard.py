@@ -49,6 +49,14 @@ _TOO_LARGE = "The request is larger than this dashboard takes."
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
+def secure(headers: MutableHeaders) -> None:
+    """Give an answer the headers that every answer has."""
+    for name, value in _HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Content-Security-Policy", POLICY)
+    headers.setdefault("Cache-Control", "no-store")
+
+
 @dataclass(frozen=True)
 class Proxy:
     """A proxy that signs people in and names them in a header.
@@ -169,11 +177,7 @@ class Guard:
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    answer[name] = value
-                answer.setdefault("Content-Security-Policy", POLICY)
-                answer.setdefault("Cache-Control", "no-store")
+                secure(MutableHeaders(scope=message))
             await send(message)
 
         try:
