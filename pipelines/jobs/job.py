@@ -244,7 +244,9 @@ def refuse_beside(home: Home, group: Group) -> None:
         said = "; ".join(f"{each.record.by} is {each.doing}, since {each.record.at:%H:%M:%S} UTC" for each in others)
         raise Conflict(f"{said}.", group.rule)
     if group.lock is not None and is_held(group.lock(home)):
-        raise Conflict("The same is under way, of a run or of the command line.", "Try again when it has finished.")
+        raise Conflict(
+            "The same is under way, of a run, of the command line or of another person.", "Try again when it has finished."
+        )
 
 
 def find_job(home: Home, job_id: str) -> Job:
