@@ -19,17 +19,19 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dashboard.api import add_api
+from dashboard.forms import LIMITS, read_form
 from dashboard.monitoring.monitor import Monitor
 from dashboard.rendering import STATIC, page
 from dashboard.security import oidc
 from dashboard.security.audit import note
-from dashboard.security.guard import SAFE, Guard, Proxy
+from dashboard.security.guard import SAFE, Guard, Proxy, secure
 from dashboard.security.oidc import Provider
 from dashboard.security.people import Roles
 from dashboard.security.sessions import Sessions
 from dashboard.views import data, health, history, jobs, models, runs, signing_in, trying
+from model.disk import system_error
 from model.environment import Environment
-from model.errors import Forbidden, GlocalError, InvalidInput, NotFound, Unavailable
+from model.errors import Forbidden, GlocalError, InvalidInput, NotAllowed, NotFound, TooLarge, TooSlow, Unavailable
 from serving.gateway.keys import KeyFile
 from serving.gateway.problems import RETRY_AFTER_S, problem_response
 
@@ -40,6 +42,8 @@ _SERVICES = {
     **dict.fromkeys(("dvc", "dvc_data", "dvc_objects", "botocore"), "The data store"),
 }
 """Whose failure an error is by the package that it comes from, where none of ours has translated it."""
+_KINDS: dict[int, type[GlocalError]] = {each.http_status: each for each in (NotAllowed, TooSlow, TooLarge, Unavailable)}
+"""The errors that a status of FastAPI's stands for; any other is a request that cannot be used."""
 _log = logging.getLogger("glocal.dashboard")
 
 
@@ -51,7 +55,13 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
         address: Address by which browsers find it.
     """
     app = FastAPI(
-        title="Glocal", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_check_form)], lifespan=_watched
+        title="Glocal",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(_check_form)],
+        form_limits=LIMITS,  # type: ignore[arg-type]  # whose type is private
+        lifespan=_watched,
     )
     people = (environment.dashboard_viewers, environment.dashboard_operators, environment.dashboard_admins)
     roles = Roles(*(frozenset(each) for each in people))
@@ -78,7 +88,8 @@ def make_app(environment: Environment, *, address: str) -> FastAPI:
     for part in (signing_in, runs, models, history, trying, data, jobs, health):
         app.include_router(part.router)
     add_api(app)
-    for kind, answer in ((GlocalError, _explained), (RequestValidationError, _invalid), (HTTPException, _http)):
+    answers = {GlocalError: _explained, RequestValidationError: _invalid, HTTPException: _http, OSError: _refused}
+    for kind, answer in answers.items():
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, _unforeseen)
 
@@ -121,7 +132,7 @@ async def _check_form(request: Request) -> None:
         return
     person = request.scope.get("person")
     if person is not None and person.csrf:
-        shown = request.headers.get("x-csrf-token") or (await request.form()).get("csrf")
+        shown = request.headers.get("x-csrf-token") or (await read_form(request)).get("csrf")
         if not isinstance(shown, str) or not secrets.compare_digest(shown.encode(), person.csrf.encode()):
             raise Forbidden("The form is not of this session.", "Load the page again, and send it once more.")
     note(request, "asked")
@@ -156,14 +167,35 @@ def _invalid(request: Request, error: Any) -> Response:
 
 
 def _http(request: Request, error: Any) -> Response:
+    if (refused := _of_the_system(request, error)) is not None:  # FastAPI takes what the disk refused for a damaged body
+        return _answer(request, refused)
     known: GlocalError = NotFound("There is no such page.", "The parts of the dashboard are beside this page.")
     if error.status_code != 404:
-        known = InvalidInput(str(error.detail)[:200])
+        known = _KINDS.get(error.status_code, InvalidInput)(str(error.detail)[:200])
         known.http_status = error.status_code
     return _answer(request, known)
 
 
+def _refused(request: Request, error: Any) -> Response:
+    """What the system refused, most of all the disk; any other error of its kind is a fault."""
+    known = _of_the_system(request, error)
+    return _unforeseen(request, error) if known is None else _answer(request, known)
+
+
+def _of_the_system(request: Request, error: Exception) -> GlocalError | None:
+    if (known := system_error(error, request.app.state.environment.home.root, "The page Health says what is wrong.")) is not None:
+        _log.warning("%s %s: %s", request.method, request.url.path, known)
+    return known
+
+
 def _unforeseen(request: Request, error: Exception) -> Response:
+    """What nobody has translated. Starlette answers with it from outside of the guard, which therefore secures it here."""
+    answer = _of_a_fault(request, error) if (known := _of_the_system(request, error)) is None else _answer(request, known)
+    secure(answer.headers)
+    return answer
+
+
+def _of_a_fault(request: Request, error: Exception) -> Response:
     """A service that failed in its own way, or a fault of ours: the trace goes to the log, under a number that the page tells."""
     number = secrets.token_hex(4)
     _log.error("Fault %s at %s %s", number, request.method, request.url.path, exc_info=error)

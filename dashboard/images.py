@@ -1,24 +1,19 @@
 """Small images for pages: two are decoded at a time, and the latest ones are kept in memory."""
 
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol
 
 from fastapi.responses import Response
 
-from model.data.decoding.limits import ImageLimits
-from model.data.headers import DEFAULT
 from model.data.manifest import Box
+from model.data.sent import DECODING
 from model.data.thumbnails import Thumbnail, thumbnail
 from model.errors import NotFound
 
 _KEPT = {160: 2000, 320: 1000, 640: 200, 1280: 8}
 """Small images that are kept, by their longest side in pixels: of 5, 20, 100 and 300 kB or so."""
-_decoding = threading.BoundedSemaphore(2)
-"""Images that are decoded at once, each of which may take 300 MB."""
 _FOR_EVER = "private, max-age=31536000, immutable"
 
 
@@ -86,23 +81,15 @@ def answer_small(source: Source, side: int) -> Response:
     return Response(small_image(source, side).jpeg, media_type="image/jpeg", headers={"Cache-Control": _FOR_EVER})
 
 
-def sent_image(data: bytes, side: int, box: Box | None = None, limits: ImageLimits = DEFAULT) -> Thumbnail:
-    """An image that somebody sent or chose, or a box in it, made small; nothing is kept.
-
-    Raises:
-        InvalidInput: The image is damaged or beyond the limits.
-    """
-    with _decoding:
-        return thumbnail(data, side, box, limits)
+def chosen_image(source: Source, side: int) -> Thumbnail:
+    """An image that somebody chose, made small; nothing is kept. Raises as `small_image`."""
+    return _decoded(source, side)
 
 
-def _making(side: int) -> Callable[[Source], Thumbnail]:
-    def make(source: Source) -> Thumbnail:
-        with _decoding:
-            data, box = source.read()
-            return thumbnail(data, side, box)
-
-    return lru_cache(_KEPT[side])(make)
+def _decoded(source: Source, side: int) -> Thumbnail:
+    with DECODING:
+        data, box = source.read()
+        return thumbnail(data, side, box)
 
 
-_made = {side: _making(side) for side in _KEPT}
+_made = {side: lru_cache(most)(partial(_decoded, side=side)) for side, most in _KEPT.items()}

@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 
 from components.embed import embed
-from pipelines.nodes import on_gpu
+from pipelines.nodes import on_compute_node
 from pipelines.tracing import pipeline
 
 
@@ -16,4 +16,4 @@ def embedding(pin: dict[str, Any], checkpoint: dsl.Input[dsl.Model], index: dict
     Without shards nothing is run. It is a pipeline of its own because another step can follow a pipeline, but not a loop.
     """
     with dsl.ParallelFor(shards, name="shards") as shard:
-        on_gpu(embed(pin=pin, checkpoint=checkpoint, index=index, shard=shard))
+        on_compute_node(embed(pin=pin, checkpoint=checkpoint, index=index, shard=shard))

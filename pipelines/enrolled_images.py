@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.data.headers import read_header
 from model.data.manifest import MANIFEST
+from model.data.sent import check_sent
 from model.errors import InvalidInput
 from model.schemas.sent_file import MOST
 from serving.corrections import check_label
@@ -17,20 +17,31 @@ Images = Sequence[tuple[str, bytes]]
 """Names, for people, and encoded images."""
 
 
-def check_enrolled(images: Images, label: str) -> str:
-    """The label without white space around it.
+def enrolment_mistakes(images: Images, label: str) -> dict[str, InvalidInput]:
+    """What is wrong with an enrolment, by argument: with the label, or with one of the images, which is named."""
+    found: dict[str, InvalidInput] = {}
+    for argument, check in (("label", lambda: check_label(label)), ("images", lambda: _check_images(images))):
+        try:
+            check()
+        except InvalidInput as error:
+            found[argument] = error
+    return found
 
-    Raises:
-        InvalidInput: The label cannot be used, there are no images or too many, or one is none; the message names it.
-    """
-    label = check_label(label)
+
+def check_enrolled(images: Images, label: str) -> str:
+    """The label without white space around it. Raises the first of `enrolment_mistakes`."""
+    for error in enrolment_mistakes(images, label).values():
+        raise error
+    return label.strip()
+
+
+def _check_images(images: Images) -> None:
     if not images:
         raise InvalidInput("No image was chosen.", "Choose a few images of the object, from several sides.")
     if len(images) > MOST:
         raise InvalidInput(f"{len(images)} images are too many.", f"At most {MOST} are enrolled at a time.")
     for name, data in images:
         _format(name, data)
-    return label
 
 
 def write_enrolled(images: Images, label: str, folder: Path) -> None:
@@ -52,8 +63,8 @@ def enrolled_name(label: str) -> str:
 
 
 def _format(name: str, data: bytes) -> str:
-    """Ending of the file of an image."""
+    """Ending of the file of an image, which is whole."""
     try:
-        return read_header(data, IMAGE_LIMITS).format.lower()
+        return check_sent(data, IMAGE_LIMITS).format.lower()
     except InvalidInput as error:
         raise InvalidInput(f"{name}: {error.headline}", error.hint) from error

@@ -13,7 +13,7 @@ from components.remove import remove
 from components.smoke_test import smoke_test
 from components.version import version
 from model.config import DataConfig, GateConfig, ServeConfig
-from pipelines.nodes import on_gpu, on_import_node, on_node
+from pipelines.nodes import on_compute_node, on_import_node, on_node
 from pipelines.tracing import pipeline
 
 DATA = DataConfig(split="gallery").model_dump()
@@ -60,7 +60,7 @@ def enrolment(
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
         pinned = _anew(on_import_node(version(source=source, name=name, data=data)))
-        enrolled = _anew(on_gpu(enrol(pin=pinned.output, base=base, replace=replace)))
+        enrolled = _anew(on_compute_node(enrol(pin=pinned.output, base=base, replace=replace)))
         with dsl.If(enrolled.outputs["Output"] == True, name="changed"):  # noqa: E712  # builds a condition
             _replaces_champion(enrolled.outputs["release"], base, gate, serve, why)
 

@@ -19,11 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from model.claim import claim
-from model.data.headers import read_header
 from model.data.importing.import_report import ImportReport
 from model.data.importing.names import LONGEST_NAME
 from model.data.manifest import Box
-from model.data.thumbnails import Thumbnail, thumbnail
+from model.data.sent import check_sent, small_sent
+from model.data.thumbnails import Thumbnail
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound
 from model.files import atomic_folder, remove_whole
 from model.home import Home
@@ -100,16 +100,18 @@ def keep_corrections(home: Home, corrected: Sequence[Corrected], *, by: str) -> 
 def _checked(home: Home, corrected: Corrected) -> tuple[str, str]:
     """Name of the data set, and the format of the image, of a correction that may be kept."""
     check_label(corrected.label)
-    form = read_header(corrected.image, IMAGE_LIMITS).format.lower()
     asked = corrected.asked
     if hashlib.sha256(corrected.image).hexdigest() != asked.sha256:
         raise InvalidInput("This is not the image that was asked about.", "Choose that image, or ask about this one first.")
+    form = check_sent(corrected.image, IMAGE_LIMITS).format.lower()
     if corrected.box is not None:
-        _check_box(corrected.box, thumbnail(corrected.image, _SMALL, limits=IMAGE_LIMITS))
+        _check_box(corrected.box, small_sent(corrected.image, _SMALL, IMAGE_LIMITS))
     return stored_manifest(archive_file(home.serve.store, asked.model, asked.model_version)).data.path, form
 
 
-def _check_box(box: Box, shown: Thumbnail) -> None:
+def _check_box(box: Box, shown: Thumbnail | None) -> None:
+    if shown is None:
+        raise InvalidInput("A box in an image of more than 12 million pixels is kept of a JPEG alone.", "Save it as a JPEG.")
     left, top, right, bottom = box
     if not (0 <= left <= right - 1 and right <= shown.width and 0 <= top <= bottom - 1 and bottom <= shown.height):
         raise InvalidInput(

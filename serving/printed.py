@@ -30,6 +30,7 @@ def write_logs(files: Mapping[logging.Logger, Path]) -> None:
         handler.setFormatter(FORMAT)
         logger.addHandler(handler)
     logging.getLogger().setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # on a full disk each line that is lost would be a stack trace
 
 
 def bound_logs(folder: ServeFolder) -> None:

@@ -17,6 +17,7 @@ from model.evaluation.card import render_card
 from model.evaluation.gate import check_belong_together, check_decided
 from model.evaluation.report import REPORT
 from model.home import Home
+from model.locks import hold
 from model.release import Release, open_release
 from model.schemas.approval import Approval
 from model.schemas.decision import DECISION, Decision
@@ -217,7 +218,7 @@ def approve(
         Conflict: The champion was made from another data set, or is another version than `instead_of`; nothing is on record.
         GlocalError: As `promote`; the word is on record.
     """
-    model = ModelRecords.open(home, tracking_uri, name)
+    model = ModelRecords.open(claim(home), tracking_uri, name)
     champion = model.registry.alias("champion")
     if instead_of is not None and champion != version:
         refuse_another_champion(name, champion, instead_of)
@@ -235,6 +236,30 @@ def approve(
         replace_other_data=replace_other_data,
         instead_of=champion or "",
     )
+
+
+def refuse(version: str, *, home: Home, tracking_uri: str, name: str, by: str, why: str) -> Approval:
+    """An operator refuses a version, before it serves; returns what operators have said.
+
+    Args:
+        version: The version.
+        home: GLOCAL_HOME, whose endpoint serves.
+        tracking_uri: Address of the registry.
+        name: Name of the registered model.
+        by: Name of the operator.
+        why: The reason.
+
+    Raises:
+        NotFound, InvalidInput: As `serving.approval.give_word`; nothing is on record.
+        Conflict: It is champion, or a version is being deployed, which may be this one; nothing is on record.
+    """
+    model = ModelRecords.open(claim(home), tracking_uri, name)
+    with hold(home.serve.deploy_lock, wait_s=0, busy="What serves is being changed at this moment."):
+        if model.registry.alias("champion") == version:
+            raise Conflict(
+                f"{name} version {version} is champion.", f"Roll back first: glocal rollback --name {name} --why REASON."
+            )
+        return give_word(model.registry, model.ledger, version, "refused", by=by, why=why)
 
 
 def refuse_another_champion(name: str, champion: str | None, expected: str) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import httpx
 
 from model.cluster import Kubeflow
+from model.disk import check_writable, full_place, no_room
 from model.environment import Environment
 from model.errors import StorageFailed, Unavailable
 from model.redaction import without_credentials
@@ -155,7 +156,19 @@ def look_at_queue(environment: Environment) -> Found:
     return Found("up", f"{said} (process {worker.pid})")
 
 
+def look_at_disk(environment: Environment) -> Found:
+    """The disk of the home: whether it takes anything, which most of what people ask for needs."""
+    root = environment.home.root
+    if not root.exists():
+        return Found("off", "The home is not made yet.", "The first run, or the first import, makes it.")
+    if full_place(root):
+        raise no_room(root)
+    check_writable(root)
+    return Found("up", f"The home {root} can be written to")
+
+
 CHECKS: dict[str, tuple[str, Check]] = {
+    "disk": ("Disk", look_at_disk),
     "endpoint": ("Endpoint", look_at_endpoint),
     "mlflow": ("MLflow", look_at_registry),
     "remote": ("Data remote", look_at_remote),

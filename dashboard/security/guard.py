@@ -32,8 +32,13 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
-MAX_FILES, MAX_BODY, MAX_UNKNOWN = 256 * 2**20, 2**20, 64 * 2**10
-"""Maximum bytes of a form with files, of any other request, and of a request of whoever has not signed in."""
+MAX_FILES, MAX_JSON, MAX_BODY, MAX_UNKNOWN = 256 * 2**20, 64 * 2**20, 2**20, 64 * 2**10
+"""Maximum bytes of a form with files, of JSON, which holds files as base64, of any other request, and of a request of whoever has
+not signed in."""
+MAX_VALUES = 2**16
+"""Maximum values in JSON, counted before it is parsed: each takes many times the memory of its text."""
+MAX_HELD = 512 * 2**20
+"""Maximum bytes of the bodies of all requests that are under way."""
 BODY_S, UNKNOWN_S = 300.0, 20.0
 """Seconds in which the body of a request must arrive, and that of whoever has not signed in."""
 AT_ONCE = 32
@@ -42,6 +47,14 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 """Methods that change nothing."""
 _TOO_LARGE = "The request is larger than this dashboard takes."
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+
+def secure(headers: MutableHeaders) -> None:
+    """Give an answer the headers that every answer has."""
+    for name, value in _HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Content-Security-Policy", POLICY)
+    headers.setdefault("Cache-Control", "no-store")
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,12 @@ class Proxy:
         return Person(name, role) if role else None
 
 
+class _Held:
+    """The bytes of the bodies of all requests that are under way."""
+
+    bytes = 0
+
+
 class _Body:
     """The body of a request, as far as it has arrived.
 
@@ -77,17 +96,20 @@ class _Body:
         receive: Where it comes from.
         most: Maximum bytes.
         seconds: Time in which it must be there, from the first time that it is asked for.
+        is_json: Whether its values are counted.
+        held: The bytes of all requests, of which its own are a part until it is released.
     """
 
-    def __init__(self, receive: Receive, most: int, seconds: float) -> None:
-        self._receive, self._most, self._seconds = receive, most, seconds
-        self._read, self._deadline, self._whole = 0, 0.0, False
+    def __init__(self, receive: Receive, *, most: int, seconds: float, is_json: bool, held: _Held) -> None:
+        self._receive, self._most, self._seconds, self._is_json, self._held = receive, most, seconds, is_json, held
+        self._read, self._values, self._deadline, self._whole = 0, 0, 0.0, False
 
     async def __call__(self) -> Message:
         """The next part; when it is whole, that the client has gone.
 
         Raises:
-            HTTPException: It has too many bytes, or does not arrive in time. FastAPI takes any other error for a damaged body.
+            HTTPException: It has too many bytes or values, does not arrive in time, or finds no room beside the others. FastAPI
+                takes any other error for a damaged body.
         """
         if self._whole:
             return await self._receive()
@@ -97,11 +119,20 @@ class _Body:
                 message = await self._receive()
         except TimeoutError as error:
             raise HTTPException(408, f"The request did not arrive within {self._seconds:g} seconds.") from error
-        self._read += len(message.get("body", b""))
+        part = message.get("body", b"")
+        self._read += len(part)
+        self._held.bytes += len(part)
+        self._values += sum(map(part.count, (b",", b"[", b"{"))) if self._is_json else 0
         self._whole = not message.get("more_body", False)
-        if self._read > self._most:
+        if self._read > self._most or self._values > MAX_VALUES:
             raise HTTPException(413, _TOO_LARGE)
+        if self._held.bytes > MAX_HELD:
+            raise HTTPException(503, "Too much is being sent to this dashboard at this moment; send it again in a minute.")
         return message
+
+    def release(self) -> None:
+        """Its request has been answered."""
+        self._held.bytes -= self._read
 
 
 class Guard:
@@ -134,7 +165,7 @@ class Guard:
     ) -> None:
         self._app, self._cookie, self._sessions, self._keys = app, cookie, sessions, keys
         self._hosts, self._proxy, self._refuse = frozenset(hosts), proxy, refuse
-        self._under_way = Counter[str]()
+        self._under_way, self._held = Counter[str](), _Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request and answer it, or let it through."""
@@ -146,11 +177,7 @@ class Guard:
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    answer[name] = value
-                answer.setdefault("Content-Security-Policy", POLICY)
-                answer.setdefault("Cache-Control", "no-store")
+                secure(MutableHeaders(scope=message))
             await send(message)
 
         try:
@@ -170,6 +197,7 @@ class Guard:
             await self._app(scope, body, protected)
         finally:
             self._under_way -= Counter([name])
+            body.release()
 
     def _body(self, receive: Receive, person: Person | None, headers: Headers) -> _Body:
         """The body of a request, with the limits for who sends it.
@@ -177,12 +205,15 @@ class Guard:
         Raises:
             TooLarge: It says itself that it is larger.
         """
-        has_files = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        most = MAX_UNKNOWN if person is None else MAX_FILES if has_files else MAX_BODY
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        is_json = kind.endswith(("/json", "+json"))
+        most = MAX_FILES if kind == "multipart/form-data" else MAX_JSON if is_json else MAX_BODY
+        most = MAX_UNKNOWN if person is None else most
         declared = headers.get("content-length", "0")
         if len(declared) > 15 or (declared.isdecimal() and int(declared) > most):
             raise TooLarge(_TOO_LARGE, "Send fewer or smaller images.")
-        return _Body(receive, most, UNKNOWN_S if person is None else BODY_S)
+        seconds = UNKNOWN_S if person is None else BODY_S
+        return _Body(receive, most=most, seconds=seconds, is_json=is_json, held=self._held)
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")

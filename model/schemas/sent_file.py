@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Base64Bytes, Field
+from pydantic import AfterValidator, Base64Bytes, Field
 
 from model.schemas.schema import Schema
+from model.text import visible
 
 MOST = 50
 """Maximum files of a request."""
@@ -13,13 +14,13 @@ MOST = 50
 class SentFile(Schema):
     """A file that is sent along, in JSON as base64."""
 
-    name: str = Field(max_length=255, description="Its name, for people")
+    name: Annotated[str, Field(max_length=255), AfterValidator(visible)] = Field(description="Its name, for people; never a path")
     data: Base64Bytes = Field(description="Its bytes")
 
     @classmethod
     def of(cls, name: str, data: bytes) -> "SentFile":
         """A file of bytes that are not encoded."""
-        return cls.model_construct(name=name, data=data)
+        return cls.model_construct(name=visible(name), data=data)
 
 
 Files = Annotated[tuple[SentFile, ...], Field(max_length=MOST)]

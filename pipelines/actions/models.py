@@ -167,9 +167,8 @@ def approve_version(
 @action("POST", "/models/{model}/versions/{version}/refuse", "operator")
 def refuse_version(caller: Caller, model: str, version: str, why: str) -> Approval:
     """Refuse a version: it does not serve, whoever approves it, until you approve it."""
-    from serving.approval import give_word
-    from serving.deployment import ModelRecords
+    from serving.promotion import refuse
 
     check_reason(why)
-    records = ModelRecords.open(caller.environment.home, caller.environment.mlflow_uri, model)
-    return give_word(records.registry, records.ledger, version, "refused", by=caller.name, why=why)
+    home, uri = caller.environment.home, caller.environment.mlflow_uri
+    return refuse(version, home=home, tracking_uri=uri, name=model, by=caller.name, why=why)

@@ -14,6 +14,7 @@ from typing import Any
 
 from model.claim import claim
 from model.data.importing.findings import Rejected
+from model.disk import disk_error
 from model.environment import Environment, prepare_process
 from model.errors import GlocalError
 from model.files import write_json
@@ -84,6 +85,8 @@ def _failed(error: Exception, folder: Path) -> Outcome:
         return Outcome(error.headline, "failed", "Mend what is named below, and ask for it again.", defects)
     if isinstance(error, GlocalError):
         return Outcome(error.headline, "failed", error.hint)
+    if disk := disk_error(error, folder):
+        return Outcome(disk.headline, "failed", disk.hint)
     traceback.print_exception(error)
     return Outcome(f"{type(error).__name__}: {error}", "failed", f"This is a fault of Glocal's; {folder / LOG} has the trace.")
 

@@ -17,6 +17,7 @@ import psutil
 from pydantic import AwareDatetime, Field
 
 from model.claim import claim
+from model.disk import disk_error, disk_errors
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound, Unavailable
 from model.files import read_json, read_mapping, sha256_json, write_json
 from model.home import ALIVE, Home
@@ -178,13 +179,19 @@ def begin_job(home: Home, asked: Asked, *, by: str, key: str | None = None) -> J
     Raises:
         InvalidInput: This is no key.
         Conflict: The key is that of another job, or as many of its group as may be are under way.
+        StorageFailed: The disk takes no more.
         Unavailable: Its process cannot be started.
     """
     if key is None:
         key = _key_of(asked) if asked.kind.once else new_key()
     if not _KEY.fullmatch(key):
         raise InvalidInput("The form has no key.", "Load the page again, and send it once more.")
-    root, at = claim(home).dashboard.jobs, datetime.now(UTC)
+    with disk_errors(home.root):
+        return _begun(claim(home), asked, by=by, key=key)
+
+
+def _begun(home: Home, asked: Asked, *, by: str, key: str) -> Job:
+    root, at = home.dashboard.jobs, datetime.now(UTC)
     record = JobRecord(
         kind=asked.kind.name,
         arguments=dict(asked.arguments),
@@ -201,10 +208,10 @@ def begin_job(home: Home, asked: Asked, *, by: str, key: str | None = None) -> J
         refuse_beside(home, asked.kind.group)
         _tidy(root, asked.kind.group)
         folder = root / f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}-{asked.kind.name}-{key}"
-        (folder / FILES).mkdir(parents=True)
-        for number, data in enumerate(asked.files):
-            (folder / FILES / str(number)).write_bytes(data)
         try:
+            (folder / FILES).mkdir(parents=True)
+            for number, data in enumerate(asked.files):
+                (folder / FILES / str(number)).write_bytes(data)
             with lend(folder / ALIVE) as lock:
                 record.save(folder / RECORD)  # from now on there is such a job
                 process = start_detached(
@@ -217,6 +224,8 @@ def begin_job(home: Home, asked: Asked, *, by: str, key: str | None = None) -> J
                 )
         except (OSError, ValueError) as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if disk := disk_error(error, home.root):
+                raise disk from error
             raise Unavailable(f"The process of the job cannot be started: {error}.", "Try again in a moment.") from error
         write_json(folder / _PROCESS, {"pid": process.pid})
         return _read(folder)
@@ -235,7 +244,9 @@ def refuse_beside(home: Home, group: Group) -> None:
         said = "; ".join(f"{each.record.by} is {each.doing}, since {each.record.at:%H:%M:%S} UTC" for each in others)
         raise Conflict(f"{said}.", group.rule)
     if group.lock is not None and is_held(group.lock(home)):
-        raise Conflict("The same is under way, of a run or of the command line.", "Try again when it has finished.")
+        raise Conflict(
+            "The same is under way, of a run, of the command line or of another person.", "Try again when it has finished."
+        )
 
 
 def find_job(home: Home, job_id: str) -> Job:

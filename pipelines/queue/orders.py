@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from model.claim import claim
 from model.config import parse_config
+from model.disk import disk_errors
 from model.environment import Environment
 from model.errors import Conflict, GlocalError, NotFound, Unavailable
 from model.home import Home
@@ -33,13 +34,14 @@ def submit(environment: Environment, order: Order) -> Order:
     Raises:
         InvalidInput: There is no such source, setting, method, attention block or trunk. Nothing was kept.
         Conflict: The id is that of another order.
+        StorageFailed: The disk takes no more. Nothing was kept.
     """
     queue = claim(environment.home).queue
     stored = StoredOrder(queue.orders / order.id)
     if stored.exists:
         return _the_same(stored.order, order)
     source = check_training(order.source, order.name, parse_config(order.settings), order.runner or environment.runner)
-    with hold(queue.lock):
+    with disk_errors(queue.root), hold(queue.lock):
         if stored.exists:
             return _the_same(stored.order, order)
         kept = order.model_copy(update={"source": source, "time": datetime.now(UTC)})

@@ -9,6 +9,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from model.claim import claim
 from model.config import parse_config
+from model.disk import disk_errors
 from model.environment import Environment
 from model.errors import Conflict, GlocalError, InvalidInput, NotFound
 from model.home import QueueFolder
@@ -30,13 +31,14 @@ def add_schedule(environment: Environment, schedule: Schedule) -> ScheduleState:
     Raises:
         InvalidInput: There is no such source or setting, or the crontab cannot be read.
         Conflict: There is a schedule of this name.
+        StorageFailed: The disk takes no more. Nothing was kept.
     """
     queue = claim(environment.home).queue
     trigger_of(schedule)
     source = check_training(
         schedule.source, schedule.name, parse_config(schedule.settings), schedule.runner or environment.runner
     )
-    with hold(queue.lock):
+    with disk_errors(queue.root), hold(queue.lock):
         if _file(queue, schedule.id).exists():
             raise Conflict(
                 f"There is a schedule {schedule.id}.", f"Choose another name, or: glocal schedule remove {schedule.id}"

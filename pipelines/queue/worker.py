@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from model.claim import claim
+from model.disk import full_place, no_room
 from model.environment import Environment
 from model.errors import Unavailable
 from model.files import read_json
@@ -68,6 +69,8 @@ def ensure_worker(environment: Environment) -> Worker:
         wait_until(is_up, deadline_s=_START_S, pause_s=0.05)
         running = find_worker(home)
     if running is None:
+        if place := full_place(home.root):
+            raise no_room(place)
         raise Unavailable("The worker of the queue did not start.", f"See {home.queue.log}.")
     return running
 

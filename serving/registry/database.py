@@ -37,8 +37,12 @@ def check_not_lost(file: Path, serve: ServeFolder, *, needed: bool = False) -> N
         raise StorageFailed(f"{file} is missing, and files in GLOCAL_HOME refer to its records.", _remedies(file, serve))
 
 
-def check_database(file: Path) -> None:
+def check_database(file: Path, *, is_read: bool = False) -> None:
     """Refuse a file that is no SQLite database, is damaged, or cannot be written to. A file that is not there is made later.
+
+    Args:
+        file: The SQLite file.
+        is_read: Whether it is only to be read, and need not be writable.
 
     Raises:
         StorageFailed: The file cannot be used; the hint says what to do.
@@ -50,9 +54,11 @@ def check_database(file: Path) -> None:
         raise StorageFailed(f"{file} is {'a folder' if file.is_dir() else 'a link to nothing'} and no database.", remedies)
     if file.stat().st_size == 0 and file.with_name("mlartifacts").exists():
         raise StorageFailed(f"{file} is empty, and files of the runs that it recorded are still there.", remedies)
-    check_writable(file)
+    if not is_read:
+        check_writable(file)
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, timeout=_WAIT_S)) as database:
+        mode = "ro" if is_read else "rw"
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode={mode}", uri=True, timeout=_WAIT_S)) as database:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # another process writes: the file is in use, and not damaged

@@ -54,16 +54,18 @@ def open_client(tracking_uri: str) -> "MlflowClient":
             client = MlflowClient(tracking_uri, tracking_uri)
             client.search_experiments(max_results=1)  # does it answer?
             return client
+        if file.exists() and _made.get(tracking_uri) == file.stat().st_ino:  # it may be read where it cannot be written to
+            check_database(file, is_read=True)
+            return MlflowClient(tracking_uri, tracking_uri)
         lock = file.with_name(file.name + ".lock")
         busy = "MLflow's store is being made by another process."
         with hold(lock, wait_s=_STORE_WAIT_S, busy=busy), quick_imports():  # it imports SQLAlchemy when it is asked first
             check_not_lost(file, Home(file.parent).serve)
             check_database(file)
             client = MlflowClient(tracking_uri, tracking_uri)
-            if not file.exists() or _made.get(tracking_uri) != file.stat().st_ino:
-                client.search_experiments(max_results=1)  # makes the tables
-                client.search_registered_models(max_results=1)
-                _made[tracking_uri] = file.stat().st_ino
+            client.search_experiments(max_results=1)  # makes the tables
+            client.search_registered_models(max_results=1)
+            _made[tracking_uri] = file.stat().st_ino
             return client
     except (OSError, ImportError, MlflowException) as error:  # ImportError: the driver of a database is missing
         if file is not None and (disk := disk_error(error, file.parent)):

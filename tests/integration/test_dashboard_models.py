@@ -6,15 +6,20 @@ import pytest
 
 from dashboard.security.people import Role
 from dashboard.security.sessions import Sessions
+from model.config import ServeConfig
 from model.environment import Environment
+from model.schemas.approval import ApprovalRule
+from model.schemas.run_record import RunRecord
 from pipelines.jobs.job import latest_jobs
 from pipelines.jobs.serving import promote
-from serving.history import read_history
+from serving.history import history_faults, read_history
 from serving.local import local_client
+from serving.promotion import register_release
 from tests.support.browser import launched
-from tests.support.dashboard import serving_dashboard
-from tests.support.promotions import answers
-from tests.support.releases import draw_image
+from tests.support.dashboard import at_once, followed, programs, serving_dashboard
+from tests.support.promotions import answers, to, write_evidence
+from tests.support.releases import draw_image, make_release
+from tests.support.reports import MOMENT
 
 pytestmark = pytest.mark.integration
 NAME = "drawn"
@@ -39,6 +44,76 @@ def page_of(home, address):
             return context.new_page()
 
         yield opened
+
+
+@pytest.fixture
+def awaiting(home, first, tmp_path):
+    """A version that serves once one operator has approved it; carl started its run."""
+
+    def register(seed):
+        release = make_release(tmp_path / str(seed), seed=seed)
+        evidence = write_evidence(tmp_path / f"evidence-{seed}", release, approval=ApprovalRule(approvers=1))
+        run = RunRecord(state="running", started=MOMENT, id="1", name="a run", user="carl")
+        config = ServeConfig(name=NAME)
+        return register_release(release.folder, *evidence, config, tracking_uri=home.tracking_uri, run=run).version
+
+    return register
+
+
+@pytest.fixture
+def two(home, address):
+    with programs(Environment(home=home), address, "ana", "bob") as both:
+        yield both
+
+
+def outcomes(home, version):
+    """What the ledger has on a version, oldest first; the history holds."""
+    assert history_faults(home, home.tracking_uri) == []
+    return [entry.outcome for entry in read_history(home.tracking_uri, name=NAME) if entry.version == version]
+
+
+def asking(client, path, **body):
+    return lambda: client.post(f"/models/{NAME}/{path}", json={"why": "it is better", **body})
+
+
+def end_of_the_one_that_was_begun(clients, answers):
+    """Of two changes that were asked for at once the one that was begun, once it has ended; the other was refused."""
+    assert sorted(answer.status_code for answer in answers) == [202, 409], [answer.text for answer in answers]
+    (refused,) = [answer for answer in answers if answer.status_code == 409]
+    begun = next(number for number, answer in enumerate(answers) if answer.status_code == 202)
+    assert f"{('ana', 'bob')[begun]} is " in refused.json()["title"]
+    return followed(clients[begun], answers[begun])
+
+
+def test_two_who_approve_at_once_let_it_serve_once(home, two, awaiting):
+    version = awaiting(21)
+    job = end_of_the_one_that_was_begun(two, at_once(*(asking(each, f"versions/{version}/approve") for each in two)))
+    assert (job["state"], answers(home, NAME)[0]) == ("succeeded", version), job
+    assert outcomes(home, version) == ["approved", "promoted"]
+
+
+def test_of_an_approval_and_a_refusal_at_once_one_holds_and_the_other_is_told(home, two, awaiting):
+    version, (ana, bob) = awaiting(22), two
+    approval, refusal = at_once(asking(ana, f"versions/{version}/approve"), asking(bob, f"versions/{version}/refuse"))
+    if refusal.status_code == 409:
+        assert followed(ana, approval)["state"] == "succeeded"
+        assert (answers(home, NAME)[0], outcomes(home, version)) == (version, ["approved", "promoted"])
+        return
+    if approval.status_code == 202:
+        job = followed(ana, approval)
+        assert (job["state"], "refused by bob" in str(job["ended"])) == ("succeeded", True), job
+    assert (refusal.status_code, answers(home, NAME)[0]) == (200, "1")
+    assert "promoted" not in outcomes(home, version)
+    assert outcomes(home, version).count("refused") == 1
+
+
+def test_of_a_promotion_and_a_rollback_at_once_one_is_made(home, first, two):
+    to(home, "2", NAME)
+    before = len(outcomes(home, "1"))
+    asked = asking(two[0], "versions/1/promote"), asking(two[1], "rollback", version="1")
+    job = end_of_the_one_that_was_begun(two, at_once(*asked))
+    assert (job["state"], answers(home, NAME)[0]) == ("succeeded", "1"), job
+    assert outcomes(home, "1")[before:] == ["promoted"]
 
 
 def ask(page, path, word, why="tried"):

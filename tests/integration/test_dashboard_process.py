@@ -10,10 +10,11 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from model.files import read_json, write_json
+from model.files import read_json
 from model.home import Home
 from model.locks import is_held
 from serving.processes import bind_port, wait_until
+from tests.support.disks import small_disk
 
 pytestmark = pytest.mark.integration
 
@@ -126,14 +127,14 @@ def test_a_host_that_is_not_this_machines_is_said(home, host):
     assert len(error) == 2
 
 
-def test_a_read_only_home_is_said(home):
-    if os.getuid() == 0:
-        pytest.skip("Nothing is read-only for the user root.")
-    write_json(home.dashboard.seen, {})
-    home.root.chmod(0o500)
-    try:
-        code, _, error = call(home, "serve")
-    finally:
-        home.root.chmod(0o700)
-    assert code == 1
-    assert len(error) == 2
+@pytest.mark.parametrize(("state", "said"), [("full", "no room left on the disk of"), ("read_only", "lies on a read-only disk")])
+def test_a_home_whose_disk_takes_nothing_is_said_and_served_once_it_does(tmp_path, state, said):
+    with small_disk(tmp_path / "disk", mib=8) as disk:
+        home = Home.at(disk.root / "home")
+        with getattr(disk, state)():
+            code, _, error = call(home, "serve")
+            assert (code, len(error), said in error[0]) == (1, 2, True), error
+        try:
+            assert enters(call(home, "start")[1].partition(": ")[2])
+        finally:
+            call(home, "stop")

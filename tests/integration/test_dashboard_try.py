@@ -1,5 +1,6 @@
 """Trying on the dashboard, in a real browser before a real endpoint: asking, correcting, enrolling."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from model.data.versions.fetch import fetch
 from model.data.versions.pin import resolve, versions
 from model.environment import Environment
 from serving.corrections import corrections
+from serving.history import history_faults, read_history
 from serving.local import local_client, read_key
 from tests.support.browser import Watch, browsing, overflow, serious_faults
-from tests.support.dashboard import serving_dashboard
+from tests.support.dashboard import followed, programs, serving_dashboard
 from tests.support.detection import scene
 from tests.support.shelf import serve_shelf, shown
 
@@ -235,13 +237,28 @@ def test_a_detection_is_corrected_by_a_box_that_is_dragged_over_the_image(watch,
     assert serious_faults(page) == []
 
 
-def test_a_new_object_is_enrolled_and_found_at_once(watch, home, images):
+@pytest.fixture
+def two(home, watch):
+    with programs(Environment(home=home), watch.address, "ana", "bob") as both:
+        yield both
+
+
+def enrol_bowl(client):
+    """Begin to enrol a bowl by the API, or find the job that was begun before."""
+    image = {"name": "photo.png", "data": base64.b64encode(to_png(shown(22))).decode()}
+    body = {"label": "bowl", "images": [image], "why": "a bowl"}
+    return client.post(f"/models/{NAME}/gallery", json=body, headers={"Idempotency-Key": "the bowl"})
+
+
+def test_a_new_object_is_enrolled_and_found_at_once_while_somebody_else_enrols_another(watch, home, images, two):
     page = watch.page
     watch.open("/try/enrol")
     page.fill('input[name="label"]', "beaker")
     page.set_input_files("#images", [str(images / "beaker.png"), str(images / "other beaker.png")])
     assert page.locator("#chosen img").count() == 2
     page.click("#enrol button.primary")
+    page.wait_for_selector("#job")
+    assert enrol_bowl(two[1]).status_code == 202  # it waits for its turn
     page.wait_for_selector("#job tbody tr", timeout=60_000)
     assert serious_faults(page) == []
     page.wait_for_selector('[data-state="succeeded"], [data-state="failed"], [data-state="rejected"]', timeout=300_000)
@@ -254,3 +271,38 @@ def test_a_new_object_is_enrolled_and_found_at_once(watch, home, images):
     assert "version 2" in page.inner_text("#answer")
     with local_client(home.serve) as client:
         assert client.identify(images / "beaker.png", model=NAME).label == "beaker"
+
+
+def test_what_programs_begin_by_the_api_is_followed_to_its_end_at_the_endpoint(home, two):
+    """An enrolment, a shadow and its end, a promotion, and a rollback."""
+    (ana, bob), model = two, f"/models/{NAME}"
+    enrolled = followed(bob, enrol_bowl(bob))
+    assert (enrolled["state"], enrolled["by"]) == ("succeeded", "bob"), enrolled
+    with local_client(home.serve) as client:
+        assert client.identify(to_png(shown(22)), model=NAME).label == "bowl"
+    champion, other = enrolled["result"]["model_version"], str(int(enrolled["result"]["model_version"]) - 1)
+    assert served(home) == champion
+    trial = followed(bob, bob.post(f"{model}/versions/{other}/challenge", json={"mode": "shadow", "share": 1.0}))
+    assert (trial["state"], trial["result"]["version"]) == ("succeeded", other), trial
+    shadow = bob.get(f"{model}/challenge").json()["challenger"]
+    assert (shadow["version"], shadow["challenge"]["mode"], served(home)) == (other, "shadow", champion)
+    ended = followed(bob, bob.request("DELETE", f"{model}/challenge"))
+    assert (ended["state"], ended["result"]["ended"]) == ("succeeded", other)
+    assert bob.get(f"{model}/challenge").json()["challenger"] is None
+
+    stale = ana.post(f"{model}/versions/{other}/promote", json={"why": "smaller", "instead_of": other})
+    assert (followed(ana, stale)["state"], served(home)) == ("failed", champion)
+    promoted = followed(ana, ana.post(f"{model}/versions/{other}/promote", json={"why": "smaller", "instead_of": champion}))
+    assert (promoted["state"], promoted["result"]["version"], served(home)) == ("succeeded", other, other), promoted
+    back = followed(bob, bob.post(f"{model}/rollback", json={"why": "no vases", "version": champion, "instead_of": other}))
+    assert (back["state"], served(home)) == ("succeeded", champion), back
+    made = [(entry.by, entry.version, entry.outcome) for entry in read_history(home.tracking_uri, name=NAME)[-3:]]
+    assert made == [("bob", champion, "promoted"), ("ana", other, "promoted"), ("bob", champion, "promoted")]
+    assert history_faults(home, home.tracking_uri) == []
+    assert not list(home.dashboard.jobs.rglob("files"))
+
+
+def served(home):
+    """The version that answers."""
+    with local_client(home.serve) as client:
+        return client.release(NAME)["model_version"]

@@ -3,8 +3,10 @@
 import html
 import re
 import threading
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
+import httpx
 import uvicorn
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
@@ -12,6 +14,7 @@ from starlette.testclient import TestClient
 from dashboard.app import make_app
 from dashboard.security.people import Role
 from model.environment import Environment
+from pipelines.actions.action import API, ASYNC
 from serving.gateway.http import make_config
 from serving.gateway.keys import Scope, create_key
 from serving.processes import bind_port, wait_until
@@ -73,6 +76,39 @@ def ask_elsewhere(monkeypatch, environment, address, nothing, *, name="ana", sco
     monkeypatch.setenv("GLOCAL_SERVER", address)
     monkeypatch.setenv("GLOCAL_KEY", secret)
     monkeypatch.setenv("GLOCAL_HOME", str(nothing))
+
+
+@contextmanager
+def programs(environment, address, *names):
+    """Programs that ask the dashboard at an address, each with the key of an operator of its own."""
+    with ExitStack() as stack:
+        made = []
+        for name in names:
+            _, secret = create_key(environment.home.serve, name, [Scope.CALLER, Scope.OPERATOR])
+            headers = {"Authorization": f"Bearer {secret}", "Prefer": ASYNC}
+            made.append(stack.enter_context(httpx.Client(base_url=address + API, headers=headers, timeout=120, trust_env=False)))
+        yield made
+
+
+def followed(client, begun):
+    """The job that a program has begun, once it has ended."""
+    assert begun.status_code == 202, begun.text
+    place = begun.headers["Location"].removeprefix(API)
+    while (job := client.get(place, params={"wait_s": 30}).json())["state"] == "running":
+        pass
+    return job
+
+
+def at_once(*calls):
+    """What each call returned; all of them begin at the same moment."""
+    ready = threading.Barrier(len(calls), timeout=30)
+
+    def call(each):
+        ready.wait()
+        return each()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [done.result() for done in [pool.submit(call, each) for each in calls]]
 
 
 def addresses(app):

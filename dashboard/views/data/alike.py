@@ -8,12 +8,12 @@ import numpy as np
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 
-from dashboard.images import sent_image
 from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.data.catalogue import address_of, chosen, opened, registered, store_of
 from dashboard.views.data.samples import SMALL, Row, Shown, sample_at
+from model.data.sent import small_sent
 from model.data.versions.stored import StoredVersion, open_stored
 from model.errors import Conflict, GlocalError, NotFound
 from model.gallery_entries import id_beginning
@@ -115,7 +115,8 @@ def nearest_to_image(
     found, problem, coverage, shown = None, "", "", ""
     try:
         data = image.file.read(MAX_BYTES + 1)
-        shown = sent_image(data, 2 * SMALL, limits=IMAGE_LIMITS).uri
+        small = small_sent(data, 2 * SMALL, IMAGE_LIMITS)
+        shown = small.uri if small else ""
         if eyes.version is None:
             raise NotFound("No release holds this data.", "Train one on it.")
         release = _release(request, eyes.version)

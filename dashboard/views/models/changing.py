@@ -151,7 +151,7 @@ def _form(
     version = found_version(known, number).version
     plan = plan_promotion(environment.mlflow_uri, name, version.version)
     obstacle = _obstacle(environment, known, version, plan, asked, request.scope["person"].name)
-    if obstacle is None and asked != "refuse":
+    if obstacle is None:
         obstacle = busy(environment.home)
     before = plan.serving.version if plan.serving else ""
     fresh = Filled(before=before)
@@ -192,6 +192,7 @@ def _begin(request: Request, person: Operator, name: str, number: str, asked: As
         if obstacle := _obstacle(environment, known, version, plan, asked, person.name):
             raise obstacle
         if asked == "refuse":
+            refuse_beside(environment.home, SERVING)
             refuse_version(Caller(environment, person.name), name, version.version, typed.why)
             return RedirectResponse(f"{model_address(name)}/{version.version}", 303)
         job = begin_job(environment.home, _job(asked, name, version.version, typed), by=person.name, key=typed.key)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
+from dashboard.forms import Form
 from dashboard.rendering import page
 from dashboard.security.people import Operator, Person
 from dashboard.views.runs.one import recorded
@@ -66,12 +67,12 @@ class Filled:
         return self.values.get("known") or self.values.get("source", "").strip()
 
 
-async def _read(request: Request) -> dict[str, str]:
+def _read(form: Form) -> dict[str, str]:
     """The fields of a form that are texts."""
-    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
-Form = Annotated[dict[str, str], Depends(_read)]
+Typed = Annotated[dict[str, str], Depends(_read)]
 
 
 @router.get("/runs/new")
@@ -94,7 +95,7 @@ def form(request: Request, person: Operator, preset: str = "", order: str = "", 
 
 
 @router.post("/runs/new")
-def send(request: Request, person: Operator, form: Form) -> Response:
+def send(request: Request, person: Operator, form: Typed) -> Response:
     """Order the run, add the schedule, or show the form again: with a preset, with what would run, or with what is wrong."""
     environment: Environment = request.app.state.environment
     action, _, preset = form.get("do", "start").partition(":")
@@ -125,7 +126,7 @@ def send(request: Request, person: Operator, form: Form) -> Response:
 
 
 @router.post("/runs/new/plan")
-def plan(request: Request, person: Operator, form: Form) -> Response:
+def plan(request: Request, person: Operator, form: Typed) -> Response:
     """What the run of a form would do, as a part of a page; what is wrong in the form, if it could not be ordered."""
     filled = _typed(form)
     _check(request.app.state.environment, filled)

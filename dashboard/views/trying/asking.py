@@ -3,13 +3,14 @@
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
-from dashboard.images import FileImage, answer_small, sent_image
+from dashboard.forms import Form
+from dashboard.images import FileImage, answer_small, chosen_image
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from dashboard.views.trying.answers import Item, pair, shown_neighbours
@@ -18,6 +19,7 @@ from dashboard.views.trying.served import Served, choose_served, examples, place
 from dashboard.views.trying.snippets import curl, python
 from dashboard.views.trying.tokens import Tokens
 from model.data.decoding.refusals import ImageRefused
+from model.data.sent import small_sent
 from model.data.thumbnails import Thumbnail
 from model.errors import GlocalError, InvalidInput, NotFound, TooLarge, Unavailable
 from model.home import Home
@@ -38,14 +40,6 @@ _LOOK_S = 2.0
 _SHOWN_SIDE = 1280
 _CROP_SIDE = 4096
 router = APIRouter()
-
-
-async def read_form(request: Request) -> FormData:
-    """The form of a request, with its files."""
-    return await request.form()
-
-
-Form = Annotated[FormData, Depends(read_form)]
 
 
 @dataclass(frozen=True)
@@ -84,17 +78,19 @@ def ask(request: Request, person: Viewer, form: Form) -> Response:
         served = choose_served(home, model)
         options = _checked(OPERATIONS[name], options_of(OPERATIONS[name], served, given))
         questions = _questions(OPERATIONS[name], sent_images(home, served, form))
-        with local_client(home.serve) as client:
-            items = [_asked(client, name, each, options, served, request) for each in questions]
-            address = client.address
+        items, snippets = [_looked_at(each) for each in questions], ["", ""]
+        if any(item.error is None for item in items):
+            with local_client(home.serve) as client:
+                pairs = zip(questions, items, strict=True)
+                items = [_asked(client, name, each, item, options, served, request) for each, item in pairs]
+                snippets = [make(client.address, served.model, name, options, items[0].names) for make in (curl, python)]
     except GlocalError as error:
         shown = {"items": [], "error": error}
         status = error.http_status
     else:
-        names = items[0].names
-        snippets = [make(address, served.model, name, options, names) for make in (curl, python)]
         shown = {"items": items, "error": None, "curl": snippets[0], "python": snippets[1], "served": served}
-        status = 200
+        errors = [each.error for each in items if each.error]
+        status = errors[0].http_status if len(errors) == len(items) else 200
     if fragment:
         return page(request, "try/answer.html", part="try", status=status, operation=name, **shown)
     return _page(request, model, name, given=given, status=status, answer=shown)
@@ -143,7 +139,7 @@ def _example(served: Served, entry: str) -> SentImage:
     if place is None:
         raise NotFound("This example is not on this machine.", "Choose another image.")
     data = place.file.read_bytes()
-    cut = data if place.box is None else sent_image(data, _CROP_SIDE, place.box).jpeg
+    cut = data if place.box is None else chosen_image(FileImage.of(place.file, place.box), _CROP_SIDE).jpeg
     return SentImage(place.file.name, cut, example=entry)
 
 
@@ -170,18 +166,33 @@ def _checked(operation: Operation[Any], options: Mapping[str, Any]) -> dict[str,
     return {name: getattr(query.options, name) for name in options}
 
 
-def _asked(
-    client: Client, operation: str, images: Sequence[SentImage], options: Mapping[str, Any], served: Served, request: Request
-) -> Item:
-    """Ask one question. What is wrong with it alone is its own error."""
+def _looked_at(images: Sequence[SentImage]) -> Item:
+    """A question before it is asked: its images, made small, or what is wrong with them."""
     names = tuple(image.name for image in images)
-    small = tuple(_small(image.data) for image in images)
+    try:
+        return Item(names, tuple(_small(image) for image in images))
+    except InvalidInput as error:
+        return Item(names, (None,) * len(names), error)
+
+
+def _asked(
+    client: Client,
+    operation: str,
+    images: Sequence[SentImage],
+    item: Item,
+    options: Mapping[str, Any],
+    served: Served,
+    request: Request,
+) -> Item:
+    """Ask one question, unless its images cannot be asked about. What is wrong with it alone is its own error."""
+    if item.error is not None:
+        return item
     begun = time.perf_counter()
     try:
         answer = getattr(client, operation)(*(image.data for image in images), **options, model=served.model)
     except GlocalError as error:
-        return Item(names, small, error)
-    seconds = time.perf_counter() - begun
+        return replace(item, error=error)
+    small, seconds = item.images, time.perf_counter() - begun
     signer = Tokens(request.app.state.sessions.key)
     tokens = tuple(signer.sign(answer, operation, served, image.data) for image in images)
     neighbours = shown_neighbours(answer, small[0], served) if isinstance(answer, SearchAnswer) else ()
@@ -190,14 +201,16 @@ def _asked(
         drawn = pair(one, other.width, other.height, answer.matches or ())
     chosen = tuple(image.example for image in images if image.example)
     files = tuple(image.index for image in images if not image.example)
-    return Item(names, small, None, answer, seconds, tokens, neighbours, drawn, chosen, files)
+    found = {"answer": answer, "seconds": seconds, "tokens": tokens, "neighbours": neighbours, "pair": drawn}
+    return replace(item, **found, examples=chosen, files=files)
 
 
-def _small(data: bytes) -> Thumbnail | None:
+def _small(image: SentImage) -> Thumbnail | None:
+    """The image as it is shown; None if it is too large for that. Raises what is wrong with it, by its name."""
     try:
-        return sent_image(data, _SHOWN_SIDE, limits=IMAGE_LIMITS)
-    except ImageRefused:
-        return None
+        return small_sent(image.data, _SHOWN_SIDE, IMAGE_LIMITS)
+    except ImageRefused as error:
+        raise InvalidInput(f"{image.name}: {error.headline}", error.hint) from error
 
 
 def _page(
@@ -220,7 +233,6 @@ def _page(
         "try/index.html",
         part="try",
         status=status,
-        served=served,
         models=served_models(home),
         fault=_fault(home, served),
         operations=[(each, fields(each, served, given or {})) for each in operations()],
@@ -228,7 +240,7 @@ def _page(
         examples=examples(served, label),
         label=label,
         most=MAX_IMAGES,
-        **{"items": None, "error": None, **(answer or {})},
+        **{"served": served, "items": None, "error": None, **(answer or {})},
     )
 
 

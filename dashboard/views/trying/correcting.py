@@ -8,10 +8,11 @@ from math import isfinite
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from dashboard.forms import Form
 from dashboard.images import FileImage, answer_small
 from dashboard.rendering import page
 from dashboard.security.people import Operator, Person, Viewer
-from dashboard.views.trying.asking import Form, sent_images
+from dashboard.views.trying.asking import sent_images
 from dashboard.views.trying.served import choose_served
 from dashboard.views.trying.tokens import Tokens
 from model.data.manifest import Box

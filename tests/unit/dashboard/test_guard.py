@@ -215,7 +215,7 @@ def test_who_is_refused_before_any_page_is_in_the_audit_log_as_well(environment,
     [
         (None, "application/json", guard.MAX_UNKNOWN),
         (None, "multipart/form-data; boundary=x", guard.MAX_UNKNOWN),
-        (Role.VIEWER, "application/json", guard.MAX_BODY),
+        (Role.VIEWER, "application/json", guard.MAX_JSON),
         (Role.VIEWER, "application/x-www-form-urlencoded", guard.MAX_BODY),
         (Role.VIEWER, "multipart/form-data; boundary=x", guard.MAX_FILES),
     ],

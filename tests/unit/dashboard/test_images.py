@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
-from dashboard import images
-from dashboard.images import FileImage, answer_small, sent_image, small_image
+from dashboard.images import FileImage, answer_small, chosen_image, small_image
+from model.data.sent import small_sent
 from model.errors import InvalidInput, NotFound
+from serving.limits import IMAGE_LIMITS
 from tests.support.releases import draw_image
 
 
@@ -45,18 +46,20 @@ def test_browsers_keep_an_image_for_ever_and_for_themselves(file):
     assert (answer.media_type, answer.headers["cache-control"]) == ("image/jpeg", "private, max-age=31536000, immutable")
 
 
-def test_no_more_than_two_images_are_decoded_at_once(monkeypatch):
+def test_no_more_than_two_images_are_decoded_at_once_wherever_they_come_from(file, monkeypatch):
     inside, most, both = 0, 0, threading.Barrier(2, timeout=10)
 
-    def decode(*_):
+    def decode(*_, **__):
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
         both.wait()
         inside -= 1
 
-    monkeypatch.setattr(images, "thumbnail", decode)
-    threads = [threading.Thread(target=sent_image, args=(b"", 160)) for _ in range(6)]
+    for module in ("dashboard.images", "model.data.sent"):
+        monkeypatch.setattr(f"{module}.thumbnail", decode)
+    asked = ((chosen_image, FileImage.of(file), 160), (small_sent, file.read_bytes(), 160, IMAGE_LIMITS))
+    threads = [threading.Thread(target=call, args=arguments) for call, *arguments in asked * 3]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -3,7 +3,6 @@
 import base64
 import io
 import shlex
-import zipfile
 
 import pytest
 from PIL import Image
@@ -14,8 +13,6 @@ from dashboard.views.trying.options import fields, options_of
 from dashboard.views.trying.served import choose_served
 from dashboard.views.trying.snippets import curl
 from dashboard.views.trying.tokens import Tokens
-from model.claim import claim
-from model.data.manifest import write_manifest
 from model.environment import Environment
 from model.files import write_json
 from model.home import Home
@@ -29,8 +26,8 @@ from serving.operations.search import SearchAnswer
 from serving.operations.verify import VerifyAnswer
 from tests.support.dashboard import Browser, program
 from tests.support.releases import draw_image, make_full_release
+from tests.support.served import NAME, served_home
 
-NAME = "drawn"
 LABEL = "class 1"
 
 
@@ -42,18 +39,7 @@ def release(tmp_path_factory):
 @pytest.fixture
 def home(tmp_path, release):
     """A home whose version 3 is on record as served, with its data fetched; no endpoint runs."""
-    home = claim(Home.at(tmp_path / "home"))
-    home.serve.store.mkdir(parents=True)
-    with zipfile.ZipFile(home.serve.store / f"{NAME}-3.mar", "w") as archive:
-        for file in release.folder.rglob("*"):
-            archive.write(file, f"release/{file.relative_to(release.folder)}")
-    entry = {"version": "3", "archive": f"{NAME}-3.mar", "sha256": "0" * 64, "release": release.id, "workers": 1}
-    write_json(home.serve.deployed, {NAME: {**entry, "embedding_space_id": release.embedding_space_id}})
-    folder = home.datasets / release.pin.md5
-    (folder / "drawn").mkdir(parents=True)
-    for number in range(10):
-        (folder / "drawn" / f"{number}.png").write_bytes(draw_image(number))
-    write_manifest(folder, [(f"drawn/{number}.png", f"class {number % 5}", "test", None) for number in range(10)])
+    home = served_home(tmp_path, release)
     (home.datasets / "secret.png").write_bytes(draw_image(1))
     return home
 

@@ -180,7 +180,7 @@ def test_one_change_of_what_serves_is_made_at_a_time_and_a_second_person_is_told
 
 
 def test_a_change_waits_for_no_deployment_of_others(home):
-    with hold(home.serve.deploy_lock), pytest.raises(Conflict, match="of a run or of the command line"):
+    with hold(home.serve.deploy_lock), pytest.raises(Conflict, match="of a run, of the command line"):
         refuse_beside(home, SERVING)
 
 

@@ -1,0 +1,45 @@
+"""Images that people send to a process that has other work, such as the dashboard: checked and made small in little memory.
+
+A file of a kilobyte can be an image of 50 million pixels, and take 36 bytes for each while it is decoded.
+"""
+
+import threading
+
+from model.data.decoding.limits import ImageLimits
+from model.data.headers import Header, read_header
+from model.data.pixels import decode_pixels
+from model.data.thumbnails import Thumbnail, thumbnail
+
+MOST_PIXELS = 12_000_000
+"""Pixels of an image from which on it is not decoded here. A JPEG, which takes 4 bytes a pixel, is."""
+DECODING = threading.BoundedSemaphore(2)
+"""Images that the process decodes at once; one of them takes 450 MB at most."""
+
+
+def check_sent(data: bytes, limits: ImageLimits) -> Header:
+    """The header of an image, which is decoded to see that it is whole; of one that takes too much memory the header is checked.
+
+    Raises:
+        ImageRefused: The image is damaged or beyond the limits.
+    """
+    header = read_header(data, limits)
+    if not _is_heavy(header):
+        with DECODING:
+            decode_pixels(data, limits)
+    return header
+
+
+def small_sent(data: bytes, side: int, limits: ImageLimits) -> Thumbnail | None:
+    """An image whose longer side has at most `side` pixels; None for one that takes too much memory to be decoded here.
+
+    Raises:
+        ImageRefused: The image is damaged or beyond the limits.
+    """
+    if _is_heavy(read_header(data, limits)):
+        return None
+    with DECODING:
+        return thumbnail(data, side, limits=limits)
+
+
+def _is_heavy(header: Header) -> bool:
+    return header.format != "JPEG" and header.width * header.height > MOST_PIXELS
