@@ -1,6 +1,6 @@
 """Recurring runs: the schedules, and the worker that executes them and the queue."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -27,7 +27,7 @@ def listed(request: Request, person: Viewer) -> Response:
     working = find_worker(environment.home) is not None
     cluster = _of_kubeflow(environment) if environment.runner == "kubeflow" or Kubeflow().kubeflow_host else []
     own = schedules(environment.run_by("local"))
-    shown = {"schedules": own, "cluster": cluster, "unreadable": read_schedules(environment.home.queue)[1]}
+    shown: dict[str, Any] = {"schedules": own, "cluster": cluster, "unreadable": read_schedules(environment.home.queue)[1]}
     return page(request, "runs/schedules.html", part="runs", working=working, **shown)
 
 
