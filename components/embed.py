@@ -4,10 +4,10 @@ from typing import Any
 
 from kfp import dsl
 
-from components.runtime.image import TRAIN_IMAGE
+from components.runtime.image import IMAGE
 
 
-@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def embed(pin: dict[str, Any], checkpoint: dsl.Input[dsl.Model], index: dict[str, Any], shard: int) -> int:
     """Embed one of `index.shards` shards of the images. Returns the number of its images.
 

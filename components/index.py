@@ -4,10 +4,10 @@ from typing import Any
 
 from kfp import dsl
 
-from components.runtime.image import TRAIN_IMAGE
+from components.runtime.image import IMAGE
 
 
-@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def index(
     pin: dict[str, Any],
     checkpoint: dsl.Input[dsl.Model],

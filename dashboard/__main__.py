@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable
 from threading import Thread
+from typing import Any
 
 import httpx
 import psutil
@@ -81,10 +82,10 @@ def link() -> None:
 def stop() -> None:
     """Stop the dashboard. Runs and the endpoint go on."""
     folder = Environment().home.dashboard
-    process = _process(folder)
-    if process is not None:
-        end_processes([process], wait_s=_GRACE_S + 10)
-    print("stopped" if process else "was not running")
+    found = _living(folder)
+    if found is not None:
+        end_processes([found[0]], wait_s=_GRACE_S + 10)
+    print("stopped" if found else "was not running")
 
 
 def _serve(announce: Callable[[str], None]) -> None:
@@ -136,21 +137,22 @@ def _listening(environment: Environment) -> socket.socket:
 
 def running_at(folder: DashboardFolder) -> str | None:
     """The address of this home's dashboard; None if none answers. At the address of one that was killed another home's may."""
+    if (found := _living(folder)) is None:
+        return None
+    _, state = found
     try:
-        if _process(folder) is None:
-            return None
-        state = read_json(folder.state)
         answer = httpx.get(f"{state['local']}/healthz", timeout=2, trust_env=False)
         return str(state["address"]) if answer.is_success else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, httpx.HTTPError, httpx.InvalidURL):
+    except (KeyError, ValueError, httpx.HTTPError, httpx.InvalidURL):
         return None
 
 
-def _process(folder: DashboardFolder) -> psutil.Process | None:
-    """The process of this home's dashboard; None if it does not live."""
+def _living(folder: DashboardFolder) -> tuple[psutil.Process, dict[str, Any]] | None:
+    """The process of this home's dashboard, and its state; None if it does not live."""
     try:
-        process = psutil.Process(int(read_json(folder.state)["pid"]))
-        return process if is_held(folder.lock) and "dashboard" in process.cmdline() else None
+        state = read_json(folder.state)
+        process = psutil.Process(int(state["pid"]))
+        return (process, state) if is_held(folder.lock) and "dashboard" in process.cmdline() else None
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
         return None
 

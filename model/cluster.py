@@ -17,7 +17,6 @@ POD_HOME = "/var/lib/glocal"
 """GLOCAL_HOME in the images, where the volume of the cluster is mounted."""
 TRAIN_NODES = "GLOCAL_TRAIN_NODES"
 """Variable of the step train with the settings of the nodes, as JSON: those that the pipeline was compiled with."""
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 QUANTITY = r"^\d+(\.\d+)?([EPTGMk]i?|m)?$"
 """Pattern of Kubernetes' amounts of memory and of processor time."""
 CONFIG = (
@@ -34,6 +33,7 @@ CONFIG = (
     "AWS_ENDPOINT_URL",
     "AWS_DEFAULT_REGION",
 )
+"""Variables that the steps have from the manifests' ConfigMap `glocal`."""
 SECRETS = {
     name: f"glocal/{name}"
     for name in (
@@ -46,7 +46,8 @@ SECRETS = {
         "GLOCAL_MILVUS_TOKEN",
     )
 }
-"""The manifests' secret `glocal`."""
+"""Variables that the steps have from the manifests' Secret `glocal`, and their places in it."""
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 class Toleration(NamedTuple):
@@ -169,21 +170,22 @@ class Nodes(BaseSettings):
     cluster_tolerations: Tolerations = Field((), description="Taints that all steps bear, as `key[=value][:effect]`, with commas")
     cluster_cpu: Quantity = Field("1", description="Processors that a step asks for")
     cluster_memory: Quantity = Field("4Gi", description="Memory of a step")
-    cluster_gpu: str = Field("nvidia.com/gpu", min_length=1, description="Kind of GPU, as nodes name the resource")
-    cluster_gpus: int = Field(1, ge=0, le=64, description="GPUs of each of the steps train, index, evaluate and enrol; 0: none")
-    cluster_gpu_node_selector: Labels = Field({}, description="Labels of the nodes of these steps, beside those of all steps")
-    cluster_gpu_tolerations: Tolerations = Field(
-        (Toleration("nvidia.com/gpu", "", "NoSchedule"),), description="Taints that these steps bear, beside those of all steps"
-    )
-    cluster_gpu_cpu: Quantity = Field("2", description="Processors that each of these steps asks for")
-    cluster_gpu_memory: Quantity = Field("8Gi", description="Memory of each of these steps")
-    cluster_shared_memory: Quantity = Field("2Gi", description="Size of their `/dev/shm`, part of their memory; 0: the node's")
     cluster_minutes: int = Field(60, gt=0, description="Minutes after which a step is ended")
     cluster_import_minutes: int = Field(240, gt=0, description="Minutes after which the step version is ended")
-    cluster_gpu_minutes: int = Field(24 * 60, gt=0, description="Minutes after which train, index, evaluate or enrol is ended")
+    cluster_compute_cpu: Quantity = Field(
+        "2", description="Processors that each of the steps train, embed, index, evaluate and enrol asks for"
+    )
+    cluster_compute_memory: Quantity = Field("8Gi", description="Memory of each of these steps")
+    cluster_compute_minutes: int = Field(24 * 60, gt=0, description="Minutes after which one of these steps is ended")
+    cluster_gpu: str = Field("nvidia.com/gpu", min_length=1, description="Kind of GPU, as nodes name the resource")
+    cluster_gpus: int = Field(1, ge=0, le=64, description="GPUs of the step train, the only one that uses any; 0: none")
+    cluster_gpu_node_selector: Labels = Field({}, description="Labels of its nodes where it has GPUs, beside those of all steps")
+    cluster_gpu_tolerations: Tolerations = Field(
+        (Toleration("nvidia.com/gpu", "", "NoSchedule"),), description="Taints that it bears then, beside those of all steps"
+    )
+    cluster_shared_memory: Quantity = Field("2Gi", description="Size of its `/dev/shm`, part of its memory; 0: the node's")
     trainer_runtime: str = Field(
         "torch-distributed", min_length=1, description="TrainingRuntime of Kubeflow Trainer for `train.nodes` above 1"
     )
-    trainer_namespace: str = Field("", description="Namespace of its TrainJobs; empty: that of the steps")
     cluster_retries: int = Field(1, ge=0, le=10, description="Times that a failed step is tried again")
     cluster_backoff_s: int = Field(5, ge=0, description="Seconds before it is; twice as many each time, at most a minute")

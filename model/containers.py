@@ -20,7 +20,7 @@ class Images(BaseSettings):
     train_image: str = Field(
         "glocal/train:0.1.0",
         min_length=1,
-        description="Image of the steps that a GPU makes fast; without a GPU, that of the other steps does as well",
+        description="Image of the step train, with all of CUDA; without a GPU, that of the other steps does as well",
     )
     serve_image: str = Field("glocal/serve:0.1.0", min_length=1, description="Image of the endpoint")
 
@@ -48,7 +48,7 @@ class Containers(BaseSettings):
     container_gpus: str = Field(
         "",
         pattern=r"^(all|\d+)?$",
-        description="GPUs of the steps that run on `GLOCAL_TRAIN_IMAGE`: `all` or a number; empty: none",
+        description="GPUs of the step train: `all` or a number; empty: none",
     )
     container_mounts: str = Field(
         "",

@@ -75,7 +75,8 @@ class Environment(BaseSettings):
     )
     endpoint: str = Field(
         "",
-        description="Address of the endpoint, with `GLOCAL_BACKEND=kubernetes`; empty: the Service named as the Deployment",
+        description="Address of an endpoint elsewhere, which `glocal query` asks with `GLOCAL_KEY`; with "
+        "`GLOCAL_BACKEND=kubernetes` a promotion replays there; empty: the Service named as the Deployment",
     )
     namespace: str = Field(
         "", description="Namespace of the pods that serve; empty: that of this pod, else the one that `KUBECONFIG` names"

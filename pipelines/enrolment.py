@@ -13,7 +13,8 @@ from components.remove import remove
 from components.smoke_test import smoke_test
 from components.version import version
 from model.config import DataConfig, GateConfig, ServeConfig
-from pipelines.nodes import on_gpu, on_import_node, on_node
+from pipelines.nodes import on_compute_node, on_import_node, on_node
+from pipelines.tracing import pipeline
 
 DATA = DataConfig(split="gallery").model_dump()
 GATE, SERVE = GateConfig().model_dump(), ServeConfig().model_dump()
@@ -34,7 +35,7 @@ def _replaces_champion(release: Any, base: Any, gate: Any, serve: Any, why: Any)
         _anew(on_node(smoke_test(address=deployed.output, serve=serve, release=release)))
 
 
-@dsl.pipeline(name="glocal-enrolment", description="Version images, enrol them, gate, register, deploy, query.")
+@pipeline(name="glocal-enrolment", description="Version images, enrol them, gate, register, deploy, query.")
 def enrolment(
     source: str,
     base: dict[str, Any],
@@ -59,12 +60,12 @@ def enrolment(
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
         pinned = _anew(on_import_node(version(source=source, name=name, data=data)))
-        enrolled = _anew(on_gpu(enrol(pin=pinned.output, base=base, replace=replace)))
+        enrolled = _anew(on_compute_node(enrol(pin=pinned.output, base=base, replace=replace)))
         with dsl.If(enrolled.outputs["Output"] == True, name="changed"):  # noqa: E712  # builds a condition
             _replaces_champion(enrolled.outputs["release"], base, gate, serve, why)
 
 
-@dsl.pipeline(name="glocal-removal", description="Remove entries of a gallery, gate, register, deploy, query.")
+@pipeline(name="glocal-removal", description="Remove entries of a gallery, gate, register, deploy, query.")
 def removal(
     base: dict[str, Any],
     labels: list[str] = [],

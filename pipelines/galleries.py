@@ -16,7 +16,7 @@ from model.text import excerpt
 from pipelines.enrolled_images import Images, check_enrolled, enrolled_name, write_enrolled
 from pipelines.provenance import gallery_run_name
 from pipelines.runners.port import Listener
-from pipelines.running import Job, locate, run_pipeline
+from pipelines.running import Job, locate_for, run_pipeline
 from serving.galleries import choose_base, serve_config
 from serving.reconcile import reconcile
 from serving.registry.store import refuse_lost_records
@@ -60,16 +60,19 @@ def run_enrolment(
         why: The reason, recorded with the promotion.
 
     Raises:
-        InvalidInput: There is no such source. Nothing was started.
+        InvalidInput: There is no such source where the run is executed. Nothing was started.
         StorageFailed: The registry's database is lost or damaged. Nothing was started.
     """
-    arguments = {"source": locate(source), "name": name, "replace": replace, "data": gallery_data(config).model_dump(mode="json")}
+    source = locate_for(environment.runner, source)
+    arguments = {"source": source, "name": name, "replace": replace, "data": gallery_data(config).model_dump(mode="json")}
     command = "glocal gallery build" if replace else "glocal gallery add"
     return _run("enrolment", command, arguments, base, config, environment=environment, listener=listener, why=why)
 
 
 def enrol_images(images: Images, label: str, model: str, *, environment: Environment, listener: Listener, why: str) -> RunResult:
     """Add images that were sent to the gallery of a model, under one label; they are kept as a data set of the label's own.
+
+    They lie on this machine, so that a run which a cluster would execute is executed here.
 
     Args:
         images: Names, for people, and encoded images.
@@ -83,6 +86,7 @@ def enrol_images(images: Images, label: str, model: str, *, environment: Environ
         InvalidInput: As `check_enrolled`. Nothing was started.
     """
     label = check_enrolled(images, label)
+    here = environment.run_by("local") if environment.runner == "kubeflow" else environment
     with scratch_folder("enrolled") as folder:
         write_enrolled(images, label, folder)
         return run_enrolment(
@@ -91,7 +95,7 @@ def enrol_images(images: Images, label: str, model: str, *, environment: Environ
             load_config(None, ()),
             replace=False,
             name=enrolled_name(label),
-            environment=environment,
+            environment=here,
             listener=listener,
             why=why,
         )

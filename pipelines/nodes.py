@@ -43,9 +43,20 @@ def on_import_node(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.Pipel
     return on_node(task, minutes=nodes.cluster_import_minutes, nodes=nodes)
 
 
-def on_gpu(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
-    """Requirements of a step that a GPU makes fast: the GPUs, their nodes, and shared memory for the loader's workers."""
-    on_node(task, minutes=nodes.cluster_gpu_minutes, cpu=nodes.cluster_gpu_cpu, memory=nodes.cluster_gpu_memory, nodes=nodes)
+def on_compute_node(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
+    """Requirements of a step that embeds images or searches: more time, processors and memory."""
+    minutes, cpu, memory = nodes.cluster_compute_minutes, nodes.cluster_compute_cpu, nodes.cluster_compute_memory
+    return on_node(task, minutes=minutes, cpu=cpu, memory=memory, nodes=nodes)
+
+
+def on_training_node(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
+    """Requirements of the training: GPUs, their nodes, and the shared memory by which its processes exchange gradients.
+
+    It hands the settings on to the pods that it starts where `train.nodes` is above 1.
+    """
+    task.set_env_variable(TRAIN_NODES, nodes.model_dump_json(exclude_defaults=True))
+    task.set_env_variable("GLOCAL_TRAIN_IMAGE", TRAIN_IMAGE)
+    on_compute_node(task, nodes=nodes)
     if nodes.cluster_gpus:
         task.set_accelerator_type(nodes.cluster_gpu).set_accelerator_limit(nodes.cluster_gpus)
         _admit(task, nodes.cluster_gpu_node_selector, nodes.cluster_gpu_tolerations)
@@ -53,13 +64,6 @@ def on_gpu(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
         size = nodes.cluster_shared_memory
         kubernetes.empty_dir_mount(task, volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit=size)  # noqa: S108
     return task
-
-
-def on_nodes(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.PipelineTask:
-    """Requirements of the training, which hands them on to the pods that it starts where `train.nodes` is above 1."""
-    task.set_env_variable(TRAIN_NODES, nodes.model_dump_json(exclude_defaults=True))
-    task.set_env_variable("GLOCAL_TRAIN_IMAGE", TRAIN_IMAGE)
-    return on_gpu(task, nodes=nodes)
 
 
 def _admit(task: dsl.PipelineTask, labels: Labels, tolerations: Tolerations) -> None:

@@ -5,9 +5,10 @@ from kfp import dsl
 from components.promote import promote
 from components.record import record
 from pipelines.nodes import on_node
+from pipelines.tracing import pipeline
 
 
-@dsl.pipeline(name="glocal-promotion", description="Let a registered version serve: deploy, replay golden queries, switch over.")
+@pipeline(name="glocal-promotion", description="Let a registered version serve: deploy, replay golden queries, switch over.")
 def promotion(model: str = "", version: str = "challenger", why: str = "a promotion", replace_other_data: bool = False) -> None:
     """What `glocal promote` does, as one step; a rollback is the promotion of `previous`.
 

@@ -9,10 +9,11 @@ from components.evaluate import evaluate as evaluate_step
 from components.index import index as index_step
 from components.record import record
 from components.train import train as train_step
-from pipelines.nodes import on_gpu, on_node, on_nodes
+from pipelines.nodes import on_compute_node, on_node, on_training_node
+from pipelines.tracing import pipeline
 
 
-@dsl.pipeline(name="glocal-reproduction", description="Train a registered version again, and compare figures and embeddings.")
+@pipeline(name="glocal-reproduction", description="Train a registered version again, and compare figures and embeddings.")
 def reproduction(
     name: str,
     version: str,
@@ -37,11 +38,11 @@ def reproduction(
     """
     closing = on_node(record()).set_caching_options(False)
     with dsl.ExitHandler(closing, name="whole-run"):
-        trained = on_nodes(train_step(pin=pin, model=model, train=train, work=work)).set_caching_options(False)
+        trained = on_training_node(train_step(pin=pin, model=model, train=train, work=work)).set_caching_options(False)
         checkpoint = trained.outputs["checkpoint"]
-        indexed = on_gpu(index_step(pin=pin, checkpoint=checkpoint, index=index, work=work)).set_caching_options(False)
+        indexed = on_compute_node(index_step(pin=pin, checkpoint=checkpoint, index=index, work=work)).set_caching_options(False)
         release = indexed.outputs["release"]
-        evaluated = on_gpu(
+        evaluated = on_compute_node(
             evaluate_step(pin=pin, model=model, train=train, evaluate=evaluate, checkpoint=checkpoint, release=release, work=work)
         ).set_caching_options(False)
         compared = on_node(compare(model=name, version=version, work=work, release=release, report=evaluated.outputs["report"]))

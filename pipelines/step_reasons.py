@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.runtime.events import read_events
-from model.errors import InvalidInput
 from model.schemas.data_pin import DataPin
 from model.schemas.run_record import RunRecord
 from model.schemas.step_plan import StepReason
@@ -94,20 +93,13 @@ def why_not_cached(step: str, now: Inputs, last: RunRecord | None, ran: set[str]
     return "Its earlier result is not in the cache any more."
 
 
-def step_reasons(runs: Runs, run_id: str) -> list[StepReason]:
+def step_reasons(runs: Runs, run: RunRecord) -> list[StepReason]:
     """The steps of a training that it has come to, each with the reason why it ran or was taken from the cache.
 
     Args:
         runs: The record of runs.
-        run_id: The run.
-
-    Raises:
-        NotFound: There is no such run.
-        InvalidInput: It is no training.
+        run: The training, with its steps.
     """
-    run = runs.run(run_id)
-    if run.kind != "training":
-        raise InvalidInput(f"{run.name} is no training.", "The steps of other pipelines are never taken from the cache.")
     events = read_events(Path(run.folder))[0] if run.folder else []
     warned = {event.step: event.text for event in events if event.event == "warning" and event.text.endswith("runs again.")}
     ran = {step.name for step in run.steps}

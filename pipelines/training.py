@@ -15,12 +15,13 @@ from components.train import train as train_step
 from components.version import version
 from model.config import RunConfig
 from pipelines.embedding import embedding
-from pipelines.nodes import on_gpu, on_import_node, on_node, on_nodes
+from pipelines.nodes import on_compute_node, on_import_node, on_node, on_training_node
+from pipelines.tracing import pipeline
 
 DEFAULTS = RunConfig()
 
 
-@dsl.pipeline(name="glocal-training", description="Version the data, train, gate on evaluation, register, deploy, query.")
+@pipeline(name="glocal-training", description="Version the data, train, gate on evaluation, register, deploy, query.")
 def training(
     source: str,
     name: str = "",
@@ -55,12 +56,12 @@ def training(
         pinned = on_import_node(version(source=source, name=name, data=data))
         pinned.set_caching_options(False)  # the folder may have changed
         pin = pinned.output
-        trained = on_nodes(train_step(pin=pin, model=model, train=train))
+        trained = on_training_node(train_step(pin=pin, model=model, train=train))
         checkpoint = trained.outputs["checkpoint"]
         embedded = embedding(pin=pin, checkpoint=checkpoint, index=index, shards=shards)
-        indexed = on_gpu(index_step(pin=pin, checkpoint=checkpoint, index=index).after(embedded))
+        indexed = on_compute_node(index_step(pin=pin, checkpoint=checkpoint, index=index).after(embedded))
         release = indexed.outputs["release"]
-        evaluated = on_gpu(
+        evaluated = on_compute_node(
             evaluate_step(pin=pin, model=model, train=train, evaluate=evaluate, checkpoint=checkpoint, release=release)
         )
         report = evaluated.outputs["report"]

@@ -34,7 +34,7 @@ def local_client(folder: ServeFolder, timeout_s: float = 60, *, address: str = "
     Args:
         folder: Folder of the endpoint's files.
         timeout_s: Seconds to wait for an answer.
-        address: Address of one of several gateways of an endpoint that runs elsewhere; default: the one in the settings.
+        address: Address of a gateway that runs elsewhere; default: this home's, or that of the pods that the settings name.
 
     Raises:
         Unavailable: No gateway was started here.

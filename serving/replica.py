@@ -74,7 +74,7 @@ def fetch_release(folder: ServeFolder, tracking_uri: str, name: str, wanted: Dec
     from serving.registry.models import Registry  # the image that serves has none
 
     place = _place(folder, name, wanted)
-    if not place.is_dir():
+    if not (place / SIGNATURE).is_file():  # it is written last
         release = Registry(tracking_uri, name).files.fetch(wanted.version, place / RELEASE)
         write_text(place / SIGNATURE, release.signature)
     return _opened(folder, name, wanted)

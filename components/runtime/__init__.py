@@ -1,1 +1,1 @@
-"""The surroundings of a step: its events, its record, its log, the revision of the code and its container image."""
+"""The surroundings of a step: its events, record and log, the revision of its code, its image, and where a training runs."""

@@ -3,6 +3,6 @@
 from model.containers import Images
 
 IMAGE = Images().image
-"""Image of every component."""
+"""Image of every component but `train`."""
 TRAIN_IMAGE = Images().train_image
-"""Image of the components that a GPU makes fast."""
+"""Image of the component `train`, the only one that uses a GPU."""

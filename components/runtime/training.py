@@ -95,7 +95,7 @@ class TrainJobs:
             raise InvalidInput(said, "Install glocal[train], or set train.nodes=1.") from error
         nodes = Nodes.model_validate_json(os.environ.get(TRAIN_NODES) or "{}")
         try:
-            client = TrainerClient(KubernetesBackendConfig(namespace=nodes.trainer_namespace or None))
+            client = TrainerClient(KubernetesBackendConfig())
         except ConfigException as error:
             said = "train.nodes above 1 needs a cluster with Kubeflow Trainer, and there is none here."
             raise InvalidInput(said, "Set train.nodes=1, or run it with --runner kubeflow.") from error

@@ -191,9 +191,10 @@ def _enrol(
     config = _settings(settings, "data", "gate")
     from components.runtime.revision import code_revision
     from pipelines.galleries import base_to_change, gallery_data, run_enrolment
-    from pipelines.running import locate
+    from pipelines.running import locate_for
 
-    environment, console, source = Environment(), Console(), locate(source)
+    environment, console = Environment(), Console()
+    source = locate_for("local" if dry_run else environment.runner, source)
     base = base_to_change(environment, name, version, listener=console)
     if dry_run:
         from serving.enrolment import preview_enrolment

@@ -51,9 +51,9 @@ def query(
     from serving.client import choose_model
     from serving.local import local_client
 
-    home = Environment().home
-    chosen = choose_model(server.status(home), name)
-    with local_client(home.serve) as client:
+    home, elsewhere = Environment().home, Environment().endpoint
+    chosen = name if elsewhere else choose_model(server.status(home), name)  # elsewhere the gateway chooses
+    with local_client(home.serve, address=elsewhere) as client:
         answer = _ask(client, op, image, other, k=k, label=label, matches=save is not None, model=chosen)
     if as_json:
         print(json.dumps(answer.model_dump(mode="json", exclude_none=True)))

@@ -24,7 +24,9 @@ Identity = Annotated[str, typer.Argument(metavar="NAME", help="Name of the sched
 def add(
     identity: Identity,
     directory: Annotated[str, typer.Argument(metavar="DIR", help=SOURCE)],
-    crontab: Annotated[str, typer.Option(help="When: minute, hour, day, month, weekday, as in '0 3 * * mon', in local time.")],
+    crontab: Annotated[
+        str, typer.Option(help="When: minute, hour, day, month, weekday, as in '0 3 * * mon', in local time; on Kubeflow in UTC.")
+    ],
     name: Annotated[str, typer.Option(help="Name of the data set; default: the folder's name.")] = "",
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
     set_: Settings = None,

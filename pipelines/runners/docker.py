@@ -29,8 +29,19 @@ _PASSED = ("GLOCAL_", "AWS_", "MLFLOW_", "OMP_", "MKL_", "OPENBLAS_")
 """Beginnings of the variables that containers get: places, secrets, and what sets the arithmetic."""
 _HERE = ("GLOCAL_RUNNER", "GLOCAL_CONTAINER_", "GLOCAL_SERVER", "GLOCAL_GATEWAY_", "GLOCAL_DASHBOARD_")
 """Beginnings of those that count for this machine alone."""
-_OF_THE_ENDPOINT = ("verifying_key", "sigstore_trust", "milvus_token_file")
-"""Settings that name files which the endpoint reads."""
+_OF_THE_ENDPOINT = (
+    "backend",
+    "worker_memory_mb",
+    "sample_share",
+    "milvus_uri",
+    "milvus_token",
+    "milvus_token_file",
+    "verifying_key",
+    "sigstore_identity",
+    "sigstore_issuer",
+    "sigstore_trust",
+)
+"""Settings that the endpoint reads. Those that are files are mounted."""
 _TEMPORARY = "size=256m,mode=1777"
 
 
@@ -101,16 +112,13 @@ def of_endpoint(environment: Environment, settings: Containers) -> dict[str, Any
     The port is the same inside and outside, so that the address on record is right for both.
     """
     host, port = settings.published
-    own = {name: value for name, value in passed(os.environ).items() if name.startswith("GLOCAL_")}
-    readable = [getattr(environment, name) for name in _OF_THE_ENDPOINT]
-    own |= {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_KEY": "", "GLOCAL_GATEWAY_PORT": str(port)}
+    given = {name: value for name in _OF_THE_ENDPOINT if (value := getattr(environment, name))}
+    own = {f"GLOCAL_{name.upper()}": str(value.absolute() if isinstance(value, Path) else value) for name, value in given.items()}
+    files = [value.absolute() for value in given.values() if isinstance(value, Path)]
     return {
-        "environment": own,
+        "environment": own | {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_GATEWAY_PORT": str(port)},
         "ports": {f"{port}/tcp": (host, port)},
-        "mounts": [
-            engine.bind(environment.home.root),
-            *(engine.bind(file.absolute(), read_only=True) for file in readable if file is not None),
-        ],
+        "mounts": [engine.bind(environment.home.root), *(engine.bind(file, read_only=True) for file in files)],
     }
 
 

@@ -174,10 +174,14 @@ def _run_container(client: DockerClient, image: str, command: list[str], **argum
     """Run a container to its end, print what it prints, and return its exit code.
 
     KFP's own function lets the engine remove the container, and takes one that is gone before it was asked for a success.
+    It reads the engine's log, which may lack what a container printed that ended at once. Here the output is attached before
+    the start.
     """
-    container = client.containers.run(image, command, detach=True, **arguments)
+    container = client.containers.create(image, command, **arguments)
     try:
-        for text in codecs.iterdecode(container.logs(stream=True), "utf-8", errors="replace"):
+        output = container.attach(stream=True)
+        container.start()
+        for text in codecs.iterdecode(output, "utf-8", errors="replace"):
             print(text, end="")
         return int(container.wait()["StatusCode"])
     finally:

@@ -30,6 +30,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(item.fspath).parent == Path(__file__).parent:
             item.add_marker(pytest.mark.containers)
+            item.add_marker(pytest.mark.timeout(3000))  # two commands, each of which has 1,400 s
 
 
 @pytest.fixture(scope="session")

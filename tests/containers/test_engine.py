@@ -43,13 +43,14 @@ def test_a_container_that_ends_at_once_has_the_exit_code_that_it_had(run_contain
 
 def test_what_a_container_prints_is_kept_whatever_its_bytes_are(run_container, capsys):
     run, _ = run_container
-    run(r"printf 'k\303\244se \377 ende'")
-    assert capsys.readouterr().out == "käse � ende"
+    for _ in range(20):  # the engine's log lacks it about once in twenty times
+        run(r"printf 'k\303\244se \377 ende'")
+        assert capsys.readouterr().out == "käse � ende"
 
 
 def test_a_killed_container_is_noted_with_its_signal(run_container):
     run, signals = run_container
-    assert run("kill -9 $$") == 137
+    assert run("kill -9 $$", pid_mode="host") == 137  # the first process of a container that shares none cannot kill itself
     assert signals == [9]
 
 

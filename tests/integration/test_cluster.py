@@ -64,22 +64,43 @@ def test_every_overlay_is_taken_by_the_api_server(cluster, applied, overlay):
         cluster.apply({**wrong, "spec": {**wrong["spec"], "replica": 1}}, dry=True)
 
 
-def test_the_pods_are_admitted_by_the_restricted_standard_and_others_are_not(cluster, applied):
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All"
+def admitted(cluster, name, spec):
+    """The API server's answer to a pod that is not made."""
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+    return cluster.http.post(f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All", json=pod)
 
-    def admitted(name, spec):
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
-        return cluster.http.post(path, json=pod)
 
+@pytest.fixture
+def restricted(cluster, applied):
+    """The namespace with the restricted standard enforced."""
+    path, label = f"/api/v1/namespaces/{NAMESPACE}", "pod-security.kubernetes.io/enforce"
+    before = cluster.get(path)["metadata"]["labels"][label]
+    cluster.patch(path, {"metadata": {"labels": {label: "restricted"}}})
+    yield
+    cluster.patch(path, {"metadata": {"labels": {label: before}}})
+
+
+def test_the_pods_are_admitted_by_the_restricted_standard_and_others_are_not(cluster, applied, restricted):
     made = [each for each in applied if each["kind"] in {"Deployment", "StatefulSet"}]
     assert len(made) == 5
     for each in made:
         spec = each["spec"]["template"]["spec"]
         claimed = [{"name": claim["metadata"]["name"], "emptyDir": {}} for claim in each["spec"].get("volumeClaimTemplates", ())]
-        answer = admitted(each["metadata"]["name"], {**spec, "volumes": [*spec.get("volumes", ()), *claimed]})
+        answer = admitted(cluster, each["metadata"]["name"], {**spec, "volumes": [*spec.get("volumes", ()), *claimed]})
         assert answer.status_code == 201, answer.text
-    refused = admitted("bare", {"serviceAccountName": "glocal-serve", "containers": [{"name": "c", "image": "i:1"}]})
+    refused = admitted(cluster, "bare", {"serviceAccountName": "glocal-serve", "containers": [{"name": "c", "image": "i:1"}]})
     assert refused.status_code == 403
+    assert "violates PodSecurity" in refused.json()["message"]
+
+
+def test_the_namespace_takes_a_large_step_as_kubeflow_makes_its_pod_and_none_with_the_node_s_rights(cluster, applied):
+    resources = {"requests": {"cpu": "16", "memory": "64Gi"}, "limits": {"memory": "64Gi"}}
+    main = {"name": "main", "image": "i:1", "resources": resources}
+    made = admitted(
+        cluster, "step", {"serviceAccountName": "glocal-steps", "containers": [{"name": "wait", "image": "i:1"}, main]}
+    )
+    assert made.status_code == 201, made.text
+    refused = admitted(cluster, "step", {"serviceAccountName": "glocal-steps", "hostNetwork": True, "containers": [main]})
     assert "violates PodSecurity" in refused.json()["message"]
 
 

@@ -106,7 +106,7 @@ def test_queued_runs_are_executed_one_by_one_and_the_plan_of_the_second_is_what_
     cached = {step["name"] for step in result["steps"] if step["cached"]}
     assert cached == {step.step for step in plan.steps if step.will == "cached"} == {"train", "index", "evaluate"}
     assert plan.assumes.startswith(f"{shop} has not changed since it was imported as shop@")
-    reasons = {reason.step: reason for reason in step_reasons(runs, second.run_id)}
+    reasons = {reason.step: reason for reason in step_reasons(runs, runs.run(second.run_id))}
     assert {name for name, reason in reasons.items() if not reason.ran} == cached
     assert record.name in reasons["train"].why
     assert runs.run(second.run_id).user == "bob"

@@ -9,11 +9,13 @@ import httpx
 import psutil
 import pytest
 
+from model.claim import claim
 from model.files import read_json
 from model.home import Home
 from model.schemas.declared import DeclaredModel, declared_text
 from serving.client import Client
 from serving.gateway.keys import create_key
+from serving.protocol import SIGNATURE
 from tests.support.cluster import ROOT, until
 from tests.support.promotions import make_releases, register
 from tests.support.releases import draw_image
@@ -105,6 +107,15 @@ def test_what_is_fetched_is_served_to_the_keys_of_the_file_until_a_signal_ends_i
     one.process.send_signal(signal.SIGTERM)
     assert one.process.wait(60) == 0
     assert one.processes() == []
+
+
+def test_a_fetch_that_was_killed_is_begun_again_where_the_pod_is_the_same(registered, pod):
+    _home, releases = registered
+    one = pod(drawn=DeclaredModel(version="1", release=releases[0].id))
+    (claim(one.home).serve.fetched / "drawn@1" / ".release.x").mkdir(parents=True)
+    assert one.fetch().returncode == 0
+    (one.home.serve.fetched / "drawn@1" / SIGNATURE).unlink()
+    assert one.fetch().returncode == 0
 
 
 def test_a_release_that_does_not_answer_ends_the_replica_with_a_line_and_was_never_ready(registered, pod):

@@ -3,7 +3,7 @@
 It keeps experiments, pipelines, versions, runs and recurring runs. What it takes and gives is read and written by the models of
 `kfp_server_api`, which are generated from that API: an unknown field, or one of another type, is refused. Tests give it faults.
 
-It is no Kubeflow: what a run does there is what a test says, or `Executor`, which runs the pipeline on this machine.
+It is no Kubeflow: what a run does there is what a test says, or `kubeflow_pods.Cluster`, which runs the pipeline on this machine.
 """
 
 import json
@@ -156,10 +156,7 @@ def _experiments(app: FastAPI, state: Kubeflow, root: str) -> None:
         state.experiments[given.experiment_id] = given
         return _written(given)
 
-    @app.get(f"{root}/experiments")
-    def listed(request: Request) -> Response:
-        found, token = _page(state, state.experiments.values(), request)
-        return _written(api.V2beta1ListExperimentsResponse(experiments=found, next_page_token=token, total_size=len(found)))
+    _lists(app, state, f"{root}/experiments", state.experiments, api.V2beta1ListExperimentsResponse, "experiments")
 
 
 def _pipelines(app: FastAPI, state: Kubeflow, root: str) -> None:
@@ -174,10 +171,7 @@ def _pipelines(app: FastAPI, state: Kubeflow, root: str) -> None:
         state.pipelines[given.pipeline_id] = given
         return _written(given)
 
-    @app.get(f"{root}/pipelines")
-    def listed(request: Request) -> Response:
-        found, token = _page(state, state.pipelines.values(), request)
-        return _written(api.V2beta1ListPipelinesResponse(pipelines=found, next_page_token=token, total_size=len(found)))
+    _lists(app, state, f"{root}/pipelines", state.pipelines, api.V2beta1ListPipelinesResponse, "pipelines")
 
     @app.post(f"{root}/pipelines/upload_version")
     async def upload(request: Request) -> Response:
@@ -222,10 +216,7 @@ def _runs(app: FastAPI, state: Kubeflow, root: str) -> None:
         state.started(given, state.specs[version.pipeline_version_id])
         return _written(given)
 
-    @app.get(f"{root}/runs")
-    def listed(request: Request) -> Response:
-        found, token = _page(state, state.runs.values(), request)
-        return _written(api.V2beta1ListRunsResponse(runs=found, next_page_token=token, total_size=len(found)))
+    _lists(app, state, f"{root}/runs", state.runs, api.V2beta1ListRunsResponse, "runs")
 
     @app.post(f"{root}/runs/{{run_id}}:terminate")
     def terminate(run_id: str) -> Response:
@@ -251,10 +242,7 @@ def _recurring(app: FastAPI, state: Kubeflow, root: str) -> None:
         state.recurring[given.recurring_run_id] = given
         return _written(given)
 
-    @app.get(f"{root}/recurringruns")
-    def listed(request: Request) -> Response:
-        found, token = _page(state, state.recurring.values(), request)
-        return _written(api.V2beta1ListRecurringRunsResponse(recurring_runs=found, next_page_token=token, total_size=len(found)))
+    _lists(app, state, f"{root}/recurringruns", state.recurring, api.V2beta1ListRecurringRunsResponse, "recurring_runs")
 
     @app.post(f"{root}/recurringruns/{{identity}}:{{change}}")
     def change(identity: str, change: str) -> Response:
@@ -271,6 +259,15 @@ def _recurring(app: FastAPI, state: Kubeflow, root: str) -> None:
         _found(state.recurring, identity, "RecurringRun")
         del state.recurring[identity]
         return JSONResponse({})
+
+
+def _lists(app: FastAPI, state: Kubeflow, address: str, kept: dict[str, Any], kind: Callable[..., Any], field: str) -> None:
+    """An address that lists what is kept, page by page."""
+
+    @app.get(address)
+    def listed(request: Request) -> Response:
+        found, token = _page(state, kept.values(), request)
+        return _written(kind(**{field: found}, next_page_token=token, total_size=len(found)))
 
 
 def _version(state: Kubeflow, given: Any) -> Any:

@@ -162,7 +162,7 @@ def _reasons(records: Runs, record: RunRecord, state: RunState) -> dict[str, str
     if state == "running" or record.kind != "training":
         return {}
     try:
-        return {each.step: each.why for each in step_reasons(records, record.id)}
+        return {each.step: each.why for each in step_reasons(records, record)}
     except GlocalError:
         return {}
 

@@ -25,7 +25,7 @@ def listed(request: Request, person: Viewer) -> Response:
     """The schedules of this machine, with their last order and their next time, and those of the Kubeflow that is set."""
     environment: Environment = request.app.state.environment
     working = find_worker(environment.home) is not None
-    cluster = _of_kubeflow(environment) if environment.runner == "kubeflow" or Kubeflow().kubeflow_host else []
+    cluster = _of_kubeflow(environment) if environment.runner == "kubeflow" or Kubeflow().address else []
     own = schedules(environment.run_by("local"))
     shown: dict[str, Any] = {"schedules": own, "cluster": cluster, "unreadable": read_schedules(environment.home.queue)[1]}
     return page(request, "runs/schedules.html", part="runs", working=working, **shown)

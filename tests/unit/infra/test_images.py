@@ -2,12 +2,16 @@
 
 import importlib.util
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import grimp
 import pytest
 
 from components.runtime.revision import code_revision
+from serving.backends import ADAPTERS
 
 ROOT = Path(__file__).parents[3]
 IMAGES = ROOT / "infra" / "images"
@@ -116,6 +120,27 @@ def test_every_target_has_what_its_extras_declare():
         wanted = [*extras["dependencies"], *(each for name in names for each in extras["optional-dependencies"][name])]
         missing = {re.split(r"[\[<>=]", each)[0].lower().replace("_", "-") for each in wanted} - pinned(target).keys()
         assert missing == set(), target
+
+
+@pytest.fixture(scope="module")
+def imports():
+    packages = [line.split()[1] for line in DOCKERFILE.splitlines() if re.match(r"COPY [a-z]+ /build/", line)]
+    return grimp.build_graph(*packages, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None)
+
+
+def test_every_target_has_what_the_processes_that_run_in_it_import(imports):
+    adapters = {f"serving.backends.{each}.backend" for each in ADAPTERS}  # loaded by name
+    steps = adapters.union(*(imports.find_descendants(each) for each in ("components", "pipelines", "dashboard")))
+    servers = {"serving.backends.torchserve.handler", "serving.backends.litserve.__main__"}
+    endpoint = {"serving.foreground", "serving.gateway.__main__", "serving.gateway.check", *servers, *adapters}
+    endpoint -= {"serving.backends.kubernetes.backend"}
+    known = packages_distributions()
+    for target, begun in {"pipeline": steps, "train": steps, "serve": endpoint}.items():
+        reached = set().union(*(imports.find_upstream_modules(each) for each in begun))
+        outside = {each for each in reached if imports.is_module_squashed(each)} - set(sys.stdlib_module_names)
+        locked = pinned(target).keys()
+        names = {each: {name.lower().replace("_", "-") for name in known.get(each, [each])} for each in outside}
+        assert {each for each in outside if not names[each] & locked} == set(), target
 
 
 def test_only_the_image_for_a_gpu_has_what_only_a_gpu_loads():

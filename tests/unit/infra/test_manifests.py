@@ -1,6 +1,7 @@
 """The manifests of the cluster: every overlay renders, is valid by Kubernetes' own schemas, and holds to our policy."""
 
 import json
+import os
 import re
 import subprocess
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from model.cluster import CONFIG
 from tests.support import cluster
 from tests.support.cluster import asset
 
@@ -252,8 +254,19 @@ def test_a_namespace_that_others_share_is_not_closed_to_them():
         assert not selects(policy, {"app": "ml-pipeline"})
 
 
-def test_a_gpu_is_asked_for_and_its_node_chosen():
-    pod = pods(rendered("gpu"))["glocal-serve"]
-    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert pod["tolerations"]
-    assert pod["nodeSelector"]
+def test_with_milvus_the_pods_that_serve_know_it_and_may_ask_it(tmp_path):
+    components = [os.path.relpath(ROOT / "components" / "milvus", tmp_path)]
+    overlay = {"resources": [os.path.relpath(ROOT / "base", tmp_path)], "components": components}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    documents = rendered(tmp_path)
+    (endpoint,) = pods(documents)["glocal-serve"]["containers"]
+    assert {"GLOCAL_MILVUS_URI", "GLOCAL_MILVUS_TOKEN"} <= {each["name"] for each in endpoint["env"]}
+    settings = next(iter(of(documents, "ConfigMap")))
+    assert "GLOCAL_MILVUS_URI" in settings["data"].keys() & set(CONFIG)  # which steps take from it
+    assert conform(documents)["summary"]["invalid"] == 0
+
+
+def test_trainings_may_ask_for_gpus_and_what_serves_asks_for_none():
+    quota = next(iter(of(rendered("gpu"), "ResourceQuota")))
+    assert quota["spec"]["hard"]["requests.nvidia.com/gpu"] == "8"
+    assert all("nvidia.com/gpu" not in each["resources"]["limits"] for _, each in containers(rendered("gpu")))

@@ -8,8 +8,8 @@ import yaml
 from model.config import RunConfig, parse_config
 from pipelines.compiled import compile_pipeline
 
-GPU = {"train", "embed", "index", "evaluate"}
-STEPS = GPU | {"version", "gate", "register", "deploy", "smoke-test", "record"}
+COMPUTE = {"train", "embed", "index", "evaluate"}
+STEPS = COMPUTE | {"version", "gate", "register", "deploy", "smoke-test", "record"}
 ALWAYS = {"version", "gate", "register", "deploy", "smoke-test", "record"}
 """What must look at the world anew in each run."""
 
@@ -114,15 +114,15 @@ def test_every_step_is_tried_once_more(tasks):
 def test_every_step_has_a_time_limit(nodes):
     limits = {name: int(asked["activeDeadlineSeconds"]) for name, asked in nodes.items()}
     assert set(limits) == STEPS
-    assert all(limits[name] == 24 * 3600 for name in GPU)
+    assert all(limits[name] == 24 * 3600 for name in COMPUTE)
     assert limits["version"] == 4 * 3600
-    assert all(limits[name] == 3600 for name in STEPS - GPU - {"version"})
+    assert all(limits[name] == 3600 for name in STEPS - COMPUTE - {"version"})
 
 
-def test_steps_that_embed_images_ask_for_a_gpu_and_no_others(documents, nodes):
+def test_the_training_asks_for_a_gpu_and_no_other_step(documents, nodes):
     for name, container in containers(documents).items():
         accelerator = container.get("resources", {}).get("accelerator")
-        if name in GPU:
+        if name == "train":
             assert accelerator["resourceType"] == "nvidia.com/gpu"
             assert accelerator["resourceCount"] == "1"
             assert [each["key"] for each in nodes[name]["tolerations"]] == ["nvidia.com/gpu"]

@@ -31,16 +31,15 @@ EVERYTHING = {
     "GLOCAL_CLUSTER_GPUS": "2",
     "GLOCAL_CLUSTER_GPU_NODE_SELECTOR": "gpu.example.org/kind=h200, zone=a",
     "GLOCAL_CLUSTER_GPU_TOLERATIONS": "amd.com/gpu, spot:PreferNoSchedule",
-    "GLOCAL_CLUSTER_GPU_CPU": "6",
-    "GLOCAL_CLUSTER_GPU_MEMORY": "48Gi",
+    "GLOCAL_CLUSTER_COMPUTE_CPU": "6",
+    "GLOCAL_CLUSTER_COMPUTE_MEMORY": "48Gi",
     "GLOCAL_CLUSTER_SHARED_MEMORY": "16Gi",
     "GLOCAL_CLUSTER_MINUTES": "7",
     "GLOCAL_CLUSTER_IMPORT_MINUTES": "8",
-    "GLOCAL_CLUSTER_GPU_MINUTES": "9",
+    "GLOCAL_CLUSTER_COMPUTE_MINUTES": "9",
     "GLOCAL_CLUSTER_RETRIES": "3",
     "GLOCAL_CLUSTER_BACKOFF_S": "11",
     "GLOCAL_TRAINER_RUNTIME": "torch-large",
-    "GLOCAL_TRAINER_NAMESPACE": "training",
 }
 CODE = "import sys, pathlib, pipelines.compiled as c; c.compile_pipeline(pathlib.Path(sys.argv[1]), sys.argv[2])"
 

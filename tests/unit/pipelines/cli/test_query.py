@@ -36,7 +36,7 @@ def answering(monkeypatch):
     """An endpoint that gives the answer it is told to give, and keeps the options of the last call."""
     served = ServerStatus(running=True, state="serving", log="logs", models={"mugs": {"default": "1", "versions": ()}})
     monkeypatch.setattr("serving.server.status", lambda _: served)
-    monkeypatch.setattr("serving.local.local_client", lambda _: Client("http://127.0.0.1:9"))
+    monkeypatch.setattr("serving.local.local_client", lambda _, address="": Client(address or "http://127.0.0.1:9"))
 
     def answer(operation, **changes):
         given = OPERATIONS[operation].answer.model_validate(ANSWERS[operation] | NAMED | changes)
@@ -59,6 +59,16 @@ def test_what_an_endpoint_answers_reaches_the_terminal_with_escapes(glocal, answ
 def test_a_re_ranked_neighbour_is_shown_with_its_matches(glocal, answering):
     answering("search", neighbours=[{"id": "a.jpg", "label": "mug", "score": 0.5, "inliers": 7}])
     assert glocal("query", "x.jpg")[1].endswith("  0.5000  mug  (a.jpg), 7 local matches\n")
+
+
+def test_an_endpoint_elsewhere_is_asked_without_a_look_at_this_home(glocal, answering, monkeypatch):
+    asked = answering("search")
+    monkeypatch.delattr("serving.server.status")
+    monkeypatch.setenv("GLOCAL_ENDPOINT", "http://127.0.0.1:9")
+    assert glocal("query", "x.jpg")[0] == 0
+    assert asked["model"] == ""
+    assert glocal("query", "x.jpg", "--name", "mugs")[0] == 0
+    assert asked["model"] == "mugs"
 
 
 @pytest.mark.parametrize("operation", SAID)

@@ -75,8 +75,10 @@ def test_a_data_remote_that_is_a_folder_can_be_written_to_and_an_address_is_none
 def test_the_endpoint_can_read_the_key_that_verifies_and_neither_the_one_that_signs_nor_credentials(tmp_path, monkeypatch):
     for name in ("sign.pem", "verify.pem"):
         (tmp_path / name).touch()
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    monkeypatch.setenv("GLOCAL_KEY", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("GLOCAL_KEY", "hush")
+    monkeypatch.setenv("GLOCAL_DATA_GIT", "https://me:hush@git.example/data.git")
+    monkeypatch.setenv("GLOCAL_TRACKING_URI", "https://me:hush@mlflow.example")
     monkeypatch.setenv("GLOCAL_WORKER_MEMORY_MB", "3000")
     home = Home.at(tmp_path / "home")
     environment = Environment(home=home, signing_key=tmp_path / "sign.pem", verifying_key=tmp_path / "verify.pem")
@@ -86,9 +88,13 @@ def test_the_endpoint_can_read_the_key_that_verifies_and_neither_the_one_that_si
         (str(tmp_path / "verify.pem"), True),
     ]
     assert given["ports"] == {"9000/tcp": ("127.0.0.1", 9000)}
-    assert given["environment"]["GLOCAL_GATEWAY_PORT"] == "9000"
-    assert "AWS_SECRET_ACCESS_KEY" not in given["environment"]
-    assert (given["environment"]["GLOCAL_KEY"], given["environment"]["GLOCAL_WORKER_MEMORY_MB"]) == ("", "3000")
+    assert given["environment"] == {
+        "GLOCAL_HOME": str(home.root),
+        "GLOCAL_GATEWAY_PORT": "9000",
+        "GLOCAL_BACKEND": "torchserve",
+        "GLOCAL_WORKER_MEMORY_MB": "3000",
+        "GLOCAL_VERIFYING_KEY": str(tmp_path / "verify.pem"),
+    }
 
 
 def test_keys_that_settings_name_can_be_read(tmp_path):
