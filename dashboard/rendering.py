@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from model.schemas.unreadable import unreadable_line
 from model.text import counted, one_line
 
 NONE, MINUS = "\u2013", "\u2212"
@@ -75,6 +76,7 @@ def _templates() -> Environment:
         "clock": lambda at: f"{when:%H:%M:%S}" if (when := _utc(at)) else NONE,
         "size": size,
         "counted": counted,
+        "unreadable_line": unreadable_line,
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     }
     made.globals |= {"styles": STYLES, "asset": asset}

@@ -9,13 +9,13 @@ giving both one label; that a box shows nothing cannot be said.
 """
 
 import hashlib
-import logging
 import re
 import secrets
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from model.claim import claim
@@ -24,12 +24,13 @@ from model.data.importing.names import LONGEST_NAME
 from model.data.manifest import Box
 from model.data.sent import check_sent, small_sent
 from model.data.thumbnails import Thumbnail
-from model.errors import Conflict, GlocalError, InvalidInput, NotFound
+from model.errors import Conflict, InvalidInput, NotFound
 from model.files import atomic_folder, remove_whole
 from model.home import Home
 from model.locks import hold
 from model.progress import Progress
 from model.schemas.correction import Asked, Correction
+from model.schemas.unreadable import Unreadable, read_or_note
 from model.text import visible
 from serving.archive import archive_file, stored_manifest
 from serving.limits import IMAGE_LIMITS
@@ -42,7 +43,6 @@ _RECORD = "correction.json"
 _SMALL = 64
 """Pixels of the image by whose decoding its size is found."""
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
-_log = logging.getLogger(__name__)
 
 
 def check_label(label: str) -> str:
@@ -143,15 +143,16 @@ def _keep(home: Home, corrected: Corrected, data: str, form: str, by: str) -> Co
 
 
 def corrections(home: Home) -> list[Correction]:
-    """All corrections, newest first. Of one whose record is damaged the log says so."""
-    found = []
-    for folder in sorted(home.dashboard.corrections.glob("[0-9]*"), reverse=True):
-        try:
-            if _ID.fullmatch(folder.name):
-                found.append(Correction.load(folder / _RECORD))
-        except GlocalError as error:
-            _log.warning("%s", error)
-    return found
+    """All corrections that can be read, newest first."""
+    return read_corrections(home)[0]
+
+
+def read_corrections(home: Home) -> tuple[list[Correction], list[Unreadable]]:
+    """All corrections, newest first, and those that cannot be read."""
+    unreadable: list[Unreadable] = []
+    folders = sorted((each for each in home.dashboard.corrections.glob("[0-9]*") if _ID.fullmatch(each.name)), reverse=True)
+    read = [read_or_note(partial(Correction.load, folder / _RECORD), folder, unreadable) for folder in folders]
+    return [each for each in read if each is not None], unreadable
 
 
 def correction_image(home: Home, correction: Correction) -> Path:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from model.schemas.document import Document
 from model.schemas.run_record import Failure, RunState
 from model.schemas.schema import Schema
+from model.schemas.unreadable import Unreadable
 
 ORDER_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 """Pattern of the ids of orders and of schedules: they name folders."""
@@ -60,3 +61,11 @@ class OrderState(Schema):
     pid: int | None = Field(None, description="Process of the run; absent unless it is running")
     cancelled_by: str = Field("", description="Name of who cancelled it; empty if nobody did")
     error: Failure | None = Field(None, description="Reason of a refusal or a failure; absent if there was none")
+
+
+class QueueState(Schema):
+    """The queue beside its orders: whether they are executed, and what of it cannot be read and is in no list."""
+
+    working: bool = Field(description="Whether a worker executes what is queued")
+    orders: tuple[Unreadable, ...] = Field((), description="Folders of orders that cannot be read")
+    schedules: tuple[Unreadable, ...] = Field((), description="Files of schedules that cannot be read, and order nothing")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from model.errors import InvalidInput, NotFound
-from model.schemas.order import Order, OrderState
+from model.schemas.order import Order, OrderState, QueueState
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord
 from model.schemas.schedule import Schedule, ScheduleState
@@ -64,6 +64,19 @@ def list_orders(caller: Caller, limit: int = 50) -> list[OrderState]:
     from pipelines.queue.orders import orders
 
     return orders(caller.environment, _bounded(limit))
+
+
+@action("GET", "/queue")
+def show_queue(caller: Caller) -> QueueState:
+    """Whether the queue is executed, and which of its orders and schedules cannot be read, so that no list has them."""
+    from pipelines.queue.orders import read_orders
+    from pipelines.queue.schedules import read_schedules
+    from pipelines.queue.worker import find_worker
+
+    home = caller.environment.home
+    _, unreadable = read_orders(caller.environment, _LONGEST)
+    _, schedules = read_schedules(home.queue)
+    return QueueState(working=find_worker(home) is not None, orders=tuple(unreadable), schedules=tuple(schedules))
 
 
 @action("POST", "/orders", "operator")

@@ -32,14 +32,14 @@ def list_(
     """List what runs and what is queued, and the latest runs that ended, however they were started."""
     if context.invoked_subcommand:
         return
-    from pipelines.actions.runs import list_orders, list_runs
+    from model.schemas.unreadable import unreadable_line
+    from pipelines.actions.runs import list_orders, list_runs, show_queue
     from pipelines.queue.orders import OPEN
-    from pipelines.queue.worker import find_worker
 
     environment = Environment()
-    found, recorded = ask(list_orders, limit=limit), ask(list_runs, limit=limit)
+    found, recorded, queue = ask(list_orders, limit=limit), ask(list_runs, limit=limit), ask(show_queue)
     if as_json:
-        listed: dict[str, Sequence[Schema]] = {"orders": found, "runs": recorded}
+        listed: dict[str, Sequence[Schema]] = {"orders": found, "runs": recorded, "unreadable": queue.orders}
         print(json.dumps({kind: [each.model_dump(mode="json") for each in states] for kind, states in listed.items()}))
         return
     under_way = [each for each in found if each.state in OPEN]
@@ -51,7 +51,9 @@ def list_(
     ended += [(run.started, run_line(run)) for run in recorded if run.id not in shown]
     for _, line in sorted(ended, reverse=True)[:limit]:
         print(visible(line))
-    if not environment.server and any(each.state == "queued" for each in under_way) and not find_worker(environment.home):
+    if unread := unreadable_line(queue.orders, "order"):
+        say(visible(f"{unread} {queue.orders[0].hint}"))
+    if not environment.server and any(each.state == "queued" for each in under_way) and not queue.working:
         say("Nothing is executed: there is no worker. Start it: glocal runs start")
     if not under_way and not ended:
         say(f"There are no runs yet. Start one: glocal run DIR.\n{OTHER_HOME}")

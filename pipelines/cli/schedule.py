@@ -51,12 +51,16 @@ def add(
 @commands.command("list")
 def list_(runner: Runner = None, as_json: Json = False) -> None:
     """List the schedules, with their last and their next time; of Kubeflow's clock those that it keeps."""
-    from pipelines.actions.runs import list_schedules
+    from model.schemas.unreadable import unreadable_line
+    from pipelines.actions.runs import list_schedules, show_queue
 
-    found = ask(list_schedules, runner=runner or "")
+    found, unreadable = ask(list_schedules, runner=runner or ""), ask(show_queue).schedules
     if as_json:
-        print(json.dumps({"schedules": [each.model_dump(mode="json") for each in found]}))
+        listed = {"schedules": found, "unreadable": unreadable}
+        print(json.dumps({kind: [each.model_dump(mode="json") for each in shown] for kind, shown in listed.items()}))
         return
+    if unread := unreadable_line(unreadable, "schedule"):
+        say(visible(f"{unread} {unreadable[0].hint}"))
     for each in found:
         _show(each, as_json)
     if not found:

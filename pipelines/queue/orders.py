@@ -1,8 +1,8 @@
 """The orders of a home: submitted, listed, cancelled."""
 
-import logging
 import re
 from datetime import UTC, datetime
+from functools import partial
 
 from model.claim import claim
 from model.config import parse_config
@@ -13,6 +13,7 @@ from model.home import Home
 from model.locks import hold
 from model.schemas.order import ORDER_ID, Order, OrderState
 from model.schemas.run_record import Failure
+from model.schemas.unreadable import Unreadable, read_or_note
 from pipelines.queue import tasks
 from pipelines.queue.stored import StoredOrder, queued_orders, stored_orders
 from pipelines.queue.worker import find_worker
@@ -22,7 +23,6 @@ from serving.processes import wait_until
 OPEN = ("running", "queued")
 """States of an order that has not ended."""
 _SAME = ("name", "settings", "runner", "why", "user", "again_of", "schedule")
-_log = logging.getLogger(__name__)
 
 
 def submit(environment: Environment, order: Order) -> Order:
@@ -62,16 +62,23 @@ def refuse(environment: Environment, order: Order, error: GlocalError) -> None:
 
 def orders(environment: Environment, limit: int = 50) -> list[OrderState]:
     """The orders: what runs, what is queued in its order, and the latest `limit` that ended, newest first."""
+    return read_orders(environment, limit)[0]
+
+
+def read_orders(environment: Environment, limit: int = 50) -> tuple[list[OrderState], list[Unreadable]]:
+    """As `orders`, and those among them that cannot be read."""
     stored, worker = list(stored_orders(environment.home.queue)), _worker(environment.home)
     ended = sorted((each for each in stored if not each.is_open), key=StoredOrder.ended_ns, reverse=True)
     shown = [*(each for each in stored if each.is_open), *ended[:limit]]
-    states = [state for each in shown if (state := _readable(each, worker))]
+    unreadable: list[Unreadable] = []
+    states = [state for each in shown if (state := read_or_note(partial(each.state, worker), each.root, unreadable))]
     queued = sorted((each for each in states if each.state == "queued"), key=lambda each: (each.order.time, each.order.id))
-    return [
+    found = [
         *sorted((each for each in states if each.state == "running"), key=_moment),
         *(each.model_copy(update={"place": place}) for place, each in enumerate(queued, 1)),
         *sorted((each for each in states if each.state not in OPEN), key=_moment, reverse=True),
     ]
+    return found, sorted(unreadable, key=lambda each: each.path)
 
 
 def order_state(environment: Environment, order_id: str) -> OrderState:
@@ -133,15 +140,6 @@ def _worker(home: Home) -> str:
     """Id of the living worker; empty if there is none."""
     found = find_worker(home)
     return found.id if found else ""
-
-
-def _readable(stored: StoredOrder, worker: str) -> OrderState | None:
-    """What became of an order; None, and a line in the log, if its files are damaged."""
-    try:
-        return stored.state(worker)
-    except GlocalError as error:
-        _log.warning("%s", error)
-        return None
 
 
 def _moment(state: OrderState) -> datetime:

@@ -3,6 +3,7 @@
 import logging
 import re
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from apscheduler.triggers.cron import CronTrigger
@@ -16,6 +17,7 @@ from model.home import QueueFolder
 from model.locks import hold
 from model.schemas.order import Order, OrderState
 from model.schemas.schedule import SCHEDULE_ID, Schedule, ScheduleState
+from model.schemas.unreadable import Unreadable, read_or_note
 from pipelines.queue.orders import OPEN, order_state, refuse, submit
 from pipelines.queue.stored import stored_orders
 from pipelines.running import check_training
@@ -88,15 +90,23 @@ def remove_schedule(environment: Environment, schedule_id: str) -> None:
 
 def stored_schedules(queue: QueueFolder) -> list[Schedule]:
     """The schedules by name, without when they order. Of one whose file is damaged the log says so."""
-    found = []
-    for file in sorted(queue.schedules.glob("[!.]*.json"), key=lambda each: each.stem):
-        try:
-            schedule = Schedule.load(file)
-            trigger_of(schedule)
-            found.append(schedule)
-        except GlocalError as error:
-            _log.warning("%s", error)
+    found, unreadable = read_schedules(queue)
+    for each in unreadable:
+        _log.warning("%s", each.why)
     return found
+
+
+def read_schedules(queue: QueueFolder) -> tuple[list[Schedule], list[Unreadable]]:
+    """The schedules by name, and those that cannot be read."""
+    unreadable: list[Unreadable] = []
+    files = sorted(queue.schedules.glob("[!.]*.json"), key=lambda each: each.stem)
+    return [found for file in files if (found := read_or_note(partial(_read, file), file, unreadable))], unreadable
+
+
+def _read(file: Path) -> Schedule:
+    schedule = Schedule.load(file)
+    trigger_of(schedule)
+    return schedule
 
 
 def trigger_of(schedule: Schedule) -> CronTrigger:

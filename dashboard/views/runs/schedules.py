@@ -1,6 +1,6 @@
 """Recurring runs: the schedules, and the worker that executes them and the queue."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -11,6 +11,7 @@ from model.cluster import Kubeflow
 from model.environment import Environment
 from model.errors import GlocalError
 from model.schemas.schedule import ScheduleState
+from pipelines.queue.schedules import read_schedules
 from pipelines.queue.worker import ensure_worker, find_worker
 from pipelines.recurring import pause_schedule, remove_schedule, schedules
 
@@ -26,7 +27,8 @@ def listed(request: Request, person: Viewer) -> Response:
     working = find_worker(environment.home) is not None
     cluster = _of_kubeflow(environment) if environment.runner == "kubeflow" or Kubeflow().address else []
     own = schedules(environment.run_by("local"))
-    return page(request, "runs/schedules.html", part="runs", schedules=own, cluster=cluster, working=working)
+    shown: dict[str, Any] = {"schedules": own, "cluster": cluster, "unreadable": read_schedules(environment.home.queue)[1]}
+    return page(request, "runs/schedules.html", part="runs", working=working, **shown)
 
 
 @router.post("/runs/schedules/{schedule_id}/pause")

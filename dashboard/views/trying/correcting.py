@@ -26,11 +26,11 @@ from serving.corrections import (
     Corrected,
     check_label,
     correction_image,
-    corrections,
     data_of,
     drop_correction,
     find_correction,
     keep_corrections,
+    read_corrections,
 )
 from serving.operations import OPERATIONS
 
@@ -131,7 +131,8 @@ def _page(request: Request, *, kept: str = "", error: GlocalError | None = None,
     home = _home(request)
     by_data: defaultdict[str, list[Correction]] = defaultdict(list)
     accepted = []
-    for each in corrections(home):
+    known, unreadable = read_corrections(home)
+    for each in known:
         if each.accepted:
             accepted.append(each)
         else:
@@ -143,6 +144,7 @@ def _page(request: Request, *, kept: str = "", error: GlocalError | None = None,
         status=error.http_status if error else 200,
         by_data=dict(sorted(by_data.items())),
         accepted=accepted,
+        unreadable=unreadable,
         kept=kept,
         error=error,
         chosen=chosen or [],

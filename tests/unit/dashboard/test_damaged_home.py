@@ -15,6 +15,7 @@ from model.home import Home
 from model.schemas.order import Order
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import Failure
+from pipelines import cli
 from pipelines.jobs.job import Ended, JobRecord
 from pipelines.queue.stored import Begun, StoredOrder
 from serving.registry.runs import Runs
@@ -117,6 +118,54 @@ def test_a_run_whose_result_is_damaged_is_not_said_to_be_what_the_damage_says(ho
     finally:
         file.write_text(content)
     assert order["state"] == "killed"
+
+
+@pytest.fixture
+def damaged(home):
+    """An order, a schedule and a correction that cannot be read, as long as the test runs; their paths."""
+    files = {
+        "order": home.queue.orders / "broken" / "order.json",
+        "schedule": home.queue.schedules / "nightly.json",
+        "correction": home.dashboard.corrections / "20260101-000000-abcdef" / "correction.json",
+    }
+    for file in files.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{")
+    yield {noun: file if noun == "schedule" else file.parent for noun, file in files.items()}
+    for file in files.values():
+        file.unlink()
+    for folder in (files["order"].parent, files["correction"].parent):
+        folder.rmdir()
+
+
+def test_what_cannot_be_read_and_so_is_in_no_list_is_named_in_a_line(home, damaged, monkeypatch, capsys):
+    browser = Browser(Environment(home=home))
+    lines = {noun: f"1 {noun} cannot be read: {path}." for noun, path in damaged.items()}
+    pages = {"order": "/runs", "schedule": "/runs/schedules", "correction": "/try/corrections"}
+    for noun, page in pages.items():
+        shown = text(browser.get(page))
+        assert lines[noun] in shown
+        assert "Remove" in shown.partition(lines[noun])[2][:40]  # what to do
+    queue = browser.get("/api/v1/queue").json()
+    assert [queue[noun][0]["path"] for noun in ("orders", "schedules")] == [str(damaged["order"]), str(damaged["schedule"])]
+    assert queue["working"] is False
+
+    def glocal(*words):
+        monkeypatch.setattr("sys.argv", ["glocal", *words])
+        with pytest.raises(SystemExit):
+            cli.main()
+        return capsys.readouterr()
+
+    monkeypatch.setenv("GLOCAL_HOME", str(home.root))
+    assert f"{lines['order']} Remove its folder, and order the run again." in glocal("runs").err
+    assert [each["path"] for each in json.loads(glocal("runs", "--json").out)["unreadable"]] == [str(damaged["order"])]
+    assert lines["schedule"] in glocal("schedule", "list").err
+    assert len(json.loads(glocal("schedule", "list", "--json").out)["unreadable"]) == 1
+
+
+def test_where_all_can_be_read_nothing_is_said(home):
+    browser = Browser(Environment(home=home))
+    assert not any("cannot be read" in browser.get(page).text for page in ("/runs", "/runs/schedules", "/try/corrections"))
 
 
 @pytest.mark.parametrize("at", [1e308, -1e308, float("nan"), None])

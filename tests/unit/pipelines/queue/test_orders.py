@@ -15,7 +15,8 @@ from model.files import write_json
 from model.home import Home
 from model.schemas.order import Order
 from model.schemas.run_record import Failure
-from pipelines.queue.orders import cancel, order_state, orders, submit
+from model.schemas.unreadable import unreadable_line
+from pipelines.queue.orders import cancel, order_state, orders, read_orders, submit
 from pipelines.queue.stored import Begun, StoredOrder
 from pipelines.queue.tasks import open_tasks
 
@@ -187,12 +188,20 @@ def test_of_those_that_ended_the_latest_are_listed_newest_first(environment, ord
 
 
 @pytest.mark.parametrize("damage", ["", "[1]", '{"format": 9}', "\x00"])
-def test_a_damaged_order_hides_no_other_one(environment, ordered, damage, caplog):
+def test_a_damaged_order_hides_no_other_one_and_is_named(environment, ordered, damage):
     for each in ("first", "second"):
         ordered(each)
-    (environment.home.queue.orders / "first" / "order.json").write_text(damage)
-    assert [(each.order.id, each.place) for each in orders(environment)] == [("second", 1)]
-    assert str(environment.home.queue.orders / "first") in caplog.text
+    folder = environment.home.queue.orders
+    (folder / "first" / "order.json").write_text(damage)
+    (folder / "a file").write_text("no order")
+    found, unreadable = read_orders(environment)
+    assert [(each.order.id, each.place) for each in found] == [("second", 1)]
+    assert [each.path for each in unreadable] == [str(folder / "a file"), str(folder / "first")]
+    assert all(each.path in each.why and each.hint for each in unreadable)
+    named = "2 orders cannot be read: "
+    assert unreadable_line(unreadable, "order") == f"{named}{folder / 'a file'}, {folder / 'first'}."
+    assert unreadable_line([unreadable[0]] * 5, "order").endswith(" and 2 more.")
+    assert unreadable_line((), "order") == ""
 
 
 def test_what_was_being_written_when_the_process_died_is_no_order(environment, ordered):
