@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.environment import Environment
-from model.errors import InvalidInput
+from model.errors import InvalidInput, Unauthorized, Unavailable
+from model.home import Home
 from model.text import visible
 from pipelines.cli.console import say
 from pipelines.cli.options import Json
@@ -47,12 +49,10 @@ def query(
         raise InvalidInput(f"--k must be a number from 1 to {MAX_K}.", "5 is the default.")
     if (other is None) is (op is Op.VERIFY):
         raise InvalidInput(f"--op {op} needs {'two images' if op is Op.VERIFY else 'one image'}.", "glocal query --help")
-    from serving import server
-    from serving.client import choose_model
     from serving.local import local_client
 
     home, elsewhere = Environment().home, Environment().endpoint
-    chosen = name if elsewhere else choose_model(server.status(home), name)  # elsewhere the gateway chooses
+    chosen = name if elsewhere else _served_model(home, name)  # elsewhere the gateway chooses
     with local_client(home.serve, address=elsewhere) as client:
         answer = _ask(client, op, image, other, k=k, label=label, matches=save is not None, model=chosen)
     if as_json:
@@ -68,6 +68,19 @@ def query(
         images = [image] if other is None else [image, other]
         draw_answer(answer, images, save, fetched_data(home, chosen, answer) if op is Op.SEARCH else {})
         say(f"drawn in {save}")
+
+
+def _served_model(home: Home, name: str) -> str:
+    """The model to ask. An endpoint in a container is not seen among the processes; its gateway answers all the same."""
+    from serving import server
+    from serving.client import choose_model
+    from serving.local import local_client
+
+    state = server.status(home)
+    if not state.running:
+        with suppress(Unavailable, Unauthorized), local_client(home.serve) as client:
+            return client.release(name)["model"]
+    return choose_model(state, name)
 
 
 def _ask(

@@ -12,7 +12,7 @@ from model.data.importing.other_source import SOURCE, stated_source
 from model.data.versions.ownership import has_repository
 from model.data.versions.pin import recorded, resolve
 from model.environment import Environment
-from model.errors import InvalidInput, Overloaded
+from model.errors import Conflict, Overloaded
 from model.home import Home
 from model.schemas.data_pin import DataPin
 from model.schemas.run_record import RunRecord
@@ -40,11 +40,12 @@ def preview(source: str, name: str, config: RunConfig, environment: Environment)
         environment: The home and the registry.
 
     Raises:
-        InvalidInput, NotFound: There is no such source, or the revision is gone; or Kubeflow executes the run.
+        InvalidInput, NotFound: There is no such source, or the revision is gone.
         Overloaded: As many plans are being made as may.
+        Conflict: Kubeflow is to run it, and decides that itself.
     """
     if environment.runner == "kubeflow":
-        raise InvalidInput("Kubeflow decides which steps are taken from its cache.", "The run's page shows them.")
+        raise Conflict("Kubeflow decides which steps are taken from its cache.", "The run's page shows them.")
     source = check_training(source, name, config)
     data = name or default_name(source)
     pin, new = _version(source, data, config.data, environment.home)

@@ -234,6 +234,12 @@ def test_what_is_referred_to_is_there(documents):
             assert f"`{next(filter(None, found))}`" in text, found
 
 
+def test_what_mlflow_keeps_its_records_in_is_in_the_overlay_or_it_is_let_out_to_it(documents):
+    inside = {"glocal-database", "glocal-object-store"} <= {each["metadata"]["name"] for each in of(documents, "StatefulSet")}
+    policy = next(each for each in of(documents, "NetworkPolicy") if each["metadata"]["name"] == "glocal-tracking")
+    assert inside != any("to" not in rule for rule in policy["spec"]["egress"])
+
+
 def test_the_same_pod_runs_under_kserve():
     def spec(overlay):
         return pods(rendered(overlay))["glocal-serve"]

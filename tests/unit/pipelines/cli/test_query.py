@@ -71,6 +71,16 @@ def test_an_endpoint_elsewhere_is_asked_without_a_look_at_this_home(glocal, answ
     assert asked["model"] == "mugs"
 
 
+def test_an_endpoint_in_a_container_is_asked_though_its_processes_are_not_seen(glocal, answering, monkeypatch):
+    asked = answering("search")
+    monkeypatch.setattr("serving.server.status", lambda _: ServerStatus(running=False, state="stopped", log="logs"))
+    code, _, error = glocal("query", "x.jpg")
+    assert (code, error.splitlines()[0]) == (5, "Error: The endpoint does not run.")
+    monkeypatch.setattr(Client, "release", lambda *_: {"model": "mugs"})
+    assert glocal("query", "x.jpg")[0] == 0
+    assert asked["model"] == "mugs"
+
+
 @pytest.mark.parametrize("operation", SAID)
 def test_every_operation_is_said_in_lines(glocal, answering, operation):
     answering(operation)
