@@ -57,8 +57,8 @@ def check_database(file: Path, *, is_read: bool = False) -> None:
     if not is_read:
         check_writable(file)
     try:
-        mode = "ro" if is_read else "rw"
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode={mode}", uri=True, timeout=_WAIT_S)) as database:
+        # rw also where it is only read: SQLite rolls back what a killed writer left, and falls back to reading where it must
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, timeout=_WAIT_S)) as database:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # another process writes: the file is in use, and not damaged

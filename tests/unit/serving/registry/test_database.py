@@ -1,5 +1,11 @@
 """A database that is missing: it is made only where nothing refers to an earlier one."""
 
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
 import pytest
 
 from model.errors import StorageFailed
@@ -7,6 +13,7 @@ from model.files import write_text
 from model.home import Home
 from serving.registry.database import check_not_lost
 from serving.registry.models import Registry
+from serving.registry.runs import Runs
 
 
 @pytest.fixture
@@ -58,3 +65,25 @@ def test_a_server_that_never_served_a_model_refers_to_no_database(home):
     home.serve.store.mkdir(parents=True)
     write_text(home.serve.state, "{}")
     check_not_lost(home.root / "mlflow.db", home.serve)
+
+
+_KILLED = """
+import os, signal, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN IMMEDIATE")
+database.execute("CREATE TABLE half (text)")
+database.executemany("INSERT INTO half VALUES (?)", [("x" * 1000,)] * 1000)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_is_rolled_back_by_a_process_that_has_the_database_open(tmp_path):
+    file = tmp_path / "mlflow.db"
+    runs = Runs(f"sqlite:///{file}")
+    run = runs.start_run("before")
+    assert subprocess.run([sys.executable, "-c", _KILLED, str(file)], check=False).returncode == -signal.SIGKILL
+    assert file.with_name("mlflow.db-journal").stat().st_size > 0
+    assert Runs(f"sqlite:///{file}").run(run).name == "before"
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
