@@ -22,6 +22,7 @@ from serving.operations.search import SearchAnswer
 from serving.promotion import register_release
 from serving.registry.models import Registry
 from serving.registry.runs import Runs
+from tests.support.commands import end
 from tests.support.dashboard import Browser, program, text
 from tests.support.disks import small_disk
 from tests.support.jobs import idle_jobs
@@ -67,6 +68,7 @@ def known(tmp_path_factory):
             photos=make_source(root / "photos", shots=3),
         )
         browser.app.state.monitor.close()
+        end(home.root)  # the queue's worker, which the orders started
 
 
 @pytest.fixture
