@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.data.headers import read_header
 from model.data.manifest import MANIFEST
 from model.data.sent import check_sent
 from model.errors import InvalidInput
@@ -41,7 +42,10 @@ def _check_images(images: Images) -> None:
     if len(images) > MOST:
         raise InvalidInput(f"{len(images)} images are too many.", f"At most {MOST} are enrolled at a time.")
     for name, data in images:
-        _format(name, data)
+        try:
+            check_sent(data, IMAGE_LIMITS)
+        except InvalidInput as error:
+            raise InvalidInput(f"{name}: {error.headline}", error.hint) from error
 
 
 def write_enrolled(images: Images, label: str, folder: Path) -> None:
@@ -49,8 +53,8 @@ def write_enrolled(images: Images, label: str, folder: Path) -> None:
     with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as table:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["file", "label"])
-        for number, (name, data) in enumerate(images, 1):
-            file = f"{number:02}.{_format(name, data)}"
+        for number, (_, data) in enumerate(images, 1):
+            file = f"{number:02}.{read_header(data, IMAGE_LIMITS).format.lower()}"
             (folder / file).write_bytes(data)
             writer.writerow([file, label])
 
@@ -60,11 +64,3 @@ def enrolled_name(label: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", label).strip("-")[:40]
     mark = "" if plain == label else f"-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
     return f"enrolled-{plain}{mark}" if plain else f"enrolled{mark}"
-
-
-def _format(name: str, data: bytes) -> str:
-    """Ending of the file of an image, which is whole."""
-    try:
-        return check_sent(data, IMAGE_LIMITS).format.lower()
-    except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error.headline}", error.hint) from error
