@@ -4,15 +4,18 @@ from pathlib import Path
 
 import numpy as np
 
-from model.config import DataConfig, load_config
+from model.config import DataConfig, ServeConfig, load_config
 from model.data.importing.pinning import pin_dataset
 from model.data.manifest import read_manifest
 from model.data.versions.fetch import fetch
 from model.evaluation.metrics import evaluate_retrieval
 from model.home import Home
 from model.release import Release, seal_release
+from model.schemas.approval import ApprovalRule
 from model.schemas.data_pin import DataPin
+from model.schemas.run_record import RunRecord
 from pipelines.provenance import run_params
+from serving.promotion import register_release
 from serving.registry.models import Registry
 from serving.registry.records import COMMIT, KIND, USER
 from serving.registry.runs import Runs
@@ -32,6 +35,15 @@ def pin_drawn(home: Home, root: Path, *, shots: int = 3, **settings: object) -> 
 def release_on(pin: DataPin, folder: Path, *, seed: int = 0) -> Release:
     """A release whose manifest says that it was trained on a pin."""
     return seal_release(make_parts(folder / "parts", seed=seed), folder / "release", pin=pin, code_revision="0.1+abc")
+
+
+def register_awaiting(home: Home, pin: DataPin, root: Path, *, seed: int, approvers: int) -> RunRecord:
+    """Register a version that so many must approve, and whose run carl started; returns the run."""
+    release, runs = release_on(pin, root / str(seed), seed=seed), Runs(home.tracking_uri)
+    run = runs.run(runs.start_run(f"run-{seed}", {}, {USER: "carl"}))
+    evidence = write_evidence(root / f"evidence-{seed}", release, approval=ApprovalRule(approvers=approvers))
+    register_release(release.folder, *evidence, ServeConfig(name=NAME), tracking_uri=home.tracking_uri, run=run)
+    return run
 
 
 def register_run(home: Home, release: Release, folder: Path, *settings: str, seed: int = 0, queries: bool = True) -> str:

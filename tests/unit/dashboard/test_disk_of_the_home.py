@@ -10,24 +10,20 @@ from dashboard.monitoring.checks import look_at_disk
 from dashboard.views.trying.served import choose_served
 from dashboard.views.trying.tokens import Tokens
 from model.claim import claim
-from model.config import ServeConfig
 from model.environment import Environment
 from model.errors import StorageFailed
 from model.home import Home
-from model.schemas.approval import ApprovalRule
 from pipelines.actions.action import API, ASYNC
 from serving.corrections import corrections
 from serving.history import read_history, refuse_changed_history
 from serving.operations.search import SearchAnswer
-from serving.promotion import register_release
 from serving.registry.models import Registry
 from serving.registry.runs import Runs
 from tests.support.commands import end
 from tests.support.dashboard import Browser, program, text
 from tests.support.disks import small_disk
 from tests.support.jobs import idle_jobs
-from tests.support.lineage import NAME, pin_drawn, register_run, release_on
-from tests.support.promotions import write_evidence
+from tests.support.lineage import NAME, pin_drawn, register_awaiting, register_run, release_on
 from tests.support.releases import draw_image, make_full_release
 from tests.support.served import served_home
 from tests.support.sources import make_source
@@ -51,10 +47,7 @@ def known(tmp_path_factory):
         register_run(home, release_on(pin, root / "1"), root / "evidence-1")
         Registry(home.tracking_uri, NAME).make_champion("1", None)
         add_promotions(home, NAME, ["1"])
-        release, runs = release_on(pin, root / "2", seed=2), Runs(home.tracking_uri)
-        run = runs.run(runs.start_run("second", {}, {"mlflow.user": "carl"}))
-        evidence = write_evidence(root / "2e", release, approval=ApprovalRule(approvers=2))
-        register_release(release.folder, *evidence, ServeConfig(name=NAME), tracking_uri=home.tracking_uri, run=run)
+        run = register_awaiting(home, pin, root, seed=2, approvers=2)
         environment = Environment(home=home)
         browser = Browser(environment)
         yield SimpleNamespace(

@@ -6,20 +6,16 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard.security.people import Role
-from model.config import ServeConfig
 from model.environment import Environment
 from model.home import Home
 from model.schemas.approval import ApprovalRule
 from pipelines.jobs.job import latest_jobs
 from pipelines.jobs.serving import promote
 from serving.history import read_history
-from serving.promotion import register_release
 from serving.registry.models import Registry
-from serving.registry.runs import Runs
 from tests.support.dashboard import ADDRESS, Browser, text
 from tests.support.jobs import idle_jobs, kill
-from tests.support.lineage import NAME, pin_drawn, register_run, release_on
-from tests.support.promotions import write_evidence
+from tests.support.lineage import NAME, pin_drawn, register_awaiting, register_run, release_on
 from tests.support.versions import add_promotions, add_versions, counted_statements
 
 pytestmark = pytest.mark.slow
@@ -38,11 +34,7 @@ def known(tmp_path_factory):
     registry = Registry(home.tracking_uri, NAME)
     registry.make_champion("1", None)
     add_promotions(home, NAME, ["1"])
-    release = release_on(pin, root / "3", seed=3)
-    runs = Runs(home.tracking_uri)
-    run = runs.run(runs.start_run("third", {}, {"mlflow.user": "carl"}))
-    evidence = write_evidence(root / "3e", release, approval=ApprovalRule(approvers=2))
-    register_release(release.folder, *evidence, ServeConfig(name=NAME), tracking_uri=home.tracking_uri, run=run)
+    register_awaiting(home, pin, root, seed=3, approvers=2)
     return SimpleNamespace(home=home, environment=Environment(home=home), pin=pin, registry=registry)
 
 

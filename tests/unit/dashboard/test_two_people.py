@@ -5,23 +5,19 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard.security.people import Role
-from model.config import ServeConfig
 from model.environment import Environment
 from model.errors import Conflict
 from model.home import Home
 from model.locks import hold
-from model.schemas.approval import ApprovalRule
 from pipelines.actions.action import API, ASYNC
 from pipelines.jobs.job import latest_jobs
 from pipelines.jobs.serving import SERVING, approve, promote, roll_back
 from serving.history import history_faults, read_history
-from serving.promotion import refuse, register_release
+from serving.promotion import refuse
 from serving.registry.models import Registry
-from serving.registry.runs import Runs
 from tests.support.dashboard import Browser, at_once, program, text
 from tests.support.jobs import idle_jobs
-from tests.support.lineage import NAME, pin_drawn, register_run, release_on
-from tests.support.promotions import write_evidence
+from tests.support.lineage import NAME, pin_drawn, register_awaiting, register_run, release_on
 from tests.support.versions import add_promotions
 
 pytestmark = pytest.mark.slow
@@ -39,10 +35,7 @@ def known(tmp_path_factory):
     registry.make_champion("1", None)
     registry.make_champion("2", "1")
     add_promotions(home, NAME, ["1", "2"])
-    runs = Runs(home.tracking_uri)
-    release, run = release_on(pin, root / "3", seed=3), runs.run(runs.start_run("third", {}, {"mlflow.user": "carl"}))
-    evidence = write_evidence(root / "3e", release, approval=ApprovalRule(approvers=1))
-    register_release(release.folder, *evidence, ServeConfig(name=NAME), tracking_uri=home.tracking_uri, run=run)
+    register_awaiting(home, pin, root, seed=3, approvers=1)
     return SimpleNamespace(home=home, environment=Environment(home=home))
 
 
