@@ -88,7 +88,7 @@ class LocalGallery:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         if self.inverted is not None and k <= _DEEPEST and (among is None or len(among) > _EXACT_AMONG):
             scores, rows = self.inverted.search(queries, k, among)
-            if len(short := np.flatnonzero(rows[:, -1] < 0)):  # their lists hold fewer
+            if short := [number for number, last in enumerate(rows[:, -1].tolist()) if last < 0]:  # their lists hold fewer
                 scores[short], rows[short] = exact_search(self.vectors, queries[short], k, among)
             return in_row_order(scores, rows)
         return in_row_order(*exact_search(self.vectors, queries, k, among))
