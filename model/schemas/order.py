@@ -64,8 +64,8 @@ class OrderState(Schema):
 
 
 class QueueState(Schema):
-    """The queue beside its orders: whether they are executed, and what of it cannot be read and is in no list."""
+    """The queue: its orders, and whether they are executed."""
 
+    orders: tuple[OrderState, ...] = Field(description="What runs, what is queued in its order, and what ended last")
+    unreadable: tuple[Unreadable, ...] = Field((), description="Folders of orders that cannot be read")
     working: bool = Field(description="Whether a worker executes what is queued")
-    orders: tuple[Unreadable, ...] = Field((), description="Folders of orders that cannot be read")
-    schedules: tuple[Unreadable, ...] = Field((), description="Files of schedules that cannot be read, and order nothing")

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from model.schemas.document import Document
 from model.schemas.order import USER_NAME, OrderState
 from model.schemas.schema import Schema
+from model.schemas.unreadable import Unreadable
 
 SCHEDULE_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 ScheduleId = Annotated[str, StringConstraints(pattern=SCHEDULE_ID)]
@@ -41,3 +42,10 @@ class ScheduleState(Schema):
     schedule: Schedule = Field(description="The schedule")
     last: OrderState | None = Field(None, description="Its latest order; absent if there was none")
     next: AwareDatetime | None = Field(None, description="When it orders next; absent while it is paused")
+
+
+class Schedules(Schema):
+    """The schedules that one clock keeps."""
+
+    schedules: tuple[ScheduleState, ...] = Field(description="The schedules by name")
+    unreadable: tuple[Unreadable, ...] = Field((), description="Files of schedules that cannot be read, and order nothing")

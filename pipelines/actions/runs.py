@@ -10,7 +10,7 @@ from model.errors import InvalidInput, NotFound
 from model.schemas.order import Order, OrderState, QueueState
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord
-from model.schemas.schedule import Schedule, ScheduleState
+from model.schemas.schedule import Schedule, Schedules, ScheduleState
 from model.schemas.schema import Schema
 from model.schemas.step_plan import RunPlan
 from pipelines.actions.action import Caller, action
@@ -59,24 +59,11 @@ def cancel_run(caller: Caller, run_id: str) -> RunRecord:
 
 
 @action("GET", "/orders")
-def list_orders(caller: Caller, limit: int = 50) -> list[OrderState]:
-    """What runs, what is queued, and what ended last."""
-    from pipelines.queue.orders import orders
+def list_orders(caller: Caller, limit: int = 50) -> QueueState:
+    """What runs, what is queued, and what ended last; which of these cannot be read; and whether the queue is executed."""
+    from pipelines.queue.orders import read_queue
 
-    return orders(caller.environment, _bounded(limit))
-
-
-@action("GET", "/queue")
-def show_queue(caller: Caller) -> QueueState:
-    """Whether the queue is executed, and which of its orders and schedules cannot be read, so that no list has them."""
-    from pipelines.queue.orders import read_orders
-    from pipelines.queue.schedules import read_schedules
-    from pipelines.queue.worker import find_worker
-
-    home = caller.environment.home
-    _, unreadable = read_orders(caller.environment, _LONGEST)
-    _, schedules = read_schedules(home.queue)
-    return QueueState(working=find_worker(home) is not None, orders=tuple(unreadable), schedules=tuple(schedules))
+    return read_queue(caller.environment, _bounded(limit))
 
 
 @action("POST", "/orders", "operator")
@@ -135,11 +122,11 @@ def cancel_order(caller: Caller, order_id: str) -> OrderState:
 
 
 @action("GET", "/schedules")
-def list_schedules(caller: Caller, runner: RunnerName | Literal[""] = "") -> list[ScheduleState]:
-    """The runs that recur, by name: by this machine's clock, or by Kubeflow's."""
-    from pipelines.recurring import schedules
+def list_schedules(caller: Caller, runner: RunnerName | Literal[""] = "") -> Schedules:
+    """The runs that recur, by name: by this machine's clock, or by Kubeflow's; and which of these cannot be read."""
+    from pipelines.recurring import clock_of
 
-    return schedules(caller.environment.run_by(runner))
+    return clock_of(caller.environment.run_by(runner)).schedules()
 
 
 @action("POST", "/schedules", "operator")
@@ -154,26 +141,27 @@ def add_schedule(
     runner: RunnerName | Literal[""] = "",
 ) -> ScheduleState:
     """Let a training recur."""
-    from pipelines.recurring import add_schedule
+    from pipelines.recurring import clock_of
 
     given = {"source": source, "name": data, "settings": settings or {}, "why": why, "runner": runner}
-    return add_schedule(caller.environment, Schedule.given(id=name, crontab=crontab, user=caller.name, **given))
+    schedule = Schedule.given(id=name, crontab=crontab, user=caller.name, **given)
+    return clock_of(caller.environment.run_by(runner)).add(schedule)
 
 
 @action("POST", "/schedules/{name}/pause", "operator")
 def pause_schedule(caller: Caller, name: str, paused: bool = True, runner: RunnerName | Literal[""] = "") -> ScheduleState:
     """Let a recurring run rest, or go on."""
-    from pipelines.recurring import pause_schedule
+    from pipelines.recurring import clock_of
 
-    return pause_schedule(caller.environment.run_by(runner), name, paused=paused)
+    return clock_of(caller.environment.run_by(runner)).pause(name, paused=paused)
 
 
 @action("DELETE", "/schedules/{name}", "operator")
 def remove_schedule(caller: Caller, name: str, runner: RunnerName | Literal[""] = "") -> ScheduleState:
     """Remove a recurring run; what it ran stays."""
-    from pipelines.recurring import remove_schedule
+    from pipelines.recurring import clock_of
 
-    return remove_schedule(caller.environment.run_by(runner), name)
+    return clock_of(caller.environment.run_by(runner)).remove(name)
 
 
 def _bounded(limit: int) -> int:

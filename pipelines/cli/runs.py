@@ -33,26 +33,27 @@ def list_(
     if context.invoked_subcommand:
         return
     from model.schemas.unreadable import unreadable_line
-    from pipelines.actions.runs import list_orders, list_runs, show_queue
+    from pipelines.actions.runs import list_orders, list_runs
     from pipelines.queue.orders import OPEN
 
     environment = Environment()
-    found, recorded, queue = ask(list_orders, limit=limit), ask(list_runs, limit=limit), ask(show_queue)
+    queue, recorded = ask(list_orders, limit=limit), ask(list_runs, limit=limit)
     if as_json:
-        listed: dict[str, Sequence[Schema]] = {"orders": found, "runs": recorded, "unreadable": queue.orders}
+        listed: dict[str, Sequence[Schema]] = {"orders": queue.orders, "runs": recorded, "unreadable": queue.unreadable}
         print(json.dumps({kind: [each.model_dump(mode="json") for each in states] for kind, states in listed.items()}))
         return
-    under_way = [each for each in found if each.state in OPEN]
+    under_way = [each for each in queue.orders if each.state in OPEN]
     for each in under_way:
         print(visible(order_line(each)))
     on_record = {run.id for run in recorded}
-    ended = [(each.order.time, order_line(each)) for each in found if each not in under_way and each.run_id not in on_record]
+    closed = [each for each in queue.orders if each not in under_way and each.run_id not in on_record]
+    ended = [(each.order.time, order_line(each)) for each in closed]
     shown = {each.run_id for each in under_way}
     ended += [(run.started, run_line(run)) for run in recorded if run.id not in shown]
     for _, line in sorted(ended, reverse=True)[:limit]:
         print(visible(line))
-    if unread := unreadable_line(queue.orders, "order"):
-        say(visible(f"{unread} {queue.orders[0].hint}"))
+    if unread := unreadable_line(queue.unreadable, "order"):
+        say(visible(f"{unread} {queue.unreadable[0].hint}"))
     if not environment.server and any(each.state == "queued" for each in under_way) and not queue.working:
         say("Nothing is executed: there is no worker. Start it: glocal runs start")
     if not under_way and not ended:

@@ -52,18 +52,17 @@ def add(
 def list_(runner: Runner = None, as_json: Json = False) -> None:
     """List the schedules, with their last and their next time; of Kubeflow's clock those that it keeps."""
     from model.schemas.unreadable import unreadable_line
-    from pipelines.actions.runs import list_schedules, show_queue
+    from pipelines.actions.runs import list_schedules
 
-    found, unreadable = ask(list_schedules, runner=runner or ""), ask(show_queue).schedules
+    found = ask(list_schedules, runner=runner or "")
     if as_json:
-        listed = {"schedules": found, "unreadable": unreadable}
-        print(json.dumps({kind: [each.model_dump(mode="json") for each in shown] for kind, shown in listed.items()}))
+        print(found.model_dump_json())
         return
-    if unread := unreadable_line(unreadable, "schedule"):
-        say(visible(f"{unread} {unreadable[0].hint}"))
-    for each in found:
+    if unread := unreadable_line(found.unreadable, "schedule"):
+        say(visible(f"{unread} {found.unreadable[0].hint}"))
+    for each in found.schedules:
         _show(each, as_json)
-    if not found:
+    if not found.schedules:
         say("There is no schedule. Add one: glocal schedule add NAME DIR --crontab '0 3 * * mon'")
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from model.cluster import Kubeflow
 from model.config import parse_config
 from model.errors import Conflict, NotFound
-from model.schemas.schedule import Schedule, ScheduleState
+from model.schemas.schedule import Schedule, Schedules, ScheduleState
 from model.scratch import scratch_folder
 from pipelines.compiled import compile_pipeline
 from pipelines.kubeflow.connection import Connection
@@ -64,14 +64,14 @@ def add(schedule: Schedule) -> ScheduleState:
     return _read(made)
 
 
-def schedules() -> list[ScheduleState]:
+def schedules() -> Schedules:
     """The recurring runs of the experiment that are schedules of ours, by name."""
     connection = Connection(Kubeflow())
     found = [state for each in _pages(connection, experiment(connection)) if (state := _readable(each))]
-    return sorted(found, key=lambda state: state.schedule.id)
+    return Schedules(schedules=tuple(sorted(found, key=lambda state: state.schedule.id)))
 
 
-def pause(name: str, *, paused: bool) -> ScheduleState:
+def pause(name: str, *, paused: bool = True) -> ScheduleState:
     """Let a recurring run rest, or go on.
 
     Raises:

@@ -11,7 +11,7 @@ from model.environment import Environment
 from model.errors import Conflict, GlocalError, NotFound, Unavailable
 from model.home import Home
 from model.locks import hold
-from model.schemas.order import ORDER_ID, Order, OrderState
+from model.schemas.order import ORDER_ID, Order, OrderState, QueueState
 from model.schemas.run_record import Failure
 from model.schemas.unreadable import Unreadable, read_or_note
 from pipelines.queue import tasks
@@ -62,11 +62,11 @@ def refuse(environment: Environment, order: Order, error: GlocalError) -> None:
 
 def orders(environment: Environment, limit: int = 50) -> list[OrderState]:
     """The orders: what runs, what is queued in its order, and the latest `limit` that ended, newest first."""
-    return read_orders(environment, limit)[0]
+    return list(read_queue(environment, limit).orders)
 
 
-def read_orders(environment: Environment, limit: int = 50) -> tuple[list[OrderState], list[Unreadable]]:
-    """As `orders`, and those among them that cannot be read."""
+def read_queue(environment: Environment, limit: int = 50) -> QueueState:
+    """As `orders`, with those among them that cannot be read, and whether a worker executes them."""
     stored, worker = list(stored_orders(environment.home.queue)), _worker(environment.home)
     ended = sorted((each for each in stored if not each.is_open), key=StoredOrder.ended_ns, reverse=True)
     shown = [*(each for each in stored if each.is_open), *ended[:limit]]
@@ -78,7 +78,8 @@ def read_orders(environment: Environment, limit: int = 50) -> tuple[list[OrderSt
         *(each.model_copy(update={"place": place}) for place, each in enumerate(queued, 1)),
         *sorted((each for each in states if each.state not in OPEN), key=_moment, reverse=True),
     ]
-    return found, sorted(unreadable, key=lambda each: each.path)
+    unreadable.sort(key=lambda each: each.path)
+    return QueueState(orders=tuple(found), unreadable=tuple(unreadable), working=bool(worker))
 
 
 def order_state(environment: Environment, order_id: str) -> OrderState:

@@ -16,7 +16,7 @@ from model.errors import Conflict, GlocalError, InvalidInput, NotFound
 from model.home import QueueFolder
 from model.locks import hold
 from model.schemas.order import Order, OrderState
-from model.schemas.schedule import SCHEDULE_ID, Schedule, ScheduleState
+from model.schemas.schedule import SCHEDULE_ID, Schedule, Schedules, ScheduleState
 from model.schemas.unreadable import Unreadable, read_or_note
 from pipelines.queue.orders import OPEN, order_state, refuse, submit
 from pipelines.queue.stored import stored_orders
@@ -37,9 +37,8 @@ def add_schedule(environment: Environment, schedule: Schedule) -> ScheduleState:
     """
     queue = claim(environment.home).queue
     trigger_of(schedule)
-    source = check_training(
-        schedule.source, schedule.name, parse_config(schedule.settings), schedule.runner or environment.runner
-    )
+    runner = schedule.runner or environment.runner
+    source = check_training(schedule.source, schedule.name, parse_config(schedule.settings), runner)
     with disk_errors(queue.root), hold(queue.lock):
         if _file(queue, schedule.id).exists():
             raise Conflict(
@@ -49,9 +48,10 @@ def add_schedule(environment: Environment, schedule: Schedule) -> ScheduleState:
     return schedule_state(environment, schedule.id)
 
 
-def schedules(environment: Environment) -> list[ScheduleState]:
-    """All schedules by name, with their last order and their next time."""
-    return [_state(environment, schedule) for schedule in stored_schedules(environment.home.queue)]
+def schedules(environment: Environment) -> Schedules:
+    """All schedules with their last order and their next time, and those that cannot be read."""
+    found, unreadable = read_schedules(environment.home.queue)
+    return Schedules(schedules=tuple(_state(environment, each) for each in found), unreadable=tuple(unreadable))
 
 
 def schedule_state(environment: Environment, schedule_id: str) -> ScheduleState:
@@ -76,16 +76,17 @@ def pause_schedule(environment: Environment, schedule_id: str, *, paused: bool =
     return schedule_state(environment, schedule_id)
 
 
-def remove_schedule(environment: Environment, schedule_id: str) -> None:
-    """Remove a schedule; its runs stay.
+def remove_schedule(environment: Environment, schedule_id: str) -> ScheduleState:
+    """Remove a schedule; its runs stay. Returns what it was.
 
     Raises:
         NotFound: There is none.
     """
     queue = environment.home.queue
     with hold(queue.lock):
-        _load(queue, schedule_id)
+        last = schedule_state(environment, schedule_id)
         _file(queue, schedule_id).unlink()
+    return last
 
 
 def stored_schedules(queue: QueueFolder) -> list[Schedule]:

@@ -216,9 +216,9 @@ def test_a_schedule_orders_at_its_minute_and_who_added_it_is_recorded(environmen
     ensure_worker(environment)
     now = time.time()
     add_schedule(environment, Schedule(id="often", crontab="* * * * *", source=str(empty), user="carl"))
-    assert wait_until(lambda: schedules(environment)[0].last, deadline_s=75)
+    assert wait_until(lambda: schedules(environment).schedules[0].last, deadline_s=75)
     pause_schedule(environment, "often")
-    last = schedules(environment)[0].last
+    last = schedules(environment).schedules[0].last
     assert datetime.fromtimestamp(now, UTC) < last.order.time
     state = wait_for(environment, last.order.id, "failed")
     assert Runs(environment.mlflow_uri).run(state.run_id).user == "carl"

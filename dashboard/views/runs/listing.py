@@ -14,8 +14,7 @@ from model.environment import Environment
 from model.schemas.run_comparison import ComparedFigure
 from model.schemas.run_record import RunPage, RunRecord, RunState
 from pipelines.killed_runs import close_runs_of
-from pipelines.queue.orders import OPEN, read_orders
-from pipelines.queue.worker import find_worker
+from pipelines.queue.orders import OPEN, read_queue
 from pipelines.run_folder import RunFolder, state_now
 from serving.registry.opened import run_records
 from serving.run_comparison import MOST
@@ -63,16 +62,16 @@ def listing(
     found = records.page(ROWS, token, state=wanted, data=data) if records else RunPage(runs=())
     rows = [row_of(run, environment) for run in found.runs]
     close_killed(rows, environment, tasks)
-    (known, unreadable), now = read_orders(environment, limit=10), datetime.now(UTC)
+    queue, now = read_queue(environment, limit=10), datetime.now(UTC)
     answer = page(
         request,
         "runs/list.html",
         part="runs",
         rows=[row for row in rows if wanted is None or row.state == wanted],
-        queued=[each for each in known if each.state in OPEN],
-        refused=[each for each in known if each.state == "refused" and each.ended and now - each.ended < _REFUSED],
-        unreadable=unreadable,
-        working=find_worker(environment.home) is not None,
+        queued=[each for each in queue.orders if each.state in OPEN],
+        refused=[each for each in queue.orders if each.state == "refused" and each.ended and now - each.ended < _REFUSED],
+        unreadable=queue.unreadable,
+        working=queue.working,
         next=found.next,
         first=not token,
         filtered={"state": wanted or "", "data": data},

@@ -31,7 +31,7 @@ from pipelines.queue.again import again
 from pipelines.queue.orders import order_state, orders, submit
 from pipelines.queue.preview import preview
 from pipelines.queue.worker import ensure_worker
-from pipelines.recurring import add_schedule
+from pipelines.recurring import clock_of
 from pipelines.runners.port import RunnerName
 from pipelines.running import check_training, locate_for
 
@@ -110,10 +110,9 @@ def send(request: Request, person: Operator, form: Typed) -> Response:
         return _page(request, filled, plan=_plan(environment, filled))
     try:
         if action == "schedule":
-            add_schedule(
-                environment,
-                Schedule.given(id=filled.values["schedule"], crontab=filled.values["crontab"], **_asked(filled, person)),
-            )
+            named = {"id": filled.values["schedule"], "crontab": filled.values["crontab"]}
+            schedule = Schedule.given(**named, **_asked(filled, person))
+            clock_of(environment.run_by(schedule.runner)).add(schedule)
             target = "/runs/schedules"
         else:
             kept = submit(environment, _order(filled, person))

@@ -146,9 +146,8 @@ def test_what_cannot_be_read_and_so_is_in_no_list_is_named_in_a_line(home, damag
         shown = text(browser.get(page))
         assert lines[noun] in shown
         assert "Remove" in shown.partition(lines[noun])[2][:40]  # what to do
-    queue = browser.get("/api/v1/queue").json()
-    assert [queue[noun][0]["path"] for noun in ("orders", "schedules")] == [str(damaged["order"]), str(damaged["schedule"])]
-    assert queue["working"] is False
+    for noun in ("order", "schedule"):
+        assert [each["path"] for each in browser.get(f"/api/v1/{noun}s").json()["unreadable"]] == [str(damaged[noun])]
 
     def glocal(*words):
         monkeypatch.setattr("sys.argv", ["glocal", *words])

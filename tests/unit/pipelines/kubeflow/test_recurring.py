@@ -47,20 +47,20 @@ def test_schedules_are_listed_by_name_beside_what_others_let_recur(server):
     for name in ("weekly", "daily"):
         recurring.add(schedule(id=name))
     next(iter(server.recurring.values())).description = "made by hand"
-    assert [each.schedule.id for each in recurring.schedules()] == ["daily"]
+    assert [each.schedule.id for each in recurring.schedules().schedules] == ["daily"]
 
 
 def test_more_schedules_than_a_page_are_all_listed(server, monkeypatch):
     monkeypatch.setattr(recurring, "_PAGE", 2)
     for number in range(5):
         recurring.add(schedule(id=f"s{number}"))
-    assert [each.schedule.id for each in recurring.schedules()] == [f"s{number}" for number in range(5)]
+    assert [each.schedule.id for each in recurring.schedules().schedules] == [f"s{number}" for number in range(5)]
 
 
 def test_a_schedule_rests_goes_on_and_is_removed(server):
     recurring.add(schedule())
     assert recurring.pause("weekly", paused=True).schedule.paused
-    assert recurring.schedules()[0].schedule.paused
+    assert recurring.schedules().schedules[0].schedule.paused
     assert not recurring.pause("weekly", paused=False).schedule.paused
     assert recurring.remove("weekly").schedule.id == "weekly"
     assert server.recurring == {}

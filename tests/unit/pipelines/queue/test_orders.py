@@ -16,7 +16,7 @@ from model.home import Home
 from model.schemas.order import Order
 from model.schemas.run_record import Failure
 from model.schemas.unreadable import unreadable_line
-from pipelines.queue.orders import cancel, order_state, orders, read_orders, submit
+from pipelines.queue.orders import cancel, order_state, orders, read_queue, submit
 from pipelines.queue.stored import Begun, StoredOrder
 from pipelines.queue.tasks import open_tasks
 
@@ -194,8 +194,10 @@ def test_a_damaged_order_hides_no_other_one_and_is_named(environment, ordered, d
     folder = environment.home.queue.orders
     (folder / "first" / "order.json").write_text(damage)
     (folder / "a file").write_text("no order")
-    found, unreadable = read_orders(environment)
-    assert [(each.order.id, each.place) for each in found] == [("second", 1)]
+    queue = read_queue(environment)
+    assert [(each.order.id, each.place) for each in queue.orders] == [("second", 1)]
+    assert queue.working is False
+    unreadable = queue.unreadable
     assert [each.path for each in unreadable] == [str(folder / "a file"), str(folder / "first")]
     assert all(each.path in each.why and each.hint for each in unreadable)
     named = "2 orders cannot be read: "
