@@ -40,7 +40,7 @@ def submit(environment: Environment, order: Order) -> Order:
     stored = StoredOrder(queue.orders / order.id)
     if stored.exists:
         return _the_same(stored.order, order)
-    source = check_training(order.source, order.name, parse_config(order.settings), order.runner or environment.runner)
+    source = check_training(order.source, order.name, parse_config(order.settings), environment.run_by(order.runner).runner)
     with disk_errors(queue.root), hold(queue.lock):
         if stored.exists:
             return _the_same(stored.order, order)

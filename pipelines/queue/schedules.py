@@ -37,7 +37,7 @@ def add_schedule(environment: Environment, schedule: Schedule) -> ScheduleState:
     """
     queue = claim(environment.home).queue
     trigger_of(schedule)
-    runner = schedule.runner or environment.runner
+    runner = environment.run_by(schedule.runner).runner
     source = check_training(schedule.source, schedule.name, parse_config(schedule.settings), runner)
     with disk_errors(queue.root), hold(queue.lock):
         if _file(queue, schedule.id).exists():
