@@ -22,8 +22,7 @@ from model.claim import claim
 from model.data.importing.import_report import ImportReport
 from model.data.importing.names import LONGEST_NAME
 from model.data.manifest import Box
-from model.data.sent import check_sent, small_sent
-from model.data.thumbnails import Thumbnail
+from model.data.sent import check_sent
 from model.errors import Conflict, InvalidInput, NotFound
 from model.files import atomic_folder, remove_whole
 from model.home import Home
@@ -40,8 +39,6 @@ MAX_CORRECTIONS = 1000
 MAX_BYTES = 2 * 2**30
 """Bytes that their images may take."""
 _RECORD = "correction.json"
-_SMALL = 64
-"""Pixels of the image by whose decoding its size is found."""
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
 
@@ -103,19 +100,20 @@ def _checked(home: Home, corrected: Corrected) -> tuple[str, str]:
     asked = corrected.asked
     if hashlib.sha256(corrected.image).hexdigest() != asked.sha256:
         raise InvalidInput("This is not the image that was asked about.", "Choose that image, or ask about this one first.")
-    form = check_sent(corrected.image, IMAGE_LIMITS).format.lower()
+    image = check_sent(corrected.image, IMAGE_LIMITS)
     if corrected.box is not None:
-        _check_box(corrected.box, small_sent(corrected.image, _SMALL, IMAGE_LIMITS))
-    return stored_manifest(archive_file(home.serve.store, asked.model, asked.model_version)).data.path, form
+        _check_box(corrected.box, image.size)
+    data = stored_manifest(archive_file(home.serve.store, asked.model, asked.model_version)).data.path
+    return data, image.format.lower()
 
 
-def _check_box(box: Box, shown: Thumbnail | None) -> None:
-    if shown is None:
+def _check_box(box: Box, size: tuple[int, int] | None) -> None:
+    if size is None:
         raise InvalidInput("A box in an image of more than 12 million pixels is kept of a JPEG alone.", "Save it as a JPEG.")
-    left, top, right, bottom = box
-    if not (0 <= left <= right - 1 and right <= shown.width and 0 <= top <= bottom - 1 and bottom <= shown.height):
+    (left, top, right, bottom), (width, height) = box, size
+    if not (0 <= left <= right - 1 and right <= width and 0 <= top <= bottom - 1 and bottom <= height):
         raise InvalidInput(
-            f"This box is not in the image of {shown.width} x {shown.height} pixels.",
+            f"This box is not in the image of {width} x {height} pixels.",
             "A box is left, top, right and bottom, in pixels from the upper left corner.",
         )
 

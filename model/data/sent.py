@@ -4,6 +4,7 @@ A file of a kilobyte can be an image of 50 million pixels, and take 36 bytes for
 """
 
 import threading
+from dataclasses import dataclass
 
 from model.data.decoding.limits import ImageLimits
 from model.data.headers import Header, read_header
@@ -16,17 +17,31 @@ DECODING = threading.BoundedSemaphore(2)
 """Images that the process decodes at once; one of them takes 450 MB at most."""
 
 
-def check_sent(data: bytes, limits: ImageLimits) -> Header:
-    """The header of an image, which is decoded to see that it is whole; of one that takes too much memory the header is checked.
+@dataclass(frozen=True)
+class Checked:
+    """What the check of an image found.
+
+    Attributes:
+        format: Its format.
+        size: Width and height of the upright image; None for one that takes too much memory to be decoded here.
+    """
+
+    format: str
+    size: tuple[int, int] | None
+
+
+def check_sent(data: bytes, limits: ImageLimits) -> Checked:
+    """Decode an image to see that it is whole; of one that takes too much memory for that the header is checked.
 
     Raises:
         ImageRefused: The image is damaged or beyond the limits.
     """
     header = read_header(data, limits)
-    if not _is_heavy(header):
-        with DECODING:
-            decode_pixels(data, limits)
-    return header
+    if _is_heavy(header):
+        return Checked(header.format, None)
+    with DECODING:
+        height, width, _ = decode_pixels(data, limits).shape
+    return Checked(header.format, (width, height))
 
 
 def small_sent(data: bytes, side: int, limits: ImageLimits) -> Thumbnail | None:

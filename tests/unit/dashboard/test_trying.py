@@ -13,6 +13,7 @@ from dashboard.views.trying.options import fields, options_of
 from dashboard.views.trying.served import choose_served
 from dashboard.views.trying.snippets import curl
 from dashboard.views.trying.tokens import Tokens
+from model.data import pixels
 from model.environment import Environment
 from model.files import write_json
 from model.home import Home
@@ -242,6 +243,13 @@ def test_a_box_is_kept_with_the_label_of_what_is_in_it(browser, home, detected):
     small = browser.get(f"/try/corrections/{made.id}/image")
     assert Image.open(io.BytesIO(small.content)).size == (18, 21)  # what is in the box alone
     assert "a box in the image" in browser.get("/try/corrections").text
+
+
+def test_an_image_is_decoded_once_to_check_it_and_its_box(browser, detected, monkeypatch):
+    decoded, decode = [], pixels._decode
+    monkeypatch.setattr(pixels, "_decode", lambda *image: decoded.append(image) or decode(*image))
+    page = browser.post("/try/corrections", {"token": detected, "label": LABEL, "place": "2 3 20 23"}, files=sent())
+    assert (page.status_code, len(decoded)) == (303, 1)
 
 
 @pytest.mark.parametrize("box", ["", "1 2 3", "a b c d", "nan 0 9 9", "0 0 9999 9", "9 9 2 2", "-5 0 9 9"])
