@@ -1,13 +1,14 @@
-"""The endpoint of a home in the foreground, as a container runs it: `python -m serving.foreground`, until a signal ends it.
+"""The endpoint of a home in the foreground, as a container runs it: `python -m serving.foreground`, until a signal ends it whole.
 
 It brings back what is on record as serving, and needs no registry for that. Commands and steps that share its GLOCAL_HOME,
 processes and network find it as they find one that `glocal serve start` has started. What ends by itself is started again.
 """
 
+import contextlib
 import logging
-import signal
 import sys
-import threading
+import time
+from typing import NoReturn
 
 import httpx
 
@@ -15,6 +16,7 @@ from model.claim import claim
 from model.environment import Environment
 from model.errors import GlocalError, NotFound
 from model.home import Home
+from model.signals import ended_by_signals
 from serving import server
 from serving.rollout.challenge import restore_challengers
 from serving.rollout.deployed import Deployed
@@ -26,8 +28,8 @@ _LOOK_S = 5.0
 _log = logging.getLogger("glocal.endpoint")
 
 
-def serve(home: Home, ended: threading.Event) -> None:
-    """Keep the endpoint up until `ended` is set, then end it.
+def serve(home: Home) -> NoReturn:
+    """Keep the endpoint up until an exception comes, such as that of a signal, then end it.
 
     Raises:
         GlocalError: It does not come up at first.
@@ -35,7 +37,8 @@ def serve(home: Home, ended: threading.Event) -> None:
     claim(home)
     try:
         _bring_up(home)
-        while not ended.wait(_LOOK_S):
+        while True:
+            time.sleep(_LOOK_S)
             if server.answering(home) is None:
                 _log.warning("The endpoint does not answer; it is started again.")
                 try:
@@ -62,16 +65,15 @@ def _no_registry(name: str, entry: Deployed) -> None:
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until a signal ends it, with exit code 0; the exit code of an error is its own."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger(httpx.__name__).setLevel(logging.WARNING)  # a line for each look
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     try:
-        serve(Environment().home, ended)
+        with contextlib.suppress(KeyboardInterrupt), ended_by_signals(exit_code=0):
+            serve(Environment().home)
     except GlocalError as error:
-        sys.exit(f"{error}")
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ What it is told stands in GLOCAL_SERVED (`model.schemas.declared`). It has no re
 releases have answered, so that the gateway is not ready before.
 """
 
-import signal
+import contextlib
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -24,6 +24,7 @@ from model.files import write_text
 from model.home import Home, ServeFolder
 from model.release import Release, open_release
 from model.schemas.declared import Declared, DeclaredVersion, read_declared
+from model.signals import ended_by_signals
 from serving import backends, server
 from serving.gateway import process as gateway
 from serving.gateway.keys import known_key, read_keys, replace_keys
@@ -51,17 +52,16 @@ def fetch() -> None:
 def serve(
     keys: Annotated[Path | None, typer.Option(help="File of the keys that admit callers, as serve/keys.json.")] = None,
 ) -> None:
-    """Serve the declared versions until a signal ends it, or a part of the endpoint ends by itself."""
-    environment, ended = Environment(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    claim(environment.home)
-    try:
-        admit(environment.home.serve, keys)
-        bring_up(environment.home, read_declared(environment.served))
-        _watch(environment.home, keys, ended)
-    finally:
-        server.stop(environment.home)
+    """Serve the declared versions until a signal ends it, with exit code 0, or a part of the endpoint ends by itself."""
+    environment = Environment()
+    home = claim(environment.home)
+    with contextlib.suppress(KeyboardInterrupt), ended_by_signals(exit_code=0):
+        try:
+            admit(home.serve, keys)
+            bring_up(home, read_declared(environment.served))
+            _watch(home, keys)
+        finally:
+            server.stop(home)
 
 
 def fetch_release(folder: ServeFolder, tracking_uri: str, name: str, wanted: DeclaredVersion) -> Release:
@@ -126,14 +126,15 @@ def _opened(folder: ServeFolder, name: str, wanted: DeclaredVersion) -> Release:
     return replace(release, signature=(place / SIGNATURE).read_text(encoding="utf-8"))
 
 
-def _watch(home: Home, keys: Path | None, ended: threading.Event) -> None:
-    """Return once a signal has come.
+def _watch(home: Home, keys: Path | None) -> NoReturn:
+    """Look after what runs.
 
     Raises:
         Unavailable: Gateway or server of models ended by itself.
     """
     seen = _changed(keys)
-    while not ended.wait(_LOOK_S):
+    while True:
+        time.sleep(_LOOK_S)
         if gateway.find(home.serve) is None or not backends.chosen().runs(home.serve):
             raise Unavailable("A part of the endpoint ended by itself.", f"See {home.serve.logs}.")
         if (now := _changed(keys)) != seen:

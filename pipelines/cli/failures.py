@@ -14,9 +14,9 @@ from model.disk import system_error
 from model.environment import Environment
 from model.errors import GlocalError
 from model.redaction import redacted
+from model.signals import SIGNALLED, signal_of
 from model.text import visible
 from pipelines.cli.console import say
-from pipelines.signals import SIGNALLED, signal_of
 
 STOPPED = SIGNALLED + signal.SIGINT
 """Exit code after Ctrl-C."""

@@ -10,11 +10,11 @@ import typer
 
 from model.environment import Environment
 from model.errors import InvalidInput
+from model.signals import ended_by_signals
 from model.text import counted, visible
 from pipelines.actions.action import ask, refuse_elsewhere
 from pipelines.cli.console import Console, confirm, say, show_change, summarise
 from pipelines.cli.options import DryRun, Json, Settings, Yes
-from pipelines.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.environment import Environment
+from model.signals import ended_by_signals
 from model.text import counted, visible
 from pipelines.cli.console import Console, say, summarise
 from pipelines.cli.options import Json, ModelName
 from pipelines.cli.promote import figure_text
-from pipelines.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from model.schemas.reproduction import Reproduction

@@ -11,11 +11,11 @@ import typer
 from model.environment import Environment
 from model.errors import InvalidInput
 from model.schemas.run_result import REJECTED_EXIT_CODE
+from model.signals import ended_by_signals
 from model.text import visible
 from pipelines.actions.action import ask
 from pipelines.cli.console import Console, say, summarise
 from pipelines.cli.options import Json, Runner, Settings
-from pipelines.signals import ended_by_signals
 
 SOURCE = "A folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision."
 """What the data of a run are named by, for the help of commands."""

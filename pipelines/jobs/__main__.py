@@ -20,12 +20,12 @@ from model.errors import GlocalError
 from model.files import write_json
 from model.locks import hold
 from model.schemas.run_event import RunEvent
+from model.signals import ended_by_signals
 from pipelines.actions.action import Caller
 from pipelines.jobs.job import ENDED, FILES, LOG, PROGRESS, RECORD, RESULT, WAIT, JobRecord, Steps
 from pipelines.jobs.kind import Outcome
 from pipelines.jobs.kinds import KINDS
 from pipelines.jobs.status import Ended, Step
-from pipelines.signals import ended_by_signals
 
 _EVERY_S, _AGAIN_S = 0.3, 5.0
 _LINES, _LONGEST, _LOG_BYTES = 200, 500, 4 * 2**20

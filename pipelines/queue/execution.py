@@ -20,13 +20,13 @@ from model.errors import GlocalError
 from model.files import write_json
 from model.locks import hold
 from model.schemas.run_record import Failure
+from model.signals import signal_of
 from pipelines.killed_runs import close_runs_of
 from pipelines.queue import tasks
 from pipelines.queue.stored import Begun, StoredOrder, queued_orders, stored_orders
 from pipelines.queue.timer import Timer
 from pipelines.queue.worker import find_worker
 from pipelines.running import new_name
-from pipelines.signals import signal_of
 from serving.processes import command_line, start_detached
 
 _MODULE = "pipelines.queue.order_process"

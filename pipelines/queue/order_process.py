@@ -10,9 +10,9 @@ from pathlib import Path
 from model.environment import Environment
 from model.errors import GlocalError
 from model.schemas.run_record import Failure
+from model.signals import ended_by_signals
 from pipelines.queue.stored import StoredOrder
 from pipelines.runners.group import end_with
-from pipelines.signals import ended_by_signals
 
 
 def main() -> None:

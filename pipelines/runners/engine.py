@@ -20,7 +20,7 @@ from model.containers import Containers
 from model.errors import NotFound, Unavailable
 from model.home import ALIVE, Home
 from model.locks import is_held
-from pipelines.signals import signal_of
+from model.signals import signal_of
 from serving.processes import wait_until
 from serving.protocol import local_address
 

@@ -1,6 +1,6 @@
 """Steps of KFP's local runner that a signal ended: KFP keeps no exit code, and a killed step cannot report its own end."""
 
-from pipelines.signals import signal_of
+from model.signals import signal_of
 
 
 def watch_steps() -> list[int]:

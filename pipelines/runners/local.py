@@ -27,10 +27,10 @@ from model.redaction import redacted
 from model.schemas.document import read_schema
 from model.schemas.order import Cancelled
 from model.scratch import scratch_folder
+from model.signals import SIGNALLED, signal_of
 from pipelines.runners.group import end_group, end_with
 from pipelines.runners.killed_steps import watch_steps
 from pipelines.runners.port import Listener, PipelineRun, Work
-from pipelines.signals import SIGNALLED, signal_of
 
 
 def run_local(work: Work, listener: Listener) -> PipelineRun:

@@ -23,6 +23,7 @@ SHOWN = [f"  unreadable: {number}.jpg: it ends early" for number in range(20)]
         (GlocalError("It failed."), 1, ["Error: It failed."]),
         (InvalidInput("It is bad.", "Mend it."), 2, ["Error: It is bad.", "  Mend it."]),
         (KeyboardInterrupt(), 130, ["Stopped. The same command resumes."]),
+        (SystemExit(143), 143, ["Stopped. The same command resumes."]),
         (
             OSError(28, "No space left on device", "x"),
             1,

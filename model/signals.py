@@ -20,15 +20,18 @@ def signal_of(code: int) -> int:
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
+def ended_by_signals(exit_code: int | None = None) -> Iterator[None]:
     """Leave the block with `SystemExit` at the first signal; the second one ends the process at once.
 
     A signal that is ignored, as SIGHUP is below `nohup`, stays ignored.
+
+    Args:
+        exit_code: The exit code of the process; None: the signal's, as shells have it.
     """
 
     def leave(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        sys.exit(SIGNALLED + number)
+        sys.exit(SIGNALLED + number if exit_code is None else exit_code)
 
     before = {number: signal.getsignal(number) for number in _CAUGHT}
     caught = {number: handler for number, handler in before.items() if handler == signal.SIG_DFL}
