@@ -15,7 +15,7 @@ from model.environment import Names
 
 POD_HOME = "/var/lib/glocal"
 """GLOCAL_HOME in the images, where the volume of the cluster is mounted."""
-TRAIN_NODES = "GLOCAL_TRAIN_NODES"
+NODE_SETTINGS = "GLOCAL_NODE_SETTINGS"
 """Variable of the step train with the settings of the nodes, as JSON: those that the pipeline was compiled with."""
 QUANTITY = r"^\d+(\.\d+)?([EPTGMk]i?|m)?$"
 """Pattern of Kubernetes' amounts of memory and of processor time."""

@@ -16,7 +16,9 @@ class Images(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GLOCAL_", extra="ignore", frozen=True)
 
-    image: str = Field("glocal/python:0.1.0", min_length=1, description="Image of the steps; counts when a pipeline is compiled")
+    image: str = Field(
+        "glocal/pipeline:0.1.0", min_length=1, description="Image of the steps; counts when a pipeline is compiled"
+    )
     train_image: str = Field(
         "glocal/train:0.1.0",
         min_length=1,

@@ -3,7 +3,7 @@
 from kfp import dsl, kubernetes
 
 from components.runtime.image import TRAIN_IMAGE
-from model.cluster import POD_HOME, TRAIN_NODES, Labels, Nodes, Tolerations
+from model.cluster import NODE_SETTINGS, POD_HOME, Labels, Nodes, Tolerations
 
 _OF_THE_POD = {
     "GLOCAL_KUBEFLOW_RUN": "metadata.labels['pipeline/runid']",
@@ -54,7 +54,7 @@ def on_training_node(task: dsl.PipelineTask, *, nodes: Nodes = NODES) -> dsl.Pip
 
     It hands the settings on to the pods that it starts where `train.nodes` is above 1.
     """
-    task.set_env_variable(TRAIN_NODES, nodes.model_dump_json(exclude_defaults=True))
+    task.set_env_variable(NODE_SETTINGS, nodes.model_dump_json(exclude_defaults=True))
     task.set_env_variable("GLOCAL_TRAIN_IMAGE", TRAIN_IMAGE)
     on_compute_node(task, nodes=nodes)
     if nodes.cluster_gpus:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.runtime.step import Step
 from components.runtime.training_pods import pod_options, resources_of
-from model.cluster import TRAIN_NODES, Nodes
+from model.cluster import NODE_SETTINGS, Nodes
 from model.containers import Images
 from model.errors import GlocalError, InvalidInput, NotFound, Terminated, Unavailable
 from model.files import atomic_folder, sha256_json
@@ -93,7 +93,7 @@ class TrainJobs:
         except ImportError as error:
             said = "train.nodes above 1 needs the client of Kubeflow Trainer."
             raise InvalidInput(said, "Install glocal[train], or set train.nodes=1.") from error
-        nodes = Nodes.model_validate_json(os.environ.get(TRAIN_NODES) or "{}")
+        nodes = Nodes.model_validate_json(os.environ.get(NODE_SETTINGS) or "{}")
         try:
             client = TrainerClient(KubernetesBackendConfig())
         except ConfigException as error:

@@ -20,7 +20,7 @@ from model.containers import Containers, Images
 from model.environment import Environment
 from model.errors import Conflict, InvalidInput
 from model.scratch import scratch_folder
-from pipelines.runners import engine
+from pipelines.runners import container_engine
 from pipelines.runners.group import end_with
 from pipelines.runners.local import carry_out, run_apart
 from pipelines.runners.port import Listener, PipelineRun, Work
@@ -54,13 +54,13 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
         InvalidInput: The containers would run as root.
     """
     settings, images = Containers(), Images()
-    with engine.connected() as client:
-        engine.remove_abandoned(client, work.environment.home)
+    with container_engine.connected() as client:
+        container_engine.remove_abandoned(client, work.environment.home)
         for image in {IMAGE, TRAIN_IMAGE, images.serve_image}:
-            _check_code(image, engine.code_of(client, image))
+            _check_code(image, container_engine.code_of(client, image))
         environment, common = work.environment, confined(settings)
         environment.home.artifacts.mkdir(parents=True, exist_ok=True)  # the engine would make it, for root
-        endpoint = settings.container_endpoint or engine.ensure_endpoint(
+        endpoint = settings.container_endpoint or container_engine.ensure_endpoint(
             client, environment.home, settings, images.serve_image, common | of_endpoint(environment, settings)
         )
         with scratch_folder("steps") as temporary:
@@ -72,7 +72,7 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
                     work,
                     listener,
                     {"TMPDIR": str(temporary)},
-                    containers=step | beside(endpoint) | engine.of_run(work.folder),
+                    containers=step | beside(endpoint) | container_engine.of_run(work.folder),
                     writable=[str(folder) for folder in (environment.home.root, temporary, *written(environment))],
                     readable=[
                         str(folder) for folder in (*sources(work.arguments.values()), *settings.readable, *files(environment))
@@ -80,7 +80,7 @@ def run_in_containers(work: Work, listener: Listener) -> PipelineRun:
                     gpus=settings.container_gpus,
                 )
             finally:
-                engine.remove_run(client, work.folder)
+                container_engine.remove_run(client, work.folder)
 
 
 def confined(settings: Containers) -> dict[str, Any]:
@@ -118,7 +118,10 @@ def of_endpoint(environment: Environment, settings: Containers) -> dict[str, Any
     return {
         "environment": own | {"GLOCAL_HOME": str(environment.home.root), "GLOCAL_GATEWAY_PORT": str(port)},
         "ports": {f"{port}/tcp": (host, port)},
-        "mounts": [engine.bind(environment.home.root), *(engine.bind(file, read_only=True) for file in files)],
+        "mounts": [
+            container_engine.bind(environment.home.root),
+            *(container_engine.bind(file, read_only=True) for file in files),
+        ],
     }
 
 
@@ -160,13 +163,13 @@ def _check_code(image: str, code: str) -> None:
 def main() -> None:
     """Run the order on standard input, each step in a container."""
     lock = Path(sys.argv[1])
-    end_with(lock, before=partial(engine.remove_run_of, lock.parent))  # before the slow imports
+    end_with(lock, before=partial(container_engine.remove_run_of, lock.parent))  # before the slow imports
     from kfp import local
 
     order = json.load(sys.stdin)
-    mounts = [engine.bind(Path(each)) for each in order["writable"]]
-    mounts += [engine.bind(Path(each), read_only=True) for each in order["readable"]]
-    signals = engine.watch_containers({TRAIN_IMAGE: engine.gpus(order["gpus"])})
+    mounts = [container_engine.bind(Path(each)) for each in order["writable"]]
+    mounts += [container_engine.bind(Path(each), read_only=True) for each in order["readable"]]
+    signals = container_engine.watch_containers({TRAIN_IMAGE: container_engine.gpus(order["gpus"])})
     carry_out(order, local.DockerRunner(mounts=mounts, **order["containers"]), signals)
 
 

@@ -17,7 +17,7 @@ from components.runtime.revision import code_revision
 from model.containers import Images
 from model.errors import GlocalError
 from model.home import Home
-from pipelines.runners import engine
+from pipelines.runners import container_engine
 from tests.support.commands import end
 
 USER = 1000
@@ -37,9 +37,9 @@ def pytest_collection_modifyitems(items):
 def client():
     """A client of the engine, which has the images, built from this code."""
     try:
-        with engine.connected() as found:
+        with container_engine.connected() as found:
             for image in Images().model_dump().values():
-                if engine.code_of(found, image) != code_revision():
+                if container_engine.code_of(found, image) != code_revision():
                     pytest.skip(f"{image} was built from other code: make images")
             yield found
     except GlocalError as error:
@@ -104,7 +104,9 @@ def containers(client, folder):
     yield "containers"
     home = Home.at(folder / "containers")
     for container in client.containers.list(all=True, ignore_removed=True):
-        ours = container.name == engine.endpoint_name(home) or container.labels.get(engine.RUN, "").startswith(str(home.root))
+        ours = container.name == container_engine.endpoint_name(home) or container.labels.get(
+            container_engine.RUN, ""
+        ).startswith(str(home.root))
         if ours or container.name.startswith("glocal-e2e-"):
             with contextlib.suppress(Exception):
                 container.remove(force=True)

@@ -6,7 +6,7 @@ import pytest
 
 from model.demo.catalogue import draw_catalogue
 from model.home import Home
-from pipelines.runners import engine
+from pipelines.runners import container_engine
 from serving.processes import wait_until
 from tests.support import commands
 from tests.support.commands import command, last_line
@@ -50,13 +50,13 @@ def test_every_step_ran_in_a_container_and_the_model_serves(in_containers):
 
 def test_the_run_leaves_no_container_but_the_endpoint_s(in_containers, client, folder):
     home = Home.at(folder / "containers")
-    left = client.containers.list(all=True, filters={"label": engine.RUN}, ignore_removed=True)
-    assert [each.name for each in left if str(home.root) in each.labels[engine.RUN]] == []
-    assert client.containers.get(engine.endpoint_name(home)).status == "running"
+    left = client.containers.list(all=True, filters={"label": container_engine.RUN}, ignore_removed=True)
+    assert [each.name for each in left if str(home.root) in each.labels[container_engine.RUN]] == []
+    assert client.containers.get(container_engine.endpoint_name(home)).status == "running"
 
 
 def test_the_endpoint_has_no_rights_and_a_read_only_root_and_is_published_on_loopback(in_containers, client, folder):
-    endpoint = client.containers.get(engine.endpoint_name(Home.at(folder / "containers")))
+    endpoint = client.containers.get(container_engine.endpoint_name(Home.at(folder / "containers")))
     host = endpoint.attrs["HostConfig"]
     assert (host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]) == (True, ["ALL"], False)
     assert {each["HostIp"] for ports in host["PortBindings"].values() for each in ports} == {"127.0.0.1"}
@@ -77,15 +77,15 @@ def test_the_endpoint_answers(in_containers, glocal, containers, demo, operation
 def test_a_second_run_takes_what_is_finished_from_the_cache_and_the_endpoint_stays(
     in_containers, glocal, containers, demo, client, folder
 ):
-    endpoint = client.containers.get(engine.endpoint_name(Home.at(folder / "containers"))).id
+    endpoint = client.containers.get(container_engine.endpoint_name(Home.at(folder / "containers"))).id
     code, out, error = glocal(containers, command("run", demo, "--name", "demo", "--json", "--runner", "docker"))
     assert code == 0, error
     assert [step["name"] for step in last_line(out)["steps"] if step["cached"]] == ["train", "index", "evaluate"]
-    assert client.containers.get(engine.endpoint_name(Home.at(folder / "containers"))).id == endpoint
+    assert client.containers.get(container_engine.endpoint_name(Home.at(folder / "containers"))).id == endpoint
 
 
 def test_the_endpoint_serves_again_after_its_container_was_restarted(in_containers, glocal, containers, demo, client, folder):
-    endpoint = client.containers.get(engine.endpoint_name(Home.at(folder / "containers")))
+    endpoint = client.containers.get(container_engine.endpoint_name(Home.at(folder / "containers")))
     endpoint.restart(timeout=60)
 
     def answers():

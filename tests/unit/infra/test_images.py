@@ -11,6 +11,7 @@ import grimp
 import pytest
 
 from components.runtime.revision import code_revision
+from model.containers import Images
 from serving.backends import ADAPTERS
 
 ROOT = Path(__file__).parents[3]
@@ -175,6 +176,12 @@ def test_make_images_names_the_images_by_the_settings_and_labels_them_with_the_c
     assert command[command.index("--tag") + 1] == "registry.example/serve:7"
     assert f"VERSION={code_revision()}" in command
     assert command[-3:] == ["--network", "host", str(ROOT)]
+
+
+def test_the_image_of_a_target_has_its_name(build):
+    assert {target: name.partition(":")[0] for target, name in build.names(Images()).items()} == {
+        target: f"glocal/{target}" for target in TARGETS
+    }
 
 
 def test_make_images_refuses_a_target_that_is_none(build, capsys):

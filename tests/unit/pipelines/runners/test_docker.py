@@ -8,7 +8,7 @@ from model.containers import Containers
 from model.environment import Environment
 from model.errors import InvalidInput, Unavailable
 from model.home import Home
-from pipelines.runners import docker, engine
+from pipelines.runners import container_engine, docker
 
 
 @pytest.fixture
@@ -108,22 +108,22 @@ def test_steps_run_in_the_network_and_among_the_processes_of_the_endpoint():
 
 
 def test_a_folder_lies_at_its_own_path_in_a_container(tmp_path):
-    mount = engine.bind(tmp_path, read_only=True)
+    mount = container_engine.bind(tmp_path, read_only=True)
     assert (mount["Source"], mount["Target"], mount["Type"], mount["ReadOnly"]) == (str(tmp_path), str(tmp_path), "bind", True)
 
 
 @pytest.mark.parametrize(("wanted", "count"), [("all", -1), ("2", 2), ("", None), ("0", None)])
 def test_gpus_are_asked_for_by_number(wanted, count):
-    assert [each["Count"] for each in engine.gpus(wanted)] == ([] if count is None else [count])
+    assert [each["Count"] for each in container_engine.gpus(wanted)] == ([] if count is None else [count])
 
 
 def test_every_home_has_an_endpoint_of_its_own(tmp_path):
-    names = {engine.endpoint_name(Home.at(tmp_path / each)) for each in ("a", "b", "a")}
+    names = {container_engine.endpoint_name(Home.at(tmp_path / each)) for each in ("a", "b", "a")}
     assert len(names) == 2
     assert all(name.startswith("glocal-endpoint-") for name in names)
 
 
 def test_without_an_engine_one_line_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(Unavailable, match=r"No container engine answers\. Start it"), engine.connected():
+    with pytest.raises(Unavailable, match=r"No container engine answers\. Start it"), container_engine.connected():
         pass

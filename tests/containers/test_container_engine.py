@@ -9,7 +9,7 @@ import pytest
 from components.runtime.image import IMAGE
 from model.demo.catalogue import draw_catalogue
 from model.errors import NotFound
-from pipelines.runners import engine
+from pipelines.runners import container_engine
 from serving.processes import wait_until
 from tests.support.commands import command, last_line
 
@@ -27,7 +27,7 @@ def run_container(client, monkeypatch):
     from kfp.local import docker_task_handler as handler
 
     monkeypatch.setattr(handler, "run_docker_container", handler.run_docker_container)  # put back at the end
-    signals = engine.watch_containers({})
+    signals = container_engine.watch_containers({})
 
     def run(script, **more):
         return handler.run_docker_container(client, IMAGE, ["sh", "-c", script], {}, network_mode="none", **more)
@@ -61,10 +61,10 @@ def test_a_container_that_takes_more_memory_than_it_may_is_killed(run_container)
 
 
 def test_removing_a_run_ends_its_containers_and_no_other(client, tmp_path):
-    labels = [engine.of_run(tmp_path / each) for each in ("a", "b")]
+    labels = [container_engine.of_run(tmp_path / each) for each in ("a", "b")]
     mine, other = (client.containers.run(IMAGE, ["sleep", "60"], detach=True, network_mode="none", **each) for each in labels)
     try:
-        engine.remove_run(client, tmp_path / "a")
+        container_engine.remove_run(client, tmp_path / "a")
         ids = {each.id for each in client.containers.list(all=True, ignore_removed=True)}
         assert mine.id not in ids
         assert other.id in ids
@@ -74,7 +74,7 @@ def test_removing_a_run_ends_its_containers_and_no_other(client, tmp_path):
 
 def test_an_image_that_is_not_there_is_named(client):
     with pytest.raises(NotFound, match="There is no image glocal/nothing:0 on this machine"):
-        engine.code_of(client, "glocal/nothing:0")
+        container_engine.code_of(client, "glocal/nothing:0")
 
 
 def test_a_run_that_was_killed_with_all_that_watched_it_is_cleared_away_by_the_next_one_which_succeeds(
@@ -86,8 +86,8 @@ def test_a_run_that_was_killed_with_all_that_watched_it_is_cleared_away_by_the_n
     home = folder / containers
 
     def of_the_home():
-        found = client.containers.list(filters={"label": engine.RUN}, ignore_removed=True)
-        return [each for each in found if each.labels[engine.RUN].startswith(str(home))]
+        found = client.containers.list(filters={"label": container_engine.RUN}, ignore_removed=True)
+        return [each for each in found if each.labels[container_engine.RUN].startswith(str(home))]
 
     words, variables = words_of(containers, run)
     with subprocess.Popen(
