@@ -32,16 +32,23 @@ def stages():
     return found
 
 
+def lines_of(target):
+    """The lines of a target, after those of the stages that it is built on."""
+    found = stages()
+    base = found[target][0].split()[1]
+    return [*(lines_of(base) if base in found else ()), *found[target]]
+
+
 def pinned(lock):
     return dict(re.findall(r"(?m)^([a-z0-9._-]+)(?:\[[^]]*\])?==([^ ;]+)", (IMAGES / f"{lock}.lock").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_is_a_stage_that_ends_without_root(target):
-    lines = stages()[target]
+    lines = lines_of(target)
     users = [line for line in lines if line.startswith("USER ")]
     assert users == ["USER ${UID}:${GID}"]
-    assert not re.search(r"apt-get|pip ", " ".join(lines[lines.index(users[0]) :]))
+    assert not re.search(r"apt-get|debian\.sh|pip ", " ".join(lines[lines.index(users[0]) :]))
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -54,12 +61,9 @@ def test_a_target_takes_packages_from_the_stage_that_installs_its_own_lock_and_t
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_target_is_built_on_the_stage_that_has_pip(target):
-    found, base = stages(), target
-    while base in found:
-        assert base != "tools"
-        assert not any("python3-venv" in line for line in found[base])
-        base = found[base][0].split()[1]
-    assert base == "${BASE}"
+    lines = lines_of(target)
+    assert lines[0] == "FROM ${BASE} AS system"
+    assert not any("tools" in line or "python3-venv" in line for line in lines)
 
 
 def test_the_base_the_user_and_the_folder_of_the_state_are_arguments():
@@ -88,10 +92,14 @@ def test_labels_name_licence_revision_and_the_code():
 
 
 def test_what_serves_has_a_health_check_and_an_init():
-    serve = stages()["serve"]
+    serve = lines_of("serve")
     assert any(line.startswith("HEALTHCHECK --interval") and "serving.gateway.check" in line for line in serve)
     assert 'ENTRYPOINT ["tini", "--"]' in serve
-    assert all("HEALTHCHECK NONE" in stages()[each] for each in ("pipeline", "train"))
+    assert all("HEALTHCHECK NONE" in lines_of(each) for each in ("pipeline", "train"))
+
+
+def test_a_step_runs_on_the_same_system_in_both_of_its_images():
+    assert stages()["pipeline"][0].split()[1] == stages()["train"][0].split()[1] == "steps"
 
 
 @pytest.mark.parametrize("lock", LOCKS)
