@@ -25,7 +25,7 @@ from model.locks import hold, is_held
 from model.text import visible
 from serving.gateway.http import make_config
 from serving.printed import write_logs
-from serving.processes import bind_port, end_processes, start_detached, wait_until
+from serving.processes import bind_port, end_processes, own_environment, start_detached, wait_until
 from serving.protocol import local_address
 from serving.registry.opened import warm_up
 
@@ -60,10 +60,8 @@ def start() -> None:
     folder = environment.home.dashboard
     if running_at(folder) is None:
         claim(environment.home)
-        environ = {**os.environ, "GLOCAL_HOME": str(environment.home.root)}
-        start_detached(
-            [sys.executable, "-m", "dashboard", "serve"], folder=environment.home.root, environment=environ, log=folder.log
-        )
+        command, home = [sys.executable, "-m", "dashboard", "serve"], environment.home
+        start_detached(command, folder=home.root, environment=own_environment(home), log=folder.log)
         if not wait_until(lambda: running_at(folder) is not None, deadline_s=_START_S):
             raise Unavailable("The dashboard did not start.", f"Its log says why: {folder.log}")
     print(f"The dashboard: {make_link(folder, str(running_at(folder)))}")

@@ -13,7 +13,7 @@ import psutil
 
 from model.environment import Environment
 from model.files import write_text
-from model.home import ServeFolder
+from model.home import Home, ServeFolder
 from serving.protocol import LOOPBACK
 
 THREADS = 1
@@ -28,6 +28,18 @@ def clean_environment() -> dict[str, str]:
     """The environment of a server: no secrets, the locale UTF-8, whatever the user's is, and this code on the path."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, **_UTF_8, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+
+
+def own_environment(home: Home, **more: str) -> dict[str, str]:
+    """This process's environment for another one of this code on a home, which works in another folder.
+
+    Args:
+        home: GLOCAL_HOME.
+        more: Further variables.
+    """
+    beside = [str(Path(each).absolute()) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    paths = os.pathsep.join(dict.fromkeys([str(Path(__file__).parents[1]), *beside]))
+    return {**os.environ, "GLOCAL_HOME": str(home.root), "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", **more}
 
 
 def worker_environment(folder: ServeFolder) -> dict[str, str]:

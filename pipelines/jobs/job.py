@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import re
 import secrets
 import shutil
@@ -26,7 +25,7 @@ from model.schemas.document import Document
 from pipelines.jobs.kind import Asked, Group, Kind
 from pipelines.jobs.kinds import KINDS
 from pipelines.jobs.status import REMEDY, Ended, JobState, JobStatus, Step
-from serving.processes import command_line, end_processes, start_detached
+from serving.processes import command_line, end_processes, own_environment, start_detached
 
 KEPT = 100
 """Jobs of a group that are kept, the latest."""
@@ -217,7 +216,7 @@ def _begun(home: Home, asked: Asked, *, by: str, key: str) -> Job:
                 process = start_detached(
                     [sys.executable, "-m", "pipelines.jobs", str(folder)],
                     folder=home.root,
-                    environment={**os.environ, "GLOCAL_HOME": str(home.root), "GLOCAL_USER": by, "PYTHONPATH": _code()},
+                    environment=own_environment(home, GLOCAL_USER=by),
                     log=folder / LOG,
                     umask=-1,
                     inherits=(lock,),
@@ -353,11 +352,6 @@ def _process(folder: Path) -> psutil.Process | None:
 def _lives(folder: Path) -> bool:
     """Whether the process of a job lives: it holds a lock from its begin to its end, whoever began it."""
     return is_held(folder / ALIVE)
-
-
-def _code() -> str:
-    """The path by which the process finds this code from another folder."""
-    return os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _tidy(root: Path, group: Group) -> None:

@@ -27,7 +27,7 @@ from pipelines.queue.stored import Begun, StoredOrder, queued_orders, stored_ord
 from pipelines.queue.timer import Timer
 from pipelines.queue.worker import find_worker
 from pipelines.running import new_name
-from serving.processes import command_line, start_detached
+from serving.processes import command_line, own_environment, start_detached
 
 _MODULE = "pipelines.queue.order_process"
 _LOOK_S, _AGAIN_S, _HEALTH_S = 0.1, 5.0, 3.0
@@ -126,7 +126,7 @@ class Executor:
         order = stored.order
         begun = Begun(at=datetime.now(UTC), worker=self._id, folder=str(self._home.runs / new_name()))
         stored.begin(begun)
-        environment = {**os.environ, "GLOCAL_HOME": str(self._home.root), "GLOCAL_USER": order.user}
+        environment = own_environment(self._home, GLOCAL_USER=order.user)
         command = [sys.executable, "-m", _MODULE, str(stored.root), begun.folder]
         process = start_detached(command, folder=self._home.root, environment=environment, log=stored.console, umask=-1)
         stored.begin(begun.model_copy(update={"pid": process.pid}))

@@ -1,10 +1,8 @@
 """The worker: the detached process that executes the queue, found by its state file, started and ended."""
 
-import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 
@@ -15,7 +13,7 @@ from model.errors import Unavailable
 from model.files import read_json
 from model.home import Home
 from model.locks import hold
-from serving.processes import command_line, end_processes, start_detached, wait_until
+from serving.processes import command_line, end_processes, own_environment, start_detached, wait_until
 
 _MODULE = "pipelines.queue"
 _START_S, _END_S = 30.0, 90.0
@@ -60,7 +58,7 @@ def ensure_worker(environment: Environment) -> Worker:
         if found := find_worker(home):
             return found
         command = [sys.executable, "-m", _MODULE, str(home.root)]
-        started = start_detached(command, folder=home.root, environment=_environment(home), log=home.queue.log, umask=-1)
+        started = start_detached(command, folder=home.root, environment=own_environment(home), log=home.queue.log, umask=-1)
 
         def is_up() -> bool:
             running = find_worker(home)
@@ -83,9 +81,3 @@ def end_worker(home: Home) -> bool:
             return False
         end_processes([psutil.Process(found.pid)], wait_s=_END_S)
     return True
-
-
-def _environment(home: Home) -> dict[str, str]:
-    """This process's environment, by which the runs find this code and the home from another folder."""
-    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "GLOCAL_HOME": str(home.root), "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}

@@ -1,8 +1,11 @@
+import os
 import socket
+from pathlib import Path
 
 import pytest
 
-from serving.processes import bind_port
+from model.home import Home
+from serving.processes import bind_port, own_environment
 
 
 def test_a_free_port_that_is_held_can_be_bound_by_nobody_else_before_it_is_listened_at():
@@ -31,3 +34,14 @@ def test_what_is_answered_on_a_connection_is_sent_at_once():
             accepted, _ = listening.accept()
             with accepted:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_process_in_another_folder_finds_the_home_and_this_code_and_what_else_this_one_finds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([".", "beside"]))
+    found = own_environment(Home.at("home"), GLOCAL_USER="ann")
+    code = Path(__file__).parents[3]
+    assert found["PYTHONPATH"].split(os.pathsep) == [str(code), str(tmp_path), str(tmp_path / "beside")]
+    assert (found["GLOCAL_HOME"], found["GLOCAL_USER"]) == (str(tmp_path / "home"), "ann")
+    monkeypatch.setenv("PYTHONPATH", found["PYTHONPATH"])
+    assert own_environment(Home.at("home"))["PYTHONPATH"] == found["PYTHONPATH"]
