@@ -16,7 +16,8 @@ from model.text import excerpt
 from pipelines.enrolled_images import Images, check_enrolled, enrolled_name, write_enrolled
 from pipelines.provenance import gallery_run_name
 from pipelines.runners.port import Listener
-from pipelines.running import Job, locate_for, run_pipeline
+from pipelines.running import RunSpec, run_pipeline
+from pipelines.sources import locate_for
 from serving.galleries import choose_base, serve_config
 from serving.reconcile import reconcile
 from serving.registry.store import refuse_lost_records
@@ -141,7 +142,7 @@ def _run(
         "gate": config.gate.model_dump(mode="json"),
         "serve": serve.model_dump(mode="json"),
     }
-    job = Job(
+    spec = RunSpec(
         pipeline=pipeline,
         arguments={**given, "why": why},
         title=gallery_run_name(base, command, datetime.now()),
@@ -149,4 +150,4 @@ def _run(
         command=command,
         why=why,
     )
-    return run_pipeline(job, environment=environment, listener=listener)
+    return run_pipeline(spec, environment=environment, listener=listener)

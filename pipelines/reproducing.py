@@ -12,7 +12,7 @@ from model.locks import hold
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunResult
 from pipelines.runners.port import Listener
-from pipelines.running import Job, run_pipeline
+from pipelines.running import RunSpec, run_pipeline
 from serving.registry.store import refuse_lost_records
 from serving.reproduction import Original, find_original, refuse_without_gpu
 
@@ -50,7 +50,7 @@ def run_reproduction(name: str, version: str, *, environment: Environment, liste
         listener(RunEvent(step="run", event="warning", text=f"Another process repeats {original.version.label}; this one waits."))
 
     with hold(home.work / f"{work}.lock", waiting=wait):
-        return run_pipeline(_job(original, config, work), environment=environment, listener=listener)
+        return run_pipeline(_spec(original, config, work), environment=environment, listener=listener)
 
 
 def _has_gpu() -> bool:
@@ -72,11 +72,11 @@ def _fetch_data(original: Original, home: Home) -> None:
         raise NotFound(f"The data of {original.version.label}, {pin.named}, are gone: {error.headline}", error.hint) from error
 
 
-def _job(original: Original, config: RunConfig, work: str) -> Job:
+def _spec(original: Original, config: RunConfig, work: str) -> RunSpec:
     version, pin = original.version, original.report.data
     sections = {name: section for name, section in config.model_dump(mode="json").items() if name in _SECTIONS}
     settings = {name: text for name, text in setting_texts(config).items() if name.partition(".")[0] in _SECTIONS}
-    return Job(
+    return RunSpec(
         pipeline="reproduction",
         arguments={"name": version.model, "version": version.version, "pin": pin.to_json(), "work": work, **sections},
         title=f"{version.label} again {datetime.now():%Y-%m-%d %H:%M}",

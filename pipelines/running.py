@@ -1,6 +1,5 @@
 """A pipeline run from its arguments to its result: recorded, logged, and summed up as one JSON object."""
 
-import contextlib
 import signal
 import time
 import uuid
@@ -11,18 +10,14 @@ from typing import Any
 
 from components.runtime.revision import code_revision
 from model.claim import claim
-from model.cluster import POD_HOME
 from model.config import GateConfig, ModelConfig, RunConfig
-from model.data.importing.dataset_name import changed_name, default_name, is_reference
-from model.data.importing.object_store import split_address
+from model.data.importing.dataset_name import changed_name, default_name
 from model.data.versions.pin import check_name
 from model.environment import Environment, current_user
-from model.errors import InvalidInput
 from model.evaluation.report import PAGE, REPORT
 from model.evaluation.statements import verdict
 from model.files import write_json
 from model.networks.methods import get_method
-from model.schemas.data_pin import DATASET_NAME
 from model.schemas.decision import DECISION, Decision
 from model.schemas.figures import Figure
 from model.schemas.gallery import CHANGE, GalleryChange
@@ -34,13 +29,14 @@ from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_in
 from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import alive
 from pipelines.runners.port import Listener, PipelineRun, RunnerName, Work, runner_named
+from pipelines.sources import locate_for
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run of a pipeline.
+class RunSpec:
+    """What one run of a pipeline is to be.
 
     Attributes:
         pipeline: Name of the pipeline; see `pipelines.compiled.PIPELINES`.
@@ -65,59 +61,6 @@ def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> d
     """The parameters of the training pipeline, with the sections of the configuration by name."""
     shards = list(range(config.index.shards)) if config.index.shards > 1 else []
     return {"source": source, "name": name, **config.model_dump(mode="json"), "why": why, "shards": shards}
-
-
-def locate(source: str) -> str:
-    """The address of a source, independent of the current folder.
-
-    Raises:
-        InvalidInput: The source is no folder, no CSV, no `s3://` prefix and no `name@revision`.
-    """
-    with contextlib.suppress(OSError, RuntimeError):  # the name is too long or its user is unknown, so it is no path
-        path = Path(source).expanduser()
-        if source and path.exists():
-            return _absolute(path)
-    if source.startswith("s3://"):
-        split_address(source)
-        return source
-    if is_reference(source):
-        return source
-    raise InvalidInput(
-        f"There is no folder {source[:200] or repr(source)}.",
-        "Give a folder with one subfolder for each class, a CSV, s3://bucket/prefix, or name@revision.",
-    )
-
-
-def locate_for(runner: RunnerName, source: str) -> str:
-    """The address of a source where a runner executes the steps: `locate`, or on a cluster `locate_for_pods`."""
-    return locate_for_pods(source) if runner == "kubeflow" else locate(source)
-
-
-def locate_for_pods(source: str) -> str:
-    """The address of a source that the pods of a cluster find as well.
-
-    Raises:
-        InvalidInput: It is on this machine alone.
-    """
-    path = Path(source)
-    if source.startswith("s3://") or is_reference(source):
-        return locate(source)
-    if path.is_absolute() and path.is_relative_to(POD_HOME) and ".." not in path.parts:
-        return source
-    if DATASET_NAME.fullmatch(source) and not path.exists():
-        return source  # its newest version
-    raise InvalidInput(
-        f"The nodes of the cluster do not see {source[:200] or repr(source)}.",
-        "Import it first, with GLOCAL_DATA_REMOTE and GLOCAL_DATA_GIT set: glocal data import DIR --name NAME. "
-        f"Then run NAME, or NAME@REVISION. Or name s3://bucket/prefix, or a folder of their volume, {POD_HOME}.",
-    )
-
-
-def _absolute(path: Path) -> str:
-    """The path without `..`. A link keeps its own name, after which the data set is named."""
-    if ".." not in path.parts:
-        return str(path.absolute())
-    return str(path.resolve() if path.name == ".." else path.parent.resolve() / path.name)
 
 
 def check_training(source: str, name: str, config: RunConfig, runner: RunnerName = "local") -> str:
@@ -165,23 +108,8 @@ def run_training(
     refuse_lost_records(environment.mlflow_uri, environment.home)
     if renamed := "" if name else changed_name(source):
         listener(RunEvent(step="run", event="warning", text=renamed))
-    return _run(source, name, config, environment=environment, listener=listener, why=why, order=order, folder=folder)
-
-
-def _run(
-    source: str,
-    name: str,
-    config: RunConfig,
-    *,
-    environment: Environment,
-    listener: Listener,
-    why: str,
-    order: str,
-    folder: Path | None,
-) -> RunResult:
-    """Run the training pipeline on a source that is there. An empty name stands for the default."""
     dataset = name or default_name(source)
-    job = Job(
+    spec = RunSpec(
         pipeline="training",
         arguments=pipeline_arguments(source, name, config, why),
         title=run_name(dataset, config, datetime.now()),
@@ -190,7 +118,7 @@ def _run(
         why=why,
         order=order,
     )
-    return run_pipeline(job, environment=environment, listener=listener, folder=folder)
+    return run_pipeline(spec, environment=environment, listener=listener, folder=folder)
 
 
 def new_name() -> str:
@@ -198,11 +126,11 @@ def new_name() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
 
 
-def run_pipeline(job: Job, *, environment: Environment, listener: Listener, folder: Path | None = None) -> RunResult:
+def run_pipeline(spec: RunSpec, *, environment: Environment, listener: Listener, folder: Path | None = None) -> RunResult:
     """Run a pipeline where `environment.runner` says, and record how it went.
 
     Args:
-        job: The pipeline and its arguments.
+        spec: The pipeline, its arguments, and what is recorded with the run.
         environment: The home, the registry and the user.
         listener: Called with every event.
         folder: Folder of the run's logs and result; None: a new one.
@@ -214,14 +142,14 @@ def run_pipeline(job: Job, *, environment: Environment, listener: Listener, fold
     runs = Runs(environment.mlflow_uri)
     close_killed_runs(runs, folder.parent, lambda text: listener(RunEvent(step="run", event="warning", text=text)))
     with alive(folder):
-        run_id = runs.start_run(job.title, job.params, run_tags(folder, job.why, job.pipeline, job.command, job.order))
+        run_id = runs.start_run(spec.title, spec.params, run_tags(folder, spec.why, spec.pipeline, spec.command, spec.order))
         write_json(folder / BEGUN, {"run_id": run_id})
         with killed_if_interrupted(runs, run_id, folder):
             work = Work(
-                compile_pipeline(folder / "pipeline.yaml", job.pipeline),
-                job.pipeline,
-                job.arguments,
-                title=job.title,
+                compile_pipeline(folder / "pipeline.yaml", spec.pipeline),
+                spec.pipeline,
+                spec.arguments,
+                title=spec.title,
                 run_id=run_id,
                 folder=folder,
                 environment=environment,

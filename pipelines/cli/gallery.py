@@ -191,7 +191,7 @@ def _enrol(
     config = _settings(settings, "data", "gate")
     from components.runtime.revision import code_revision
     from pipelines.galleries import base_to_change, gallery_data, run_enrolment
-    from pipelines.running import locate_for
+    from pipelines.sources import locate_for
 
     environment, console = Environment(), Console()
     source = locate_for("local" if dry_run else environment.runner, source)

@@ -47,7 +47,7 @@ def run_on_kubeflow(work: Work, listener: Listener) -> PipelineRun:
     version = upload(connection, work.pipeline, work.name)
     run_id = submit(connection, version, work.arguments, f"{work.title} ({work.run_id[:8]})")
     runs.log(work.run_id, tags={KUBEFLOW_RUN: run_id, "kubeflow_version": version.name})
-    write_json(work.folder / BEGUN, {"run_id": work.run_id, "kubeflow_run": run_id})
+    write_json(work.folder / BEGUN, {"run_id": work.run_id, KUBEFLOW_RUN: run_id})
     done = PipelineRun(work.folder / "run.log")
     try:
         _follow(connection, runs, run_id, work, done, listener)

@@ -10,7 +10,7 @@ import pytest
 
 from model.environment import Environment
 from model.errors import Conflict
-from pipelines.running import Job, run_pipeline
+from pipelines.running import RunSpec, run_pipeline
 from serving import server
 from serving.archive import remove_archive
 from serving.history import read_history
@@ -192,11 +192,11 @@ def test_a_ledger_that_was_changed_stops_every_promotion_until_it_is_put_back(ho
 
 def test_a_promotion_is_a_pipeline_as_well(home, registry, releases, first):
     registry.set_alias("2", "challenger")
-    job = Job("promotion", {"why": "from a page"}, title="promotion", params={}, command="a page", why="from a page")
-    done = run_pipeline(job, environment=Environment(home=home), listener=lambda event: None)
+    spec = RunSpec("promotion", {"why": "from a page"}, title="promotion", params={}, command="a page", why="from a page")
+    done = run_pipeline(spec, environment=Environment(home=home), listener=lambda event: None)
     assert (done.status, done.model_version, [step.name for step in done.steps]) == ("succeeded", "2", ["promote", "record"])
     assert answers(home, NAME) == ("2", releases[1].id)
     assert read_history(home.tracking_uri, name=NAME)[-1].why == "from a page"
-    rollback = replace(job, arguments={"model": NAME, "version": "previous", "why": "back"})
+    rollback = replace(spec, arguments={"model": NAME, "version": "previous", "why": "back"})
     assert run_pipeline(rollback, environment=Environment(home=home), listener=lambda event: None).model_version == "1"
     assert answers(home, NAME) == ("1", releases[0].id)

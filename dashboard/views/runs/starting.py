@@ -33,7 +33,8 @@ from pipelines.queue.preview import preview
 from pipelines.queue.worker import ensure_worker
 from pipelines.recurring import clock_of
 from pipelines.runners.port import RunnerName
-from pipelines.running import check_training, locate_for
+from pipelines.running import check_training
+from pipelines.sources import locate_for
 
 router = APIRouter()
 _REVISIONS = 10

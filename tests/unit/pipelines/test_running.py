@@ -4,27 +4,13 @@ import pytest
 
 import pipelines.running
 from model.config import RunConfig
-from model.errors import InvalidInput
 from model.schemas.decision import Decision
 from pipelines.runners.port import PipelineRun
-from pipelines.running import locate, pipeline_arguments
+from pipelines.running import pipeline_arguments
 from tests.support.reports import MOMENT, make_report, make_reranking
 
 RULES = {"min_map_at_r": False, "max_latency_ms": True, "max_size_mb": False}
 """Rules of a gate, and whether each held."""
-
-
-def test_a_source_is_found_from_wherever_the_steps_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "images").mkdir()
-    assert locate("images") == str(tmp_path / "images")
-    assert locate("s3://bucket/prefix") == "s3://bucket/prefix"
-    assert locate("grocery@0123abc") == "grocery@0123abc"
-    (tmp_path / "link").symlink_to("images")
-    assert locate("link") == locate("images/../link") == str(tmp_path / "link")
-    assert locate("images/..") == str(tmp_path)
-    with pytest.raises(InvalidInput, match="There is no folder nothing"):
-        locate("nothing")
 
 
 def test_the_pipeline_is_told_every_section_of_the_configuration():

@@ -34,14 +34,14 @@ def test_a_run_prints_its_result_as_json_alone_on_standard_output(glocal, monkey
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the pipeline was asked for, without running it."""
+    """The arguments of the pipeline, without running it."""
     calls = []
 
-    def run(source, name, config, **_named):
-        calls.append((source, name, config))
+    def run(spec, **_named):
+        calls.append(spec.arguments)
         return RunResult(status="rejected")
 
-    monkeypatch.setattr(pipelines.running, "_run", run)
+    monkeypatch.setattr(pipelines.running, "run_pipeline", run)
     return calls
 
 
@@ -51,7 +51,7 @@ def test_a_folder_is_given_with_or_without_the_option(glocal, asked, tmp_path, m
     monkeypatch.chdir(tmp_path)
     code, _, error = glocal("run", *words)
     assert (code, error) == (6, "")
-    assert [(source, name) for source, name, _ in asked] == [(str(tmp_path / "grocery"), "")]  # the default of the step
+    assert [(each["source"], each["name"]) for each in asked] == [(str(tmp_path / "grocery"), "")]  # the default of the step
 
 
 @pytest.mark.parametrize(("folder", "name"), [("My Images", "My-Images"), ("shop/images", "shop"), ("gr\u00f6\u00dfe", "gro-e")])
@@ -60,10 +60,10 @@ def test_a_name_that_had_to_be_changed_is_said(glocal, asked, tmp_path, folder, 
     _, out, error = glocal("run", tmp_path / folder)
     assert out == ""
     assert error.startswith(f"Warning: The data set is called {name}, after {tmp_path / folder}.")
-    assert [each[1] for each in asked] == [""]
+    assert [each["name"] for each in asked] == [""]
     _, _, error = glocal("run", tmp_path / folder, "--name", "mine")
     assert error == ""
-    assert asked[-1][1] == "mine"
+    assert asked[-1]["name"] == "mine"
 
 
 def test_a_folder_without_a_name_that_can_be_used_is_refused_before_anything_starts(glocal, asked, tmp_path):
@@ -91,4 +91,4 @@ def test_another_trunk_with_its_own_weights_is_taken(glocal, asked, tmp_path):
         "run", tmp_path, "--set", "model.trunk=test_efficientnet", "--set", "model.weights=none", "--name", "x"
     )
     assert (code, error) == (6, "")
-    assert asked[0][2].model.trunk == "test_efficientnet"
+    assert asked[0]["model"]["trunk"] == "test_efficientnet"

@@ -18,7 +18,7 @@ from pipelines import killed_runs
 from pipelines.killed_runs import close_killed_runs
 from pipelines.run_folder import RunFolder
 from pipelines.runners import kubeflow as runner
-from pipelines.running import Job, locate_for_pods, pipeline_arguments, run_pipeline
+from pipelines.running import RunSpec, pipeline_arguments, run_pipeline
 from serving.registry.records import KUBEFLOW_RUN
 from serving.registry.runs import Runs
 from tests.support.kubeflow import kubeflow, refused
@@ -109,7 +109,7 @@ def run(environment, listener=lambda event: None, **changes):
         "command": "glocal run",
         "why": "a test",
     }
-    return run_pipeline(Job(**{**given, **changes}), environment=environment, listener=listener)
+    return run_pipeline(RunSpec(**{**given, **changes}), environment=environment, listener=listener)
 
 
 def shown(events):
@@ -386,13 +386,3 @@ def test_a_record_of_runs_that_pods_cannot_reach_is_refused(tmp_path, uri):
     with pytest.raises(InvalidInput, match="must be an MLflow server"):
         runner.refuse_local_records(Environment(home=Home.at(tmp_path), tracking_uri=uri))
     runner.refuse_local_records(Environment(home=Home.at(tmp_path), tracking_uri="http://mlflow:5000"))
-
-
-def test_a_source_is_one_that_the_nodes_see(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for source in ("s3://bucket/prefix", "photos@0123abc", "photos", "/var/lib/glocal/import/photos"):
-        assert locate_for_pods(source) == source
-    (tmp_path / "photos").mkdir()
-    for source in ("photos", str(tmp_path / "photos"), "", "/var/lib/glocal/../x", "~/photos"):
-        with pytest.raises(InvalidInput, match="do not see"):
-            locate_for_pods(source)
