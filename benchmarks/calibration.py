@@ -32,7 +32,6 @@ from model.errors import GlocalError, InvalidInput
 from model.evaluation.accept_rates import accept_figures, verification
 from model.evaluation.calibration import FALSE_ACCEPT_RATES, calibrate
 from model.evaluation.metrics import as_embedded
-from model.files import read_json
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
 from model.retrieval.cohort import COHORT, Cohort
@@ -78,8 +77,8 @@ def measure(bench: Bench, kind: str, seed: int, progress: Progress) -> dict[str,
 
 
 def _counted(bench: Bench, manifest: Manifest, checkpoint: Path) -> dict[str, dict[str, dict[str, float]]]:
-    spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
-    network, rows = load_network(spec, checkpoint / "weights.safetensors"), manifest.rows("test")
+    spec = NetworkSpec.load(checkpoint)
+    network, rows = load_network(spec, checkpoint), manifest.rows("test")
     maps = known_maps(manifest, network.trunk, spec.image_size, bench.work, bench.md5)
     seen, found = manifest.select(rows), maps.select(rows) if maps else None
     vectors = embed_manifest(network.trunk, merged_embedding(network), seen, spec.image_size, maps=found)

@@ -33,7 +33,6 @@ from model.detection.labelling import default_labelling
 from model.detection.references import Describer
 from model.errors import GlocalError
 from model.evaluation.average_precision import SceneBoxes, detection_figures
-from model.files import read_json
 from model.networks.stored import NetworkSpec, load_network
 from model.schemas.labelling import Labelling, ScoreCalibration
 from model.training.train import train
@@ -73,8 +72,8 @@ def read_drawn(data: Path) -> list[tuple[str, str]]:
 
 def describer_of(checkpoint: Path) -> tuple[Describer, str]:
     """The network of a checkpoint or release folder as it describes objects, and its method."""
-    spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
-    network = load_network(spec, checkpoint / "weights.safetensors")
+    spec = NetworkSpec.load(checkpoint)
+    network = load_network(spec, checkpoint)
     network.trunk = network.trunk.folded()
     return Describer(network, spec.image_size), spec.method
 

@@ -61,7 +61,7 @@ def _load(bench: Bench, trial: Trial, progress: Progress | None) -> RetrievalNet
     folder = bench.network(trial)
     if not folder.is_dir():
         train_network(bench, trial, progress)
-    network = load_network(NetworkSpec.from_json(read_json(folder / "config.json")), folder / "weights.safetensors")
+    network = load_network(NetworkSpec.load(folder), folder)
     return network.to(_device(bench))
 
 

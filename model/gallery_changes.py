@@ -28,6 +28,7 @@ from model.errors import InvalidInput
 from model.gallery_entries import Hashes, content, contents, counts_by_label, entries_of, entry_ids, ids_of, origin
 from model.golden import QueryImage, query_image, write_golden
 from model.named_parts import did_you_mean
+from model.networks.architecture import CONFIG, WEIGHTS
 from model.progress import Progress
 from model.release import EXEMPLARS, LOCAL_FEATURES, Release, seal_release
 from model.retrieval.cohort import COHORT
@@ -244,7 +245,7 @@ def _remade(
     space = release.embedding_space_id
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
-        for name in ("weights.safetensors", "config.json", "calibration.json", *([COHORT] if release.cohort else [])):
+        for name in (WEIGHTS, CONFIG, "calibration.json", *([COHORT] if release.cohort else [])):
             shutil.copy2(release.folder / name, parts)
         plan = GalleryRecord.load(release.folder / "gallery" / RECORD).plan
         _gallery(release, kept, new, progress).save(parts / "gallery", space, plan)

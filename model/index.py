@@ -17,8 +17,9 @@ from model.detection.references import Describer
 from model.detection.stored_exemplars import save_exemplars
 from model.errors import InvalidInput
 from model.evaluation.calibration import calibrate
-from model.files import read_json, write_json
+from model.files import write_json
 from model.golden import query_image, write_golden
+from model.networks.architecture import WEIGHTS
 from model.networks.heads import RetrievalNetwork
 from model.networks.stored import NetworkSpec, load_network
 from model.progress import Progress
@@ -69,7 +70,7 @@ def build_release(
         shards: Shards in which the gallery is embedded, into `work`; those that `embed_shard` left there are read.
         progress: Called after every batch.
     """
-    spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
+    spec = NetworkSpec.load(checkpoint)
     manifest = read_manifest(dataset)
     images = _images(spec, checkpoint, manifest, pin, work)
     network, seen = images.network, images.images
@@ -79,8 +80,8 @@ def build_release(
     embedded = LocalGallery(vectors, entries)
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
-        shutil.copy2(checkpoint / "weights.safetensors", parts)
-        write_json(parts / "config.json", spec.to_json())
+        shutil.copy2(checkpoint / WEIGHTS, parts)
+        spec.save(parts)
         calibration = _calibration(checkpoint)
         write_json(parts / "calibration.json", calibration.model_dump())
         if calibration.normalised:
@@ -132,7 +133,7 @@ def embed_shard(
     """
     if not 0 <= shard < shards:
         raise InvalidInput(f"There is no shard {shard} of {shards}.", "Shards are numbered from 0; index.shards says how many.")
-    spec = NetworkSpec.from_json(read_json(checkpoint / "config.json"))
+    spec = NetworkSpec.load(checkpoint)
     images = _images(spec, checkpoint, read_manifest(dataset), pin, work)
     parted = _shards(images, checkpoint, work, pin, code_revision, shards)
     rows = parted.rows(shard)
@@ -145,7 +146,7 @@ def embed_shard(
 
 def _images(spec: NetworkSpec, checkpoint: Path, manifest: Manifest, pin: DataPin, work: Path | None) -> GalleryImages:
     """The images of a release's gallery: all but whole scenes."""
-    network = load_network(spec, checkpoint / "weights.safetensors")
+    network = load_network(spec, checkpoint)
     maps = known_maps(manifest, network.trunk, spec.image_size, work, pin.md5)
     return GalleryImages(network, spec.image_size, manifest.classified, maps)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import InvalidInput, NotFound
 from model.files import atomic_folder, read_json, sha256_file, sha256_json
+from model.networks.architecture import CONFIG, WEIGHTS
 from model.retrieval.cohort import COHORT, Cohort
 from model.retrieval.galleries.stored import load_gallery
 from model.retrieval.gallery import Gallery
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 LOCAL_FEATURES = "local_features.safetensors"
 EXEMPLARS = "exemplars.safetensors"
-_PARTS = ("weights.safetensors", "config.json", "calibration.json", "gallery", "golden")
+_PARTS = (WEIGHTS, CONFIG, "calibration.json", "gallery", "golden")
 _OPTIONAL = (COHORT, LOCAL_FEATURES, EXEMPLARS)
 
 
@@ -80,7 +81,7 @@ class Release:
         """Description of the network."""
         from model.networks.stored import NetworkSpec  # imports torch, which the check of a release does not need
 
-        return NetworkSpec.from_json(read_json(self.folder / "config.json"))
+        return NetworkSpec.load(self.folder)
 
     @property
     def size_mb(self) -> float:
@@ -132,7 +133,7 @@ class Release:
         """The network for inference, which retriever and detector share."""
         from model.networks.stored import load_network
 
-        network = load_network(self.spec, self.folder / "weights.safetensors")
+        network = load_network(self.spec, self.folder)
         network.trunk = network.trunk.folded()
         return network
 
@@ -177,7 +178,7 @@ class Release:
 
 def space_id(folder: Path) -> str:
     """A hash of the weights, configuration and preprocessing in a release folder."""
-    return sha256_json([read_json(folder / "config.json"), sha256_file(folder / "weights.safetensors")])[:16]
+    return sha256_json([read_json(folder / CONFIG), sha256_file(folder / WEIGHTS)])[:16]
 
 
 def seal_release(

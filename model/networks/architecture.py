@@ -3,6 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+"""Names of the files of a network in the folder of a checkpoint or a release: its description and its weights."""
+
 
 @dataclass(frozen=True)
 class HeadSpec:

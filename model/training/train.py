@@ -204,10 +204,9 @@ def _store(
     network.heads.fold_residuals()
     spec = NetworkSpec(model.method, model.trunk, model.image_size, network.heads.architecture)
     with atomic_folder(out) as folder:
-        save_network(network, folder / "weights.safetensors")
+        save_network(network, spec, folder)
         save_file(held_out, folder / HELD_OUT)
         cohort.save(folder / COHORT)
-        write_json(folder / "config.json", spec.to_json())
         write_json(folder / "training.json", report.model_dump(mode="json"))
 
 

@@ -15,7 +15,6 @@ from model.detection.exemplars import Exemplars
 from model.detection.labelling import default_labelling
 from model.detection.references import Describer
 from model.detection.stored_exemplars import save_exemplars
-from model.files import read_json
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, load_network
 from model.release import EXEMPLARS, space_id
@@ -61,8 +60,8 @@ def exemplars() -> Exemplars:
 
 def add_exemplars(parts: Path) -> None:
     """Enrol the three objects in the parts of a release of `tests.support.releases`."""
-    spec = NetworkSpec.from_json(read_json(parts / "config.json"))
-    stored = Describer(load_network(spec, parts / "weights.safetensors"), spec.image_size)
+    spec = NetworkSpec.load(parts)
+    stored = Describer(load_network(spec, parts), spec.image_size)
     save_exemplars(parts / EXEMPLARS, enrol_objects(samples(), stored), default_labelling(stored.features), space_id(parts))
 
 

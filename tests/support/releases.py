@@ -62,8 +62,7 @@ def make_parts(folder: Path, *, seed: int = 0, trunk: str = TRUNK, image_size: i
     bare = Retriever(network, image_size, _gallery(np.zeros((0, 1), np.float32)))
     retriever = Retriever(network, image_size, _gallery(bare.embed([decode_image(image) for image in images])))
     (folder / "golden").mkdir(parents=True)
-    save_network(network, folder / "weights.safetensors")
-    write_json(folder / "config.json", spec.to_json())
+    save_network(network, spec, folder)
     write_json(folder / "calibration.json", {})
     retriever.gallery.save(folder / "gallery", space_id(folder))
     answers = []

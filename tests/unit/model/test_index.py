@@ -11,7 +11,7 @@ from model.data.images import decode_image, to_png
 from model.data.manifest import read_manifest, write_manifest
 from model.errors import Conflict, InvalidInput
 from model.evaluation.calibration import calibrate
-from model.files import read_json, write_json
+from model.files import read_json
 from model.index import build_release
 from model.networks.methods import METHODS
 from model.networks.stored import NetworkSpec, save_network
@@ -217,8 +217,7 @@ def test_a_network_that_says_nothing_finite_is_not_released(dataset, tmp_path):
     with torch.no_grad():
         network.heads.heads["global"].projection.weight.fill_(float("nan"))
     (tmp_path / "checkpoint").mkdir()
-    save_network(network, tmp_path / "checkpoint" / "weights.safetensors")
-    write_json(tmp_path / "checkpoint" / "config.json", spec.to_json())
+    save_network(network, spec, tmp_path / "checkpoint")
     with pytest.raises(InvalidInput, match="not finite"):
         build(dataset, tmp_path / "checkpoint", tmp_path / "release")
     assert not (tmp_path / "release").exists()

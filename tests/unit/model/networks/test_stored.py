@@ -38,8 +38,9 @@ def network():
 
 
 def test_what_was_stored_comes_back_bit_for_bit(network, tmp_path):
-    save_network(network, tmp_path / "weights.safetensors")
-    loaded = load_network(SPEC, tmp_path / "weights.safetensors")
+    save_network(network, SPEC, tmp_path)
+    assert NetworkSpec.load(tmp_path) == SPEC
+    loaded = load_network(SPEC, tmp_path)
     assert not loaded.training
     assert loaded.state_dict().keys() == network.state_dict().keys()
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())
@@ -52,7 +53,7 @@ def test_a_pickle_where_weights_belong_is_refused_and_nothing_executes(tmp_path,
     file, sprung = tmp_path / "weights.safetensors", tmp_path / "sprung"
     write(file, {"weights": Trap(sprung)})
     with pytest.raises(InvalidInput, match=r"weights\.safetensors does not hold the weights") as caught:
-        load_network(SPEC, file)
+        load_network(SPEC, tmp_path)
     assert "\n" not in str(caught.value)
     assert not sprung.exists()
 
@@ -66,7 +67,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, data):
     file = tmp_path / "weights.safetensors"
     file.write_bytes(data)
     with pytest.raises(InvalidInput, match="does not hold the weights") as caught:
-        load_network(SPEC, file)
+        load_network(SPEC, tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -74,22 +75,24 @@ def test_offsets_beyond_the_file_are_refused(tmp_path):
     header = b'{"x":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'
     (tmp_path / "weights.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     with pytest.raises(InvalidInput, match="does not hold the weights"):
-        load_network(SPEC, tmp_path / "weights.safetensors")
+        load_network(SPEC, tmp_path)
 
 
 def test_weights_of_another_network_are_refused(network, tmp_path):
     state = dict(network.state_dict())
     state.pop("heads.heads.local.projection.bias")
-    save_file(state, tmp_path / "fewer.safetensors")
-    save_network(spec_of("multi_head_paper").build(), tmp_path / "other.safetensors")
-    for name in ("fewer", "other"):
-        with pytest.raises(InvalidInput, match="does not hold the weights"):
-            load_network(SPEC, tmp_path / f"{name}.safetensors")
+    save_file(state, tmp_path / "weights.safetensors")
+    with pytest.raises(InvalidInput, match="does not hold the weights"):
+        load_network(SPEC, tmp_path)
+    other = spec_of("multi_head_paper")
+    save_network(other.build(), other, tmp_path)
+    with pytest.raises(InvalidInput, match="does not hold the weights"):
+        load_network(SPEC, tmp_path)
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
-    with pytest.raises((InvalidInput, NotFound), match=r"none\.safetensors"):
-        load_network(SPEC, tmp_path / "none.safetensors")
+    with pytest.raises((InvalidInput, NotFound), match=r"weights\.safetensors"):
+        load_network(SPEC, tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS | ABLATIONS))
@@ -141,8 +144,8 @@ def test_a_configuration_that_is_no_specification_is_refused(tree):
 def test_the_weights_of_the_merged_vector_are_stored_and_restored(network, tmp_path):
     with torch.no_grad():
         network.heads.weights.copy_(torch.tensor([1.0, 0.7, 0.35]))
-    save_network(network, tmp_path / "weights.safetensors")
-    loaded = load_network(SPEC, tmp_path / "weights.safetensors")
+    save_network(network, SPEC, tmp_path)
+    loaded = load_network(SPEC, tmp_path)
     assert loaded.heads.weights.tolist() == pytest.approx([1.0, 0.7, 0.35])
     with torch.inference_mode():
         images = torch.randn(2, 3, 32, 32)
@@ -153,9 +156,10 @@ def test_the_weights_of_the_merged_vector_are_stored_and_restored(network, tmp_p
 
 def test_a_shared_projection_comes_back_shared_and_says_the_same(tmp_path):
     torch.manual_seed(1)
-    network, images = spec_of("abe").build(), torch.randn(2, 3, 32, 32)
-    save_network(network, tmp_path / "weights.safetensors")
-    loaded = load_network(spec_of("abe"), tmp_path / "weights.safetensors")
+    spec = spec_of("abe")
+    network, images = spec.build(), torch.randn(2, 3, 32, 32)
+    save_network(network, spec, tmp_path)
+    loaded = load_network(spec, tmp_path)
     assert len({id(head.projection) for _, head in loaded.heads.named_heads()}) == 1
     with torch.inference_mode():
         assert torch.equal(loaded(images).merged, network(images).merged)

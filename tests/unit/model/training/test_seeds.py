@@ -17,7 +17,6 @@ from model.data.cache.feature_maps import feature_maps, features_folder
 from model.data.images import decode_image, normalise, resize
 from model.data.manifest import read_manifest
 from model.evaluation.metrics import evaluate_retrieval
-from model.files import read_json
 from model.losses.hybrid import HybridLoss
 from model.losses.terms import LossSpec
 from model.networks.attention.residual_mask import ResidualMask
@@ -72,7 +71,7 @@ class Trained:
 
     @property
     def network(self) -> RetrievalNetwork:
-        return load_network(NetworkSpec.from_json(read_json(self.out / "config.json")), self.out / "weights.safetensors")
+        return load_network(NetworkSpec.load(self.out), self.out)
 
 
 class Trainer:
@@ -114,9 +113,9 @@ class Trainer:
         out = self.folder / "-".join([method, init, *(f"{key}={value}" for key, value in attention.items()), str(epochs)])
         said, store = [], training.save_network
 
-        def spy(network: RetrievalNetwork, file: Path) -> None:
+        def spy(network: RetrievalNetwork, spec: NetworkSpec, folder: Path) -> None:
             said.append(self.embed(network))
-            store(network, file)
+            store(network, spec, folder)
 
         with self.patch.context() as patch:
             patch.setattr(training, "save_network", spy)

@@ -297,8 +297,8 @@ def test_the_offsets_of_held_out_images_are_by_the_training_classes_of_their_fol
 
 def test_the_report_states_the_choice_and_the_network_is_built_by_it(selected):
     report, out = selected
-    spec = NetworkSpec.from_json(read_json(out / "config.json"))
-    network = load_network(spec, out / "weights.safetensors")
+    spec = NetworkSpec.load(out)
+    network = load_network(spec, out)
     assert (report.folds, report.criterion, report.epochs_planned) == (3, "map_at_r", 3)
     assert report.learning_rate in on_folds().learning_rates
     assert report.whole_heads == network.heads.architecture.attentive
@@ -315,7 +315,7 @@ def test_the_report_states_the_choice_and_the_network_is_built_by_it(selected):
 def test_a_network_without_attention_is_stored_without_it(larger, run):
     report = train(larger, SELECTING, on_folds(epochs=0), **run)
     assert not report.whole_heads
-    spec = NetworkSpec.from_json(read_json(run["out"] / "config.json"))
+    spec = NetworkSpec.load(run["out"])
     assert {head.attention for head in spec.architecture.heads.values()} == {"none"}
     assert not [name for name in load_file(run["out"] / "weights.safetensors") if "attention" in name]
 
@@ -323,8 +323,8 @@ def test_a_network_without_attention_is_stored_without_it(larger, run):
 @pytest.mark.usefixtures("small")
 def test_order_and_weights_of_the_heads_survive_on_disk(larger, run):
     train(larger, SELECTING, on_folds(), choice=Choice(RESIDUALS, 0, WEIGHTS), **run)
-    spec = NetworkSpec.from_json(read_json(run["out"] / "config.json"))
-    network = load_network(spec, run["out"] / "weights.safetensors")
+    spec = NetworkSpec.load(run["out"])
+    network = load_network(spec, run["out"])
     assert network.heads.named_weights == WEIGHTS
     assert list(spec.architecture.heads) == ["global", "local", "parts"]
 

@@ -48,9 +48,9 @@ def test_the_loss_falls_and_every_epoch_is_in_the_history(whole, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_what_is_written_is_a_network_that_can_be_built(whole, mode):
     _, out = whole[mode]
-    spec = NetworkSpec.from_json(read_json(out / "config.json"))
+    spec = NetworkSpec.load(out)
     assert spec == NetworkSpec("local_average", "test_efficientnet", 32, ABLATIONS["local_average"].architecture)
-    assert not load_network(spec, out / "weights.safetensors").training
+    assert not load_network(spec, out).training
 
 
 def learner_after(dataset, tmp_path, mode, **changes):
