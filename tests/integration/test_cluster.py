@@ -64,6 +64,10 @@ def test_every_overlay_is_taken_by_the_api_server(cluster, applied, overlay):
         cluster.apply({**wrong, "spec": {**wrong["spec"], "replica": 1}}, dry=True)
 
 
+BARE = {"serviceAccountName": "glocal-serve", "containers": [{"name": "c", "image": "i:1"}]}
+"""A pod of the baseline standard, not of the restricted one."""
+
+
 def admitted(cluster, name, spec):
     """The API server's answer to a pod that is not made."""
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
@@ -72,12 +76,17 @@ def admitted(cluster, name, spec):
 
 @pytest.fixture
 def restricted(cluster, applied):
-    """The namespace with the restricted standard enforced."""
+    """The namespace with the restricted standard enforced. The API server heeds a changed label a moment later."""
     path, label = f"/api/v1/namespaces/{NAMESPACE}", "pod-security.kubernetes.io/enforce"
     before = cluster.get(path)["metadata"]["labels"][label]
-    cluster.patch(path, {"metadata": {"labels": {label: "restricted"}}})
+
+    def enforce(standard, status):
+        cluster.patch(path, {"metadata": {"labels": {label: standard}}})
+        until(lambda: admitted(cluster, "bare", BARE).status_code == status)
+
+    enforce("restricted", 403)
     yield
-    cluster.patch(path, {"metadata": {"labels": {label: before}}})
+    enforce(before, 201)
 
 
 def test_the_pods_are_admitted_by_the_restricted_standard_and_others_are_not(cluster, applied, restricted):
@@ -88,7 +97,7 @@ def test_the_pods_are_admitted_by_the_restricted_standard_and_others_are_not(clu
         claimed = [{"name": claim["metadata"]["name"], "emptyDir": {}} for claim in each["spec"].get("volumeClaimTemplates", ())]
         answer = admitted(cluster, each["metadata"]["name"], {**spec, "volumes": [*spec.get("volumes", ()), *claimed]})
         assert answer.status_code == 201, answer.text
-    refused = admitted(cluster, "bare", {"serviceAccountName": "glocal-serve", "containers": [{"name": "c", "image": "i:1"}]})
+    refused = admitted(cluster, "bare", BARE)
     assert refused.status_code == 403
     assert "violates PodSecurity" in refused.json()["message"]
 

@@ -112,7 +112,7 @@ class Workload:
         raise Conflict(f"The Deployment {self.name} is changed all the time.", "Try again in a minute.")
 
     def wait(self) -> None:
-        """Wait until all pods are as they were told last, and ready. An API server that is away for a while is waited for.
+        """Wait until all pods are as they were told last, and ready. An API server that is away, or just starts, is waited for.
 
         Raises:
             Unavailable: They are not within the time that a rollout may take, or Kubernetes has given the rollout up.
@@ -126,7 +126,7 @@ class Workload:
                 state, was_given_up, given_up = _state(found), given_up, _is_given_up(found)
                 if (given_up and was_given_up) or self._keeps_failing(_declared(found)):  # twice: once may be of the one before
                     break
-            except Unavailable as error:
+            except (Unavailable, Forbidden) as error:  # it refuses every account while it starts
                 state = error.headline
             if time.monotonic() > deadline:
                 break
