@@ -16,12 +16,15 @@ from model.errors import NotFound
 from model.schemas.approval import Approval
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Promotion, Service
-from pipelines.jobs.job import under_way
+from pipelines.jobs.job import read_jobs, under_way
+from pipelines.jobs.kinds import KINDS
 from pipelines.jobs.serving import SERVING
 
 router = APIRouter(include_in_schema=False)
 PAGE = 25
 """Versions on one page."""
+_CHANGES = 10
+"""Latest changes of what serves, of which those are named that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,14 @@ def models(request: Request, person: Viewer) -> Response:
     """All models: what serves, champion and challenger, and above them what waits for approval."""
     environment = request.app.state.environment
     found = known_models(environment)
-    shown: dict[str, Any] = {"models": found, "rows": figure_rows, "main": MAIN, "change": under_way(environment.home, SERVING)}
+    changes = [each for each in KINDS.values() if each.group == SERVING]
+    shown: dict[str, Any] = {
+        "models": found,
+        "rows": figure_rows,
+        "main": MAIN,
+        "change": under_way(environment.home, SERVING),
+        "damaged": read_jobs(environment.home, *changes, most=_CHANGES)[1],
+    }
     return page(request, "models/models.html", part="models", **shown)
 
 

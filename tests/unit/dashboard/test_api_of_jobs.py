@@ -159,7 +159,7 @@ def test_who_follows_a_job_is_told_that_it_goes_on_when_the_dashboard_does_not(e
 def test_jobs_are_listed_looked_at_and_ended_elsewhere(environment, made, elsewhere, monkeypatch):
     with idle_jobs(monkeypatch):
         job = begin_job(environment.home, compare_data.asked(before=NAME, after=f"{NAME}@{made[2].rev[:12]}"), by="bob")
-        assert ask(list_jobs, limit=1)[0].id == job.id
+        assert ask(list_jobs, limit=1).jobs[0].id == job.id
         found = ask(show_job, job_id=job.id, wait_s=0.1)
         assert (found.state, found.by, found.result) == ("running", "bob", None)
         assert ask(end_job, job_id=job.id).state == "killed"
@@ -172,4 +172,4 @@ def test_the_result_of_a_job_is_told_once_it_has_ended(environment, made, shop):
     job = await_job(environment.home, begin_job(environment.home, asked, by="bob"))
     shown = shop.get(f"{API}/jobs/{job.id}").json()
     assert (shown["state"], len(shown["result"]["relabelled"])) == ("succeeded", 1)
-    assert all(each["result"] is None for each in shop.get(f"{API}/jobs").json())
+    assert all(each["result"] is None for each in shop.get(f"{API}/jobs").json()["jobs"])
