@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from model.errors import InvalidInput, NotFound, Unavailable
+from model.files import write_json
 from model.schemas.sent_file import SentFile
 from pipelines.actions.action import API, ASYNC, ask
 from pipelines.actions.data import diff_data, find_look_alikes, import_data, list_findings
@@ -16,7 +17,7 @@ from pipelines.actions.models import promote_version
 from pipelines.jobs.data import compare_data
 from pipelines.jobs.data import import_data as importing
 from pipelines.jobs.job import begin_job, latest_jobs, under_way
-from pipelines.jobs.serving import SERVING, promote
+from pipelines.jobs.serving import SERVING, challenge, promote
 from serving.processes import wait_until
 from tests.support.browsing import make_home
 from tests.support.dashboard import ask_elsewhere, program, serving_dashboard
@@ -73,6 +74,23 @@ def test_who_does_not_wait_gets_the_job_and_its_address(environment, shop, monke
         assert (killed["state"], "glocal serve status" in killed["note"]) == ("killed", True)
 
 
+def test_a_canary_is_started_by_a_job_watched_and_ended(environment, shop, monkeypatch):
+    path, terms = f"{API}/models/{NAME}/challenge", {"mode": "canary", "share": 0.5, "max_error_rate": 0.1}
+    with idle_jobs(monkeypatch) as started:
+        answer = shop.post(f"{API}/models/{NAME}/versions/1/challenge", json=terms, headers={"Prefer": ASYNC})
+        assert (answer.status_code, answer.json()["doing"]) == (202, f"starting version 1 of {NAME} as canary")
+        assert latest_jobs(environment.home, challenge)[0].record.arguments.items() >= terms.items()
+        assert shop.get(path).json() == {"challenger": None, "measured": {}}
+        kill(started[0])
+        assert shop.delete(path).json()["title"] == f"No version of {NAME} is tried."
+        tried = {"version": "1", "archive": "a.mar", "sha256": "0", "workers": 1, "release": "r", "embedding_space_id": "e"}
+        terms["started"] = "2026-11-30T12:00:00Z"
+        write_json(environment.home.serve.challengers, {NAME: {**tried, "challenge": terms}})
+        ended = shop.delete(path, headers={"Prefer": ASYNC})
+        environment.home.serve.challengers.unlink()
+    assert (ended.status_code, ended.json()["doing"]) == (202, f"ending the trial of {NAME}")
+
+
 def test_what_is_sent_twice_with_one_key_is_one_job(shop, monkeypatch):
     headers = {"Prefer": ASYNC, "Idempotency-Key": "release of Monday"}
     with idle_jobs(monkeypatch) as started:
@@ -86,6 +104,7 @@ def test_what_is_sent_twice_with_one_key_is_one_job(shop, monkeypatch):
         (f"/models/{NAME}/versions/9/promote", {"why": "x"}, 404),
         (f"/models/{NAME}/versions/1/promote", {"why": " "}, 422),
         (f"/models/{NAME}/versions/9/challenge", {"mode": "shadow"}, 404),
+        (f"/models/{NAME}/versions/1/challenge", {"mode": "canary", "share": 7}, 422),
         (f"/data/{NAME}@ffff/diff", {"after": NAME}, 404),
         (f"/data/{NAME}/look-alikes", {"model": NAME, "version": "9"}, 404),
         ("/data", {"source": "photos"}, 422),
