@@ -25,6 +25,11 @@ def read_history(tracking_uri: str, *, name: str = "", version: str = "") -> lis
     return read_ledger(tracking_uri, model=name, version=version)
 
 
+def kept_history(home: Home) -> list[Promotion]:
+    """What the ledger's file of a home has of its history, oldest first, where MLflow cannot be asked."""
+    return sorted(LedgerFile(home.ledger).entries().values(), key=lambda entry: entry.when)
+
+
 def served_at(history: Sequence[Promotion], moment: datetime) -> list[Promotion]:
     """The promotions by which each model served at a moment, in the order of the models' names.
 

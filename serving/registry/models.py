@@ -15,7 +15,7 @@ from model.schemas.approval import ApprovalRule
 from model.schemas.model_version import Alias, Interval, ModelVersion
 from model.scratch import scratch_folder
 from serving.protocol import SIGNATURE
-from serving.registry.store import experiment_id, is_new, open_client, quoted, sqlite_file
+from serving.registry.store import answering, experiment_id, is_new, open_client, quoted, sqlite_file
 from serving.registry.version_files import CARD, MODEL, VersionFiles
 from serving.registry.version_records import REMOVED, SIGNED, intervals_tag, read_version, version_tags
 from serving.signatures import sign_release
@@ -165,12 +165,15 @@ class Registry:
         return self._aliases().get(alias)
 
     def aliases(self) -> dict[str, str] | None:
-        """The version that each alias points at; None if there is no such model."""
-        from mlflow.exceptions import MlflowException
+        """The version that each alias points at; None if there is no such model.
 
+        Raises:
+            Unavailable: The store does not answer.
+        """
         try:
-            aliases = self._client.get_registered_model(self.name).aliases
-        except MlflowException:
+            with answering(self.tracking_uri, missing=f"There is no model {self.name}."):
+                aliases = self._client.get_registered_model(self.name).aliases
+        except NotFound:
             return None
         return {str(alias): str(version) for alias, version in aliases.items()}
 

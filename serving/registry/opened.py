@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from model.environment import Environment
 from model.errors import GlocalError
+from serving.registry.database import check_database
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records, sqlite_file
 
@@ -23,6 +24,7 @@ def run_records(environment: Environment) -> Runs | None:
     if not file.exists():
         refuse_lost_records(uri, environment.home)
         return None
+    check_database(file, is_read=True)
     return _opened(uri, file.stat().st_ino)
 
 

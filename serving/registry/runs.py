@@ -27,7 +27,7 @@ from model.schemas.run_record import RunPage, RunRecord, RunState
 from model.schemas.train_report import TrainReport
 from model.schemas.training_gain import TrainingGain
 from serving.registry.records import DATASET_REVISION, KIND, PARENT, ending_note, read_run, read_step
-from serving.registry.store import experiment_id, open_client, quoted, sqlite_file
+from serving.registry.store import answering, experiment_id, open_client, quoted, sqlite_file
 
 EXPERIMENT = "glocal"
 LOSS, VALIDATION = "train/loss", "validation/map_at_r"
@@ -243,13 +243,10 @@ class Runs:
 
         Raises:
             NotFound: There is none.
+            Unavailable: The store does not answer.
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
+        with answering(self._uri, missing=f"There is no run {run_id}."):
             run = self._client.get_run(run_id)
-        except MlflowException as error:
-            raise NotFound(f"There is no run {run_id}.") from error
         if not steps:
             return read_run(run)
         found = self._client.search_runs(
@@ -302,9 +299,8 @@ class Runs:
 
         Raises:
             InvalidInput: The token is none.
+            Unavailable: The store does not answer.
         """
-        from mlflow.exceptions import MlflowException
-
         given = [f"tags.`{PARENT}` IS NULL"]
         if state:
             given.append("attributes.status = 'RUNNING'" if state == "running" else f"tags.{OUTCOME} = {quoted(state)}")
@@ -315,15 +311,16 @@ class Runs:
         if before:
             given.append(f"attributes.start_time < {round(1000 * before.timestamp())}")
         try:
-            found = self._client.search_runs(
-                [self._experiment],
-                " AND ".join(given),
-                max_results=limit,
-                order_by=["attributes.start_time DESC"],
-                page_token=token or None,
-            )
-        except MlflowException as error:
-            raise InvalidInput(f"The runs cannot be listed: {error.message}", "Begin at the first page.") from error
+            with answering(self._uri, missing="This is no page of the runs.", hint="Begin at the first page."):
+                found = self._client.search_runs(
+                    [self._experiment],
+                    " AND ".join(given),
+                    max_results=limit,
+                    order_by=["attributes.start_time DESC"],
+                    page_token=token or None,
+                )
+        except NotFound as error:
+            raise InvalidInput(error.headline, error.hint) from error
         return RunPage(runs=tuple(map(read_run, found)), next=found.token or "")
 
     def _beside(self, address: str, name: str) -> Path | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from dashboard.outage import unless_down
 from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
@@ -90,6 +91,20 @@ def known_models(environment: Environment) -> list[Known]:
     ]
 
 
+def _served_models(environment: Environment) -> list[Known]:
+    """The models that were put to use here, by the files of the home, where the registry cannot be read."""
+    from serving import server
+    from serving.history import kept_history, services
+    from serving.rollout.deployed import readable_deployed
+
+    spans, status = services(kept_history(environment.home)), server.status(environment.home)
+    deployed = {name: entry.version for name, entry in readable_deployed(environment.home.serve.deployed).items()}
+    return [
+        Known(name, (), (), {}, spans[name][-1] if name in spans else None, serving_of(status, name, deployed.get(name)))
+        for name in sorted(deployed.keys() | status.models.keys())
+    ]
+
+
 def known_model(environment: Environment, name: str) -> Known:
     """One registered model.
 
@@ -108,10 +123,11 @@ def known_model(environment: Environment, name: str) -> Known:
 def models(request: Request, person: Viewer) -> Response:
     """All models: what serves, champion and challenger, and above them what waits for approval."""
     environment = request.app.state.environment
-    found = known_models(environment)
+    found, lost = unless_down(request, lambda: known_models(environment))
     changes = [each for each in KINDS.values() if each.group == SERVING]
     shown: dict[str, Any] = {
-        "models": found,
+        "models": _served_models(environment) if found is None else found,
+        "lost": lost,
         "rows": figure_rows,
         "main": MAIN,
         "change": under_way(environment.home, SERVING),
