@@ -4,12 +4,16 @@ The address of the folder comes out of a record, so only a folder directly withi
 a listing of it names.
 """
 
+import math
 import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
+
+from pydantic import ValidationError
 
 from components.runtime.events import FILE, read_events
 from model.errors import GlocalError, NotFound
@@ -19,10 +23,12 @@ from model.schemas.decision import DECISION, Decision
 from model.schemas.document import read_schema
 from model.schemas.order import Cancelled
 from model.schemas.run_event import RunEvent
-from model.schemas.run_record import RunRecord, RunState
+from model.schemas.run_record import Failure, RunRecord, RunState
+from model.schemas.run_result import RunResult
 from pipelines.killed_runs import BEGUN, RESULT
 from pipelines.runners.local import is_alive
 from serving.registry.records import KUBEFLOW_RUN
+from serving.registry.runs import RUN_ID
 
 PIPELINE = "pipeline.yaml"
 REPORT_PAGE = "report/report.html"
@@ -111,6 +117,40 @@ class RunFolder:
         return "running" if in_kubeflow else "killed"  # no process here has to live for it
 
     @property
+    def record(self) -> RunRecord | None:
+        """What the folder says of the run, where its record cannot be read; None if it names no run."""
+        run_id = read_mapping(self.root / BEGUN).get("run_id")
+        if not isinstance(run_id, str) or not re.fullmatch(RUN_ID, run_id):
+            return None
+        result, state = self._typed_result, self.state
+        begun, ended = ((self.root / name).stat().st_mtime if (self.root / name).is_file() else 0.0 for name in (BEGUN, RESULT))
+        return RunRecord(
+            id=run_id,
+            name=self.root.name,
+            state=state,
+            started=datetime.fromtimestamp(begun, UTC),
+            ended=datetime.fromtimestamp(ended, UTC) if ended and state not in {"running", "killed"} else None,
+            params={"name": result.data.path} if result.data else {},
+            metrics={name: value for name, value in self.report.items() if isinstance(value, float) and math.isfinite(value)},
+            failure=Failure(**result.error.model_dump(include=set(Failure.model_fields))) if result.error else None,
+            folder=str(self.root),
+            data=result.data,
+            training=result.training,
+            model=result.model or "",
+            model_version=result.model_version or "",
+            address=result.address or "",
+            refused=result.refused or (),
+        )
+
+    @property
+    def _typed_result(self) -> RunResult:
+        """The result; of a run that has none, or a damaged one, nothing is known but that it is over."""
+        try:
+            return RunResult.model_validate(self.result)
+        except ValidationError:
+            return RunResult(status="killed")
+
+    @property
     def decision(self) -> Decision | None:
         """The decision of the gate; None before it is made."""
         return Decision.load_if_there(self.root / "decision" / DECISION)
@@ -149,6 +189,19 @@ class RunFolder:
             file.seek(start)
             text = file.read(TAIL_BYTES).decode("utf-8", "replace")
         return text.partition("\n")[2] if start else text
+
+
+def kept_runs(home: Home, most: int) -> list[RunRecord]:
+    """The latest runs that have a folder in a home, newest first, by what the folders say."""
+    names = sorted((each.name for each in home.runs.glob("*") if _NAME.fullmatch(each.name)), reverse=True)
+    found = (RunFolder(home.runs / name).record for name in names if not (home.runs / name).is_symlink())
+    return list(islice((each for each in found if each is not None), most))
+
+
+def kept_run(home: Home, run_id: str) -> RunRecord | None:
+    """What the folder of a run says of it; None if none in the home is of this run."""
+    named = (RunFolder.named(each.name, run_id, home) for each in home.runs.glob("*"))
+    return next((each.record for each in named if each is not None), None)
 
 
 def state_now(record: RunRecord, home: Home) -> RunState:

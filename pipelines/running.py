@@ -18,6 +18,7 @@ from model.evaluation.report import PAGE, REPORT
 from model.evaluation.statements import verdict
 from model.files import write_json
 from model.networks.methods import get_method
+from model.networks.trunk_names import check_trunk_name
 from model.schemas.decision import DECISION, Decision
 from model.schemas.figures import Figure
 from model.schemas.gallery import CHANGE, GalleryChange
@@ -64,7 +65,9 @@ def pipeline_arguments(source: str, name: str, config: RunConfig, why: str) -> d
 
 
 def check_training(source: str, name: str, config: RunConfig, runner: RunnerName = "local") -> str:
-    """Check what a training is started with; returns the address of its source, independent of the current folder.
+    """Check what a training is ordered with; returns the address of its source, independent of the current folder.
+
+    Nothing large is imported for it: whether the trunk offers feature maps is looked at by the process that runs the training.
 
     Raises:
         InvalidInput: There is no such source where the run is executed, no such method, attention block or trunk, or the name
@@ -100,10 +103,11 @@ def run_training(
         folder: Folder of the run's logs and result; None: a new one.
 
     Raises:
-        InvalidInput: See `check_training`. Nothing was started.
+        InvalidInput: See `check_training`; or the trunk offers no feature maps. Nothing was started.
         StorageFailed: The registry's database is lost or damaged. Nothing was started.
     """
     source = check_training(source, name, config, environment.runner)
+    _check_trunk(config.model)
     claim(environment.home)
     refuse_lost_records(environment.mlflow_uri, environment.home)
     if renamed := "" if name else changed_name(source):
@@ -168,13 +172,23 @@ def run_pipeline(spec: RunSpec, *, environment: Environment, listener: Listener,
 
 
 def _check_model(config: ModelConfig) -> None:
-    """Check that the method, the attention blocks and the trunk exist."""
+    """Check that the method and the attention blocks exist, and the trunk by its name."""
     get_method(config.method, global_attention=config.global_attention, local_attention=config.local_attention)
-    default = ModelConfig()
-    if (config.trunk, config.weights) != (default.trunk, default.weights):
+    if not _has_default_trunk(config):
+        check_trunk_name(config.trunk, config.weights)
+
+
+def _check_trunk(config: ModelConfig) -> None:
+    """Check that the trunk can be made."""
+    if not _has_default_trunk(config):
         from model.networks.trunk import check_trunk  # torch, which a run of the default trunk does not wait for
 
         check_trunk(config.trunk, config.weights)
+
+
+def _has_default_trunk(config: ModelConfig) -> bool:
+    default = ModelConfig()
+    return (config.trunk, config.weights) == (default.trunk, default.weights)
 
 
 def _result(done: PipelineRun, folder: Path, runs: Runs, run_id: str) -> RunResult:

@@ -38,12 +38,18 @@ def trained_version(registry: Registry, version: ModelVersion) -> ModelVersion:
     return version
 
 
-def run_of(runs: Runs, version: ModelVersion) -> RunRecord | None:
-    """The pipeline run that made a version; None if it was registered without one, or that run is not on record."""
+def run_of(runs: Runs, version: ModelVersion, *, steps: bool = False) -> RunRecord | None:
+    """The pipeline run that made a version; None if it was registered without one, or that run is not on record.
+
+    Args:
+        runs: The record of runs.
+        version: The version.
+        steps: Whether the steps of the run are read too.
+    """
     if not version.run_id:
         return None
     try:
-        return runs.run(version.run_id)
+        return runs.run(version.run_id, steps=steps)
     except NotFound:
         return None
 

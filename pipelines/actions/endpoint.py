@@ -49,15 +49,24 @@ def start_challenge(
     """Try a version beside the one that serves: as a shadow on a share of the requests, as a canary on one of the API keys."""
     from serving.challenging import start_challenge as start
 
-    terms = Challenge.given(
+    terms = terms_of(mode, share, max_error_rate, max_latency_ratio)
+    home, uri = caller.environment.home, caller.environment.mlflow_uri
+    return start(version, terms, home=home, tracking_uri=uri, name=model, workers=workers)
+
+
+def terms_of(mode: Mode, share: float | None = None, max_error_rate: float = 0.05, max_latency_ratio: float = 2.0) -> Challenge:
+    """The terms of a challenge that starts now.
+
+    Raises:
+        InvalidInput: A share or a limit is out of range.
+    """
+    return Challenge.given(
         mode=mode,
         share=SHARES[mode] if share is None else share,
         max_error_rate=max_error_rate,
         max_latency_ratio=max_latency_ratio,
         started=datetime.now(UTC),
     )
-    home, uri = caller.environment.home, caller.environment.mlflow_uri
-    return start(version, terms, home=home, tracking_uri=uri, name=model, workers=workers)
 
 
 @action("GET", "/models/{model}/challenge")

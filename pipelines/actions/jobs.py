@@ -1,19 +1,20 @@
 """Actions on jobs: what takes longer than a request may, under way or ended."""
 
 from pipelines.actions.action import Caller, action
-from pipelines.jobs.status import JobStatus
+from pipelines.jobs.status import Jobs, JobStatus
 
 _LONGEST_WAIT_S = 60.0
 _PAUSE_S = 0.2
 
 
 @action("GET", "/jobs")
-def list_jobs(caller: Caller, limit: int = 50) -> list[JobStatus]:
-    """The latest jobs, newest first, without their results."""
-    from pipelines.jobs.job import KEPT, latest_jobs
+def list_jobs(caller: Caller, limit: int = 50) -> Jobs:
+    """The latest jobs, newest first, without their results, and which of these cannot be read."""
+    from pipelines.jobs.job import KEPT, read_jobs
     from pipelines.jobs.kinds import KINDS
 
-    return [each.status for each in latest_jobs(caller.environment.home, *KINDS.values(), most=max(1, min(limit, KEPT)))]
+    found, unreadable = read_jobs(caller.environment.home, *KINDS.values(), most=max(1, min(limit, KEPT)))
+    return Jobs(jobs=tuple(each.status for each in found), unreadable=tuple(unreadable))
 
 
 @action("GET", "/jobs/{job_id}")

@@ -30,8 +30,13 @@ def list_(
         return
     from pipelines.actions.jobs import list_jobs
 
-    nothing = "There are no jobs. The dashboard makes them: glocal dashboard"
-    show_all(ask(list_jobs, limit=limit), _line, nothing, as_json=as_json)
+    found = ask(list_jobs, limit=limit)
+    if as_json:
+        print(found.model_dump_json())
+        return
+    show_all(found.jobs, _line, "There are no jobs. The dashboard makes them: glocal dashboard", as_json=False)
+    for each in found.unreadable:
+        say(visible(f"{each.why} {each.hint}"))
 
 
 @commands.command()

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +24,7 @@ from model.files import read_json, read_mapping, sha256_json, write_json
 from model.home import ALIVE, Home
 from model.locks import hold, is_held, lend
 from model.schemas.document import Document
+from model.schemas.unreadable import Unreadable, read_or_note
 from pipelines.jobs.kind import Asked, Group, Kind
 from pipelines.jobs.kinds import KINDS
 from pipelines.jobs.status import REMEDY, Ended, JobState, JobStatus, Step
@@ -268,14 +271,22 @@ def job_of(home: Home, asked: Asked) -> Job | None:
 
 
 def latest_jobs(home: Home, *kinds: Kind[Any, Any], most: int = KEPT) -> list[Job]:
-    """The latest jobs of some kinds, newest first; what is damaged is left out."""
-    found = list[Job]()
-    for folder in _folders(home.dashboard.jobs, {each.name for each in kinds}):
-        with contextlib.suppress(GlocalError):
-            found.append(_read(folder))
-        if len(found) == most:
-            break
-    return found
+    """The latest jobs of some kinds, newest first; see `read_jobs`."""
+    return read_jobs(home, *kinds, most=most)[0]
+
+
+def read_jobs(home: Home, *kinds: Kind[Any, Any], most: int = KEPT) -> tuple[list[Job], list[Unreadable]]:
+    """The latest jobs of some kinds, newest first, and those among them that cannot be read.
+
+    Args:
+        home: GLOCAL_HOME.
+        kinds: The kinds.
+        most: Maximum jobs, with those that cannot be read.
+    """
+    unreadable: list[Unreadable] = []
+    folders = islice(_folders(home.dashboard.jobs, {each.name for each in kinds}, damaged=True), most)
+    found = [job for folder in folders if (job := read_or_note(partial(_read, folder), folder, unreadable))]
+    return found, unreadable
 
 
 def jobs_under_way(home: Home, group: Group) -> list[Job]:
@@ -333,11 +344,18 @@ def _names(group: Group) -> set[str]:
     return {each.name for each in KINDS.values() if each.group == group}
 
 
-def _folders(root: Path, kinds: set[str]) -> Iterator[Path]:
-    """The folders of jobs of some kinds, newest first."""
+def _folders(root: Path, kinds: set[str], *, damaged: bool = False) -> Iterator[Path]:
+    """The folders of jobs of some kinds, newest first.
+
+    Args:
+        root: The folder of all jobs.
+        kinds: Names of the kinds.
+        damaged: Whether those are among them whose record is gone. One that has no other file either is only being begun.
+    """
     for folder in sorted(root.glob("[0-9]*"), reverse=True):
         named = _ID.fullmatch(folder.name)
-        if named and named[1] in kinds and (folder / RECORD).is_file():
+        known = (RECORD, PROGRESS, RESULT, ENDED, _PROCESS) if damaged else (RECORD,)
+        if named and named[1] in kinds and any((folder / each).is_file() for each in known):
             yield folder
 
 
@@ -356,6 +374,6 @@ def _lives(folder: Path) -> bool:
 
 def _tidy(root: Path, group: Group) -> None:
     """Remove the oldest jobs of a group, and the files of those that were killed."""
-    for number, folder in enumerate(_folders(root, _names(group))):
+    for number, folder in enumerate(_folders(root, _names(group), damaged=True)):
         if not _lives(folder):
             shutil.rmtree(folder / FILES if number < KEPT - 1 else folder, ignore_errors=True)

@@ -1,10 +1,12 @@
 """Jobs that change what serves."""
 
+from typing import Any
+
 from model.errors import Conflict
 from model.schemas.challenge import ServedChallenger
 from model.schemas.promotion import Deployment
 from pipelines.actions.action import Caller, check_reason
-from pipelines.actions.endpoint import EndedChallenge, end_challenge, start_challenge
+from pipelines.actions.endpoint import EndedChallenge, end_challenge, start_challenge, terms_of
 from pipelines.actions.models import (
     Approved,
     approve_version,
@@ -27,8 +29,9 @@ SERVING = Group(
 )
 
 
-def _check_version(caller: Caller, *, model: str, version: str, **_: object) -> None:
-    """Raise what is wrong with the name of a version."""
+def _check_trial(caller: Caller, *, model: str, version: str, workers: int = 1, **terms: Any) -> None:
+    """Raise what is wrong with the name of a version, or with the terms on which it is to be tried."""
+    terms_of(**terms)
     plan_promotion(caller, model, version)
 
 
@@ -68,7 +71,7 @@ def approve(came: Approved) -> Outcome:
     return Outcome(f"{approved}; {said.missing} more must approve it.")
 
 
-@kind("challenge", SERVING, "starting version {version} of {model} as {mode}", start_challenge, check=_check_version)
+@kind("challenge", SERVING, "starting version {version} of {model} as {mode}", start_challenge, check=_check_trial)
 def challenge(begun: ServedChallenger) -> Outcome:
     """A version is tried beside the one that serves."""
     return Outcome(f"Version {begun.version} is tried as {begun.challenge.mode}.")

@@ -7,9 +7,10 @@ from pydantic import AwareDatetime, Field
 from model.errors import Unavailable, error_of_code
 from model.schemas.document import Document
 from model.schemas.schema import Schema
+from model.schemas.unreadable import Unreadable
 from pipelines.jobs.kind import EndState
 
-REMEDY = "Ask for it again."
+REMEDY = "Remove the folder of this job, and ask for it again."
 JobState = Literal["running", EndState, "killed"]
 _NAMED = 10
 """Details that an error names."""
@@ -68,3 +69,10 @@ class JobStatus(Schema):
             more = "; ".join(self.ended.details[:_NAMED])
             raise error_of_code(self.ended.error, self.ended.headline, f"{self.ended.hint} {more}".strip())
         return self.result
+
+
+class Jobs(Schema):
+    """The latest jobs."""
+
+    jobs: tuple[JobStatus, ...] = Field(description="The jobs, newest first, without their results")
+    unreadable: tuple[Unreadable, ...] = Field((), description="Folders of jobs that cannot be read")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from model.schemas.promotion import Promotion, PromotionOutcome, Word
 from serving.registry.ledger_file import LedgerFile
-from serving.registry.store import experiment_id, is_new, open_client
+from serving.registry.store import experiment_id, is_new, open_client, quoted
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -146,18 +146,26 @@ def _outcome(text: str) -> PromotionOutcome:
     return next((each for each in get_args(PromotionOutcome) if each == text), "failed")
 
 
-def read_ledger(tracking_uri: str) -> list[Promotion]:
-    """All attempts on all models of a registry, oldest first; none if there is no database yet."""
+def read_ledger(tracking_uri: str, *, model: str = "", version: str = "") -> list[Promotion]:
+    """The attempts on models of a registry, oldest first; none if there is no database yet.
+
+    Args:
+        tracking_uri: Address of the registry.
+        model: Name of a model; empty: of all models.
+        version: Number of a version; empty: of all versions.
+    """
     if is_new(tracking_uri):
         return []
     client = open_client(tracking_uri)
     experiment = client.get_experiment_by_name(PROMOTIONS)
     if experiment is None:
         return []
+    given = [f"tags.{tag} = {quoted(value)}" for tag, value in (("model", model), ("to", version)) if value]
     found, token = list[Promotion](), ""
     while True:
         page = client.search_runs(
             [experiment.experiment_id],
+            " and ".join(given),
             order_by=["attributes.start_time ASC"],
             max_results=_SEARCHED,
             page_token=token or None,

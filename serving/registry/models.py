@@ -15,7 +15,7 @@ from model.schemas.approval import ApprovalRule
 from model.schemas.model_version import Alias, Interval, ModelVersion
 from model.scratch import scratch_folder
 from serving.protocol import SIGNATURE
-from serving.registry.store import experiment_id, is_new, open_client, sqlite_file
+from serving.registry.store import answering, experiment_id, is_new, open_client, quoted, sqlite_file
 from serving.registry.version_files import CARD, MODEL, VersionFiles
 from serving.registry.version_records import REMOVED, SIGNED, intervals_tag, read_version, version_tags
 from serving.signatures import sign_release
@@ -164,13 +164,30 @@ class Registry:
         """The version that an alias points at; None if it points at none."""
         return self._aliases().get(alias)
 
-    def version(self, version: str) -> ModelVersion:
+    def aliases(self) -> dict[str, str] | None:
+        """The version that each alias points at; None if there is no such model.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        try:
+            with answering(self.tracking_uri, missing=f"There is no model {self.name}."):
+                aliases = self._client.get_registered_model(self.name).aliases
+        except NotFound:
+            return None
+        return {str(alias): str(version) for alias, version in aliases.items()}
+
+    def version(self, version: str, aliases: Mapping[str, str] | None = None) -> ModelVersion:
         """One version.
+
+        Args:
+            version: Its number.
+            aliases: What `aliases` returned, of a caller that has asked.
 
         Raises:
             NotFound: There is no such version.
         """
-        return read_version(self.files.row(version), self._aliases())
+        return read_version(self.files.row(version), self._aliases() if aliases is None else aliases)
 
     def resolve(self, version: str) -> ModelVersion:
         """The version with this number, or with this alias.
@@ -183,11 +200,20 @@ class Registry:
             raise NotFound(f"No version of {self.name} is {version}.", f"Its versions: glocal models {self.name}.")
         return read_version(self.files.row(aliases.get(version, version)), aliases)
 
-    def versions(self) -> list[ModelVersion]:
-        """All versions that hold releases, newest first."""
-        aliases = self._aliases()
-        rows = self._client.search_model_versions(f"name = '{self.name}'", max_results=_LISTED, order_by=["version_number DESC"])
-        return [read_version(row, aliases) for row in rows if "release" in row.tags]
+    def versions(
+        self, *, most: int = _LISTED, made_from: str = "", aliases: Mapping[str, str] | None = None
+    ) -> list[ModelVersion]:
+        """The versions that hold releases, newest first.
+
+        Args:
+            most: Maximum versions, the newest.
+            made_from: Number of a version: those alone whose gallery was made from that of it; empty: all.
+            aliases: What `aliases` returned, of a caller that has asked.
+        """
+        given = f"name = {quoted(self.name)}" + (f" and tags.base_version = {quoted(made_from)}" if made_from else "")
+        rows = self._client.search_model_versions(given, max_results=most, order_by=["version_number DESC"])
+        known = self._aliases() if aliases is None else aliases
+        return [read_version(row, known) for row in rows if "release" in row.tags]
 
     def release_of(self, version: str) -> str | None:
         """Id of the release of a version; None if there is no such version."""
@@ -286,13 +312,7 @@ class Registry:
         self._client.set_model_version_tag(self.name, version, SIGNED, "yes" if signature else "no")
 
     def _aliases(self) -> dict[str, str]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            aliases = self._client.get_registered_model(self.name).aliases
-        except MlflowException:
-            return {}
-        return {str(alias): str(version) for alias, version in aliases.items()}
+        return self.aliases() or {}
 
     def _alone(self) -> Any:
         """Lock for one writer at a time on this machine; between machines only a server's transactions protect."""

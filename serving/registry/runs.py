@@ -27,7 +27,7 @@ from model.schemas.run_record import RunPage, RunRecord, RunState
 from model.schemas.train_report import TrainReport
 from model.schemas.training_gain import TrainingGain
 from serving.registry.records import DATASET_REVISION, KIND, PARENT, ending_note, read_run, read_step
-from serving.registry.store import experiment_id, open_client, sqlite_file
+from serving.registry.store import answering, experiment_id, open_client, quoted, sqlite_file
 
 EXPERIMENT = "glocal"
 LOSS, VALIDATION = "train/loss", "validation/map_at_r"
@@ -230,26 +230,29 @@ class Runs:
 
     def tagged(self, name: str, value: str) -> RunRecord | None:
         """The oldest pipeline run with this tag, without its steps; None if there is none."""
-        given = f"tags.`{PARENT}` IS NULL AND tags.`{name}` = {_quoted(value)}"
+        given = f"tags.`{PARENT}` IS NULL AND tags.`{name}` = {quoted(value)}"
         found = self._client.search_runs([self._experiment], given, max_results=1, order_by=["attributes.start_time ASC"])
         return read_run(found[0]) if found else None
 
-    def run(self, run_id: str) -> RunRecord:
-        """One pipeline run with its steps.
+    def run(self, run_id: str, *, steps: bool = True) -> RunRecord:
+        """One pipeline run.
+
+        Args:
+            run_id: Its id.
+            steps: Whether its steps are read too, for which the store looks through those of all runs.
 
         Raises:
             NotFound: There is none.
+            Unavailable: The store does not answer.
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
+        with answering(self._uri, missing=f"There is no run {run_id}."):
             run = self._client.get_run(run_id)
-        except MlflowException as error:
-            raise NotFound(f"There is no run {run_id}.") from error
-        steps = self._client.search_runs(
+        if not steps:
+            return read_run(run)
+        found = self._client.search_runs(
             [self._experiment], f"tags.`{PARENT}` = '{run.info.run_id}'", order_by=["attributes.start_time ASC"]
         )
-        return read_run(run, tuple(read_step(step) for step in steps))
+        return read_run(run, tuple(map(read_step, found)))
 
     def several(self, run_ids: Sequence[str]) -> list[RunRecord]:
         """Some pipeline runs without their steps, in the given order: one question to the store.
@@ -296,28 +299,28 @@ class Runs:
 
         Raises:
             InvalidInput: The token is none.
+            Unavailable: The store does not answer.
         """
-        from mlflow.exceptions import MlflowException
-
         given = [f"tags.`{PARENT}` IS NULL"]
         if state:
-            given.append("attributes.status = 'RUNNING'" if state == "running" else f"tags.{OUTCOME} = {_quoted(state)}")
+            given.append("attributes.status = 'RUNNING'" if state == "running" else f"tags.{OUTCOME} = {quoted(state)}")
         if data:
-            given.append(f"params.name = {_quoted(data)}")
+            given.append(f"params.name = {quoted(data)}")
         if kind:
-            given.append(f"tags.`{KIND}` = {_quoted(kind)}")
+            given.append(f"tags.`{KIND}` = {quoted(kind)}")
         if before:
             given.append(f"attributes.start_time < {round(1000 * before.timestamp())}")
         try:
-            found = self._client.search_runs(
-                [self._experiment],
-                " AND ".join(given),
-                max_results=limit,
-                order_by=["attributes.start_time DESC"],
-                page_token=token or None,
-            )
-        except MlflowException as error:
-            raise InvalidInput(f"The runs cannot be listed: {error.message}", "Begin at the first page.") from error
+            with answering(self._uri, missing="This is no page of the runs.", hint="Begin at the first page."):
+                found = self._client.search_runs(
+                    [self._experiment],
+                    " AND ".join(given),
+                    max_results=limit,
+                    order_by=["attributes.start_time DESC"],
+                    page_token=token or None,
+                )
+        except NotFound as error:
+            raise InvalidInput(error.headline, error.hint) from error
         return RunPage(runs=tuple(map(read_run, found)), next=found.token or "")
 
     def _beside(self, address: str, name: str) -> Path | None:
@@ -349,15 +352,3 @@ class Runs:
     def _describe(self, run_id: str) -> None:
         record = self.run(run_id)
         self.log(run_id, tags={OUTCOME: record.state, "mlflow.note.content": ending_note(record)})
-
-
-def _quoted(text: str) -> str:
-    """A text in a filter of MLflow, which knows no escapes: one with a quote in it is in the other kind of quotes.
-
-    Raises:
-        InvalidInput: It has both kinds.
-    """
-    for quote in ("'", '"'):
-        if quote not in text:
-            return f"{quote}{text}{quote}"
-    raise InvalidInput(f"No run has {text!r}.")

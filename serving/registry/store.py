@@ -2,12 +2,14 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from model.disk import disk_error
-from model.errors import Unavailable
+from model.errors import InvalidInput, NotFound, Unavailable
 from model.home import Home
 from model.imports import quick_imports
 from model.locks import hold
@@ -22,6 +24,8 @@ _PAGE = "custom_model_development"
 _STORE_WAIT_S = 120.0
 _made: dict[str, int] = {}
 """The SQLite stores whose tables this process has made or found, each with its file's number in the file system."""
+_MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Codes of MLflow's errors by which it says that it has no such thing."""
 _QUIET = {
     "mlflow": logging.WARNING,
     "mlflow.store.db.utils": logging.CRITICAL,
@@ -74,6 +78,33 @@ def open_client(tracking_uri: str) -> "MlflowClient":
         raise Unavailable(f"MLflow's store at {without_credentials(tracking_uri)} cannot be opened.", reason) from error
 
 
+@contextmanager
+def answering(tracking_uri: str, *, missing: str = "", hint: str = "") -> Iterator[None]:
+    """Raise what MLflow raises in the block as an error of ours.
+
+    Args:
+        tracking_uri: Address of the store.
+        missing: What is said where MLflow does not have what is asked for; empty: that counts as no answer too.
+        hint: What to do then.
+
+    Raises:
+        NotFound: MLflow does not have it.
+        Unavailable: The store does not answer, or cannot be read.
+    """
+    try:
+        yield
+    except Exception as error:
+        from mlflow.exceptions import MlflowException  # which is imported by whoever raised it
+
+        if not isinstance(error, MlflowException):
+            raise
+        if missing and error.error_code in _MISSING:
+            raise NotFound(missing, hint) from error
+        shown = without_credentials(tracking_uri)
+        reason = error.message.replace(tracking_uri, shown).partition("\n")[0][:200]
+        raise Unavailable(f"MLflow's store at {shown} does not answer as it should.", reason) from error
+
+
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The file of a `sqlite:///` address, else None."""
     address = urlsplit(tracking_uri)
@@ -120,3 +151,15 @@ def experiment_id(client: "MlflowClient", tracking_uri: str, name: str) -> str:
             if experiment is None:
                 raise
     return str(experiment.experiment_id)
+
+
+def quoted(text: str) -> str:
+    """A text in a filter of MLflow, which knows no escapes: one with a quote in it is in the other kind of quotes.
+
+    Raises:
+        InvalidInput: It has both kinds.
+    """
+    for quote in ("'", '"'):
+        if quote not in text:
+            return f"{quote}{text}{quote}"
+    raise InvalidInput(f"Nothing on record has {text!r}.")

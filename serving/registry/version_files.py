@@ -13,7 +13,7 @@ from model.release import Release, open_release
 from model.schemas.release_manifest import RELEASE_MANIFEST, ReleaseManifest
 from model.scratch import scratch_folder
 from serving.protocol import SIGNATURE
-from serving.registry.store import sqlite_file
+from serving.registry.store import answering, sqlite_file
 from serving.registry.stored import release_in, save_model
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ MODEL = "model"
 CARD = "model_card.md"
 """The model card among these files."""
 _EVIDENCE = "evidence"
+_DIGITS = 18
+"""Maximum digits of a version's number, which a database can hold."""
 
 
 class VersionFiles:
@@ -45,13 +47,13 @@ class VersionFiles:
 
         Raises:
             NotFound: There is no such version.
+            Unavailable: The store does not answer.
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
+        missing = f"There is no version {version} of {self._name}."
+        if not version.isdecimal() or len(version) > _DIGITS:
+            raise NotFound(missing)
+        with answering(self._uri, missing=missing):
             row = self._rows[version] = self._client.get_model_version(self._name, version)
-        except (MlflowException, ValueError) as error:
-            raise NotFound(f"There is no version {version} of {self._name}.") from error
         return row
 
     def _stored(self, version: str) -> "Row":

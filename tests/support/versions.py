@@ -40,6 +40,24 @@ def add_promotions(home: Home, name: str, versions: list[str], *, by: str = "ann
 
 
 @contextmanager
+def read_versions():
+    """The versions that MLflow's store of this process reads meanwhile with their tags, as a set that grows."""
+    from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag
+    from sqlalchemy import event
+
+    found: set[int] = set()
+
+    def note(tag, _):
+        found.add(tag.version)
+
+    event.listen(SqlModelVersionTag, "load", note)
+    try:
+        yield found
+    finally:
+        event.remove(SqlModelVersionTag, "load", note)
+
+
+@contextmanager
 def counted_statements():
     """The SQL statements that MLflow's stores of this process execute meanwhile, as a list that grows."""
     from sqlalchemy import event

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
+from dashboard.outage import unless_down
 from model.data.versions import pin as pins
 from model.data.versions.git_command import commit_of
 from model.data.versions.stored import StoredVersion, open_stored
@@ -15,6 +16,7 @@ from model.home import DataStore
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
 from serving.registry.models import every_version
+from serving.registry.store import refuse_lost_records
 
 SHORT = 12
 """Digits of a revision in an address."""
@@ -70,13 +72,14 @@ def address_of(pin: DataPin) -> str:
 
 def registered(request: Request) -> tuple[list[ModelVersion], str]:
     """All registered versions, and why they cannot be read; empty if they can. What is known to be down is not waited for."""
-    for service in request.app.state.monitor.view.down:
-        if service.key == "mlflow":
-            return [], service.said
-    try:
-        return every_version(request.app.state.environment.mlflow_uri), ""
-    except GlocalError as error:
-        return [], error.headline
+    environment = request.app.state.environment
+
+    def read() -> list[ModelVersion]:
+        refuse_lost_records(environment.mlflow_uri, environment.home)
+        return every_version(environment.mlflow_uri)
+
+    found, lost = unless_down(request, read)
+    return found or [], lost.error.headline if lost else ""
 
 
 def trained_on(versions: list[ModelVersion], *pins_: DataPin) -> list[ModelVersion]:

@@ -14,7 +14,7 @@ from model.home import DataStore
 from model.schemas.data_pin import DataPin
 from model.schemas.model_version import ModelVersion
 from pipelines.jobs.data import import_data
-from pipelines.jobs.job import latest_jobs, new_key
+from pipelines.jobs.job import new_key, read_jobs
 
 router = APIRouter(include_in_schema=False)
 _JOBS = 5
@@ -47,6 +47,7 @@ def show_listing(request: Request, role: Role, *, typed: dict[str, str] | None =
         mistakes: What is wrong with it, by field.
     """
     store, (versions, unread) = store_of(request), registered(request)
+    imports, damaged = read_jobs(request.app.state.environment.home, import_data, most=_JOBS)
     rows = []
     for pin in all_datasets(store):
         known = all_versions(store, pin.path)
@@ -62,7 +63,8 @@ def show_listing(request: Request, role: Role, *, typed: dict[str, str] | None =
         rows=rows,
         refused=refused,
         unread=unread,
-        imports=latest_jobs(request.app.state.environment.home, import_data, most=_JOBS),
+        imports=imports,
+        damaged=damaged,
         key=new_key(),
         may_import=role.allows(Role.OPERATOR),
         typed=typed or {"source": "", "name": "", "settings": ""},

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
+from dashboard.outage import unless_down
 from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
@@ -40,12 +41,18 @@ def history(
         at: A moment: what served then is listed.
         part: Number of the table's page.
     """
-    from serving.history import read_history, served_at, services
+    from serving.history import kept_history, read_history, served_at, services
     from serving.registry.store import refuse_lost_records
 
     environment = request.app.state.environment
-    refuse_lost_records(environment.mlflow_uri, environment.home)
-    found, now, mistakes = read_history(environment.mlflow_uri), datetime.now(UTC), dict[str, str]()
+
+    def recorded() -> list[Promotion]:
+        refuse_lost_records(environment.mlflow_uri, environment.home)
+        return read_history(environment.mlflow_uri)
+
+    found, lost = unless_down(request, recorded)
+    found = kept_history(environment.home) if found is None else found
+    now, mistakes = datetime.now(UTC), dict[str, str]()
     models = sorted({entry.model for entry in found})
     entries = [entry for entry in found if model in {"", entry.model}]
     window = _window(start, to, entries, now, mistakes)
@@ -65,6 +72,7 @@ def history(
         "moment": moment,
         "served": served_at(entries, moment) if moment else [],
         "mistakes": mistakes,
+        "lost": lost,
         "address": _address,
     }
     return page(request, "history/history.html", part="history", status=422 if mistakes else 200, **shown)

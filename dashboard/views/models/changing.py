@@ -14,12 +14,10 @@ from fastapi.responses import RedirectResponse
 from dashboard.rendering import page
 from dashboard.security.people import Operator
 from dashboard.views.models.figures import figure_rows
-from dashboard.views.models.listing import Known, known_model
-from dashboard.views.models.version import found_version
+from dashboard.views.models.found import Found, find_version
 from model.environment import Environment
 from model.errors import Conflict, GlocalError
 from model.home import Home
-from model.schemas.model_version import ModelVersion
 from model.schemas.promotion_plan import PromotionPlan
 from pipelines.actions.action import Caller
 from pipelines.actions.models import refuse_version
@@ -147,10 +145,10 @@ def _form(
     from serving.planning import plan_promotion
 
     environment: Environment = request.app.state.environment
-    known = known_model(environment, name)
-    version = found_version(known, number).version
+    found = find_version(environment, name, number)
+    version = found.version
     plan = plan_promotion(environment.mlflow_uri, name, version.version)
-    obstacle = _obstacle(environment, known, version, plan, asked, request.scope["person"].name)
+    obstacle = _obstacle(environment, found, plan, asked, request.scope["person"].name)
     if obstacle is None:
         obstacle = busy(environment.home)
     before = plan.serving.version if plan.serving else ""
@@ -163,10 +161,10 @@ def _form(
         status=status,
         asked=asked,
         title=_TITLES[asked].format(version.version),
-        known=known,
+        found=found,
         plan=plan,
         figures=figure_rows(plan.wanted, plan.serving),
-        said=known.approvals.get(version.version),
+        said=found.said,
         obstacle=obstacle,
         typed=Filled(typed.why, typed.confirm, before, fresh.key, typed.other_data) if typed else fresh,
         mistakes=mistakes or {},
@@ -180,8 +178,8 @@ def _begin(request: Request, person: Operator, name: str, number: str, asked: As
     from serving.planning import plan_promotion
 
     environment: Environment = request.app.state.environment
-    known = known_model(environment, name)
-    version = found_version(known, number).version
+    found = find_version(environment, name, number)
+    version = found.version
     plan = plan_promotion(environment.mlflow_uri, name, version.version)
     mistakes = _mistakes(typed, f"{name} {version.version}", other_data=plan.other_data and asked in {"promote", "approve"})
     if mistakes:
@@ -189,7 +187,7 @@ def _begin(request: Request, person: Operator, name: str, number: str, asked: As
     try:
         if (plan.serving.version if plan.serving else "") != typed.before:
             raise Conflict("Another version became champion meanwhile.", "Look at what would change now, and decide again.")
-        if obstacle := _obstacle(environment, known, version, plan, asked, person.name):
+        if obstacle := _obstacle(environment, found, plan, asked, person.name):
             raise obstacle
         if asked == "refuse":
             refuse_beside(environment.home, SERVING)
@@ -222,19 +220,17 @@ def _mistakes(typed: Filled, word: str, *, other_data: bool) -> dict[str, str]:
     return found
 
 
-def _obstacle(
-    environment: Environment, known: Known, version: ModelVersion, plan: PromotionPlan, asked: Asked, by: str
-) -> GlocalError | None:
+def _obstacle(environment: Environment, found: Found, plan: PromotionPlan, asked: Asked, by: str) -> GlocalError | None:
     """Why a change cannot be made, whatever is typed; None if it can."""
     from serving.approval import check_word
     from serving.deployment import ModelRecords
 
-    said = known.approvals.get(version.version)
+    version, said = found.version, found.said
     try:
         if asked in {"approve", "refuse"}:
-            records = ModelRecords.open(environment.home, environment.mlflow_uri, known.name)
+            records = ModelRecords.open(environment.home, environment.mlflow_uri, found.name)
             check_word(records.registry, records.ledger, version.version, "approved" if asked == "approve" else "refused", by=by)
-        elif plan.serves and known.serving.agrees:
+        elif plan.serves and found.serving.agrees:
             raise Conflict(f"{version.label} serves already.", "Nothing would change.")
         elif said is not None and not said.may_serve:
             needed = f"{version.label} needs the approval of {said.rule.approvers}, and has not got it."
@@ -245,7 +241,7 @@ def _obstacle(
             if plan.unsigned:
                 raise Conflict(
                     f"{version.label} is not signed, and only signed versions are loaded here.",
-                    f"Where the signing key is: glocal sign {version.version} --name {known.name}.",
+                    f"Where the signing key is: glocal sign {version.version} --name {found.name}.",
                 )
     except GlocalError as error:
         return error

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from dashboard.outage import unless_down
 from dashboard.paging import Pages
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
@@ -16,12 +17,15 @@ from model.errors import NotFound
 from model.schemas.approval import Approval
 from model.schemas.model_version import ModelVersion
 from model.schemas.promotion import Promotion, Service
-from pipelines.jobs.job import under_way
+from pipelines.jobs.job import read_jobs, under_way
+from pipelines.jobs.kinds import KINDS
 from pipelines.jobs.serving import SERVING
 
 router = APIRouter(include_in_schema=False)
 PAGE = 25
 """Versions on one page."""
+_CHANGES = 10
+"""Latest changes of what serves, of which those are named that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,20 @@ def known_models(environment: Environment) -> list[Known]:
     ]
 
 
+def _served_models(environment: Environment) -> list[Known]:
+    """The models that were put to use here, by the files of the home, where the registry cannot be read."""
+    from serving import server
+    from serving.history import kept_history, services
+    from serving.rollout.deployed import readable_deployed
+
+    spans, status = services(kept_history(environment.home)), server.status(environment.home)
+    deployed = {name: entry.version for name, entry in readable_deployed(environment.home.serve.deployed).items()}
+    return [
+        Known(name, (), (), {}, spans[name][-1] if name in spans else None, serving_of(status, name, deployed.get(name)))
+        for name in sorted(deployed.keys() | status.models.keys())
+    ]
+
+
 def known_model(environment: Environment, name: str) -> Known:
     """One registered model.
 
@@ -105,8 +123,16 @@ def known_model(environment: Environment, name: str) -> Known:
 def models(request: Request, person: Viewer) -> Response:
     """All models: what serves, champion and challenger, and above them what waits for approval."""
     environment = request.app.state.environment
-    found = known_models(environment)
-    shown: dict[str, Any] = {"models": found, "rows": figure_rows, "main": MAIN, "change": under_way(environment.home, SERVING)}
+    found, lost = unless_down(request, lambda: known_models(environment))
+    changes = [each for each in KINDS.values() if each.group == SERVING]
+    shown: dict[str, Any] = {
+        "models": _served_models(environment) if found is None else found,
+        "lost": lost,
+        "rows": figure_rows,
+        "main": MAIN,
+        "change": under_way(environment.home, SERVING),
+        "damaged": read_jobs(environment.home, *changes, most=_CHANGES)[1],
+    }
     return page(request, "models/models.html", part="models", **shown)
 
 

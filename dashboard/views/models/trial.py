@@ -10,11 +10,11 @@ from fastapi.responses import RedirectResponse
 from dashboard.rendering import page
 from dashboard.security.people import Operator, Viewer
 from dashboard.views.models.changing import busy
-from dashboard.views.models.listing import Known, known_model
-from dashboard.views.models.version import found_version
+from dashboard.views.models.endpoint import Serving
+from dashboard.views.models.found import Found, find_version, open_model, serving_now
+from model.environment import Environment
 from model.errors import Conflict, GlocalError
 from model.schemas.challenge import TriedOperation
-from model.schemas.model_version import ModelVersion
 from pipelines.actions.action import Caller
 from pipelines.actions.endpoint import show_challenge
 from pipelines.jobs.job import begin_job, new_key, under_way
@@ -35,15 +35,16 @@ _LIMITS = {
 def watch(request: Request, person: Viewer, name: str) -> Response:
     """The version that is tried, its terms, and what was measured."""
     environment = request.app.state.environment
-    known, error = known_model(environment, name), None
+    serving, error = _serving(environment, name), None
     measured: dict[str, TriedOperation] = {}
-    if known.serving.challenger is not None:
+    if serving.challenger is not None:
         try:
             measured = show_challenge(Caller(environment, person.name), name).measured
         except GlocalError as unread:
             error = unread
     shown: dict[str, Any] = {
-        "known": known,
+        "name": name,
+        "serving": serving,
         "measured": measured,
         "error": error,
         "change": under_way(environment.home, SERVING),
@@ -56,7 +57,7 @@ def watch(request: Request, person: Viewer, name: str) -> Response:
 def end(request: Request, person: Operator, name: str, key: Annotated[str, Form()] = "") -> Response:
     """Begin to end the trial."""
     environment = request.app.state.environment
-    if known_model(environment, name).serving.challenger is None:
+    if _serving(environment, name).challenger is None:
         raise Conflict(f"No version of {name[:100]} is tried.", "It has been ended already.")
     job = begin_job(environment.home, stop_challenge.asked(model=name), by=person.name, key=key)
     return RedirectResponse(f"/jobs/{job.id}", 303)
@@ -65,8 +66,7 @@ def end(request: Request, person: Operator, name: str, key: Annotated[str, Form(
 @router.get("/models/{name}/{version}/trial")
 def form(request: Request, person: Operator, name: str, version: str) -> Response:
     """The form that starts a trial."""
-    known = known_model(request.app.state.environment, name)
-    return _form(request, known, found_version(known, version).version, _FRESH)
+    return _form(request, find_version(request.app.state.environment, name, version), _FRESH)
 
 
 @router.post("/models/{name}/{version}/trial")
@@ -84,44 +84,48 @@ def start(
 ) -> Response:
     """Begin to start a trial."""
     environment = request.app.state.environment
-    known = known_model(environment, name)
-    tried = found_version(known, version).version
+    found = find_version(environment, name, version)
     typed = {"mode": mode, "share": share, "errors": errors, "latency": latency, "workers": workers}
     values, mistakes = _read(typed)
     if mistakes:
-        return _form(request, known, tried, typed, mistakes=mistakes)
+        return _form(request, found, typed, mistakes=mistakes)
     try:
-        if obstacle := _obstacle(known, tried):
+        if obstacle := _obstacle(found):
             raise obstacle
-        asked = challenge.asked(model=name, version=tried.version, **values)
+        asked = challenge.asked(model=name, version=found.version.version, **values)
         job = begin_job(environment.home, asked, by=person.name, key=key)
     except GlocalError as error:
-        return _form(request, known, tried, typed, error=error)
+        return _form(request, found, typed, error=error)
     return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+def _serving(environment: Environment, name: str) -> Serving:
+    """What the endpoint serves of a model; raises as `open_model`."""
+    _, aliases = open_model(environment, name)
+    return serving_now(environment, name, aliases.get("champion"))
 
 
 def _form(
     request: Request,
-    known: Known,
-    version: ModelVersion,
+    found: Found,
     typed: Mapping[str, str],
     *,
     mistakes: Mapping[str, str] | None = None,
     error: GlocalError | None = None,
 ) -> Response:
     status = error.http_status if error else 422 if mistakes else 200
-    shown = {"known": known, "version": version, "typed": typed, "mistakes": mistakes or {}, "error": error}
-    obstacle = None if error else _obstacle(known, version) or busy(request.app.state.environment.home)
+    shown = {"found": found, "version": found.version, "typed": typed, "mistakes": mistakes or {}, "error": error}
+    obstacle = None if error else _obstacle(found) or busy(request.app.state.environment.home)
     return page(request, "models/try.html", part="models", status=status, key=new_key(), obstacle=obstacle, **shown)
 
 
-def _obstacle(known: Known, version: ModelVersion) -> GlocalError | None:
+def _obstacle(found: Found) -> GlocalError | None:
     """Why a version cannot be tried, whatever is typed; None if it can."""
-    champion = known.champion
+    version, champion, serving = found.version, found.champion, found.serving
     try:
-        if known.serving.version is None:
-            raise Conflict(f"No version of {known.name} serves, so none can be tried beside it.", known.serving.hint)
-        if known.serving.version == version.version:
+        if serving.version is None:
+            raise Conflict(f"No version of {found.name} serves, so none can be tried beside it.", serving.hint)
+        if serving.version == version.version:
             raise Conflict(f"{version.label} serves.", "Another version is tried beside it.")
         if version.removed:
             raise Conflict(f"The files of {version.label} were removed.", "Run the pipeline again.")

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from dashboard.security.people import Viewer
-from dashboard.views.runs.one import recorded
+from dashboard.views.runs.one import known_run
 from model.errors import NotFound
 from model.schemas.run_record import RunRecord
 from model.scratch import scratch_folder
@@ -18,11 +18,13 @@ SANDBOX = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-a
 @router.get("/runs/{run_id}/report")
 def report(request: Request, person: Viewer, run_id: str) -> Response:
     """The report, from the run's folder, else the one that MLflow keeps."""
-    records, record = recorded(request.app.state.environment, run_id)
+    records, record, lost = known_run(request, run_id)
     folder = RunFolder.of(record, request.app.state.environment.home)
     headers = {"Content-Security-Policy": SANDBOX}
     if folder and any(file.name == REPORT_PAGE for file in folder.files()):
         return FileResponse(folder.root / REPORT_PAGE, media_type="text/html", headers=headers)
+    if records is None:
+        raise lost.error if lost else NotFound(f"The folder of run {run_id} has no report.")
     with scratch_folder("report") as scratch:
         return HTMLResponse(records.kept_file(run_id, REPORT_PAGE, scratch).read_bytes(), headers=headers)
 
@@ -41,7 +43,7 @@ def file(request: Request, person: Viewer, run_id: str, name: str) -> Response:
 
 
 def _folder(request: Request, run_id: str) -> tuple[RunRecord, RunFolder]:
-    _, record = recorded(request.app.state.environment, run_id)
+    _, record, _ = known_run(request, run_id)
     folder = RunFolder.of(record, request.app.state.environment.home)
     if folder is None:
         raise NotFound("The folder of this run is not on this machine.", f"It was {record.folder or 'not recorded'}.")

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
+from dashboard.outage import unless_down
 from dashboard.rendering import page
 from dashboard.security.people import Viewer
 from model.data.versions.pin import dataset_names
@@ -15,7 +16,7 @@ from model.schemas.run_comparison import ComparedFigure
 from model.schemas.run_record import RunPage, RunRecord, RunState
 from pipelines.killed_runs import close_runs_of
 from pipelines.queue.orders import OPEN, read_queue
-from pipelines.run_folder import RunFolder, state_now
+from pipelines.run_folder import RunFolder, kept_runs, state_now
 from serving.registry.opened import run_records
 from serving.run_comparison import MOST
 
@@ -57,11 +58,19 @@ def listing(
 ) -> Response:
     """The runs, newest first, and what is queued."""
     environment: Environment = request.app.state.environment
-    records = run_records(environment)
     wanted: Any = state if state in get_args(RunState) else None
-    found = records.page(ROWS, token, state=wanted, data=data) if records else RunPage(runs=())
+
+    def recorded() -> RunPage:
+        records = run_records(environment)
+        return records.page(ROWS, token, state=wanted, data=data) if records else RunPage(runs=())
+
+    found, lost = unless_down(request, recorded)
+    if found is None:
+        kept = kept_runs(environment.home, ROWS)
+        found = RunPage(runs=tuple(run for run in kept if data in {"", run.params.get("name")}))
     rows = [row_of(run, environment) for run in found.runs]
-    close_killed(rows, environment, tasks)
+    if not lost:
+        close_killed(rows, environment, tasks)
     queue, now = read_queue(environment, limit=10), datetime.now(UTC)
     answer = page(
         request,
@@ -73,6 +82,7 @@ def listing(
         unreadable=queue.unreadable,
         working=queue.working,
         next=found.next,
+        lost=lost,
         first=not token,
         filtered={"state": wanted or "", "data": data},
         states=get_args(RunState),

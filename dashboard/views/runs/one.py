@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
+from dashboard.outage import Outage, unless_down
 from dashboard.rendering import page
 from dashboard.security.people import Operator, Viewer
 from dashboard.views.runs.drawing import graph_of, timeline_of
@@ -21,7 +22,7 @@ from model.schemas.decision import Decision
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import RunRecord, RunState
 from pipelines.cancelling import cancel_run, cancelled_by
-from pipelines.run_folder import PIPELINE, RunFolder
+from pipelines.run_folder import PIPELINE, RunFolder, kept_run
 from pipelines.run_steps import RunStep, steps_of_events, steps_of_records, tasks_of
 from pipelines.step_reasons import step_reasons
 from serving.registry.opened import run_records
@@ -45,14 +46,31 @@ def recorded(environment: Environment, run_id: str) -> tuple[Runs, RunRecord]:
     return records, records.run(run_id)
 
 
+def known_run(request: Request, run_id: str) -> tuple[Runs | None, RunRecord, Outage | None]:
+    """The record of runs, and one run of it; where it cannot be read, what the folder of the run says, and why.
+
+    Raises:
+        NotFound: There is no such run.
+        StorageFailed, Unavailable: The record cannot be read, and the run has no folder here.
+    """
+    environment: Environment = request.app.state.environment
+    found, lost = unless_down(request, lambda: recorded(environment, run_id))
+    if found is not None:
+        return *found, None
+    if (kept := kept_run(environment.home, run_id)) is None:
+        raise lost.error if lost else NotFound(f"There is no run {run_id[:100]}.")
+    return None, kept, lost
+
+
 @router.get("/runs/{run_id}")
 def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -> Response:
     """A run as it is now. A constant number of questions to the store: the run, its steps, and two curves."""
     environment: Environment = request.app.state.environment
-    records, record = recorded(environment, run_id)
+    records, record, lost = known_run(request, run_id)
     folder = RunFolder.of(record, environment.home)
     row = row_of(record, environment)
-    close_killed([row], environment, tasks)
+    if not lost:
+        close_killed([row], environment, tasks)
     events, offset = folder.events() if folder else ([], 0)
     steps = _steps(record, folder, events, row.state)
     answer = page(
@@ -66,14 +84,15 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
         steps=steps,
         graph=graph_of(steps),
         timeline=timeline_of(steps, record.started.timestamp(), _until(record, row.state, events)),
-        reasons=_reasons(records, record, row.state),
+        reasons=_reasons(records, record, row.state) if records else {},
         lines=[_shown(event) for event in events if said(event)][-LINES:],
         offset=offset,
         refused=_refused_import(record, environment),
         untrained=_untrained(folder),
         verdict=str(folder.report.get("verdict", "")) if folder else "",
         decision=_decision(folder),
-        curves={name: records.curve(run_id, name) for name in (VALIDATION, LOSS)},
+        curves={name: records.curve(run_id, name) if records else [] for name in (VALIDATION, LOSS)},
+        lost=lost,
         files=folder.files() if folder else [],
         cancelled_by=cancelled_by(environment, record) if row.state in {"running", "killed"} else "",
     )
@@ -85,7 +104,7 @@ def run(request: Request, person: Viewer, tasks: BackgroundTasks, run_id: str) -
 def cancel(request: Request, person: Operator, run_id: str) -> Response:
     """Let a run end as by Ctrl-C, however it was started."""
     environment: Environment = request.app.state.environment
-    cancel_run(environment, recorded(environment, run_id)[1], person.name)
+    cancel_run(environment, known_run(request, run_id)[1], person.name)
     return RedirectResponse(f"/runs/{run_id}", 303)
 
 

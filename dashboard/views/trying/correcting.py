@@ -20,7 +20,7 @@ from model.errors import GlocalError, InvalidInput
 from model.home import Home
 from model.schemas.correction import Correction
 from pipelines.jobs.enrolment import revise
-from pipelines.jobs.job import begin_job, latest_jobs, new_key
+from pipelines.jobs.job import begin_job, new_key, read_jobs
 from serving.corrections import (
     MAX_CORRECTIONS,
     Corrected,
@@ -131,7 +131,7 @@ def _page(request: Request, *, kept: str = "", error: GlocalError | None = None,
     home = _home(request)
     by_data: defaultdict[str, list[Correction]] = defaultdict(list)
     accepted = []
-    known, unreadable = read_corrections(home)
+    (known, unreadable), (jobs, damaged) = read_corrections(home), read_jobs(home, revise, most=_LATEST)
     for each in known:
         if each.accepted:
             accepted.append(each)
@@ -150,7 +150,8 @@ def _page(request: Request, *, kept: str = "", error: GlocalError | None = None,
         chosen=chosen or [],
         most=MAX_CORRECTIONS,
         new_key=new_key,
-        work=[each for each in latest_jobs(home, revise, most=_LATEST) if each.runs],
+        work=[each for each in jobs if each.runs],
+        damaged=damaged,
     )
 
 

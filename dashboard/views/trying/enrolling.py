@@ -15,7 +15,7 @@ from model.home import Home
 from model.schemas.sent_file import MOST, SentFile
 from pipelines.enrolled_images import enrolment_mistakes
 from pipelines.jobs.enrolment import enrol
-from pipelines.jobs.job import begin_job, latest_jobs, new_key
+from pipelines.jobs.job import begin_job, new_key, read_jobs
 
 _WHY = "enrolled on the dashboard"
 router = APIRouter()
@@ -62,6 +62,7 @@ def _page(
         served: Served = choose_served(home, model)
     except Unavailable as nothing:
         return page(request, "try/nothing.html", part="try", error=nothing)
+    latest, damaged = read_jobs(home, enrol, most=10)
     return page(
         request,
         "try/enrol.html",
@@ -75,5 +76,6 @@ def _page(
         error=error,
         most=MOST,
         key=new_key(),
-        latest=latest_jobs(home, enrol, most=10),
+        latest=latest,
+        damaged=damaged,
     )

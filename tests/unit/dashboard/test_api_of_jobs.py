@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from model.errors import InvalidInput, NotFound, Unavailable
+from model.files import write_json
 from model.schemas.sent_file import SentFile
 from pipelines.actions.action import API, ASYNC, ask
 from pipelines.actions.data import diff_data, find_look_alikes, import_data, list_findings
@@ -16,7 +17,7 @@ from pipelines.actions.models import promote_version
 from pipelines.jobs.data import compare_data
 from pipelines.jobs.data import import_data as importing
 from pipelines.jobs.job import begin_job, latest_jobs, under_way
-from pipelines.jobs.serving import SERVING, promote
+from pipelines.jobs.serving import SERVING, challenge, promote
 from serving.processes import wait_until
 from tests.support.browsing import make_home
 from tests.support.dashboard import ask_elsewhere, program, serving_dashboard
@@ -73,6 +74,23 @@ def test_who_does_not_wait_gets_the_job_and_its_address(environment, shop, monke
         assert (killed["state"], "glocal serve status" in killed["note"]) == ("killed", True)
 
 
+def test_a_canary_is_started_by_a_job_watched_and_ended(environment, shop, monkeypatch):
+    path, terms = f"{API}/models/{NAME}/challenge", {"mode": "canary", "share": 0.5, "max_error_rate": 0.1}
+    with idle_jobs(monkeypatch) as started:
+        answer = shop.post(f"{API}/models/{NAME}/versions/1/challenge", json=terms, headers={"Prefer": ASYNC})
+        assert (answer.status_code, answer.json()["doing"]) == (202, f"starting version 1 of {NAME} as canary")
+        assert latest_jobs(environment.home, challenge)[0].record.arguments.items() >= terms.items()
+        assert shop.get(path).json() == {"challenger": None, "measured": {}}
+        kill(started[0])
+        assert shop.delete(path).json()["title"] == f"No version of {NAME} is tried."
+        tried = {"version": "1", "archive": "a.mar", "sha256": "0", "workers": 1, "release": "r", "embedding_space_id": "e"}
+        terms["started"] = "2026-11-30T12:00:00Z"
+        write_json(environment.home.serve.challengers, {NAME: {**tried, "challenge": terms}})
+        ended = shop.delete(path, headers={"Prefer": ASYNC})
+        environment.home.serve.challengers.unlink()
+    assert (ended.status_code, ended.json()["doing"]) == (202, f"ending the trial of {NAME}")
+
+
 def test_what_is_sent_twice_with_one_key_is_one_job(shop, monkeypatch):
     headers = {"Prefer": ASYNC, "Idempotency-Key": "release of Monday"}
     with idle_jobs(monkeypatch) as started:
@@ -86,6 +104,7 @@ def test_what_is_sent_twice_with_one_key_is_one_job(shop, monkeypatch):
         (f"/models/{NAME}/versions/9/promote", {"why": "x"}, 404),
         (f"/models/{NAME}/versions/1/promote", {"why": " "}, 422),
         (f"/models/{NAME}/versions/9/challenge", {"mode": "shadow"}, 404),
+        (f"/models/{NAME}/versions/1/challenge", {"mode": "canary", "share": 7}, 422),
         (f"/data/{NAME}@ffff/diff", {"after": NAME}, 404),
         (f"/data/{NAME}/look-alikes", {"model": NAME, "version": "9"}, 404),
         ("/data", {"source": "photos"}, 422),
@@ -159,7 +178,7 @@ def test_who_follows_a_job_is_told_that_it_goes_on_when_the_dashboard_does_not(e
 def test_jobs_are_listed_looked_at_and_ended_elsewhere(environment, made, elsewhere, monkeypatch):
     with idle_jobs(monkeypatch):
         job = begin_job(environment.home, compare_data.asked(before=NAME, after=f"{NAME}@{made[2].rev[:12]}"), by="bob")
-        assert ask(list_jobs, limit=1)[0].id == job.id
+        assert ask(list_jobs, limit=1).jobs[0].id == job.id
         found = ask(show_job, job_id=job.id, wait_s=0.1)
         assert (found.state, found.by, found.result) == ("running", "bob", None)
         assert ask(end_job, job_id=job.id).state == "killed"
@@ -172,4 +191,4 @@ def test_the_result_of_a_job_is_told_once_it_has_ended(environment, made, shop):
     job = await_job(environment.home, begin_job(environment.home, asked, by="bob"))
     shown = shop.get(f"{API}/jobs/{job.id}").json()
     assert (shown["state"], len(shown["result"]["relabelled"])) == ("succeeded", 1)
-    assert all(each["result"] is None for each in shop.get(f"{API}/jobs").json())
+    assert all(each["result"] is None for each in shop.get(f"{API}/jobs").json()["jobs"])

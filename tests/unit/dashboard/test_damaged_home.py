@@ -1,6 +1,7 @@
 """Files of a home that are damaged: no page fails at them, and none shows what they cannot tell."""
 
 import json
+import shutil
 import time
 from datetime import UTC, datetime
 
@@ -162,9 +163,44 @@ def test_what_cannot_be_read_and_so_is_in_no_list_is_named_in_a_line(home, damag
     assert len(json.loads(glocal("schedule", "list", "--json").out)["unreadable"]) == 1
 
 
+BROKEN_JOBS = {"promote": "/models", "import": "/data", "revise": "/try/corrections"}
+
+
+@pytest.fixture
+def broken_jobs(home):
+    """A job of each kind that cannot be read, one as its record is gone, by kind."""
+    made = {}
+    for number, kind in enumerate(BROKEN_JOBS):
+        made[kind] = home.dashboard.jobs / f"20260102T00000000{number}-{kind}-0123456789abcdef"
+        made[kind].mkdir()
+        (made[kind] / ("ended.json" if kind == "revise" else "job.json")).write_text("{")
+    yield made
+    for folder in made.values():
+        shutil.rmtree(folder)
+
+
+def test_each_job_that_cannot_be_read_is_named_with_what_is_damaged_and_what_to_do(home, broken_jobs, monkeypatch, capsys):
+    browser = Browser(Environment(home=home))
+    for kind, page in BROKEN_JOBS.items():
+        folder = broken_jobs[kind]
+        said = f"Job {folder.name} cannot be shown. {folder}/{'ended' if kind == 'revise' else 'job'}.json is damaged"
+        shown = text(browser.get(page))
+        assert said in shown
+        assert "Remove the folder of this job, and ask for it again." in shown.partition(said)[2]
+    listed = browser.get("/api/v1/jobs").json()
+    assert {each["path"] for each in listed["unreadable"]} == {str(folder) for folder in broken_jobs.values()}
+    assert [each["kind"] for each in listed["jobs"]] == ["diff"]
+    monkeypatch.setenv("GLOCAL_HOME", str(home.root))
+    monkeypatch.setattr("sys.argv", ["glocal", "jobs"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err.count("Remove the folder of this job") == len(broken_jobs)
+
+
 def test_where_all_can_be_read_nothing_is_said(home):
     browser = Browser(Environment(home=home))
-    assert not any("cannot be read" in browser.get(page).text for page in ("/runs", "/runs/schedules", "/try/corrections"))
+    pages = [browser.get(page).text for page in ("/runs", "/runs/schedules", "/try/corrections", "/data", "/models")]
+    assert not any("cannot be read" in page or "cannot be shown" in page for page in pages)
 
 
 @pytest.mark.parametrize("at", [1e308, -1e308, float("nan"), None])

@@ -16,7 +16,7 @@ from serving.registry.models import Registry
 from tests.support.dashboard import ADDRESS, Browser, text
 from tests.support.jobs import idle_jobs, kill
 from tests.support.lineage import NAME, pin_drawn, register_awaiting, register_run, release_on
-from tests.support.versions import add_promotions, add_versions, counted_statements
+from tests.support.versions import add_promotions, add_versions, counted_statements, read_versions
 
 pytestmark = pytest.mark.slow
 
@@ -241,7 +241,7 @@ def test_pages_ask_the_store_as_often_for_many_versions_as_for_few(tmp_path):
     add_versions(home, "many", 3, approval=ApprovalRule(approvers=1))
     add_promotions(home, "many", ["1", "2"])
     browser = Browser(Environment(home=home), Role.VIEWER)
-    paths = ("/models", "/models/many", "/models/many/3", "/history")
+    paths = ("/models", "/models/many", "/models/many/3", "/models/many/diff?from=1&to=2", "/history")
 
     def counts():
         found = []
@@ -259,3 +259,20 @@ def test_pages_ask_the_store_as_often_for_many_versions_as_for_few(tmp_path):
     assert counts() == few
     assert "page 1 of 2" in text(browser.get("/models/many"))
     assert re.search(r'/models/many/18">18</a>', browser.get("/models/many?at=2").text)
+
+
+def test_a_page_on_one_version_does_not_read_all_others(tmp_path):
+    home = Home.at(tmp_path / "home")
+    add_versions(home, "many", 60)
+    add_promotions(home, "many", ["59", "60"])
+    ana = Browser(Environment(home=home), Role.OPERATOR, "ana")
+    for page in ("9", "9/promote", "9/trial", "trial", "diff", "diff?from=9&to=champion"):
+        with read_versions() as read:
+            assert ana.get(f"/models/many/{page}").status_code == 200
+        assert len(read) < 40, page
+    compared = ana.get("/models/many/diff").text
+    assert '<option value="60">champion</option>' in compared
+    assert '<option value="35">' not in compared
+    assert "Version 9 and version 60" in text(ana.get("/models/many/diff?from=9&to=champion"))
+    for number in ("61", "9" * 30, "x", "previous"):
+        assert f"There is no version {number} of many." in text(ana.get(f"/models/many/{number}"))

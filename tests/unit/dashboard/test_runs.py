@@ -3,7 +3,10 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event as sql
@@ -459,3 +462,24 @@ def test_a_run_of_the_queue_is_cancelled_through_its_order(environment, home, im
     _, run_id, _ = make_run(home, "queued", tags={"order": order})
     browser.post(f"/runs/{run_id}/cancel")
     assert orders(environment)[0].cancelled_by == "ana"
+
+
+def test_another_trunk_is_checked_and_ordered_without_torch(environment, images):
+    script = f"""
+import sys
+from dashboard.views.runs import starting
+from model.environment import Environment
+from model.home import Home
+from tests.support.dashboard import Browser, text
+starting.ensure_worker = lambda _: None
+browser = Browser(Environment(home=Home.at({str(environment.home.root)!r})))
+form = {{"source": {str(images)!r}, "set.model.trunk": "resnet81", "set.model.weights": "none", "key": "first"}}
+assert "There is no trunk resnet81" in text(browser.post("/runs/new", form))
+assert browser.post("/runs/new/plan", {{**form, "set.model.trunk": "resnet18"}}).status_code == 200
+ordered = browser.post("/runs/new", {{**form, "set.model.trunk": "resnet18"}})
+print(ordered.status_code, [name for name in ("torch", "timm", "torchvision") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=100
+    )
+    assert done.stdout == "303 []\n", done.stderr

@@ -6,7 +6,8 @@ import torch
 
 from model.errors import InvalidInput, Unavailable
 from model.networks import trunk as trunk_module
-from model.networks.trunk import LITE0, Trunk, make_trunk
+from model.networks.trunk import Trunk, check_trunk, make_trunk
+from model.networks.trunk_names import LITE0, check_trunk_name, trunk_names
 
 
 def test_a_trunk_gives_the_two_last_maps():
@@ -112,3 +113,25 @@ def test_an_unknown_trunk_is_refused_with_the_nearest_name():
     with pytest.raises(InvalidInput, match="no trunk tf_efficientnet_lite00") as caught:
         make_trunk("tf_efficientnet_lite00", "none")
     assert caught.value.hint.startswith("Did you mean tf_efficientnet_lite0?")
+
+
+def test_the_names_that_are_known_without_torch_are_those_that_timm_has():
+    known = trunk_names()
+    assert set(timm.list_models()) <= known
+    assert [name for name in known if not timm.is_model(name)] == []
+
+
+@pytest.mark.parametrize("check", [check_trunk, check_trunk_name])
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("resnet81", "none", "There is no trunk resnet81"),
+        ("os.system", "none", "There is no trunk os.system"),
+        ("resnet18", "offline", "No installed package holds weights for resnet18"),
+    ],
+)
+def test_an_order_is_refused_as_its_run_would_be(check, name, weights, message):
+    with pytest.raises(InvalidInput, match=message):
+        check(name, weights)
+    check("test_resnet.r160_in1k", "none")
+    check(LITE0, "offline")

@@ -6,7 +6,8 @@ from model.errors import InvalidInput
 from model.networks.architecture import Architecture, HeadSpec
 from model.networks.heads import Head, MultiHead, RetrievalNetwork
 from model.networks.methods import get_method
-from model.networks.trunk import LITE0, make_trunk
+from model.networks.trunk import make_trunk
+from model.networks.trunk_names import LITE0
 from model.retrieval.geometric_verification import mutual_nearest, rerank, verify
 from model.retrieval.local_features import (
     LocalFeatures,

@@ -7,7 +7,8 @@ import torch
 from model.errors import InvalidInput
 from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import METHODS
-from model.networks.trunk import LITE0, make_trunk
+from model.networks.trunk import make_trunk
+from model.networks.trunk_names import LITE0
 from model.retrieval.embedding import trunk_maps
 from model.retrieval.local_features import extract
 from model.retrieval.reranker import Reranker, reduction_for

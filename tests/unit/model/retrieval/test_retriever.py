@@ -6,7 +6,8 @@ import torch
 
 from model.networks.heads import MultiHead, RetrievalNetwork
 from model.networks.methods import METHODS
-from model.networks.trunk import LITE0, make_trunk
+from model.networks.trunk import make_trunk
+from model.networks.trunk_names import LITE0
 from model.retrieval.galleries.entries import Entries
 from model.retrieval.galleries.local import LocalGallery
 from model.retrieval.geometric_verification import PLACES, ranking_score

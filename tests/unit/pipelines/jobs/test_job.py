@@ -17,7 +17,19 @@ from pipelines.jobs import __main__ as process
 from pipelines.jobs import job as jobs
 from pipelines.jobs.data import compare_data, import_data
 from pipelines.jobs.enrolment import enrol, revise
-from pipelines.jobs.job import ENDED, FILES, RESULT, begin_job, find_job, job_of, latest_jobs, new_key, refuse_beside, under_way
+from pipelines.jobs.job import (
+    ENDED,
+    FILES,
+    RESULT,
+    begin_job,
+    find_job,
+    job_of,
+    latest_jobs,
+    new_key,
+    read_jobs,
+    refuse_beside,
+    under_way,
+)
 from pipelines.jobs.kinds import KINDS
 from pipelines.jobs.serving import SERVING, promote, stop_challenge
 from serving.processes import wait_until
@@ -159,6 +171,16 @@ def test_a_form_is_one_job_also_after_the_clock_went_back_and_beside_a_damaged_o
     assert begin_job(home, revised(), by="ana", key=key) == again
     (again.folder / "job.json").write_text("{")
     assert begin_job(home, revised(), by="ana", key=key).runs
+
+
+def test_a_job_without_a_record_is_one_that_cannot_be_read_and_one_that_is_being_begun_is_none(home, idle):
+    begun = begin_job(home, revised(), by="ana")
+    (begun.folder / "job.json").unlink()
+    found, unreadable = read_jobs(home, revise)
+    assert (found, [each.path for each in unreadable]) == ([], [str(begun.folder)])
+    assert "job.json" in unreadable[0].why
+    (begun.folder / "process.json").unlink()
+    assert read_jobs(home, revise) == ([], [])
 
 
 def test_without_a_key_the_same_arguments_are_one_job_where_the_result_is_always_the_same(home, idle):
