@@ -105,6 +105,28 @@ def test_an_identification_stands_on_a_scale_with_its_threshold(watch, images):
     assert "0.00 % to 2.00 %" in said
 
 
+def test_a_picture_is_taken_by_the_camera_which_is_let_go_and_one_is_told_where_it_may_not_be_used(watch):
+    page = watch.page
+    watch.open("/try")
+    page.check('input[name="operation"][value="identify"]', force=True)
+    page.click("#camera")
+    page.wait_for_selector("text=The browser does not let this page use the camera.")
+    page.context.grant_permissions(["camera"], origin=watch.address)
+    page.click("#camera")
+    page.wait_for_function("() => document.querySelector('#viewfinder[open] video')?.videoWidth > 0")
+    page.evaluate("window.track = document.querySelector('#viewfinder video').srcObject.getTracks()[0]")
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.click("#viewfinder [data-take]")
+    page.wait_for_selector('#answer[aria-busy="false"] .answer')
+    keep_picture(page, "camera")
+    assert "Unknown" in page.inner_text("#answer")
+    assert page.locator("#chosen img").count() == 1
+    assert page.evaluate("window.track.readyState") == "ended"
+    assert not page.locator("#viewfinder[open]").count()
+    assert watch.said == []
+    page.context.clear_permissions()
+
+
 def test_two_images_are_compared(watch, images):
     assert "✓ The same" in ask(watch, "verify", images / "cup.png", images / "cup.png")
     assert watch.page.locator("svg.pair line").count() >= 6

@@ -9,7 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-fake-device-for-media-stream"]
+"""With a camera of Chromium's own, which shows a drawn moving picture."""
 MAX_WEIGHT = 400_000
 """Maximum bytes of a page with its styles and scripts, without images."""
 
