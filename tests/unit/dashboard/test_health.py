@@ -142,7 +142,8 @@ def test_every_other_page_says_in_one_line_what_is_down(browser):
     assert 'class="outage"' not in browser.get("/data").text
 
 
-def test_pages_do_not_wait_for_an_mlflow_that_is_known_to_be_down(browser, monkeypatch):
+def test_pages_do_not_wait_for_a_server_of_mlflow_that_is_known_to_be_down(environment, monkeypatch):
+    browser = Browser(environment.model_copy(update={"tracking_uri": "http://127.0.0.1:1"}))
     watch(browser, mlflow=down)
     monkeypatch.setattr("dashboard.views.data.catalogue.every_version", lambda _: pytest.fail("it was asked"))
     shown = browser.get("/data")
