@@ -126,6 +126,11 @@ def lines(page):
     return page.locator("#log li span:last-child").all_inner_texts()
 
 
+def await_line(page, text, timeout=None):
+    """Until the stream brought a line: the table of steps may show it before, as a part of the page that was fetched again."""
+    page.locator("#log li span:last-child").get_by_text(text, exact=True).wait_for(timeout=timeout)
+
+
 def test_an_event_is_seen_within_a_second_and_a_killed_run_within_five(home, dashboard, page):
     with under_way(home, "watched") as (run_id, folder):
         page.goto(f"{dashboard.address}/runs/{run_id}")
@@ -149,17 +154,17 @@ def test_a_server_that_ends_is_shown_as_that_and_after_its_return_nothing_is_mis
         page.goto(f"{dashboard.address}/runs/{run_id}")
         page.wait_for_function("() => stream?.readyState === 1")
         progress(folder, "before")
-        page.get_by_text("before").first.wait_for()
+        await_line(page, "before")
         assert dashboard.end() < 4  # an open stream does not keep it
         page.locator("#stale:visible", has_text="does not answer").wait_for(timeout=5000)
         progress(folder, "meanwhile")
         dashboard.start()
         began = time.monotonic()
-        page.get_by_text("meanwhile").first.wait_for(timeout=5000)
+        await_line(page, "meanwhile", timeout=5000)
         page.locator("#stale").wait_for(state="hidden", timeout=5000)
         assert time.monotonic() - began < 5
         progress(folder, "after")
-        page.get_by_text("after", exact=True).first.wait_for()
+        await_line(page, "after")
         assert [text for text in lines(page) if text in {"before", "meanwhile", "after"}] == ["before", "meanwhile", "after"]
 
 
@@ -187,7 +192,7 @@ def test_pages_behind_others_take_no_connections_and_miss_nothing(home, dashboar
         assert time.monotonic() - began < 3
         progress(folder, "meanwhile")
         hide(page, False)
-        page.get_by_text("meanwhile").first.wait_for(timeout=5000)
+        await_line(page, "meanwhile", timeout=5000)
         assert len(lines(page)) == len(set(lines(page))) == 8  # 'begins', six lines and 'meanwhile'
         for each in (seventh, *others):
             each.close()
