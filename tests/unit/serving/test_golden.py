@@ -1,5 +1,7 @@
 """Golden answers compared."""
 
+from collections import Counter
+
 import pytest
 
 from model.errors import GlocalError
@@ -101,7 +103,7 @@ def client(whole):
 
 def test_every_operation_that_the_release_offers_is_replayed(whole, client):
     assert replay_golden(whole, client, "mugs", "1") == 2
-    assert set(client.asked) == set(OPERATIONS)
+    assert Counter(client.asked) == dict.fromkeys(OPERATIONS, 2) | {"detect": 1}  # whose answer is not compared
 
 
 @pytest.mark.parametrize(
