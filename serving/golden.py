@@ -22,8 +22,8 @@ def replay_golden(release: Release, client: Client, name: str, version: str | No
     """Ask a version the release's golden queries, by every operation that the release offers; returns their number.
 
     The embedding of a golden image is stored with the release, and `identify` and `verify` follow from it: the scores must be its
-    scores, and what is accepted must be what the release's thresholds say. `detect` must answer; as no boxes are stored to compare
-    its answer with, it is asked once.
+    scores, and what is accepted must be what the release's thresholds say. `detect` must answer; it is asked
+    once, as no boxes are stored to compare its answer with.
 
     Args:
         release: The release that must answer.
