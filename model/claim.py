@@ -10,7 +10,7 @@ from model.disk import check_writable, disk_errors
 from model.environment import prepare_process
 from model.errors import InvalidInput, StorageFailed
 from model.files import write_text
-from model.home import Home
+from model.home import ALIVE, BEGUN, Home
 
 _TEXT = "Glocal keeps its state in this folder. Without this file it writes nothing here.\nlayout 1\n"
 _MOVE_IT = "Move it away, or set GLOCAL_HOME to another folder; then repeat the command."
@@ -94,7 +94,7 @@ def _taken(home: Home) -> list[str]:
 def made_before_markers(home: Home) -> bool:
     """Whether a version of Glocal without markers made this home, recognised by its runs, its server or its repository."""
     runs = (folder for folder in home.runs.glob("*") if _RUN.fullmatch(folder.name))
-    if any((folder / "alive").is_file() or (folder / "run.json").is_file() for folder in runs):
+    if any((folder / ALIVE).is_file() or (folder / BEGUN).is_file() for folder in runs):
         return True
     if home.serve.config.is_file() and f"model_store={home.serve.store}" in _text(home.serve.config):
         return True

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+BEGUN, RESULT = "run.json", "result.json"
+"""Names of the files in a run's folder that name its record, once it has one, and say how it ended."""
 ALIVE = "alive"
 """Name of the file in a run's folder whose lock the run holds while it is under way."""
 CANCELLED = "cancelled.json"

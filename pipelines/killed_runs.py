@@ -12,13 +12,12 @@ from pathlib import Path
 from model.cluster import Kubeflow
 from model.errors import GlocalError, NotFound, Unauthorized, Unavailable
 from model.files import read_mapping, write_json
-from model.home import ALIVE, Home
+from model.home import ALIVE, BEGUN, RESULT, Home
 from pipelines.runners.local import is_alive
 from serving.registry.records import KUBEFLOW_RUN
 from serving.registry.runs import Runs
 from serving.registry.store import refuse_lost_records
 
-BEGUN, RESULT = "run.json", "result.json"
 _SEARCHED = 1000
 """Maximum records searched for a run whose folder does not name its record."""
 _ASKED_S = 60.0

@@ -18,14 +18,13 @@ from pydantic import ValidationError
 from components.runtime.events import FILE, read_events
 from model.errors import GlocalError, NotFound
 from model.files import read_mapping, write_json
-from model.home import ALIVE, CANCELLED, Home
+from model.home import ALIVE, BEGUN, CANCELLED, RESULT, Home
 from model.schemas.decision import DECISION, Decision
 from model.schemas.document import read_schema
 from model.schemas.order import Cancelled
 from model.schemas.run_event import RunEvent
 from model.schemas.run_record import Failure, RunRecord, RunState
 from model.schemas.run_result import RunResult
-from pipelines.killed_runs import BEGUN, RESULT
 from pipelines.runners.local import is_alive
 from serving.registry.records import KUBEFLOW_RUN
 from serving.registry.runs import RUN_ID

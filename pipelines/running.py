@@ -17,6 +17,7 @@ from model.environment import Environment, current_user
 from model.evaluation.report import PAGE, REPORT
 from model.evaluation.statements import verdict
 from model.files import write_json
+from model.home import BEGUN, RESULT
 from model.networks.methods import get_method
 from model.networks.trunk_names import check_trunk_name
 from model.schemas.decision import DECISION, Decision
@@ -26,7 +27,7 @@ from model.schemas.report import Report
 from model.schemas.reproduction import REPRODUCTION, Reproduction
 from model.schemas.run_event import RunEvent
 from model.schemas.run_result import RunError, RunResult, RunStatus
-from pipelines.killed_runs import BEGUN, RESULT, close_killed_runs, killed_if_interrupted
+from pipelines.killed_runs import close_killed_runs, killed_if_interrupted
 from pipelines.provenance import run_name, run_params, run_tags
 from pipelines.runners.local import alive
 from pipelines.runners.port import Listener, PipelineRun, RunnerName, Work, runner_named

@@ -20,7 +20,7 @@ from model.data.versions.ownership import has_repository
 from model.environment import Environment
 from model.errors import Conflict, GlocalError
 from model.files import REMOVED, remove_whole
-from model.home import ALIVE, Home
+from model.home import ALIVE, BEGUN, RESULT, Home
 from model.locks import hold, is_held
 from model.retrieval.galleries.milvus import drop_collection, own_collections
 from model.schemas.data_pin import DataPin
@@ -39,8 +39,8 @@ from serving.rollout.leftovers import stored_versions
 _DAY_S = 86_400
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _CACHES = ("features", "images", "training", "embeddings", "reproductions")
-_BEGUN, _RESULT, _LOCK, _ENDED = "run.json", "result.json", "lock", "ended.json"
-_LOOKED_AT = (RELEASE_MANIFEST, _BEGUN, _RESULT, ALIVE, _LOCK)
+_LOCK, _ENDED = "lock", "ended.json"
+_LOOKED_AT = (RELEASE_MANIFEST, BEGUN, RESULT, ALIVE, _LOCK)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _archives(look: _Look) -> Iterator[GarbageItem]:
 
 def _runs(look: _Look) -> Iterator[GarbageItem]:
     """Logs and reports of ended runs that made no version that is kept."""
-    ended = (folder for folder in look.home.runs.glob("[!.]*") if (folder / _RESULT).is_file())
+    ended = (folder for folder in look.home.runs.glob("[!.]*") if (folder / RESULT).is_file())
     yield from look.old("runs", (folder for folder in ended if not _ids(folder) & look.needed.runs))
 
 
@@ -161,7 +161,7 @@ def _orders(look: _Look) -> Iterator[GarbageItem]:
 def _ids(run: Path) -> set[str]:
     """The ids that the files of a run state."""
     found = set()
-    for file in (run / _BEGUN, run / _RESULT):
+    for file in (run / BEGUN, run / RESULT):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             found.add(str(json.loads(file.read_bytes()).get("run_id", "")))
     return found - {""}

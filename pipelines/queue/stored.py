@@ -20,12 +20,11 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from model.errors import GlocalError, NotFound
 from model.files import atomic_folder, read_mapping, write_json
-from model.home import QueueFolder
+from model.home import BEGUN, RESULT, QueueFolder
 from model.schemas.document import read_schema
 from model.schemas.order import Cancelled, Order, OrderStage, OrderState
 from model.schemas.run_record import Failure, RunState
 from model.schemas.schema import Schema
-from pipelines.killed_runs import BEGUN, RESULT
 
 _REMEDY = "Remove the folder of this order, and order the run again."
 _log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from model.cluster import Kubeflow
 from model.environment import Environment
 from model.errors import GlocalError, InvalidInput, NotFound, Terminated, Unauthorized, Unavailable
 from model.files import write_json, write_text
+from model.home import BEGUN
 from model.schemas.run_event import RunEvent
-from pipelines.killed_runs import BEGUN
 from pipelines.kubeflow.connection import Connection
 from pipelines.kubeflow.runs import ENDED, KubeflowRun, KubeflowTask, look, submit, terminate
 from pipelines.kubeflow.versions import upload
