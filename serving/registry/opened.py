@@ -1,6 +1,5 @@
 """The record of runs, opened once in a process: what opens it checks the whole database."""
 
-import gc
 from contextlib import suppress
 from functools import lru_cache
 
@@ -35,12 +34,6 @@ def _opened(uri: str, _inode: int) -> Runs:
 
 
 def warm_up(environment: Environment) -> None:
-    """Open the record before the first request does; what is wrong with it is said to whoever asks.
-
-    What was imported for it stays, and the garbage collector need not look through it any more: with many versions on record it
-    would at every second page, for a quarter of a second.
-    """
+    """Open the record before the first request does; what is wrong with it is said to whoever asks."""
     with suppress(GlocalError, OSError):
         run_records(environment)
-    gc.collect()
-    gc.freeze()
