@@ -42,7 +42,7 @@ unit: setup ## Run the quick tests: under a minute (ARGS="-k name" for some of t
 test: setup ## Run all tests, a file at a time on each of up to four cores
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-proofs: setup ## Run the long proofs, one after the other: a process killed at each point where it writes
+proofs: setup ## Run the long proofs, one after the other: killed at each point of writing, two models, disks, reproduction
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
 export KUBE_ASSETS ?= $(CURDIR)/.kube-assets

@@ -10,7 +10,7 @@ from serving import server
 from serving.registry.models import Registry
 from tests.support.commands import command, glocal, last_line, run_command
 
-pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.long]
 
 SETTINGS = {
     "model.image_size": 64,

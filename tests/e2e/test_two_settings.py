@@ -12,7 +12,7 @@ from serving.registry.stored import release_in
 from tests.support.commands import command, glocal, last_line, run_command
 from tests.support.polling import Polling
 
-pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.long]
 
 NAME = "drawn"
 SETTINGS = {

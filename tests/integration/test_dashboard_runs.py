@@ -216,6 +216,7 @@ def test_the_list_follows_a_run_and_keeps_what_was_chosen(home, dashboard, page)
     assert page.locator("tr", has_text="listed").get_by_role("checkbox").is_checked()
 
 
+@pytest.mark.long
 def test_a_run_is_started_from_the_form_once_watched_to_its_end_and_its_report_read(home, dashboard, page, tmp_path):
     for label in range(8):
         for view in range(4):

@@ -272,6 +272,7 @@ def enrol_bowl(client):
     return client.post(f"/models/{NAME}/gallery", json=body, headers={"Idempotency-Key": "the bowl"})
 
 
+@pytest.mark.long
 def test_a_new_object_is_enrolled_and_found_at_once_while_somebody_else_enrols_another(watch, home, images, two):
     page = watch.page
     watch.open("/try/enrol")

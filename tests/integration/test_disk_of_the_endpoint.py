@@ -19,7 +19,7 @@ from tests.support.commands import command, glocal, last_line
 from tests.support.promotions import register
 from tests.support.releases import draw_image, make_release
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 NAME = "drawn"
 NO_ROOM = "There is no room left on the disk of "

@@ -14,6 +14,7 @@ from tests.support.commands import command, glocal, last_line
 from tests.support.killing import killing_run
 from tests.support.promotions import assert_one_truth
 from tests.support.shelf import draw, serve_shelf, shown
+from tests.support.tiers import usual
 
 SHELF = "shelf"
 """The served model, and its data set."""
@@ -38,14 +39,6 @@ NEW = {
     "before the smoke test": ("smoke_test", "serving.promotion.smoke", 1, "before"),
     "before the run is closed": ("record", "components.runtime.run_record.close_run", 1, "before"),
 }
-
-
-USUAL = {"while the release is written", "after the golden queries", "after deployed.json"}
-"""The points that every run of the tests tries; `make proofs` tries all."""
-
-
-def points(named):
-    return [each if each in USUAL else pytest.param(each, marks=pytest.mark.long) for each in named]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +84,7 @@ def assert_whole(home, tmp_path):
     assert len(set(releases)) == len(releases)
 
 
-@pytest.mark.parametrize("point", points(OLD))
+@pytest.mark.parametrize("point", usual(OLD, "while the release is written", "after the golden queries"))
 def test_killed_before_the_switch_the_old_version_serves_on(home, base, plates, tmp_path, point):
     before = champion(home)
     add_killed(home, plates, tmp_path, OLD[point])
@@ -109,7 +102,7 @@ def test_however_often_it_was_killed_the_same_command_enrols_them_at_last(home, 
     assert_whole(home, tmp_path)
 
 
-@pytest.mark.parametrize("point", points(NEW))
+@pytest.mark.parametrize("point", usual(NEW, "after deployed.json"))
 def test_killed_after_the_switch_the_new_version_serves_and_the_next_run_has_nothing_to_do(home, base, tmp_path, point):
     seed, before = next(SEEDS), champion(home)
     source = draw(tmp_path / f"bowls{seed}", **{f"bowl{seed}": (seed, seed + 1)})

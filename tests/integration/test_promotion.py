@@ -14,6 +14,7 @@ from tests.support.killing import kill_at
 from tests.support.promotions import assert_one_truth, register, to
 from tests.support.records import promotions
 from tests.support.releases import make_release
+from tests.support.tiers import usual
 
 pytestmark = pytest.mark.integration
 
@@ -112,7 +113,10 @@ def killed(home, target, count, when):
     kill_at(target, count, when, PROMOTION, home.root, NAME, armed_by=armed_by)
 
 
-@pytest.mark.parametrize("point", POINTS)
+USUAL = "while the archive is written", "after the golden queries", "after champion", "after the old one was unloaded"
+
+
+@pytest.mark.parametrize("point", usual(POINTS, *USUAL))
 def test_whatever_a_deployment_is_killed_at_the_next_start_finds_one_truth(home, registry, releases, first, point):
     target, count, when, version = POINTS[point]
     registry.set_alias("2", "challenger")

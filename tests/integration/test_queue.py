@@ -196,6 +196,7 @@ DAMAGES = {
 """What becomes of the queue's database under the worker that has it open."""
 
 
+@pytest.mark.long
 def test_what_is_queued_is_executed_whatever_becomes_of_the_queues_database(environment, tmp_path):
     worker, home = ensure_worker(environment), environment.home
     assert wait_until(home.queue.tasks.is_file, deadline_s=60)
@@ -212,6 +213,7 @@ def test_what_is_queued_is_executed_whatever_becomes_of_the_queues_database(envi
     assert wait_until(lambda: find_worker(home) == worker, deadline_s=300)
 
 
+@pytest.mark.long
 def test_a_schedule_orders_at_its_minute_and_who_added_it_is_recorded(environment, empty):
     ensure_worker(environment)
     now = time.time()

@@ -16,6 +16,7 @@ from serving.reconcile import server_status, start_server
 from serving.registry.models import Registry
 from serving.rollout.endpoint import connect
 from tests.support.promotions import answers, assert_one_truth, make_release_of, register, said, to
+from tests.support.tiers import usual
 
 pytestmark = pytest.mark.integration
 
@@ -72,7 +73,7 @@ def change_a_byte(file):
 LOSSES = [remove, forget, empty, replace_by_folder, replace_by_dangling_link]
 
 
-@pytest.mark.parametrize("lose", LOSSES)
+@pytest.mark.parametrize("lose", usual(LOSSES, remove, empty))
 @pytest.mark.parametrize("look", [start_server, server_status])
 def test_a_lost_record_is_made_again_and_the_version_stays_online(home, releases, first, lose, look):
     pid = worker(home)
@@ -84,7 +85,7 @@ def test_a_lost_record_is_made_again_and_the_version_stays_online(home, releases
     assert_one_truth(home, NAME, "1", releases[0])
 
 
-@pytest.mark.parametrize("lose", LOSSES)
+@pytest.mark.parametrize("lose", usual(LOSSES, replace_by_folder))
 def test_a_lost_record_of_a_stopped_server_is_made_again(home, releases, first, lose):
     server.stop(home)
     lose(home.serve.deployed)
@@ -134,7 +135,7 @@ def test_a_version_whose_deployment_did_not_succeed_is_not_put_on_record(home, r
     assert_one_truth(home, NAME, "2", releases[1])
 
 
-@pytest.mark.parametrize("lose", [remove, empty, replace_by_folder])
+@pytest.mark.parametrize("lose", usual([remove, empty, replace_by_folder], remove))
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_nothing_is_removed_while_the_registry_cannot_be_read(home, releases, first, lost_database, lose, running):
     if not running:
@@ -193,7 +194,10 @@ def test_status_makes_no_database(home, releases, first, lost_database):
     assert not (home.root / "mlflow.db").exists()
 
 
-@pytest.mark.parametrize("damage", [change_a_byte, empty, remove, replace_by_folder, replace_by_dangling_link])
+@pytest.mark.parametrize(
+    "damage",
+    usual([change_a_byte, empty, remove, replace_by_folder, replace_by_dangling_link], change_a_byte, remove),
+)
 def test_an_archive_that_was_damaged_while_the_server_was_stopped_is_packed_again(home, releases, first, damage):
     server.stop(home)
     damage(home.serve.store / "drawn-1.mar")

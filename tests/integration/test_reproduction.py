@@ -65,6 +65,7 @@ def versions(known):
     return [version.version for version in Registry(known.uri, NAME).versions()]
 
 
+@pytest.mark.long
 def test_a_killed_reproduction_goes_on_and_agrees_to_the_last_bit_and_registers_nothing(known):
     before, work = versions(known), known.home.work / "reproductions" / known.first.id
     words = command("reproduce", "1", "--name", NAME)
@@ -89,6 +90,7 @@ def test_a_killed_reproduction_goes_on_and_agrees_to_the_last_bit_and_registers_
     assert (run.kind, run.tags["agrees"], run.data) == ("reproduction", "True", known.pin)
 
 
+@pytest.mark.long
 def test_another_seed_does_not_agree_and_the_largest_difference_is_said(known):
     code, out, error = reproduce(known, "2")
     assert code == 1, error
